@@ -1,0 +1,84 @@
+// A machine: everything an architect can turn. Plain data; the field list with units and meanings is in machine.cpp.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "configs/dram.hpp"
+#include "configs/energy.hpp"
+
+namespace systole::configs {
+
+enum class Dataflow : std::uint8_t { weight_stationary, output_stationary };
+inline constexpr std::array<std::string_view, 2> kDataflowNames = {"weight_stationary",
+                                                                   "output_stationary"};
+
+/// What one fold (one array-sized tile) hides of its neighbours. Peers differ 2.4-2.8x on this choice alone.
+enum class FoldOverlap : std::uint8_t {
+  serial,   ///< load, fill, stream and drain of every fold one after the other (SCALE-Sim's schedule, RTL-true)
+  preload,  ///< the next fold's stationary operand moves into shadow registers meanwhile (Gemmini, ONNXim)
+};
+inline constexpr std::array<std::string_view, 2> kFoldOverlapNames = {"serial", "preload"};
+
+struct ArrayConfig {
+  std::string pe = "mixpe-w4a8";   ///< a PE design, see `systole list pes`
+  std::uint32_t rows = 128;
+  std::uint32_t cols = 128;
+  Dataflow dataflow = Dataflow::weight_stationary;
+  FoldOverlap fold_overlap = FoldOverlap::preload;
+};
+
+/// Multiplies finished group sums by their scales and adds them in fp32 (one fused multiply-add a lane and cycle).
+struct DequantiserConfig {
+  std::uint32_t lanes = 128;
+  std::uint32_t latency_cycles = 4;
+};
+
+/// fp32 SIMD unit for norms, softmax, RoPE, SwiGLU, quantisation.
+struct VectorConfig {
+  std::uint32_t lanes = 64;
+  std::uint32_t latency_cycles = 8;
+};
+
+/// One scratchpad; capacity counts both halves of the double buffer.
+struct ScratchpadConfig {
+  std::uint64_t capacity_bytes = 256 * 1024;
+  std::uint32_t banks = 16;
+  std::uint32_t word_bytes = 32;     ///< one port access of one bank
+  std::uint32_t read_latency_cycles = 2;
+};
+
+struct DmaConfig {
+  std::uint32_t segment_bytes = 2048;     ///< longest request to one channel
+  std::uint32_t outstanding = 16;         ///< segments in flight a direction
+};
+
+struct MemoryConfig {
+  ScratchpadConfig weight;
+  ScratchpadConfig activation;
+  ScratchpadConfig output;
+  DmaConfig dma;
+  std::uint32_t channels = 1;
+  std::uint32_t interleave_bytes = 256;   ///< consecutive addresses go to the next channel after this many
+  DramConfig dram;                        ///< resolved from the shipped name or a file
+};
+
+struct MachineConfig {
+  std::string name;
+  std::string summary;
+  std::string source;
+  double clock_mhz = 500;
+  ArrayConfig array;
+  DequantiserConfig dequantiser;
+  VectorConfig vector;
+  MemoryConfig memory;
+  EnergyTable energy;                     ///< resolved from the shipped name or a file
+
+  double peak_dram_bytes_per_cycle() const {
+    return memory.dram.peak_bytes_per_second() * memory.channels / (clock_mhz * 1e6);
+  }
+};
+
+}  // namespace systole::configs

@@ -1,0 +1,19 @@
+// How long work reports that it moves, without knowing who watches.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace systole {
+
+/// Receives progress. Implementations must be cheap: callers may report often. The default ignores it.
+class Progress {
+ public:
+  virtual ~Progress() = default;
+  /// `done` of `total` units of `what` ("prefill", "evaluating text"); total 0 = unknown.
+  virtual void report(std::string_view /*what*/, std::uint64_t /*done*/, std::uint64_t /*total*/) {}
+  /// True when the user asked to stop (Ctrl-C); long loops poll it and return early.
+  virtual bool cancelled() const { return false; }
+};
+
+}  // namespace systole

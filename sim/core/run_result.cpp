@@ -1,0 +1,87 @@
+#include "sim/core/run_result.hpp"
+
+#include <cmath>
+#include <numeric>
+
+#include "sim/core/error.hpp"
+
+namespace systole {
+namespace {
+
+std::optional<double> ratio(double numerator, double denominator) {
+  if (!(denominator > 0)) return std::nullopt;
+  return numerator / denominator;
+}
+
+bool nearly_equal(double a, double b) {
+  return std::abs(a - b) <= 1e-9 * std::max({1.0, std::abs(a), std::abs(b)});
+}
+
+}  // namespace
+
+std::uint64_t RunResult::total_macs() const {
+  std::uint64_t sum = 0;
+  for (const OperationRow& row : operations) sum += row.macs;
+  return sum;
+}
+
+std::uint64_t RunResult::total_dram_bytes() const {
+  std::uint64_t sum = 0;
+  for (const OperationRow& row : operations) {
+    for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+      sum += row.dram_read_bytes[c] + row.dram_write_bytes[c];
+    }
+  }
+  return sum;
+}
+
+std::optional<double> RunResult::utilisation() const {
+  return ratio(static_cast<double>(total_macs()),
+               static_cast<double>(cycles) * peak_macs_per_cycle);
+}
+
+std::optional<double> RunResult::bandwidth_share() const {
+  return ratio(static_cast<double>(total_dram_bytes()),
+               static_cast<double>(cycles) * peak_dram_bytes_per_cycle);
+}
+
+std::optional<double> RunResult::tokens_per_second() const {
+  if (!tpot_ms) return std::nullopt;
+  return ratio(1e3, *tpot_ms);
+}
+
+std::optional<double> RunResult::tokens_per_joule() const {
+  return ratio(static_cast<double>(prefill_tokens + decode_tokens), energy_pj * 1e-12);
+}
+
+std::optional<double> RunResult::tops_per_watt() const {
+  return ratio(2.0 * static_cast<double>(total_macs()), energy_pj);  // 1e12 op/s per W = op per pJ
+}
+
+std::optional<double> RunResult::tops_per_mm2() const {
+  const double seconds = clock_mhz > 0 ? static_cast<double>(cycles) / (clock_mhz * 1e6) : 0;
+  return ratio(2.0 * static_cast<double>(total_macs()) * 1e-12, seconds * area_mm2);
+}
+
+void RunResult::check_sums() const {
+  std::uint64_t sum = 0, prefill = 0;
+  for (const OperationRow& row : operations) {
+    SYSTOLE_CHECK(std::accumulate(row.cycles_by_cause.begin(), row.cycles_by_cause.end(),
+                                  std::uint64_t{0}) == row.cycles,
+                  "causes of " + row.phase + " " + row.name + " do not sum to its cycles");
+    sum += row.cycles;
+    if (row.phase == "prefill") prefill += row.cycles;
+  }
+  SYSTOLE_CHECK(sum == cycles, "operations do not sum to the run's cycles");
+  SYSTOLE_CHECK(prefill == prefill_cycles && cycles - prefill == decode_cycles,
+                "phases do not sum to the run's cycles");
+  double energy = 0, area = 0;
+  for (const ComponentRow& part : components) {
+    energy += part.dynamic_pj + part.static_pj;
+    area += part.area_mm2;
+  }
+  SYSTOLE_CHECK(nearly_equal(energy, energy_pj), "components do not sum to the run's energy");
+  SYSTOLE_CHECK(nearly_equal(area, area_mm2), "components do not sum to the area");
+}
+
+}  // namespace systole
