@@ -27,6 +27,9 @@ constexpr unsigned bits_of(Format f) {
 }
 constexpr bool is_integer(Format f) { return f >= Format::int2; }
 
+/// The format of that name, or nothing.
+std::optional<Format> parse_format(std::string_view name);
+
 /// What shares one scale. Rows are output channels of a weight [N, K], tokens of an activation [M, K].
 enum class Granularity : std::uint8_t {
   tensor,   ///< one scale for all
@@ -58,5 +61,8 @@ struct QuantSpec {
 
   friend bool operator==(const QuantSpec&, const QuantSpec&) = default;
 };
+
+/// As reports print it: "fp16", "int8 token", "int4 g128", "int4 g32 integer_zero".
+std::string describe(const QuantSpec& spec);
 
 }  // namespace systole::quant

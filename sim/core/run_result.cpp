@@ -1,5 +1,6 @@
 #include "sim/core/run_result.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
