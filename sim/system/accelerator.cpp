@@ -28,7 +28,7 @@ void Accelerator::Milestone::wait_for(std::uint64_t value) {
 Accelerator::Accelerator(const sc_core::sc_module_name& name, const configs::MachineConfig& machine)
     : sc_module(name),
       memory("memory", machine.memory, machine.clock_mhz),
-      period_(kernel::clock_period(ClockDomain(machine.clock_mhz))),
+      clock_(ClockDomain(machine.clock_mhz)),
       to_dequantiser_("to_dequantiser", 1),  // with the piece in service: both accumulator halves
       to_vector_("to_vector", 1),
       to_storage_("to_storage", 1) {
@@ -54,7 +54,7 @@ SegmentOutcome Accelerator::run(std::span<const Job> jobs) {
     milestone->reset();
   }
   finish_issued_ = background_issued_ = store_issued_ = 0;
-  mark_ = sc_core::sc_time_stamp();
+  mark_ = clock_.now();
   segment_started_.notify(sc_core::SC_ZERO_TIME);
 
   for (std::uint64_t i = 0; i < jobs.size(); ++i) {
@@ -86,7 +86,7 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
     // Sums leave the array while it still runs, so the dequantiser starts with it and ends no earlier.
     const std::uint64_t busy = array_cycles + job.vector_cycles;
     to_dequantiser_.push({job.dequantise_cycles,
-                          sc_core::sc_time_stamp() + static_cast<double>(busy) * period_,
+                          sc_core::sc_time_stamp() + clock_.time(Cycles(busy)),
                           job.background_vector_cycles, job.results});
     ++finish_issued_;
     background_issued_ += job.background_vector_cycles > 0 ? 1 : 0;
@@ -186,19 +186,19 @@ void Accelerator::store() {
 }
 
 void Accelerator::wait_cycles(std::uint64_t cycles) {
-  if (cycles > 0) sc_core::wait(static_cast<double>(cycles) * period_);
+  if (cycles > 0) sc_core::wait(clock_.time(Cycles(cycles)));
 }
 
 void Accelerator::align_to_clock() {
-  const auto past_edge = sc_core::sc_time_stamp().value() % period_.value();
-  if (past_edge != 0) sc_core::wait(sc_core::sc_time::from_value(period_.value() - past_edge));
+  const auto now = sc_core::sc_time_stamp();
+  const auto edge = clock_.time(clock_.cycles_ceil(now));
+  if (edge > now) sc_core::wait(edge - now);
 }
 
 void Accelerator::account(OperationOutcome& outcome, CycleCause cause) {
   align_to_clock();
-  const auto now = sc_core::sc_time_stamp();
-  outcome.cycles_by_cause[static_cast<std::size_t>(cause)] +=
-      (now.value() - mark_.value()) / period_.value();
+  const Cycles now = clock_.now();
+  outcome.cycles_by_cause[static_cast<std::size_t>(cause)] += (now - mark_).count();
   mark_ = now;
 }
 

@@ -10,6 +10,7 @@
 #include "memory/memory_system.hpp"
 #include "sim/core/run_result.hpp"
 #include "sim/kernel/channel.hpp"
+#include "sim/kernel/clock.hpp"
 #include "sim/kernel/systemc.hpp"
 #include "sim/system/schedule.hpp"
 
@@ -80,10 +81,10 @@ class Accelerator : public sc_core::sc_module {
   /// Puts the cycles since `mark_` down to `cause`.
   void account(OperationOutcome& outcome, CycleCause cause);
 
-  sc_core::sc_time period_;
+  kernel::Clock clock_;
   std::span<const Job> jobs_;
   sc_core::sc_event segment_started_;
-  sc_core::sc_time mark_;
+  Cycles mark_;
 
   Milestone stationary_loaded_, stationary_freed_;
   Milestone moving_loaded_, moving_freed_;

@@ -56,11 +56,24 @@ class Scheduler {
     return job;
   }
 
-  /// Rows [first, last) of `total` of a region, as a transfer of this instance.
-  void transfer(std::vector<memory::Transfer>& list, const workloads::Region& region, bool write,
-                Slice part) const {
+  /// `part` of piece number `piece` of a region, as a transfer of this instance.
+  void transfer(std::vector<memory::Transfer>& list, const workloads::Region& region,
+                std::uint64_t piece, bool write, Slice part) const {
     if (part.bytes == 0) return;
-    list.push_back({region.traffic, write, region.address + placement_.offset + part.offset, part.bytes});
+    const std::uint64_t start =
+        region.address + placement_.offset + piece * region.piece_stride + part.offset;
+    list.push_back({region.traffic, write, start, part.bytes});
+  }
+
+  /// One head's part of a cache region: its own piece, or an equal share of a region in one piece.
+  struct Head {
+    std::uint64_t piece = 0;
+    Slice part;
+  };
+  static Head head_of(const workloads::Region& region, std::uint64_t head, std::uint64_t heads) {
+    if (region.pieces == heads) return {head, {0, region.bytes / heads}};
+    SYSTOLE_CHECK(region.pieces == 1, "a cache region has one piece, or one a KV head");
+    return {0, slice(region.bytes, head, head + 1, heads)};
   }
 
   /// Activations that do not stay on chip have no place of their own in the Program: they pass through the spill ring.
@@ -81,8 +94,8 @@ class Scheduler {
     job.counts.macs += m * n * k;
     job.counts.mac_passes += work.mac_passes;
 
-    const std::uint64_t weight_bytes = operand_bytes(work.stationary_words, operands.stationary);
-    const std::uint64_t moving_bytes = operand_bytes(work.moving_words, operands.moving);
+    const std::uint64_t weight_bytes = ceil_div(work.stationary_bits, 8);
+    const std::uint64_t moving_bytes = ceil_div(work.moving_bits, 8);
     const std::uint64_t read_bytes = work.partial_sum_reads * kAccumulatorBytes;
     const std::uint64_t write_bytes = work.partial_sum_writes * kAccumulatorBytes;
     job.counts.weight_read_bytes += weight_bytes;
@@ -147,7 +160,7 @@ class Scheduler {
         const Slice columns = slice(op.stationary_region.bytes, n0, n1, op.n);
         Slice part = slice(columns.bytes, k0, k1, op.k);
         part.offset += columns.offset;
-        transfer(job.stationary.transfers, op.stationary_region, false, part);
+        transfer(job.stationary.transfers, op.stationary_region, 0, false, part);
         job.counts.weight_write_bytes += part.bytes;
       }
       const bool new_moving = map.stationary_outer || (ni == 0 && ki == 0);
@@ -208,8 +221,8 @@ class Scheduler {
     const bool store_output = !stays_on_chip(machine_, op.output_bytes);
 
     for (std::uint64_t head = 0; head < op.batch; ++head) {
-      const Slice key_head = slice(op.stationary_region.bytes, head, head + 1, op.batch);
-      const Slice value_head = slice(op.context_region.bytes, head, head + 1, op.batch);
+      const Head key_head = head_of(op.stationary_region, head, op.batch);
+      const Head value_head = head_of(op.context_region, head, op.batch);
       const std::uint64_t first_background = background_;
       const std::size_t first_job = jobs_.size();
 
@@ -220,11 +233,11 @@ class Scheduler {
         Job& job = new_job();
         if (!map.cache_resident) {
           const workloads::Region& region = scores ? op.stationary_region : op.context_region;
-          const Slice& whole = scores ? key_head : value_head;
-          Slice part = slice(whole.bytes, n0, n1, op.n);
-          part.offset += whole.offset;
+          const Head& whole = scores ? key_head : value_head;
+          Slice part = slice(whole.part.bytes, n0, n1, op.n);
+          part.offset += whole.part.offset;
           job.stationary.takes_half = job.stationary.frees_half = true;
-          transfer(job.stationary.transfers, region, false, part);
+          transfer(job.stationary.transfers, region, whole.piece, false, part);
           job.counts.weight_write_bytes += part.bytes;
         }
         const bool last_chunk = c + 1 == chunks;
@@ -283,8 +296,8 @@ class Scheduler {
       if (map.cache_resident) {
         Load& load = jobs_[first_job].stationary;
         load.takes_half = true;
-        transfer(load.transfers, op.stationary_region, false, key_head);
-        transfer(load.transfers, op.context_region, false, value_head);
+        transfer(load.transfers, op.stationary_region, key_head.piece, false, key_head.part);
+        transfer(load.transfers, op.context_region, value_head.piece, false, value_head.part);
         jobs_[first_job].counts.weight_write_bytes += total_bytes(load.transfers);
         jobs_.back().stationary.frees_half = true;
       }
@@ -305,7 +318,7 @@ class Scheduler {
       Job& job = new_job();
       if (op.stationary_region.bytes > 0) {  // embedding rows
         job.stationary.takes_half = job.stationary.frees_half = true;
-        transfer(job.stationary.transfers, op.stationary_region, false,
+        transfer(job.stationary.transfers, op.stationary_region, 0, false,
                  slice(op.stationary_region.bytes, piece, piece + 1, pieces));
       }
       const std::uint64_t in = slice(op.input_bytes, piece, piece + 1, pieces).bytes;
@@ -324,8 +337,10 @@ class Scheduler {
       } else {
         job.counts.activation_write_bytes += out;
       }
-      transfer(job.results, op.written_region, true,
-               slice(op.written_region.bytes, piece, piece + 1, pieces));
+      for (std::uint64_t part = 0; part < op.written_region.pieces; ++part) {
+        transfer(job.results, op.written_region, part, true,
+                 slice(op.written_region.bytes / op.written_region.pieces, piece, piece + 1, pieces));
+      }
     }
   }
 

@@ -60,7 +60,7 @@ struct Placement {
 };
 
 /// The ring of DRAM that spilled activations pass through, in the order of use.
-inline constexpr std::uint64_t kSpillBytes = std::uint64_t{1} << 28;
+inline constexpr std::uint64_t kSpillBytes = std::uint64_t{1} << 26;
 
 /// The jobs of one instance of `segment`. Throws ConfigError when an operation cannot run on the machine.
 std::vector<Job> schedule(const configs::MachineConfig& machine, const pe::PeDesign& design,
