@@ -36,7 +36,7 @@ class AddressMap {
   explicit AddressMap(std::uint64_t base = 0) : next_(base) {}
 
   Region place(TrafficClass traffic, std::uint64_t bytes) {
-    const Region region{traffic, round_up(next_, kTensorAlignment), bytes};
+    const Region region{traffic, round_up(next_, kTensorAlignment), bytes, 1, 0};
     next_ = region.address + bytes;
     return region;
   }
@@ -63,6 +63,14 @@ struct MemoryMap {
 
 std::uint64_t cache_token_bytes(const ModelShape& shape, const QuantSpec& spec) {
   return shape.kv_heads * stored_bytes(spec, 1, shape.head_dim);
+}
+
+/// Tokens [first, last) of every KV head of a cache region that holds whole heads one after the other.
+Region cache_tokens_of(const ModelShape& shape, const QuantSpec& spec, const Region& cache,
+                       std::uint64_t first, std::uint64_t last) {
+  const std::uint64_t token = stored_bytes(spec, 1, shape.head_dim);
+  return {TrafficClass::kv_cache, cache.address + first * token,
+          (last - first) * token * shape.kv_heads, shape.kv_heads, cache.bytes / shape.kv_heads};
 }
 
 LayerMap map_layer(const ModelShape& shape, const Recipe& recipe, std::uint64_t base,
@@ -265,8 +273,8 @@ class StepWriter {
     const std::uint64_t token = cache_token_bytes(shape_, recipe_[target]);
     Operation& operation = vector(name, VectorOp::kv_append, tokens_, shape_.kv_dim());
     operation.moving = recipe_[target];
-    operation.written_region = {TrafficClass::kv_cache,
-                                cache.address + (context_ - tokens_) * token, tokens_ * token};
+    operation.written_region =
+        cache_tokens_of(shape_, recipe_[target], cache, context_ - tokens_, context_);
     // rope and quantise write in the cache's format already; a float value comes from attn_v as
     // fp32.
     const bool rounds = target == Target::value && !quant::is_integer(operation.moving.format);
@@ -286,8 +294,7 @@ class StepWriter {
     operation.moving_context = recipe_[Target::probability];
     operation.stationary_context = recipe_[Target::value];
     auto read = [&](const Region& cache, Target target) {
-      return Region{TrafficClass::kv_cache, cache.address,
-                    context_ * cache_token_bytes(shape_, recipe_[target])};
+      return cache_tokens_of(shape_, recipe_[target], cache, 0, context_);
     };
     operation.stationary_region = read(memory_.layer.key_cache, Target::key);
     operation.context_region = read(memory_.layer.value_cache, Target::value);

@@ -26,8 +26,8 @@ namespace systole::workloads {
 /// produces the value. attention reads queries as the query policy stores them.
 ///
 /// DRAM, from address 0: embedding, head (absent when tied and stored alike), final norm; then for
-/// each layer its weights, its K and its V region (each for prefill + decode tokens; a token's
-/// heads are consecutive, each head's codes and metadata together); then the activation region.
+/// each layer its weights, its K and its V region (head after head, each for prefill + decode
+/// tokens, a token's codes and metadata together); then the activation region.
 /// Tensors start on 64 bytes. A layer block begins on and is rounded up to a multiple of 1 MiB, so
 /// that every operand moves by the one `layer_stride_bytes` from layer to layer. Norm gains are
 /// stored fp32.

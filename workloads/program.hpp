@@ -29,11 +29,14 @@ enum class VectorOp : std::uint8_t {
   argmax
 };
 
-/// A contiguous range of DRAM.
+/// Bytes in DRAM: `pieces` equal parts of bytes / pieces each, the starts `piece_stride` apart. A weight is one
+/// piece; a cache region has one piece a KV head, whose tokens are contiguous.
 struct Region {
   TrafficClass traffic = TrafficClass::weights;
   std::uint64_t address = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t pieces = 1;
+  std::uint64_t piece_stride = 0;
 };
 
 /// One operation. Which fields matter depends on `kind`:
