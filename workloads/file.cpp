@@ -40,7 +40,7 @@ class Descriptor {
 
 }  // namespace
 
-std::string quoted(std::string_view text) {
+std::string printable(std::string_view text) {
   constexpr std::size_t kLongest = 64;
   std::string result = "'";
   for (const char c : text.substr(0, kLongest)) {

@@ -170,7 +170,7 @@ class GgufParser {
   GgufTensor tensor(std::uint64_t& offset, std::uint64_t& size) {
     GgufTensor result;
     result.name = name("a tensor name");
-    const std::string label = "tensor " + quoted(result.name);
+    const std::string label = "tensor " + printable(result.name);
     const auto dimensions = reader_.read<std::uint32_t>(label);
     if (dimensions == 0 || dimensions > kMostDimensions) {
       reader_.fail(fmt::format("{} has {} dimensions, expected 1 to {}", label, dimensions,
@@ -221,19 +221,19 @@ class GgufParser {
 
   std::string string(const std::string& key) {
     const auto length = reader_.read<std::uint64_t>(key);
-    return text(length, quoted(key));
+    return text(length, printable(key));
   }
 
   bool boolean(const std::string& key) {
     const auto byte = reader_.read<std::uint8_t>(key);
-    if (byte > 1) reader_.fail(fmt::format("{} is a bool of value {}", quoted(key), byte));
+    if (byte > 1) reader_.fail(fmt::format("{} is a bool of value {}", printable(key), byte));
     return byte == 1;
   }
 
   GgufType value_type(const std::string& key) {
     const auto id = reader_.read<std::uint32_t>(key);
     if (find_type(id) == nullptr)
-      reader_.fail(fmt::format("{} has the unknown value type {}", quoted(key), id));
+      reader_.fail(fmt::format("{} has the unknown value type {}", printable(key), id));
     return static_cast<GgufType>(id);
   }
 
@@ -251,10 +251,10 @@ class GgufParser {
     result.type = GgufType::array;
     result.element = value_type(key);
     if (result.element == GgufType::array)
-      reader_.fail(fmt::format("{} is an array of arrays", quoted(key)));
+      reader_.fail(fmt::format("{} is an array of arrays", printable(key)));
     const auto count = reader_.read<std::uint64_t>(key);
     check_count(count, kTypeNames[static_cast<std::size_t>(result.element)].least_bytes,
-                fmt::format("elements of {}", quoted(key)));
+                fmt::format("elements of {}", printable(key)));
     switch (result.element) {
       case GgufType::uint8:
         result.value = numbers<std::uint8_t, std::uint64_t>(count, key);
@@ -519,7 +519,7 @@ GgufFile::GgufFile(FileBytes bytes, std::string path)
   for (std::uint64_t i = 0; i < counts.pairs; ++i) {
     std::string key = parser.name("a metadata key");
     if (!key_index_.emplace(key, metadata_.size()).second)
-      parser.fail("a second key " + quoted(key));
+      parser.fail("a second key " + printable(key));
     GgufValue value = parser.value(key);
     metadata_.emplace_back(std::move(key), std::move(value));
   }
@@ -535,7 +535,7 @@ GgufFile::GgufFile(FileBytes bytes, std::string path)
     std::uint64_t offset = 0, size = 0;
     GgufTensor tensor = parser.tensor(offset, size);
     if (!tensor_index_.emplace(tensor.name, tensors_.size()).second) {
-      parser.fail("a second tensor " + quoted(tensor.name));
+      parser.fail("a second tensor " + printable(tensor.name));
     }
     tensors_.push_back(std::move(tensor));
     offsets.push_back(offset);
@@ -547,7 +547,7 @@ GgufFile::GgufFile(FileBytes bytes, std::string path)
   const std::uint64_t start = ceil_div(parser.position(), alignment) * alignment;
   const std::uint64_t available = all.size() > start ? all.size() - start : 0;
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
-    const std::string label = "tensor " + quoted(tensors_[i].name);
+    const std::string label = "tensor " + printable(tensors_[i].name);
     if (offsets[i] % alignment != 0) {
       parser.fail(
           fmt::format("{} lies at offset {}, not a multiple of {}", label, offsets[i], alignment));
@@ -577,13 +577,13 @@ namespace {
 
 [[noreturn]] void wrong_type(const std::string& path, const std::string& key,
                              const GgufValue& found, std::string_view expected) {
-  throw ConfigError(fmt::format("{}: {} is of type {}, expected {}", path, quoted(key),
+  throw ConfigError(fmt::format("{}: {} is of type {}, expected {}", path, printable(key),
                                 type_name(found.type), expected));
 }
 
 [[noreturn]] void missing_key(const std::string& path, const std::string& key,
                               std::string_view expected) {
-  throw ConfigError(fmt::format("{}: has no key {} (expected {})", path, quoted(key), expected));
+  throw ConfigError(fmt::format("{}: has no key {} (expected {})", path, printable(key), expected));
 }
 
 }  // namespace
@@ -601,7 +601,7 @@ std::uint32_t GgufFile::unsigned_value(const std::string& key) const {
   }
   if (number > std::numeric_limits<std::uint32_t>::max()) {
     throw ConfigError(
-        fmt::format("{}: {} is {}, expected at most 32 bits", path_, quoted(key), number));
+        fmt::format("{}: {} is {}, expected at most 32 bits", path_, printable(key), number));
   }
   return static_cast<std::uint32_t>(number);
 }
@@ -638,9 +638,9 @@ std::vector<float> GgufFile::read_tensor(const std::string& name, std::uint64_t 
                                          std::uint64_t cols) const {
   const GgufTensor* tensor = find_tensor(name);
   if (tensor == nullptr)
-    throw ConfigError(fmt::format("{}: has no tensor {}", path_, quoted(name)));
+    throw ConfigError(fmt::format("{}: has no tensor {}", path_, printable(name)));
   if (tensor->rows() != rows || tensor->cols() != cols) {
-    throw ConfigError(fmt::format("{}: tensor {} is {} x {}, expected {} x {}", path_, quoted(name),
+    throw ConfigError(fmt::format("{}: tensor {} is {} x {}, expected {} x {}", path_, printable(name),
                                   tensor->rows(), tensor->cols(), rows, cols));
   }
   return decode(tensor->type, tensor->data);

@@ -70,7 +70,7 @@ class ConfigObject {
     // A damaged string must not end in an exception of the JSON library.
     const std::string text = found.dump(-1, ' ', true, json::error_handler_t::replace);
     throw ConfigError(
-        fmt::format("{}: {}{} is {}, expected {}", file_, path_, key, quoted(text), expected));
+        fmt::format("{}: {}{} is {}, expected {}", file_, path_, key, printable(text), expected));
   }
 
  private:
@@ -119,14 +119,14 @@ ModelShape parse_hf_config(std::string_view text, const std::string& name) {
   if (std::find(kArchitectures.begin(), kArchitectures.end(), architecture) ==
       kArchitectures.end()) {
     throw ConfigError(fmt::format("{}: architecture {} is not supported; expected {}", name,
-                                  quoted(architecture), fmt::join(kArchitectures, " or ")));
+                                  printable(architecture), fmt::join(kArchitectures, " or ")));
   }
   for (const char* bias : {"attention_bias", "mlp_bias"}) {
     if (config.flag(bias, false))
       throw ConfigError(fmt::format("{}: {} is true; biases are not supported", name, bias));
   }
   if (const auto act = config.string("hidden_act"); act && *act != "silu") {
-    throw ConfigError(fmt::format("{}: hidden_act is {}, expected 'silu'", name, quoted(*act)));
+    throw ConfigError(fmt::format("{}: hidden_act is {}, expected 'silu'", name, printable(*act)));
   }
 
   ModelShape shape;

@@ -33,13 +33,13 @@ void refuse_unsupported(const GgufFile& file) {
   const std::string& architecture = file.string_value("general.architecture");
   if (architecture != "llama") {
     throw ConfigError(fmt::format("{}: general.architecture is {}, expected 'llama'", file.path(),
-                                  quoted(architecture)));
+                                  printable(architecture)));
   }
   if (const GgufValue* scaling = file.find("llama.rope.scaling.type"); scaling != nullptr) {
     const std::string& type = file.string_value("llama.rope.scaling.type");
     if (type != "none") {
       throw ConfigError(fmt::format("{}: llama.rope.scaling.type is {}, expected 'none'",
-                                    file.path(), quoted(type)));
+                                    file.path(), printable(type)));
     }
   }
   if (file.unsigned_value("llama.expert_count", 0) != 0) {
@@ -84,10 +84,10 @@ const T& tokenizer_list(const GgufFile& file, const std::string& key, std::strin
   const GgufValue* value = file.find(key);
   if (value == nullptr)
     throw ConfigError(
-        fmt::format("{}: has no key {} (expected {})", file.path(), quoted(key), expected));
+        fmt::format("{}: has no key {} (expected {})", file.path(), printable(key), expected));
   const T* list = std::get_if<T>(&value->value);
   if (list == nullptr)
-    throw ConfigError(fmt::format("{}: {} is not {}", file.path(), quoted(key), expected));
+    throw ConfigError(fmt::format("{}: {} is not {}", file.path(), printable(key), expected));
   return *list;
 }
 
@@ -96,7 +96,7 @@ Tokenizer gguf_tokenizer(const GgufFile& file) {
   if (kind != "llama") {
     throw ConfigError(fmt::format(
         "{}: tokenizer.ggml.model is {}, expected 'llama'; name a tokenizer file instead",
-        file.path(), quoted(kind)));
+        file.path(), printable(kind)));
   }
   Vocabulary vocabulary;
   vocabulary.pieces =
@@ -153,7 +153,7 @@ LlamaModel read_gguf_model(const std::string& path, bool with_tokenizer) {
     if (!read.contains(t.name)) {
       throw ConfigError(
           fmt::format("{}: tensor {} is not part of a Llama model of {} layers without biases",
-                      path, quoted(t.name), shape.layers));
+                      path, printable(t.name), shape.layers));
     }
   }
   if (with_tokenizer && file.find("tokenizer.ggml.tokens") != nullptr)

@@ -8,6 +8,6 @@ namespace systole::workloads {
 
 /// `text` in single quotes, cut to 64 bytes, everything but printable ASCII as \xHH: a hostile name
 /// cannot drive a terminal.
-std::string quoted(std::string_view text);
+std::string printable(std::string_view text);
 
 }  // namespace systole::workloads

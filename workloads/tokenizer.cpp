@@ -121,7 +121,7 @@ Tokenizer::Tokenizer(Vocabulary vocabulary, const std::string& where)
         const auto value = byte_of(piece);
         if (!value) {
           throw ConfigError(
-              fmt::format("{}: byte token {} is {}, expected '<0xHH>'", where, id, quoted(piece)));
+              fmt::format("{}: byte token {} is {}, expected '<0xHH>'", where, id, printable(piece)));
         }
         if (bytes[*value] == kNone) bytes[*value] = id;
         break;
@@ -274,14 +274,14 @@ Tokenizer read_sentencepiece_vocab(const std::string& path) {
     const std::size_t tab = text.rfind('\t');
     if (tab == std::string_view::npos || tab == 0) {
       throw ConfigError(
-          fmt::format("{}:{}: {}, expected a piece, a tab and a score", path, line, quoted(text)));
+          fmt::format("{}:{}: {}, expected a piece, a tab and a score", path, line, printable(text)));
     }
     const std::string_view piece = text.substr(0, tab), number = text.substr(tab + 1);
     float score = 0;
     const auto [stop, error] = std::from_chars(number.data(), number.data() + number.size(), score);
     if (error != std::errc{} || stop != number.data() + number.size()) {
       throw ConfigError(
-          fmt::format("{}:{}: the score is {}, expected a number", path, line, quoted(number)));
+          fmt::format("{}:{}: the score is {}, expected a number", path, line, printable(number)));
     }
     TokenType type = byte_of(piece) ? TokenType::byte : TokenType::normal;
     const auto id = static_cast<std::uint32_t>(vocabulary.pieces.size());
