@@ -107,7 +107,7 @@ class ProgramRunner : public sc_core::sc_module {
         std::vector<SegmentOutcome>& totals = outcomes.emplace_back();
         for (const Segment& segment : step.segments) totals.push_back(run_segment(segment));
         progress_.report("simulating", i + 1, program_.steps.size());
-        if (progress_.cancelled()) throw ConfigError("interrupted while simulating");
+        if (progress_.cancelled()) throw Interrupted();
       }
     } catch (...) {
       failure = std::current_exception();  // must not unwind through the SystemC scheduler
