@@ -64,8 +64,6 @@ std::string device_name(const testing::TestParamInfo<configs::DramConfig>& devic
   return name;
 }
 INSTANTIATE_TEST_SUITE_P(Dram, EveryDevice, testing::ValuesIn(devices()), device_name);
-  return name;
-});
 
 // --- idle latencies: closed forms
 // -----------------------------------------------------------------
