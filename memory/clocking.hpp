@@ -3,7 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
-#include <systemc>
+#include "sim/kernel/systemc.hpp"
 
 #include "memory/dram_channel.hpp"
 

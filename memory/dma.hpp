@@ -7,7 +7,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <systemc>
+#include "sim/kernel/systemc.hpp"
 #include <tlm>
 #include <vector>
 

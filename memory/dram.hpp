@@ -6,7 +6,7 @@
 
 #include <cstdint>
 #include <deque>
-#include <systemc>
+#include "sim/kernel/systemc.hpp"
 #include <tlm>
 #include <unordered_map>
 #include <vector>

@@ -6,7 +6,7 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include <systemc>
+#include "sim/kernel/systemc.hpp"
 #include <unordered_map>
 #include <vector>
 

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 #include <string_view>
-#include <systemc>
+#include "sim/kernel/systemc.hpp"
 
 #include "configs/machine.hpp"
 #include "sim/core/units.hpp"

@@ -62,20 +62,39 @@ std::vector<Segment> segments_of(std::size_t total, std::size_t group, std::size
   return segments;
 }
 
-/// Splits a product over threads: along N while there are panels enough (weights are then read
-/// once), else along M. body(first panel, end panel, first tile, end tile) computes all tiles of
-/// rows x panels of columns.
+/// A rectangle of the output: panels of columns x tiles of rows.
+struct Part {
+  std::size_t first_panel;
+  std::size_t end_panel;
+  std::size_t first_tile;
+  std::size_t end_tile;
+};
+
+/// Tiles whose activations, `row_bytes` a row, stay in half a second-level cache (512 KiB and up on
+/// what has AVX2 and VNNI) while all panels pass; at least 64 rows, so that unpacking weights once
+/// a block stays cheap.
+std::size_t tiles_a_block(std::size_t tile_rows, std::size_t row_bytes) {
+  constexpr std::size_t kActivationBytes = 256 * 1024;
+  const std::size_t rows =
+      std::max<std::size_t>(64, kActivationBytes / std::max<std::size_t>(1, row_bytes));
+  return ceil_div(rows, tile_rows);
+}
+
+/// Splits a product over threads, along N while there are panels enough (each weight is then read
+/// by one thread), else along M; each thread walks its part in blocks of `block` tiles of rows.
+/// body(part) computes one.
 template <class Body>
-void partition(unsigned threads, std::size_t panels, std::size_t tiles, const Body& body) {
-  if (panels >= threads || panels >= tiles) {
-    detail::parallel_for(threads, panels, [&](std::size_t begin, std::size_t end) {
-      body(begin, end, std::size_t{0}, tiles);
-    });
-  } else {
-    detail::parallel_for(threads, tiles, [&](std::size_t begin, std::size_t end) {
-      body(std::size_t{0}, panels, begin, end);
-    });
-  }
+void partition(unsigned threads, std::size_t panels, std::size_t tiles, std::size_t block,
+               const Body& body) {
+  const bool along_n = panels >= threads || panels >= tiles;
+  detail::parallel_for(threads, along_n ? panels : tiles, [&](std::size_t begin, std::size_t end) {
+    Part part = along_n ? Part{begin, end, 0, tiles} : Part{0, panels, begin, end};
+    for (const std::size_t last = part.end_tile; part.first_tile < last;
+         part.first_tile = part.end_tile) {
+      part.end_tile = std::min(last, part.first_tile + block);
+      body(part);
+    }
+  });
 }
 
 }  // namespace
@@ -161,37 +180,42 @@ struct PackedActivations {
   std::vector<std::int32_t> starts;  ///< [tile][group][row]: -offset * sum of the group's codes
 };
 
+/// A unit is four bytes of activations on every path.
+template <class Element>
+constexpr std::size_t kUnit = 4 / sizeof(Element);
+
 template <class Element>
 PackedActivations pack_activations(const QuantizedMatrix& a, const PackedWeights::Impl& w) {
-  const IntegerTiles& tiles = *w.tiles;
+  constexpr std::size_t unit = kUnit<Element>;
+  const std::size_t tile_rows = w.tiles->rows;
   const std::size_t group = w.matrix.group;
   PackedActivations out;
-  out.codes.assign(a.rows * w.steps * tiles.unit * sizeof(Element), 0);
+  out.codes.assign(a.rows * w.steps * 4, 0);
   out.starts.assign(a.rows * w.matrix.groups, 0);
-  for (std::size_t first = 0; first < a.rows; first += tiles.rows) {
-    const std::size_t rows = std::min(tiles.rows, a.rows - first);
-    std::uint8_t* tile = out.codes.data() + first * w.steps * tiles.unit * sizeof(Element);
-    std::int32_t* start = out.starts.data() + first * w.matrix.groups;
-    for (std::size_t r = 0; r < rows; ++r) {
-      const std::int8_t* row = a.codes.data() + (first + r) * a.cols;
-      for (std::size_t g = 0; g < w.matrix.groups; ++g) {
-        std::int32_t sum = 0;
-        for (std::size_t i = 0; i < group; i += tiles.unit) {
-          Element unit[4] = {};
-          const std::size_t count = std::min(tiles.unit, group - i);
-          for (std::size_t j = 0; j < count; ++j) {
-            unit[j] = row[g * group + i + j];
-            sum += unit[j];
-          }
-          const std::size_t step = g * w.group_steps + i / tiles.unit;
-          std::memcpy(tile + (step * rows + r) * tiles.unit * sizeof(Element), unit,
-                      tiles.unit * sizeof(Element));
-        }
-        // |sum| <= 128 * 131071 < 2^24, so the product fits 32 bits only modulo 2^32, which is what
-        // the tile needs.
-        start[g * rows + r] = static_cast<std::int32_t>(0u - static_cast<std::uint32_t>(w.offset) *
-                                                                 static_cast<std::uint32_t>(sum));
+  for (std::size_t row = 0; row < a.rows; ++row) {
+    const std::size_t first = row / tile_rows * tile_rows;
+    const std::size_t rows = std::min(tile_rows, a.rows - first);
+    for (std::size_t g = 0; g < w.matrix.groups; ++g) {
+      const std::int8_t* codes = a.codes.data() + row * a.cols + g * group;
+      std::uint8_t* to =
+          out.codes.data() + (first * w.steps + g * w.group_steps * rows + (row - first)) * 4;
+      for (std::size_t i = 0; i + unit <= group; i += unit, to += rows * 4) {
+        Element four_bytes[unit];
+        for (std::size_t j = 0; j < unit; ++j) four_bytes[j] = codes[i + j];
+        std::memcpy(to, four_bytes, 4);
       }
+      if (group % unit != 0) {  // the rest of the last unit stays zero
+        Element four_bytes[unit] = {};
+        for (std::size_t j = 0; j < group % unit; ++j)
+          four_bytes[j] = codes[group - group % unit + j];
+        std::memcpy(to, four_bytes, 4);
+      }
+      std::int32_t sum = 0;
+      for (std::size_t i = 0; i < group; ++i) sum += codes[i];
+      // |sum| <= 128 * 131071 < 2^24, so the product fits 32 bits only modulo 2^32, which is what
+      // the tile needs.
+      out.starts[first * w.matrix.groups + g * rows + (row - first)] = static_cast<std::int32_t>(
+          0u - static_cast<std::uint32_t>(w.offset) * static_cast<std::uint32_t>(sum));
     }
   }
   return out;
@@ -222,15 +246,15 @@ void gemm_dequantise_after(const QuantizedMatrix& a, const PackedWeights& weight
   std::size_t longest = 0;
   for (const Segment& s : segments) longest = std::max(longest, s.steps * s.groups);
 
-  const auto body = [&](std::size_t panel, std::size_t end_panel, std::size_t first_tile,
-                        std::size_t end_tile) {
-    const std::size_t first_row = first_tile * tiles.rows;
-    const std::size_t rows = std::min(end_tile * tiles.rows, a.rows) - first_row;
+  const std::size_t block = tiles_a_block(tiles.rows, w.steps * tiles.unit * element);
+  const auto body = [&](const Part& part) {
+    const std::size_t first_row = part.first_tile * tiles.rows;
+    const std::size_t rows = std::min(part.end_tile * tiles.rows, a.rows) - first_row;
     std::vector<float> total(rows * tiles.columns);
     std::vector<std::int32_t> sum(rows * tiles.columns);
     std::vector<std::uint8_t> unpacked(
         unpack == nullptr ? 0 : longest * tiles.columns * tiles.unit * element);
-    for (; panel < end_panel; ++panel) {
+    for (std::size_t panel = part.first_panel; panel < part.end_panel; ++panel) {
       std::ranges::fill(total, 0.0f);
       for (const Segment& segment : segments) {
         const void* panel_weights =
@@ -265,7 +289,7 @@ void gemm_dequantise_after(const QuantizedMatrix& a, const PackedWeights& weight
       }
     }
   };
-  partition(threads, w.panels(), ceil_div(a.rows, tiles.rows), body);
+  partition(threads, w.panels(), ceil_div(a.rows, tiles.rows), block, body);
 }
 
 // --- floats ------------------------------------------------------------------------------------
@@ -339,13 +363,13 @@ void float_product(std::span<const float> a, const PackedFloatWeights::Impl& w, 
   }
   const std::vector<Segment> segments = segments_of(w.k, std::min(chunk, w.k), kFloatSegment);
 
-  const auto body = [&](std::size_t panel, std::size_t end_panel, std::size_t first_tile,
-                        std::size_t end_tile) {
-    const std::size_t first_row = first_tile * tiles.rows;
-    const std::size_t rows = std::min(end_tile * tiles.rows, m) - first_row;
+  const std::size_t block = tiles_a_block(tiles.rows, w.k * sizeof(float));
+  const auto body = [&](const Part& part) {
+    const std::size_t first_row = part.first_tile * tiles.rows;
+    const std::size_t rows = std::min(part.end_tile * tiles.rows, m) - first_row;
     std::vector<float> total(rows * tiles.columns);
     std::vector<float> sum(rows * tiles.columns);
-    for (; panel < end_panel; ++panel) {
+    for (std::size_t panel = part.first_panel; panel < part.end_panel; ++panel) {
       std::ranges::fill(total, 0.0f);
       for (const Segment& segment : segments) {
         for (std::size_t r = 0; r < rows; r += tiles.rows) {
@@ -368,7 +392,7 @@ void float_product(std::span<const float> a, const PackedFloatWeights::Impl& w, 
       }
     }
   };
-  partition(threads, ceil_div(w.n, tiles.columns), ceil_div(m, tiles.rows), body);
+  partition(threads, ceil_div(w.n, tiles.columns), ceil_div(m, tiles.rows), block, body);
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <exception>
 #include <map>
-#include <memory>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -97,7 +96,9 @@ class ProgramRunner : public sc_core::sc_module {
 
   /// [step][segment], each the sum of the segment's repeats.
   std::vector<std::vector<SegmentOutcome>> outcomes;
+  bool ended = false;
   std::exception_ptr failure;
+  std::uint64_t jobs_issued() const { return accelerator_.jobs_issued(); }
 
  private:
   void run() {
@@ -112,7 +113,7 @@ class ProgramRunner : public sc_core::sc_module {
     } catch (...) {
       failure = std::current_exception();  // must not unwind through the SystemC scheduler
     }
-    sc_core::sc_stop();
+    ended = true;
   }
 
   SegmentOutcome run_segment(const Segment& segment) {
@@ -226,9 +227,16 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
     for (const Segment& segment : step.segments) schedule(machine, design, segment, {});
   }
 
-  auto runner = std::make_unique<ProgramRunner>("machine", program, machine, options, progress);
-  kernel::run_simulation();
-  if (runner->failure) std::rethrow_exception(runner->failure);
+  std::vector<std::vector<SegmentOutcome>> outcomes;
+  kernel::run_simulation([&] {
+    ProgramRunner runner("machine", program, machine, options, progress);
+    // No single job takes a second of simulated time.
+    kernel::run_until([&] { return runner.ended; }, sc_core::sc_time(1, sc_core::SC_SEC),
+                      [&] { return runner.jobs_issued(); });
+    if (runner.failure) std::rethrow_exception(runner.failure);
+    outcomes = std::move(runner.outcomes);
+    return 0;
+  });
 
   RunResult result;
   result.machine = machine.name;
@@ -247,7 +255,7 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
     (step.phase == Phase::prefill ? result.prefill_tokens : result.decode_tokens) += step.tokens;
     for (std::size_t g = 0; g < step.segments.size(); ++g) {
       const Segment& segment = step.segments[g];
-      const SegmentOutcome& outcome = runner->outcomes.at(s).at(g);
+      const SegmentOutcome& outcome = outcomes.at(s).at(g);
       result.events += outcome.dram_events;
       for (std::size_t o = 0; o < segment.operations.size(); ++o) {
         const Operation& op = segment.operations[o];
