@@ -7,9 +7,9 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include "sim/kernel/systemc.hpp"
 #include <tlm>
 #include <vector>
+#include "sim/kernel/systemc.hpp"
 
 #include "memory/traffic_extension.hpp"
 #include "sim/core/traffic.hpp"

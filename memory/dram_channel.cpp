@@ -78,6 +78,7 @@ void DramChannel::restart() {
   window_slot_ = 0;
   refresh_due_ = (t_.refi + 1) / 2;
   direction_ = kRead;
+  turn_ = 0;
   hit_mask_ = row_mask_ = 0;
   now_ = limit_ = 0;
 }
@@ -184,14 +185,26 @@ void DramChannel::update_candidate(std::uint32_t b) {
 
 bool DramChannel::direction_flips() const {
   if (direction_ == kRead) {
-    return queued_[kWrite] > 0 && (queued_[kWrite] >= write_high_ || queued_[kRead] == 0);
+    return queued_[kWrite] > 0 &&
+           (queued_[kRead] == 0 || (queued_[kWrite] >= write_high_ && turn_ >= queue_size_[kRead]));
   }
-  return queued_[kRead] > 0 && queued_[kWrite] <= write_low_;
+  return queued_[kRead] > 0 && (queued_[kWrite] <= write_low_ || turn_ >= queue_size_[kWrite]);
+}
+
+/// How many more bursts the current direction certainly moves before it hands over to the waiting
+/// other one, if nothing is admitted meanwhile. Only while `direction_flips()` is false.
+std::uint64_t DramChannel::turn_left() const {
+  if (direction_ == kRead) {
+    if (queued_[kWrite] < write_high_) return queued_[kRead];
+    return std::min<std::uint64_t>(queued_[kRead], queue_size_[kRead] - turn_);
+  }
+  return std::min<std::uint64_t>(queued_[kWrite] - write_low_, queue_size_[kWrite] - turn_);
 }
 
 void DramChannel::choose_direction() {
   if (!direction_flips()) return;
   direction_ ^= 1u;
+  turn_ = 0;
   for (std::uint32_t b = 0; b < banks_.size(); ++b) update_candidate(b);
 }
 
@@ -295,6 +308,7 @@ void DramChannel::take_bursts(std::uint32_t b, std::uint32_t bursts, Clock last)
   column_ready_[direction_] = last + t_.ccd_s;
   group.column_ready[direction_] = last + t_.ccd_l;
   queued_[direction_] -= bursts;
+  turn_ += bursts;
   now_ = last;
 
   SegmentState& segment = segments_[run.segment];
@@ -404,10 +418,7 @@ bool DramChannel::issue_bulk(const ColumnChoice& choice, Clock end) {
   const Clock tail = alone ? 0 : t_.ccd_s;
   if (choice.time + tail >= end) return false;
   rounds = std::min(rounds, (end - 1 - tail - choice.time) / step + 1);
-  if (direction_ == kWrite &&
-      queued_[kRead] > 0) {  // the last one may reach the low mark, none before it
-    rounds = std::min<std::uint64_t>(rounds, (queued_[kWrite] - write_low_) / width);
-  }
+  if (queued_[direction_ ^ 1u] > 0) rounds = std::min(rounds, turn_left() / width);
   rounds = std::min(rounds, hits_ahead(rounds * width) / width);
   if (rounds * width < 2) return false;
 
@@ -499,9 +510,7 @@ Clock DramChannel::column_bound(std::uint32_t direction, std::uint64_t columns) 
     if (soonest != kNever) start = std::max(start, soonest);
   } else if (direction != direction_ && !flips && queued_[direction_] > 0) {
     // The other direction goes on at least until it hands over.
-    const std::uint64_t ahead = direction_ == kWrite
-                                    ? queued_[kWrite] - std::min(queued_[kWrite], write_low_)
-                                    : queued_[kRead];
+    const std::uint64_t ahead = turn_left();
     if (ahead > 0) {
       const Clock turn = direction_ == kWrite ? write_to_read_short_ : Clock{t_.read_to_write};
       start = std::max(start, column_bound(direction_, ahead) + turn);

@@ -64,9 +64,11 @@ struct DramCounts {
 ///   burst leaves its
 ///     queue at its column command. Reads do not wait behind a full write queue, nor writes behind
 ///     a full read queue.
-///   * One direction is served at a time. To writes when their queue reaches 0.8 of its size or no
-///   read waits; back
-///     to reads when a read waits and the write queue is at 0.2 or below.
+///   * One direction is served at a time. To writes when no read waits, or when their queue reaches
+///   0.8
+///     of its size and reads have moved a queueful since they took over; back to reads when one
+///     waits and the write queue is at 0.2 or below or writes have moved a queueful: neither
+///     starves.
 ///   * Column: of all waiting bursts whose row is open, the one that can go earliest; ties to the
 ///   oldest. In one bank
 ///     at most `kRowHitCap` bursts pass an older burst that needs another row.
@@ -190,6 +192,7 @@ class DramChannel {
   std::int32_t new_run();
   Clock column_bound(std::uint32_t direction, std::uint64_t columns) const;
   bool direction_flips() const;
+  std::uint64_t turn_left() const;
 
   configs::DramConfig t_;
   AddressMap map_;
@@ -209,6 +212,7 @@ class DramChannel {
   Clock refresh_due_ = 0;
 
   std::uint32_t direction_ = kRead;
+  std::uint64_t turn_ = 0;  ///< bursts since the direction changed
   std::uint64_t hit_mask_ = 0,
                 row_mask_ = 0;  ///< banks whose next command is a column / a row command
   std::array<std::uint32_t, 2> queued_{};

@@ -6,9 +6,9 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include "sim/kernel/systemc.hpp"
 #include <unordered_map>
 #include <vector>
+#include "sim/kernel/systemc.hpp"
 
 #include "configs/machine.hpp"
 #include "memory/dma.hpp"
