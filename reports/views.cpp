@@ -173,7 +173,7 @@ std::string formats_of(const OperationRow& row) {
 
 std::string shape_of(const OperationRow& row) {
   const auto text = [](std::uint64_t n) { return n == 0 ? std::string() : std::to_string(n); };
-  return joined({text(row.m), text(row.n), text(row.k)}, " \u00d7 ");
+  return joined({text(row.m), text(row.n), text(row.k)}, "\u00d7");
 }
 
 std::string title_of(const RunResult& result) {

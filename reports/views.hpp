@@ -53,7 +53,7 @@ std::string_view class_label(std::size_t traffic_class);
 
 /// "int4 g128 × int8", or the one that is named.
 std::string formats_of(const OperationRow& row);
-/// "2048 × 4096 × 4096" (m × n × k), leaving out zeros.
+/// "2048×4096×4096" (m×n×k), leaving out zeros.
 std::string shape_of(const OperationRow& row);
 
 /// "llama-2-7b · mixpe-w4a8 · mixpe-128x128": what tells results apart.
