@@ -79,6 +79,7 @@ void DramChannel::restart() {
   refresh_due_ = (t_.refi + 1) / 2;
   direction_ = kRead;
   turn_ = 0;
+  cut_short_ = false;
   hit_mask_ = row_mask_ = 0;
   now_ = limit_ = 0;
 }
@@ -186,9 +187,10 @@ void DramChannel::update_candidate(std::uint32_t b) {
 bool DramChannel::direction_flips() const {
   if (direction_ == kRead) {
     return queued_[kWrite] > 0 &&
-           (queued_[kRead] == 0 || (queued_[kWrite] >= write_high_ && turn_ >= queue_size_[kRead]));
+           (queued_[kRead] == 0 ||
+            (queued_[kWrite] >= write_high_ && (!cut_short_ || turn_ >= queue_size_[kRead])));
   }
-  return queued_[kRead] > 0 && (queued_[kWrite] <= write_low_ || turn_ >= queue_size_[kWrite]);
+  return queued_[kRead] > 0 && (queued_[kWrite] <= write_low_ || turn_ >= longest_write_turn());
 }
 
 /// How many more bursts the current direction certainly moves before it hands over to the waiting
@@ -198,11 +200,12 @@ std::uint64_t DramChannel::turn_left() const {
     if (queued_[kWrite] < write_high_) return queued_[kRead];
     return std::min<std::uint64_t>(queued_[kRead], queue_size_[kRead] - turn_);
   }
-  return std::min<std::uint64_t>(queued_[kWrite] - write_low_, queue_size_[kWrite] - turn_);
+  return std::min<std::uint64_t>(queued_[kWrite] - write_low_, longest_write_turn() - turn_);
 }
 
 void DramChannel::choose_direction() {
   if (!direction_flips()) return;
+  cut_short_ = direction_ == kWrite && queued_[kWrite] > write_low_;
   direction_ ^= 1u;
   turn_ = 0;
   for (std::uint32_t b = 0; b < banks_.size(); ++b) update_candidate(b);

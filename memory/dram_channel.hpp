@@ -64,10 +64,10 @@ struct DramCounts {
 ///   burst leaves its
 ///     queue at its column command. Reads do not wait behind a full write queue, nor writes behind
 ///     a full read queue.
-///   * One direction is served at a time. To writes when no read waits, or when their queue reaches
-///   0.8
-///     of its size and reads have moved a queueful since they took over; back to reads when one
-///     waits and the write queue is at 0.2 or below or writes have moved a queueful: neither
+///   * One direction is served at a time. To writes when no read waits or their queue reaches 0.8
+///   of its
+///     size; back to reads when one waits and the write queue is at 0.2 or below, or at the latest
+///     after `kWriteTurnQueues` queuefuls, and then for at least one queueful of reads: neither
 ///     starves.
 ///   * Column: of all waiting bursts whose row is open, the one that can go earliest; ties to the
 ///   oldest. In one bank
@@ -93,6 +93,11 @@ class DramChannel {
   enum class Bulk : std::uint8_t { on, off };
   static constexpr std::uint32_t kRowHitCap =
       16;  ///< assumed; 4 and unlimited differ by 0.1 % on average
+
+  /// Writes that never run low hand over to waiting reads after so many queuefuls. Assumed; long
+  /// enough that streams keep their row hits, short enough (256 bursts on DDR4) that a read never
+  /// waits for a whole transfer.
+  static constexpr std::uint32_t kWriteTurnQueues = 8;
 
   /// Errors: ConfigError for timing or geometry no device can have.
   explicit DramChannel(const configs::DramConfig& config, Bulk bulk = Bulk::on);
@@ -193,6 +198,9 @@ class DramChannel {
   Clock column_bound(std::uint32_t direction, std::uint64_t columns) const;
   bool direction_flips() const;
   std::uint64_t turn_left() const;
+  std::uint64_t longest_write_turn() const {
+    return kWriteTurnQueues * std::uint64_t{t_.write_queue};
+  }
 
   configs::DramConfig t_;
   AddressMap map_;
@@ -213,6 +221,7 @@ class DramChannel {
 
   std::uint32_t direction_ = kRead;
   std::uint64_t turn_ = 0;  ///< bursts since the direction changed
+  bool cut_short_ = false;  ///< reads took over from writes that had more to do
   std::uint64_t hit_mask_ = 0,
                 row_mask_ = 0;  ///< banks whose next command is a column / a row command
   std::array<std::uint32_t, 2> queued_{};
