@@ -189,7 +189,7 @@ void DramChannel::update_candidate(std::uint32_t b) {
     candidates_.row_gate[b] = bank.open ? bank.pre_ready : bank.act_ready;
   } else {
     hit_mask_ |= bit;
-    candidates_.hit_age[b] = runs_[static_cast<std::size_t>(bank.hit)].age;
+    candidates_.hit[b] = runs_[static_cast<std::size_t>(bank.hit)].age * kMaxBanks + b;
     candidates_.column_gate[b] = bank.column_ready[direction_];
   }
 }
@@ -239,35 +239,51 @@ DramChannel::RowCommand DramChannel::next_row_command() const {
   return best;
 }
 
-DramChannel::ColumnChoice DramChannel::next_column() const {
-  constexpr std::uint64_t kOldestPossible = std::numeric_limits<std::uint64_t>::max();
-  ColumnChoice choice;
-  std::uint64_t choice_age = kOldestPossible, oldest_age = kOldestPossible,
-                second_age = kOldestPossible;
-  std::uint32_t oldest_group = std::numeric_limits<std::uint32_t>::max();
+/// The least `hit` of some banks, all of them in hit_mask_; all ones for none.
+std::uint64_t DramChannel::oldest_of(std::uint64_t banks) const {
+  std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
+  for (; banks != 0; banks &= banks - 1) {
+    least = std::min(least, candidates_.hit[static_cast<std::size_t>(std::countr_zero(banks))]);
+  }
+  return least;
+}
+
+Clock DramChannel::column_time(std::uint32_t b) const {
   const Clock shared = std::max(now_, column_ready_[direction_]);
+  const Clock group = groups_[candidates_.group[b]].column_ready[direction_];
+  return std::max({shared, group, candidates_.column_gate[b]});
+}
+
+DramChannel::ColumnChoice DramChannel::next_column() const {
+  ColumnChoice choice;
+  if (hit_mask_ == 0) return choice;
+  choice.oldest = static_cast<std::uint32_t>(oldest_of(hit_mask_) % kMaxBanks);
+  const std::uint32_t group = candidates_.group[choice.oldest];
+  const std::uint64_t others = hit_mask_ & ~(((std::uint64_t{2} << (t_.banks_per_group - 1)) - 1)
+                                             << group * t_.banks_per_group);
+  if (others != 0) choice.second = static_cast<std::int32_t>(oldest_of(others) % kMaxBanks);
+
+  // Streams end here: nothing is earlier than the gate that all banks share, and of those that can
+  // go then, the oldest goes; when its group waits, the oldest of the other groups.
+  const Clock earliest = std::max(now_, column_ready_[direction_]);
+  choice.bank = choice.oldest;
+  choice.time = column_time(choice.oldest);
+  if (choice.time == earliest) return choice;
+  if (others != 0 && groups_[group].column_ready[direction_] > earliest) {
+    const auto second = static_cast<std::uint32_t>(choice.second);
+    if (column_time(second) == earliest) {
+      choice.bank = second;
+      choice.time = earliest;
+      return choice;
+    }
+  }
   for (std::uint64_t left = hit_mask_; left != 0; left &= left - 1) {
     const auto b = static_cast<std::uint32_t>(std::countr_zero(left));
-    const std::uint64_t age = candidates_.hit_age[b];
-    const std::uint32_t group = candidates_.group[b];
-    const Clock gate = std::max(shared, groups_[group].column_ready[direction_]);
-    const Clock time = std::max(gate, candidates_.column_gate[b]);
-    if (time < choice.time || (time == choice.time && age < choice_age)) {
+    const Clock time = column_time(b);
+    if (time < choice.time ||
+        (time == choice.time && candidates_.hit[b] < candidates_.hit[choice.bank])) {
       choice.time = time;
       choice.bank = b;
-      choice_age = age;
-    }
-    if (age < oldest_age) {
-      if (group != oldest_group && oldest_age != kOldestPossible) {
-        second_age = oldest_age;
-        choice.second = static_cast<std::int32_t>(choice.oldest);
-      }
-      oldest_age = age;
-      oldest_group = group;
-      choice.oldest = b;
-    } else if (age < second_age && group != oldest_group) {
-      second_age = age;
-      choice.second = static_cast<std::int32_t>(b);
     }
   }
   return choice;

@@ -188,6 +188,8 @@ class DramChannel {
   void choose_direction();
   RowCommand next_row_command() const;
   ColumnChoice next_column() const;
+  std::uint64_t oldest_of(std::uint64_t banks) const;
+  Clock column_time(std::uint32_t bank) const;
   void issue_row(const RowCommand& command);
   void issue_column(std::uint32_t bank, Clock time);
   bool issue_bulk(const ColumnChoice& choice, Clock end);
@@ -227,7 +229,9 @@ class DramChannel {
   std::uint64_t row_mask_ = 0;  ///< banks whose next command is a row command
   /// What the two scans of every step read, side by side; written by update_candidate.
   struct Candidates {
-    std::array<std::uint64_t, kMaxBanks> hit_age, head_age;
+    std::array<std::uint64_t, kMaxBanks>
+        hit;  ///< age of the hit run x 64 + bank: the oldest is the least
+    std::array<std::uint64_t, kMaxBanks> head_age;
     std::array<Clock, kMaxBanks> column_gate;  ///< of the current direction
     std::array<Clock, kMaxBanks> row_gate;     ///< the bank's own, of its next row command
     std::array<std::uint8_t, kMaxBanks> group;
