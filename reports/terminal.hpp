@@ -7,9 +7,9 @@
 
 namespace systole::reports {
 
-/// Headline figures, energy by component, cycles by cause and, per phase, the costliest operations with what
-/// bounds each. No line is wider than `width` columns (at least 60 are used); `colour` adds ANSI escapes,
-/// which take none. Sections without data are left out.
+/// Headline figures, energy by component, cycles by cause and, per phase, the costliest operations
+/// with what bounds each. No line is wider than `width` columns (at least 60 are used); `colour`
+/// adds ANSI escapes, which take none. Sections without data are left out.
 std::string to_terminal(const RunResult& result, bool colour, unsigned width);
 
 }  // namespace systole::reports

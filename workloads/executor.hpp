@@ -23,14 +23,17 @@ enum class Kernels : std::uint8_t { fast, reference };
 ///
 /// Numbers: a token's values do not depend on how the tokens are split over forward() calls, on the
 /// number of threads or on the CPU; the exception is an activation policy of one scale a tensor,
-/// which spans the tokens of a call. The residual stream is fp32. The embedding table is rounded to
-/// embedding_format(recipe).
+/// which spans the tokens of a call. A linear layer is gemm_dequantise_after where weight and
+/// activation are integers and the recipe dequantises after; otherwise both are decoded, and it is
+/// gemm_fp16 (activation fp16, weight fp16 or integer) or gemm_fp32. Attention: see attention.hpp.
+/// The residual stream is fp32. The embedding table is rounded to embedding_format(recipe).
 class FunctionalExecutor {
  public:
-  /// `model` must outlive the executor. Errors: ConfigError for a recipe that validate_recipe()
-  /// refuses.
+  /// `model` must outlive the executor. fp16_chunk: see quant::gemm_fp16; the rows of a
+  /// weight-stationary array, 0 for one chunk. Errors: ConfigError for a recipe that
+  /// validate_recipe() refuses.
   FunctionalExecutor(const LlamaModel& model, const configs::Recipe& recipe, unsigned threads = 1,
-                     Kernels kernels = Kernels::fast);
+                     Kernels kernels = Kernels::fast, std::uint32_t fp16_chunk = 0);
   FunctionalExecutor(FunctionalExecutor&&) noexcept;
   FunctionalExecutor& operator=(FunctionalExecutor&&) noexcept;
   ~FunctionalExecutor();

@@ -8,10 +8,11 @@
 
 namespace systole::workloads {
 
-/// Reads the shape. Architectures taken: LlamaForCausalLM and MistralForCausalLM (the same graph).
-/// Errors: one ConfigError naming the file and the path of the value: unknown architecture, missing
-/// or mistyped or out-of-range value, biases, another activation than silu, a RoPE scaling that
-/// changes values, an invalid shape.
+/// Reads the shape. Architectures taken: LlamaForCausalLM and MistralForCausalLM (the same graph
+/// within the attention window, so `max_positions` is cut to a sliding window). A RoPE scaling is
+/// ignored: it changes values, not shapes. Errors: one ConfigError naming the file and the key:
+/// another architecture, a missing, mistyped or out-of-range value, biases, another activation than
+/// silu, an invalid shape.
 configs::ModelShape read_hf_config(const std::string& path);
 
 /// The same from text; `name` stands for the path in messages.

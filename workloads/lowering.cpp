@@ -65,7 +65,8 @@ std::uint64_t cache_token_bytes(const ModelShape& shape, const QuantSpec& spec) 
   return shape.kv_heads * stored_bytes(spec, 1, shape.head_dim);
 }
 
-/// Tokens [first, last) of every KV head of a cache region that holds whole heads one after the other.
+/// Tokens [first, last) of every KV head of a cache region that holds whole heads one after the
+/// other.
 Region cache_tokens_of(const ModelShape& shape, const QuantSpec& spec, const Region& cache,
                        std::uint64_t first, std::uint64_t last) {
   const std::uint64_t token = stored_bytes(spec, 1, shape.head_dim);

@@ -29,8 +29,8 @@ enum class VectorOp : std::uint8_t {
   argmax
 };
 
-/// Bytes in DRAM: `pieces` equal parts of bytes / pieces each, the starts `piece_stride` apart. A weight is one
-/// piece; a cache region has one piece a KV head, whose tokens are contiguous.
+/// Bytes in DRAM: `pieces` equal parts of bytes / pieces each, the starts `piece_stride` apart. A
+/// weight is one piece; a cache region has one piece a KV head, whose tokens are contiguous.
 struct Region {
   TrafficClass traffic = TrafficClass::weights;
   std::uint64_t address = 0;

@@ -63,13 +63,13 @@ ModelShape validated(ModelShape shape, const std::string& where) {
         fmt::format("head_dim {} is odd; rotary embedding turns pairs", shape.head_dim));
   }
   if (heads_ok && shape.head_dim != 0) in_range("heads x head_dim", shape.q_dim(), kMaxDimension);
-  auto positive = [&](const char* name, double value) {
-    if (!(std::isfinite(value) && value > 0)) {
-      faults.push_back(fmt::format("{} is {}, expected a positive number", name, value));
-    }
-  };
-  positive("rope_theta", shape.rope_theta);
-  positive("norm_epsilon", shape.norm_epsilon);
+  if (!(std::isfinite(shape.rope_theta) && shape.rope_theta >= 1)) {
+    faults.push_back(fmt::format("rope_theta is {}, expected at least 1", shape.rope_theta));
+  }
+  if (!(std::isfinite(shape.norm_epsilon) && shape.norm_epsilon > 0)) {
+    faults.push_back(
+        fmt::format("norm_epsilon is {}, expected a positive number", shape.norm_epsilon));
+  }
   raise(where, faults);
   return shape;
 }

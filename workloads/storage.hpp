@@ -7,8 +7,8 @@
 
 namespace systole::workloads {
 
-/// Bytes of a [rows, cols] tensor stored under `spec`: packed codes, scales and zero points,
-/// rounded up to a byte once.
+/// Bytes of a [rows, cols] tensor stored under `spec`: packed codes, scales and zero points, as
+/// quant::stored_bits counts them, rounded up to a byte.
 std::uint64_t stored_bytes(const quant::QuantSpec& spec, std::uint64_t rows, std::uint64_t cols);
 
 }  // namespace systole::workloads

@@ -6,24 +6,12 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string_view>
-#include <vector>
 
 #include "quant/kernels/gemm.hpp"
+#include "quant/kernels/path.hpp"
 #include "quant/quantise.hpp"
 
 namespace systole::quant {
-
-/// Which implementation runs. All give the same bits.
-enum class Path : std::uint8_t {
-  reference,    ///< the scalar definition
-  avx2,         ///< AVX2, FMA
-  avx512_vnni,  ///< AVX-512 F, BW, VL and VNNI
-};
-std::string_view name_of(Path path);
-/// What this CPU can run, slowest first; always starts with Path::reference.
-std::vector<Path> available_paths();
-Path best_path();
 
 /// A weight [N, K] for gemm_dequantise_after, repacked for one path. Symmetric weights of any
 /// integer format and granularity are accelerated; affine ones run the reference (see path()).

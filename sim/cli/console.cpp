@@ -7,10 +7,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "sim/core/error.hpp"
 
@@ -44,6 +46,13 @@ void catch_interrupt() {
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   sigaction(SIGINT, &action, nullptr);
+}
+
+unsigned thread_count(std::uint64_t requested) {
+  constexpr std::uint64_t kMost = 256;
+  if (requested > kMost) throw ConfigError(fmt::format("--threads: at most {}, found {}", kMost, requested));
+  if (requested > 0) return static_cast<unsigned>(requested);
+  return std::max(1u, std::thread::hardware_concurrency());
 }
 
 bool interrupted() { return interrupt_flag != 0; }

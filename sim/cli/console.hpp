@@ -18,6 +18,9 @@ unsigned output_columns();     ///< of the terminal, or 100
 void catch_interrupt();
 bool interrupted();
 
+/// Threads to use: `requested`, or one a processor for 0. Throws ConfigError beyond 256.
+unsigned thread_count(std::uint64_t requested);
+
 /// Progress on standard error: a bar redrawn at most ten times a second on a terminal, a line every tenth elsewhere,
 /// nothing when quiet.
 class ConsoleProgress : public Progress {

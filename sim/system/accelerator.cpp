@@ -104,6 +104,7 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
   if (job.stationary.frees_half) stationary_freed_.advance();
   if (job.moving.frees_half) moving_freed_.advance();
   outcome.counts += job.counts;
+  ++jobs_issued_;
   for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
     for (const memory::Transfer& transfer : *list) {
       auto& bytes = transfer.write ? outcome.dram_write_bytes : outcome.dram_read_bytes;

@@ -43,6 +43,9 @@ class Accelerator : public sc_core::sc_module {
 
   SegmentOutcome run(std::span<const Job> jobs);
 
+  /// Since construction: grows while anything is done.
+  std::uint64_t jobs_issued() const { return jobs_issued_; }
+
   memory::MemorySystem memory;
 
  private:
@@ -92,6 +95,7 @@ class Accelerator : public sc_core::sc_module {
   Milestone finished_;         ///< pieces through the dequantiser
   Milestone background_done_;  ///< softmax blocks through the vector unit
   Milestone stored_;           ///< pieces whose results are in DRAM
+  std::uint64_t jobs_issued_ = 0;
   std::uint64_t finish_issued_ = 0, background_issued_ = 0, store_issued_ = 0;
   /// Why the last piece left the dequantiser when it did: its own work, the vector unit or DRAM not taking pieces.
   CycleCause held_by_ = CycleCause::dequantise;

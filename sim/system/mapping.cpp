@@ -37,10 +37,9 @@ bool stays_on_chip(const configs::MachineConfig& machine, std::uint64_t bytes) {
 
 Slice slice(std::uint64_t bytes, std::uint64_t first, std::uint64_t last, std::uint64_t total) {
   SYSTOLE_CHECK(first <= last && last <= total && total > 0, "slice outside its region");
-  // 128-bit products: a region of 2^50 bytes cut in 2^30 rows must not wrap.
-  using Wide = unsigned __int128;
+  SYSTOLE_CHECK(total < std::uint64_t{1} << 32, "too many rows");  // so that no product below wraps
   const auto at = [&](std::uint64_t row) {
-    return static_cast<std::uint64_t>(static_cast<Wide>(bytes) * row / total);
+    return bytes / total * row + bytes % total * row / total;
   };
   return {at(first), at(last) - at(first)};
 }

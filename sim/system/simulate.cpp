@@ -4,7 +4,6 @@
 #include <cmath>
 #include <exception>
 #include <map>
-#include <memory>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -78,6 +77,22 @@ std::string reuse_key(const Segment& segment) {
   return key;
 }
 
+/// A segment cut into what depends on the context length (cache appends and attention) and what does not, so that
+/// decode steps share the latter. Each region starts on a quiet machine, whether it is reused or not.
+std::vector<Segment> regions_of(const Segment& segment) {
+  const auto grows = [](const Operation& op) {
+    return op.kind == OpKind::attention || op.vector_op == workloads::VectorOp::kv_append;
+  };
+  std::vector<Segment> regions;
+  for (const Operation& op : segment.operations) {
+    if (regions.empty() || grows(regions.back().operations.back()) != grows(op)) {
+      regions.push_back({segment.name, segment.repeats, {}});
+    }
+    regions.back().operations.push_back(op);
+  }
+  return regions;
+}
+
 /// Drives the accelerator through the program, one segment after the other, and collects the outcomes.
 class ProgramRunner : public sc_core::sc_module {
  public:
@@ -97,7 +112,9 @@ class ProgramRunner : public sc_core::sc_module {
 
   /// [step][segment], each the sum of the segment's repeats.
   std::vector<std::vector<SegmentOutcome>> outcomes;
+  bool ended = false;
   std::exception_ptr failure;
+  std::uint64_t jobs_issued() const { return accelerator_.jobs_issued(); }
 
  private:
   void run() {
@@ -107,23 +124,34 @@ class ProgramRunner : public sc_core::sc_module {
         std::vector<SegmentOutcome>& totals = outcomes.emplace_back();
         for (const Segment& segment : step.segments) totals.push_back(run_segment(segment));
         progress_.report("simulating", i + 1, program_.steps.size());
-        if (progress_.cancelled()) throw ConfigError("interrupted while simulating");
+        if (progress_.cancelled()) throw Interrupted();
       }
     } catch (...) {
       failure = std::current_exception();  // must not unwind through the SystemC scheduler
     }
-    sc_core::sc_stop();
+    ended = true;
   }
 
   SegmentOutcome run_segment(const Segment& segment) {
-    if (options_.reuse) {
-      const std::string key = reuse_key(segment);
-      auto known = known_.find(key);
-      if (known == known_.end()) known = known_.emplace(key, run_instance(segment, 0)).first;
-      return repeated(known->second, segment.repeats);
+    SegmentOutcome total;
+    for (const Segment& region : regions_of(segment)) {
+      const SegmentOutcome outcome = run_region(region);
+      total.operations.insert(total.operations.end(), outcome.operations.begin(),
+                              outcome.operations.end());
+      total.dram_events += outcome.dram_events;
     }
-    SegmentOutcome total = run_instance(segment, 0);
-    for (std::uint64_t i = 1; i < segment.repeats; ++i) add(total, run_instance(segment, i));
+    return total;
+  }
+
+  SegmentOutcome run_region(const Segment& region) {
+    if (options_.reuse) {
+      const std::string key = reuse_key(region);
+      auto known = known_.find(key);
+      if (known == known_.end()) known = known_.emplace(key, run_instance(region, 0)).first;
+      return repeated(known->second, region.repeats);
+    }
+    SegmentOutcome total = run_instance(region, 0);
+    for (std::uint64_t i = 1; i < region.repeats; ++i) add(total, run_instance(region, i));
     return total;
   }
 
@@ -166,6 +194,19 @@ class ProgramRunner : public sc_core::sc_module {
   Progress& progress_;
   std::map<std::string, SegmentOutcome> known_;
 };
+
+/// MACs a cycle in the formats of the program's linear layers; 0 where there is none.
+double peak_macs(const Program& program, const pe::PeDesign& design, double pes) {
+  for (const Segment& segment : program.steps.at(0).segments) {
+    for (const Operation& op : segment.operations) {
+      if (op.kind != OpKind::gemm) continue;
+      const ArrayOperands operands =
+          array_operands(op.name, design, op.stationary, op.moving, op.dequantise, op.k);
+      return pes / design.require_passes(operands.stationary, operands.moving);
+    }
+  }
+  return 0;
+}
 
 std::string bound_of(const OperationRow& row) {
   if (row.cycles == 0) return "none";
@@ -226,20 +267,28 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
     for (const Segment& segment : step.segments) schedule(machine, design, segment, {});
   }
 
-  auto runner = std::make_unique<ProgramRunner>("machine", program, machine, options, progress);
-  kernel::run_simulation();
-  if (runner->failure) std::rethrow_exception(runner->failure);
+  std::vector<std::vector<SegmentOutcome>> outcomes;
+  kernel::run_simulation([&] {
+    ProgramRunner runner("machine", program, machine, options, progress);
+    // No single job takes a second of simulated time.
+    kernel::run_until([&] { return runner.ended; }, sc_core::sc_time(1, sc_core::SC_SEC),
+                      [&] { return runner.jobs_issued(); });
+    if (runner.failure) std::rethrow_exception(runner.failure);
+    outcomes = std::move(runner.outcomes);
+    return 0;
+  });
 
   RunResult result;
   result.machine = machine.name;
   result.recipe = program.recipe;
   result.model = program.model;
   result.clock_mhz = machine.clock_mhz;
+  const double pes = static_cast<double>(machine.array.rows) * machine.array.cols;
   result.peak_dram_bytes_per_cycle = machine.peak_dram_bytes_per_cycle();
+  result.peak_macs_per_cycle = peak_macs(program, design, pes);
   result.notes = prices.notes();
 
   // Rows: one for each operation of each phase, summed over layers and decode steps.
-  const double pes = static_cast<double>(machine.array.rows) * machine.array.cols;
   std::map<std::tuple<Phase, std::size_t, std::size_t>, std::size_t> row_of;
   std::vector<EventCounts> row_events;
   for (std::size_t s = 0; s < program.steps.size(); ++s) {
@@ -247,7 +296,7 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
     (step.phase == Phase::prefill ? result.prefill_tokens : result.decode_tokens) += step.tokens;
     for (std::size_t g = 0; g < step.segments.size(); ++g) {
       const Segment& segment = step.segments[g];
-      const SegmentOutcome& outcome = runner->outcomes.at(s).at(g);
+      const SegmentOutcome& outcome = outcomes.at(s).at(g);
       result.events += outcome.dram_events;
       for (std::size_t o = 0; o < segment.operations.size(); ++o) {
         const Operation& op = segment.operations[o];
@@ -319,8 +368,9 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
     result.area_mm2 += part.area_mm2;
   }
   result.notes.emplace_back(
-      "segments", "every layer starts on a quiet machine: rows precharged, refresh timer restarted; "
-                  "errs by less than one refresh and one DRAM latency a layer, upwards");
+      "regions", "the operations of a layer before, in and after attention each start on a quiet machine: rows "
+                 "precharged, refresh timer restarted, nothing prefetched; errs upwards, by at most the load of "
+                 "both halves of the weight scratchpad and one DRAM latency a region");
   result.notes.emplace_back("attention",
                             "all cached positions are computed; masked ones are not skipped");
   result.check_sums();
