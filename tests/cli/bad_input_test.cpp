@@ -122,7 +122,7 @@ TEST_P(BadInputs, GiveOneClearMessageAndExitCode2) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, BadInputs, ::testing::ValuesIn(kBadInputs),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& input) { return std::string(input.param.name); });
 
 }  // namespace
 }  // namespace systole::tests
