@@ -160,7 +160,10 @@ CaseOutcome run_integer(const KernelCase& c, Stream& random) {
 }
 
 CaseOutcome run_float(const KernelCase& c, Stream& random, Format operands) {
-  const auto& [m, n, k] = c.shape;
+  // Plain copies: clang 14 does not capture structured bindings.
+  const std::size_t m = c.shape.m;
+  const std::size_t n = c.shape.n;
+  const std::size_t k = c.shape.k;
   const std::vector<float> a = operand(random, m * k, c.values);
   const std::vector<float> w = operand(random, n * k, c.values);
   std::vector<float> expected(m * n);
