@@ -1,0 +1,60 @@
+#include "reports/csv.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <set>
+#include <string_view>
+
+namespace systole::reports {
+namespace {
+
+std::string quoted(std::string_view text) {
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  return out + "\"";
+}
+
+}  // namespace
+
+std::string operations_to_csv(const RunResult& result) {
+  std::set<std::string_view> components;
+  for (const OperationRow& row : result.operations) {
+    for (const auto& [component, pj] : row.energy_pj) components.insert(component);
+  }
+
+  std::string out = "phase,name,kind,repeats,m,n,k,weight_format,activation_format,macs,cycles";
+  for (const std::string_view cause : kCycleCauseNames) out += fmt::format(",{}_cycles", cause);
+  for (const std::string_view c : kTrafficClassNames) out += fmt::format(",dram_read_{}_bytes", c);
+  for (const std::string_view c : kTrafficClassNames) out += fmt::format(",dram_write_{}_bytes", c);
+  out += ",compute_bound_cycles,bandwidth_bound_cycles,bound";
+  for (const std::string_view component : components) {
+    out += "," + quoted(fmt::format("energy_{}_pj", component));
+  }
+  out += "\r\n";
+
+  for (const OperationRow& row : result.operations) {
+    out +=
+        fmt::format("{},{},{},{},{},{},{},{},{},{},{}", quoted(row.phase), quoted(row.name),
+                    quoted(row.kind), row.repeats, row.m, row.n, row.k, quoted(row.weight_format),
+                    quoted(row.activation_format), row.macs, row.cycles);
+    for (const std::uint64_t cycles : row.cycles_by_cause) out += fmt::format(",{}", cycles);
+    for (const std::uint64_t bytes : row.dram_read_bytes) out += fmt::format(",{}", bytes);
+    for (const std::uint64_t bytes : row.dram_write_bytes) out += fmt::format(",{}", bytes);
+    out += fmt::format(",{},{},{}", row.compute_bound_cycles, row.bandwidth_bound_cycles,
+                       quoted(row.bound));
+    for (const std::string_view component : components) {
+      const auto it = row.energy_pj.find(std::string(component));
+      const bool present = it != row.energy_pj.end() && std::isfinite(it->second);
+      out += present ? fmt::format(",{}", it->second) : ",";
+    }
+    out += "\r\n";
+  }
+  return out;
+}
+
+}  // namespace systole::reports

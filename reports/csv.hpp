@@ -1,0 +1,16 @@
+// The operations of a result as CSV: one line a row, for spreadsheets and data frames.
+#pragma once
+
+#include <string>
+
+#include "sim/core/run_result.hpp"
+
+namespace systole::reports {
+
+/// RFC 4180: a header whose names end in their units, comma-separated, texts quoted where they need
+/// it, lines ended by \r\n. Energy has one column for every component that any row names; a
+/// component the row lacks is an empty cell. Doubles read back to the same bits; not finite ones
+/// are empty.
+std::string operations_to_csv(const RunResult& result);
+
+}  // namespace systole::reports

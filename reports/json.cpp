@@ -1,0 +1,116 @@
+#include "reports/json.hpp"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace systole::reports {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+Json finite(std::optional<double> value) { return value ? finite(*value) : Json(nullptr); }
+
+Json by_name(std::span<const std::uint64_t> values, std::span<const std::string_view> names) {
+  Json object = Json::object();
+  for (std::size_t i = 0; i < values.size(); ++i) object[std::string(names[i])] = values[i];
+  return object;
+}
+
+Json object_of(const KeyValues& pairs) {
+  Json object = Json::object();
+  for (const auto& [key, value] : pairs) object[key] = value;
+  return object;
+}
+
+Json summary_of(const RunResult& r) {
+  Json s;
+  s["machine"] = r.machine;
+  s["recipe"] = r.recipe;
+  s["model"] = r.model;
+  s["perplexity"] = r.quality ? finite(r.quality->perplexity) : Json(nullptr);
+  s["nll"] = r.quality ? finite(r.quality->nll) : Json(nullptr);
+  s["tokens"] = r.quality ? Json(r.quality->tokens) : Json(nullptr);
+  s["text"] = r.quality ? Json(r.quality->text) : Json(nullptr);
+  s["ttft_ms"] = finite(r.ttft_ms);
+  s["tpot_ms"] = finite(r.tpot_ms);
+  s["cycles"] = r.cycles;
+  s["prefill_cycles"] = r.prefill_cycles;
+  s["decode_cycles"] = r.decode_cycles;
+  s["energy_pj"] = finite(r.energy_pj);
+  s["area_mm2"] = finite(r.area_mm2);
+  s["utilisation"] = finite(r.utilisation());
+  s["bandwidth_share"] = finite(r.bandwidth_share());
+  s["tokens_per_second"] = finite(r.tokens_per_second());
+  s["tokens_per_joule"] = finite(r.tokens_per_joule());
+  s["tops_per_watt"] = finite(r.tops_per_watt());
+  s["tops_per_mm2"] = finite(r.tops_per_mm2());
+  s["macs"] = r.total_macs();
+  s["dram_bytes"] = r.total_dram_bytes();
+  s["prefill_tokens"] = r.prefill_tokens;
+  s["decode_tokens"] = r.decode_tokens;
+  s["clock_mhz"] = finite(r.clock_mhz);
+  s["peak_macs_per_cycle"] = finite(r.peak_macs_per_cycle);
+  s["peak_dram_bytes_per_cycle"] = finite(r.peak_dram_bytes_per_cycle);
+  s["version"] = r.version;
+  s["seed"] = r.seed;
+  s["command"] = r.command;
+  return s;
+}
+
+Json operation_of(const OperationRow& row) {
+  Json o;
+  o["name"] = row.name;
+  o["kind"] = row.kind;
+  o["phase"] = row.phase;
+  o["repeats"] = row.repeats;
+  o["m"] = row.m;
+  o["n"] = row.n;
+  o["k"] = row.k;
+  o["weight_format"] = row.weight_format;
+  o["activation_format"] = row.activation_format;
+  o["macs"] = row.macs;
+  o["cycles"] = row.cycles;
+  o["cycles_by_cause"] = by_name(row.cycles_by_cause, kCycleCauseNames);
+  o["dram_read_bytes"] = by_name(row.dram_read_bytes, kTrafficClassNames);
+  o["dram_write_bytes"] = by_name(row.dram_write_bytes, kTrafficClassNames);
+  o["compute_bound_cycles"] = row.compute_bound_cycles;
+  o["bandwidth_bound_cycles"] = row.bandwidth_bound_cycles;
+  o["bound"] = row.bound;
+  Json energy = Json::object();
+  for (const auto& [component, pj] : row.energy_pj) energy[component] = finite(pj);
+  o["energy_pj"] = std::move(energy);
+  return o;
+}
+
+Json component_of(const ComponentRow& row) {
+  Json c;
+  c["name"] = row.name;
+  c["dynamic_pj"] = finite(row.dynamic_pj);
+  c["static_pj"] = finite(row.static_pj);
+  c["area_mm2"] = finite(row.area_mm2);
+  c["area_source"] = row.area_source;
+  c["energy_source"] = row.energy_source;
+  return c;
+}
+
+}  // namespace
+
+std::string to_json(const RunResult& result) {
+  Json root;
+  root["summary"] = summary_of(result);
+  root["operations"] = Json::array();
+  for (const OperationRow& row : result.operations) root["operations"].push_back(operation_of(row));
+  root["components"] = Json::array();
+  for (const ComponentRow& row : result.components) root["components"].push_back(component_of(row));
+  root["events"] = Json::object();
+  for (const auto& [event, count] : result.events) root["events"][event] = count;
+  root["config"] = object_of(result.config_echo);
+  root["notes"] = object_of(result.notes);
+  return root.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace systole::reports

@@ -1,0 +1,18 @@
+// A result as JSON: for scripts, and for people who diff two runs.
+#pragma once
+
+#include <string>
+
+#include "sim/core/run_result.hpp"
+
+namespace systole::reports {
+
+/// Pretty-printed JSON (two spaces, one trailing newline) in a fixed key order:
+///   summary     headline and derived figures, units in the key names; null where a figure is
+///   absent operations  one object a row, cycles_by_cause and DRAM bytes as objects by name
+///   components, events, config, notes
+/// Doubles print with the fewest digits that read back to the same bits; NaN and infinities print
+/// as null. Ill-formed UTF-8 becomes U+FFFD. Equal keys of config and notes: the last one wins.
+std::string to_json(const RunResult& result);
+
+}  // namespace systole::reports

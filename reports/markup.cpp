@@ -1,0 +1,68 @@
+#include "reports/markup.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "reports/format.hpp"
+
+namespace systole::reports {
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (const char c : printable(text)) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+std::string bar_svg(std::span<const Segment> segments, double full) {
+  constexpr double kWidth = 1000;
+  std::string out =
+      "<svg class=\"bar\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" "
+      "aria-hidden=\"true\">";
+  double x = 0;
+  for (const Segment& segment : segments) {
+    double width = segment.value / full * kWidth;
+    if (!(segment.value > 0) || !(full > 0) || !std::isfinite(width)) continue;
+    width = std::min(width, kWidth - x);
+    // Something is never drawn as nothing.
+    const double drawn = std::max(width, 2.5);
+    out += fmt::format(
+        "<rect class=\"s{}{}{}\" x=\"{:.2f}\" y=\"0\" width=\"{:.2f}\" "
+        "height=\"10\"><title>{}</title></rect>",
+        segment.colour % kSeriesColours, segment.light ? " light" : "", drawn < 8 ? " thin" : "",
+        std::min(x, kWidth - drawn), drawn, escaped(segment.title));
+    x += width;
+  }
+  return out + "</svg>";
+}
+
+std::string swatch_svg(std::size_t colour, bool light) {
+  return fmt::format(
+      "<svg class=\"swatch\" viewBox=\"0 0 10 10\" aria-hidden=\"true\"><rect class=\"s{}{}\" "
+      "width=\"10\" "
+      "height=\"10\" rx=\"2\"/></svg>",
+      colour % kSeriesColours, light ? " light" : "");
+}
+
+}  // namespace systole::reports

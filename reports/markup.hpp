@@ -1,0 +1,32 @@
+// The few pieces of HTML and SVG that the page is made of.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace systole::reports {
+
+/// `text` made printable (see format.hpp) with & < > " ' escaped: safe as content and inside quoted
+/// attributes.
+std::string escaped(std::string_view text);
+
+/// One piece of a stacked bar. `colour` is the number of a series colour (class "s0" ... "s7").
+struct Segment {
+  double value = 0;
+  std::size_t colour = 0;
+  std::string title;   ///< tooltip, not yet escaped
+  bool light = false;  ///< the paler half of a pair, e.g. static beside dynamic energy
+};
+
+/// A bar that fills its box's width at `full`: an SVG that stretches, so it stays sharp, prints,
+/// and needs no script. Values that are negative or not finite count as 0.
+std::string bar_svg(std::span<const Segment> segments, double full);
+
+/// A coloured square for a legend.
+std::string swatch_svg(std::size_t colour, bool light = false);
+
+inline constexpr std::size_t kSeriesColours = 8;
+
+}  // namespace systole::reports

@@ -1,0 +1,331 @@
+#include "reports/result_file.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "reports/hdf5_file.hpp"
+
+namespace systole::reports {
+namespace {
+
+constexpr std::string_view kFormat = "systole-result";
+
+// --- the schema, listed once: writer and reader are visitors of these lists
+// ------------------------
+
+template <class Visitor, class Result>
+void describe_identity(Visitor& field, Result& r) {
+  field("/identity/version", r.version, "");
+  field("/identity/command", r.command, "");
+  field("/identity/seed", r.seed, "");
+  field("/identity/machine", r.machine, "");
+  field("/identity/recipe", r.recipe, "");
+  field("/identity/model", r.model, "");
+}
+
+template <class Visitor, class Result>
+void describe_summary(Visitor& field, Result& r) {
+  field("/summary/clock_mhz", r.clock_mhz, "MHz");
+  field("/summary/prefill_tokens", r.prefill_tokens, "tokens");
+  field("/summary/decode_tokens", r.decode_tokens, "tokens");
+  field("/summary/cycles", r.cycles, "cycles");
+  field("/summary/prefill_cycles", r.prefill_cycles, "cycles");
+  field("/summary/decode_cycles", r.decode_cycles, "cycles");
+  field("/summary/ttft_ms", r.ttft_ms, "ms");
+  field("/summary/tpot_ms", r.tpot_ms, "ms");
+  field("/summary/energy_pj", r.energy_pj, "pJ");
+  field("/summary/area_mm2", r.area_mm2, "mm2");
+  field("/summary/peak_macs_per_cycle", r.peak_macs_per_cycle, "MACs/cycle");
+  field("/summary/peak_dram_bytes_per_cycle", r.peak_dram_bytes_per_cycle, "bytes/cycle");
+}
+
+template <class Visitor, class QualityType>
+void describe_quality(Visitor& field, QualityType& q) {
+  field("/quality/perplexity", q.perplexity, "1");
+  field("/quality/nll", q.nll, "nats/token");
+  field("/quality/tokens", q.tokens, "tokens");
+  field("/quality/text", q.text, "");
+}
+
+constexpr std::span<const std::string_view> kNoNames;
+
+template <class Visitor>
+void describe_operations(Visitor& column) {
+  using Row = OperationRow;
+  column("/operations/name", &Row::name, "", kNoNames);
+  column("/operations/kind", &Row::kind, "", kNoNames);
+  column("/operations/phase", &Row::phase, "", kNoNames);
+  column("/operations/repeats", &Row::repeats, "1", kNoNames);
+  column("/operations/m", &Row::m, "1", kNoNames);
+  column("/operations/n", &Row::n, "1", kNoNames);
+  column("/operations/k", &Row::k, "1", kNoNames);
+  column("/operations/weight_format", &Row::weight_format, "", kNoNames);
+  column("/operations/activation_format", &Row::activation_format, "", kNoNames);
+  column("/operations/macs", &Row::macs, "MACs", kNoNames);
+  column("/operations/cycles", &Row::cycles, "cycles", kNoNames);
+  column("/operations/cycles_by_cause", &Row::cycles_by_cause, "cycles", kCycleCauseNames);
+  column("/operations/dram_read_bytes", &Row::dram_read_bytes, "bytes", kTrafficClassNames);
+  column("/operations/dram_write_bytes", &Row::dram_write_bytes, "bytes", kTrafficClassNames);
+  column("/operations/compute_bound_cycles", &Row::compute_bound_cycles, "cycles", kNoNames);
+  column("/operations/bandwidth_bound_cycles", &Row::bandwidth_bound_cycles, "cycles", kNoNames);
+  column("/operations/bound", &Row::bound, "", kNoNames);
+}
+
+/// One entry of a row's energy map: a map has no fixed columns, so it is a table of its own.
+struct EnergyEntry {
+  std::uint64_t operation = 0;  ///< index into /operations
+  std::string component;
+  double energy_pj = 0;
+};
+
+template <class Visitor>
+void describe_energy(Visitor& column) {
+  column("/operation_energy/operation", &EnergyEntry::operation, "row", kNoNames);
+  column("/operation_energy/component", &EnergyEntry::component, "", kNoNames);
+  column("/operation_energy/energy_pj", &EnergyEntry::energy_pj, "pJ", kNoNames);
+}
+
+template <class Visitor>
+void describe_components(Visitor& column) {
+  using Row = ComponentRow;
+  column("/components/name", &Row::name, "", kNoNames);
+  column("/components/dynamic_pj", &Row::dynamic_pj, "pJ", kNoNames);
+  column("/components/static_pj", &Row::static_pj, "pJ", kNoNames);
+  column("/components/area_mm2", &Row::area_mm2, "mm2", kNoNames);
+  column("/components/area_source", &Row::area_source, "", kNoNames);
+  column("/components/energy_source", &Row::energy_source, "", kNoNames);
+}
+
+struct EventEntry {
+  std::string name;
+  std::uint64_t count = 0;
+};
+
+template <class Visitor>
+void describe_events(Visitor& column) {
+  column("/events/name", &EventEntry::name, "", kNoNames);
+  column("/events/count", &EventEntry::count, "1", kNoNames);
+}
+
+struct KeyValue {
+  std::string key, value;
+};
+
+/// `group` is "/config" or "/notes".
+template <class Visitor>
+void describe_key_values(Visitor& column, const std::string& group) {
+  column(group + "/key", &KeyValue::key, "", kNoNames);
+  column(group + "/value", &KeyValue::value, "", kNoNames);
+}
+
+// --- the visitors
+// ----------------------------------------------------------------------------------
+
+struct FieldWriter {
+  Hdf5Writer& file;
+  template <class T>
+  void operator()(const std::string& name, const T& value, std::string_view unit) {
+    file.scalar(name, value, unit);
+  }
+  template <class T>
+  void operator()(const std::string& name, const std::optional<T>& value, std::string_view unit) {
+    if (value) file.scalar(name, *value, unit);
+  }
+};
+
+struct FieldReader {
+  const Hdf5Reader& file;
+  template <class T>
+  void operator()(const std::string& name, T& value, std::string_view) {
+    file.scalar(name, value);
+  }
+  template <class T>
+  void operator()(const std::string& name, std::optional<T>& value, std::string_view) {
+    if (file.has(name)) file.scalar(name, value.emplace());
+  }
+};
+
+template <class Row>
+struct ColumnWriter {
+  Hdf5Writer& file;
+  const std::vector<Row>& rows;
+
+  template <class T>
+  void operator()(const std::string& name, T Row::*member, std::string_view unit,
+                  std::span<const std::string_view>) {
+    std::vector<T> values;
+    values.reserve(rows.size());
+    for (const Row& row : rows) values.push_back(row.*member);
+    file.column(name, std::span<const T>(values), unit);
+  }
+  template <std::size_t N>
+  void operator()(const std::string& name, std::array<std::uint64_t, N> Row::*member,
+                  std::string_view unit, std::span<const std::string_view> names) {
+    std::vector<std::uint64_t> values;
+    for (const Row& row : rows)
+      values.insert(values.end(), (row.*member).begin(), (row.*member).end());
+    file.table(name, values, names, unit);
+  }
+};
+
+template <class Row>
+struct ColumnReader {
+  const Hdf5Reader& file;
+  std::vector<Row>& rows;
+  bool first = true;
+
+  /// The first column says how many rows there are, every other must agree.
+  void resize(const std::string& name, std::size_t count) {
+    if (first) rows.resize(count);
+    first = false;
+    if (count != rows.size()) {
+      file.fail("'" + name + "' has " + std::to_string(count) + " rows, expected " +
+                std::to_string(rows.size()) + " as in its first column");
+    }
+  }
+  template <class T>
+  void operator()(const std::string& name, T Row::*member, std::string_view,
+                  std::span<const std::string_view>) {
+    std::vector<T> values;
+    file.column(name, values);
+    resize(name, values.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) rows[i].*member = std::move(values[i]);
+  }
+  template <std::size_t N>
+  void operator()(const std::string& name, std::array<std::uint64_t, N> Row::*member,
+                  std::string_view, std::span<const std::string_view> names) {
+    std::vector<std::uint64_t> values;
+    file.table(name, values, names);
+    resize(name, values.size() / N);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      std::copy_n(values.begin() + static_cast<std::ptrdiff_t>(i * N), N,
+                  (rows[i].*member).begin());
+    }
+  }
+};
+
+template <class Row>
+ColumnWriter(Hdf5Writer&, const std::vector<Row>&) -> ColumnWriter<Row>;
+
+void write_key_values(Hdf5Writer& file, const std::string& group, const KeyValues& pairs) {
+  std::vector<KeyValue> rows;
+  for (const auto& [key, value] : pairs) rows.push_back({key, value});
+  file.group(group);
+  ColumnWriter column{file, rows};
+  describe_key_values(column, group);
+}
+
+KeyValues read_key_values(const Hdf5Reader& file, const std::string& group) {
+  std::vector<KeyValue> rows;
+  ColumnReader<KeyValue> column{file, rows};
+  describe_key_values(column, group);
+  KeyValues pairs;
+  for (KeyValue& row : rows) pairs.emplace_back(std::move(row.key), std::move(row.value));
+  return pairs;
+}
+
+/// The packaged HDF5 library is not thread-safe.
+std::mutex& library_mutex() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+}  // namespace
+
+void write_result(const std::string& path, const RunResult& result) {
+  const std::lock_guard lock(library_mutex());
+  Hdf5Writer file(path);
+  file.attribute("/", "format", kFormat);
+  file.attribute("/", "schema_version", kResultSchemaVersion);
+  FieldWriter field{file};
+  file.group("/identity");
+  describe_identity(field, result);
+  file.group("/summary");
+  describe_summary(field, result);
+  if (result.quality) {
+    file.group("/quality");
+    describe_quality(field, *result.quality);
+  }
+
+  file.group("/operations");
+  ColumnWriter operations{file, result.operations};
+  describe_operations(operations);
+
+  std::vector<EnergyEntry> energy;
+  for (std::size_t i = 0; i < result.operations.size(); ++i) {
+    for (const auto& [component, pj] : result.operations[i].energy_pj)
+      energy.push_back({i, component, pj});
+  }
+  file.group("/operation_energy");
+  ColumnWriter energies{file, energy};
+  describe_energy(energies);
+
+  file.group("/components");
+  ColumnWriter components{file, result.components};
+  describe_components(components);
+
+  std::vector<EventEntry> events;
+  for (const auto& [name, count] : result.events) events.push_back({name, count});
+  file.group("/events");
+  ColumnWriter event_columns{file, events};
+  describe_events(event_columns);
+
+  write_key_values(file, "/config", result.config_echo);
+  write_key_values(file, "/notes", result.notes);
+  file.commit();
+}
+
+RunResult read_result(const std::string& path) {
+  const std::lock_guard lock(library_mutex());
+  const Hdf5Reader file(path);
+  if (file.text_attribute("/", "format") != kFormat) {
+    file.fail("it is not a systole result (attribute 'format')");
+  }
+  const std::uint64_t version = file.count_attribute("/", "schema_version");
+  if (version != kResultSchemaVersion) {
+    file.fail("its schema version is " + std::to_string(version) + ", this systole reads version " +
+              std::to_string(kResultSchemaVersion) +
+              (version > kResultSchemaVersion ? "; it was written by a newer systole"
+                                              : "; run it again with this systole"));
+  }
+
+  RunResult result;
+  FieldReader field{file};
+  describe_identity(field, result);
+  describe_summary(field, result);
+  if (file.has("/quality")) describe_quality(field, result.quality.emplace());
+
+  ColumnReader<OperationRow> operations{file, result.operations};
+  describe_operations(operations);
+
+  std::vector<EnergyEntry> energy;
+  ColumnReader<EnergyEntry> energies{file, energy};
+  describe_energy(energies);
+  for (EnergyEntry& entry : energy) {
+    if (entry.operation >= result.operations.size()) {
+      file.fail("'/operation_energy/operation' names row " + std::to_string(entry.operation) +
+                ", expected less than " + std::to_string(result.operations.size()));
+    }
+    result.operations[entry.operation].energy_pj[std::move(entry.component)] = entry.energy_pj;
+  }
+
+  ColumnReader<ComponentRow> components{file, result.components};
+  describe_components(components);
+
+  std::vector<EventEntry> events;
+  ColumnReader<EventEntry> event_columns{file, events};
+  describe_events(event_columns);
+  for (const EventEntry& event : events) result.events.add(event.name, event.count);
+
+  result.config_echo = read_key_values(file, "/config");
+  result.notes = read_key_values(file, "/notes");
+  return result;
+}
+
+}  // namespace systole::reports

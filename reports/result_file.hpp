@@ -1,0 +1,25 @@
+// A result on disk: one HDF5 file a run, in the schema of reports/SCHEMA.md, exact in every field.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "sim/core/run_result.hpp"
+
+namespace systole::reports {
+
+/// Raised when a dataset is added, removed or changes its meaning; readers name the version they do
+/// not know.
+inline constexpr std::uint64_t kResultSchemaVersion = 1;
+
+/// Writes `result` so that the file appears whole or not at all (temporary name, fsync, rename) and
+/// equal results give equal bytes. Errors: ConfigError, one message naming the path, when it cannot
+/// be written.
+void write_result(const std::string& path, const RunResult& result);
+
+/// Reads what write_result wrote: every field equal, bit for bit (texts lose trailing NUL
+/// characters). Errors: ConfigError for a missing, truncated, damaged or hostile file and for
+/// another schema version. The sums are not judged here: see RunResult::check_sums.
+RunResult read_result(const std::string& path);
+
+}  // namespace systole::reports

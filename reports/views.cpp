@@ -1,0 +1,198 @@
+#include "reports/views.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <tuple>
+
+#include "reports/format.hpp"
+
+namespace systole::reports {
+namespace {
+
+/// "a · b", leaving out what is empty.
+std::string joined(std::initializer_list<std::string> parts,
+                   std::string_view separator = " \u00b7 ") {
+  std::string out;
+  for (const std::string& part : parts) {
+    if (part.empty()) continue;
+    if (!out.empty()) out += separator;
+    out += part;
+  }
+  return out;
+}
+
+std::string with_unit(std::optional<double> value, std::string_view unit) {
+  return value ? fmt::format("{} {}", number(*value), unit) : std::string();
+}
+
+std::string plural(std::uint64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", format_count(static_cast<double>(count)), noun,
+                     count == 1 ? "" : "s");
+}
+
+}  // namespace
+
+std::vector<Figure> headline(const RunResult& r) {
+  std::vector<Figure> figures;
+  if (r.quality) {
+    const Quality& q = *r.quality;
+    figures.push_back({"perplexity", number(q.perplexity, 4),
+                       joined({fmt::format("{} nats", number(q.nll, 4)), plural(q.tokens, "token"),
+                               printable(q.text)})});
+  } else {
+    figures.push_back({"perplexity", std::string(kAbsent), "not evaluated in this run"});
+  }
+  const std::optional<double> prefill_rate =
+      share_of(static_cast<double>(r.prefill_tokens), r.ttft_ms * 1e-3);
+  figures.push_back({"TTFT", format_time_ms(r.ttft_ms),
+                     joined({plural(r.prefill_tokens, "prompt token"),
+                             prefill_rate ? format_count(*prefill_rate) + " tokens/s" : ""})});
+  figures.push_back({"TPOT", r.tpot_ms ? format_time_ms(*r.tpot_ms) : std::string(kAbsent),
+                     r.tpot_ms ? joined({plural(r.decode_tokens, "decoded token"),
+                                         with_unit(r.tokens_per_second(), "tokens/s")})
+                               : "no decode in this run"});
+  figures.push_back({"energy", format_energy_pj(r.energy_pj),
+                     joined({with_unit(r.tokens_per_joule(), "tokens/J"),
+                             with_unit(r.tops_per_watt(), "TOPS/W")})});
+  figures.push_back(
+      {"area", format_area_mm2(r.area_mm2), with_unit(r.tops_per_mm2(), "TOPS/mm\u00b2")});
+  figures.push_back({"utilisation", format_share(r.utilisation()),
+                     fmt::format("of {} MACs/cycle", format_count(r.peak_macs_per_cycle))});
+  const double bandwidth = r.peak_dram_bytes_per_cycle * r.clock_mhz * 1e6;
+  figures.push_back({"DRAM bandwidth", format_share(r.bandwidth_share()),
+                     fmt::format("of {}/s", format_bytes(bandwidth))});
+  figures.push_back({"cycles", format_count(static_cast<double>(r.cycles)),
+                     joined({format_cycles_as_time(static_cast<double>(r.cycles), r),
+                             fmt::format("at {} MHz", number(r.clock_mhz, 4))},
+                            " ")});
+  return figures;
+}
+
+std::vector<std::string> phases_of(const RunResult& result) {
+  std::vector<std::string> phases;
+  for (const OperationRow& row : result.operations) {
+    if (std::find(phases.begin(), phases.end(), row.phase) == phases.end())
+      phases.push_back(row.phase);
+  }
+  return phases;
+}
+
+std::vector<OperationRow> merged_operations(const RunResult& result, std::string_view phase) {
+  std::vector<OperationRow> merged;
+  std::vector<std::map<std::string, std::uint64_t>> bounds;  // cycles by bound, beside `merged`
+  std::map<std::string_view, std::size_t> index;
+  for (const OperationRow& row : result.operations) {
+    if (row.phase != phase) continue;
+    const auto [it, is_new] = index.try_emplace(row.name, merged.size());
+    if (is_new) {
+      merged.push_back(row);
+      bounds.push_back({{row.bound, row.cycles}});
+      continue;
+    }
+    OperationRow& sum = merged[it->second];
+    sum.repeats += row.repeats;
+    if (std::tie(sum.m, sum.n, sum.k) != std::tie(row.m, row.n, row.k)) sum.m = sum.n = sum.k = 0;
+    if (sum.kind != row.kind) sum.kind = "mixed";
+    if (sum.weight_format != row.weight_format) sum.weight_format = "mixed";
+    if (sum.activation_format != row.activation_format) sum.activation_format = "mixed";
+    sum.macs += row.macs;
+    sum.cycles += row.cycles;
+    for (std::size_t c = 0; c < kCycleCauseCount; ++c)
+      sum.cycles_by_cause[c] += row.cycles_by_cause[c];
+    for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+      sum.dram_read_bytes[c] += row.dram_read_bytes[c];
+      sum.dram_write_bytes[c] += row.dram_write_bytes[c];
+    }
+    sum.compute_bound_cycles += row.compute_bound_cycles;
+    sum.bandwidth_bound_cycles += row.bandwidth_bound_cycles;
+    for (const auto& [component, pj] : row.energy_pj) sum.energy_pj[component] += pj;
+    bounds[it->second][row.bound] += row.cycles;
+  }
+  for (std::size_t i = 0; i < merged.size(); ++i) {
+    merged[i].bound = std::max_element(bounds[i].begin(), bounds[i].end(), [](auto& a, auto& b) {
+                        return a.second < b.second;
+                      })->first;
+  }
+  return merged;
+}
+
+double energy_of(const ComponentRow& row) {
+  const double energy = row.dynamic_pj + row.static_pj;
+  return std::isfinite(energy) ? energy : 0;
+}
+
+std::vector<ComponentRow> components_by_energy(const RunResult& result) {
+  std::vector<ComponentRow> rows = result.components;
+  std::stable_sort(rows.begin(), rows.end(), [](const ComponentRow& a, const ComponentRow& b) {
+    return energy_of(a) > energy_of(b);
+  });
+  return rows;
+}
+
+CyclesByCause cycles_by_cause(std::span<const OperationRow> rows) {
+  CyclesByCause sum{};
+  for (const OperationRow& row : rows) {
+    for (std::size_t c = 0; c < kCycleCauseCount; ++c) sum[c] += row.cycles_by_cause[c];
+  }
+  return sum;
+}
+
+std::uint64_t cycles_of(std::span<const OperationRow> rows) {
+  std::uint64_t sum = 0;
+  for (const OperationRow& row : rows) sum += row.cycles;
+  return sum;
+}
+
+std::uint64_t dram_bytes_of(const OperationRow& row) {
+  std::uint64_t sum = 0;
+  for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+    sum += row.dram_read_bytes[c] + row.dram_write_bytes[c];
+  }
+  return sum;
+}
+
+std::optional<double> utilisation_of(const OperationRow& row, const RunResult& result) {
+  if (row.macs == 0) return std::nullopt;
+  return share_of(static_cast<double>(row.macs),
+                  static_cast<double>(row.cycles) * result.peak_macs_per_cycle);
+}
+
+std::optional<double> milliseconds_of(double cycles, const RunResult& result) {
+  return share_of(cycles * 1e-3, result.clock_mhz);
+}
+
+std::string format_cycles_as_time(double cycles, const RunResult& result) {
+  const std::optional<double> milliseconds = milliseconds_of(cycles, result);
+  return milliseconds ? format_time_ms(*milliseconds) : std::string(kAbsent);
+}
+
+std::string_view cause_label(std::size_t cause) {
+  static constexpr std::array<std::string_view, kCycleCauseCount> kLabels = {
+      "compute", "fill / drain", "DRAM wait", "scratchpad", "dequantise", "dependency"};
+  return kLabels[cause];
+}
+
+std::string_view class_label(std::size_t traffic_class) {
+  static constexpr std::array<std::string_view, kTrafficClassCount> kLabels = {
+      "weights", "activations", "KV cache"};
+  return kLabels[traffic_class];
+}
+
+std::string formats_of(const OperationRow& row) {
+  return joined({printable(row.weight_format), printable(row.activation_format)}, " \u00d7 ");
+}
+
+std::string shape_of(const OperationRow& row) {
+  const auto text = [](std::uint64_t n) { return n == 0 ? std::string() : std::to_string(n); };
+  return joined({text(row.m), text(row.n), text(row.k)}, "\u00d7");
+}
+
+std::string title_of(const RunResult& result) {
+  return joined({printable(result.model), printable(result.recipe), printable(result.machine)});
+}
+
+}  // namespace systole::reports

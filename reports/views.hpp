@@ -1,0 +1,68 @@
+// What the terminal and the page show, computed once: the headline, operations merged by name, sums
+// by cause, by class and by component. Renderers lay these out and compute nothing themselves.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sim/core/run_result.hpp"
+
+namespace systole::reports {
+
+/// One headline figure, already formatted.
+struct Figure {
+  std::string label;   ///< "TTFT"
+  std::string value;   ///< "1.23 s"
+  std::string detail;  ///< "2048 prompt tokens"
+};
+
+/// Perplexity, TTFT, TPOT, energy, area, utilisation, bandwidth share, cycles: always these eight,
+/// in this order.
+std::vector<Figure> headline(const RunResult& result);
+
+/// Phases in order of first appearance: normally "prefill", "decode".
+std::vector<std::string> phases_of(const RunResult& result);
+
+/// Rows of one phase with equal names summed (layers listed one by one), in order of first
+/// appearance. Shapes that differ become 0, formats that differ become "mixed"; `bound` is the one
+/// with most cycles.
+std::vector<OperationRow> merged_operations(const RunResult& result, std::string_view phase);
+
+/// Dynamic and static together; 0 where that is not finite (a damaged file), so that it can be
+/// sorted by.
+double energy_of(const ComponentRow& row);
+/// The components, the costliest first.
+std::vector<ComponentRow> components_by_energy(const RunResult& result);
+
+/// Sums over rows.
+CyclesByCause cycles_by_cause(std::span<const OperationRow> rows);
+std::uint64_t cycles_of(std::span<const OperationRow> rows);
+
+/// DRAM bytes of one row, both directions.
+std::uint64_t dram_bytes_of(const OperationRow& row);
+
+/// MACs / (cycles x peak MACs per cycle) of one row; absent without MACs.
+std::optional<double> utilisation_of(const OperationRow& row, const RunResult& result);
+
+/// Milliseconds of `cycles` at the result's clock; absent without a clock.
+std::optional<double> milliseconds_of(double cycles, const RunResult& result);
+std::string format_cycles_as_time(double cycles, const RunResult& result);
+
+/// "compute", "fill / drain", "DRAM wait", ...
+std::string_view cause_label(std::size_t cause);
+/// "weights", "activations", "KV cache".
+std::string_view class_label(std::size_t traffic_class);
+
+/// "int4 g128 × int8", or the one that is named.
+std::string formats_of(const OperationRow& row);
+/// "2048×4096×4096" (m×n×k), leaving out zeros.
+std::string shape_of(const OperationRow& row);
+
+/// "llama-2-7b · mixpe-w4a8 · mixpe-128x128": what tells results apart.
+std::string title_of(const RunResult& result);
+
+}  // namespace systole::reports

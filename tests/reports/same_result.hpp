@@ -1,0 +1,82 @@
+// Equality of RunResults, field by field, with the field that differs in the message.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <bit>
+
+#include "sim/core/run_result.hpp"
+
+namespace systole::reports {
+
+/// Equal bits, so that -0 and 0 differ and NaN equals itself.
+inline void expect_same(double a, double b, const char* field) {
+  EXPECT_EQ(std::bit_cast<std::uint64_t>(a), std::bit_cast<std::uint64_t>(b)) << field;
+}
+
+inline void expect_same(const RunResult& a, const RunResult& b) {
+  EXPECT_EQ(a.version, b.version);
+  EXPECT_EQ(a.command, b.command);
+  EXPECT_EQ(a.seed, b.seed);
+  EXPECT_EQ(a.machine, b.machine);
+  EXPECT_EQ(a.recipe, b.recipe);
+  EXPECT_EQ(a.model, b.model);
+  EXPECT_EQ(a.config_echo, b.config_echo);
+  expect_same(a.clock_mhz, b.clock_mhz, "clock_mhz");
+  EXPECT_EQ(a.prefill_tokens, b.prefill_tokens);
+  EXPECT_EQ(a.decode_tokens, b.decode_tokens);
+  ASSERT_EQ(a.operations.size(), b.operations.size());
+  for (std::size_t i = 0; i < a.operations.size(); ++i) {
+    const OperationRow& x = a.operations[i];
+    const OperationRow& y = b.operations[i];
+    EXPECT_EQ(x.name, y.name);
+    EXPECT_EQ(x.kind, y.kind);
+    EXPECT_EQ(x.phase, y.phase);
+    EXPECT_EQ(x.repeats, y.repeats);
+    EXPECT_EQ(x.m, y.m);
+    EXPECT_EQ(x.n, y.n);
+    EXPECT_EQ(x.k, y.k);
+    EXPECT_EQ(x.weight_format, y.weight_format);
+    EXPECT_EQ(x.activation_format, y.activation_format);
+    EXPECT_EQ(x.macs, y.macs);
+    EXPECT_EQ(x.cycles, y.cycles);
+    EXPECT_EQ(x.cycles_by_cause, y.cycles_by_cause);
+    EXPECT_EQ(x.dram_read_bytes, y.dram_read_bytes);
+    EXPECT_EQ(x.dram_write_bytes, y.dram_write_bytes);
+    EXPECT_EQ(x.compute_bound_cycles, y.compute_bound_cycles);
+    EXPECT_EQ(x.bandwidth_bound_cycles, y.bandwidth_bound_cycles);
+    EXPECT_EQ(x.bound, y.bound);
+    EXPECT_EQ(x.energy_pj, y.energy_pj);
+  }
+  ASSERT_EQ(a.components.size(), b.components.size());
+  for (std::size_t i = 0; i < a.components.size(); ++i) {
+    EXPECT_EQ(a.components[i].name, b.components[i].name);
+    expect_same(a.components[i].dynamic_pj, b.components[i].dynamic_pj, "dynamic_pj");
+    expect_same(a.components[i].static_pj, b.components[i].static_pj, "static_pj");
+    expect_same(a.components[i].area_mm2, b.components[i].area_mm2, "component area_mm2");
+    EXPECT_EQ(a.components[i].area_source, b.components[i].area_source);
+    EXPECT_EQ(a.components[i].energy_source, b.components[i].energy_source);
+  }
+  EXPECT_EQ(a.events, b.events);
+  EXPECT_EQ(a.notes, b.notes);
+  EXPECT_EQ(a.cycles, b.cycles);
+  EXPECT_EQ(a.prefill_cycles, b.prefill_cycles);
+  EXPECT_EQ(a.decode_cycles, b.decode_cycles);
+  expect_same(a.ttft_ms, b.ttft_ms, "ttft_ms");
+  ASSERT_EQ(a.tpot_ms.has_value(), b.tpot_ms.has_value());
+  if (a.tpot_ms) expect_same(*a.tpot_ms, *b.tpot_ms, "tpot_ms");
+  expect_same(a.energy_pj, b.energy_pj, "energy_pj");
+  expect_same(a.area_mm2, b.area_mm2, "area_mm2");
+  expect_same(a.peak_macs_per_cycle, b.peak_macs_per_cycle, "peak_macs_per_cycle");
+  expect_same(a.peak_dram_bytes_per_cycle, b.peak_dram_bytes_per_cycle,
+              "peak_dram_bytes_per_cycle");
+  ASSERT_EQ(a.quality.has_value(), b.quality.has_value());
+  if (a.quality) {
+    expect_same(a.quality->perplexity, b.quality->perplexity, "perplexity");
+    expect_same(a.quality->nll, b.quality->nll, "nll");
+    EXPECT_EQ(a.quality->tokens, b.quality->tokens);
+    EXPECT_EQ(a.quality->text, b.quality->text);
+  }
+}
+
+}  // namespace systole::reports
