@@ -37,7 +37,8 @@ class PackedWeights {
 };
 
 /// gemm_dequantise_after(a, w, out), bit for bit, on `threads` threads (0 counts as 1; static
-/// partition).
+/// partition). Threads are started for the call (tens of microseconds each): more than one pays
+/// from some ten million multiply-accumulates on.
 void gemm_dequantise_after(const QuantizedMatrix& a, const PackedWeights& w, std::span<float> out,
                            unsigned threads = 1);
 
