@@ -137,6 +137,7 @@ class DramChannel {
  private:
   enum : std::uint32_t { kRead = 0, kWrite = 1 };
   static constexpr std::int32_t kNone = -1;
+  static constexpr std::size_t kMaxBanks = 64;  ///< bits of a mask
 
   struct SegmentState {
     Segment request;
@@ -187,6 +188,8 @@ class DramChannel {
   void choose_direction();
   RowCommand next_row_command() const;
   ColumnChoice next_column() const;
+  std::uint64_t oldest_of(std::uint64_t banks) const;
+  Clock column_time(std::uint32_t bank) const;
   void issue_row(const RowCommand& command);
   void issue_column(std::uint32_t bank, Clock time);
   bool issue_bulk(const ColumnChoice& choice, Clock end);
@@ -220,10 +223,20 @@ class DramChannel {
   Clock refresh_due_ = 0;
 
   std::uint32_t direction_ = kRead;
-  std::uint64_t turn_ = 0;  ///< bursts since the direction changed
-  bool cut_short_ = false;  ///< reads took over from writes that had more to do
-  std::uint64_t hit_mask_ = 0,
-                row_mask_ = 0;  ///< banks whose next command is a column / a row command
+  std::uint64_t turn_ = 0;      ///< bursts since the direction changed
+  bool cut_short_ = false;      ///< reads took over from writes that had more to do
+  std::uint64_t hit_mask_ = 0;  ///< banks whose next command is a column command
+  std::uint64_t row_mask_ = 0;  ///< banks whose next command is a row command
+  /// What the two scans of every step read, side by side; written by update_candidate.
+  struct Candidates {
+    std::array<std::uint64_t, kMaxBanks>
+        hit;  ///< age of the hit run x 64 + bank: the oldest is the least
+    std::array<std::uint64_t, kMaxBanks> head_age;
+    std::array<Clock, kMaxBanks> column_gate;  ///< of the current direction
+    std::array<Clock, kMaxBanks> row_gate;     ///< the bank's own, of its next row command
+    std::array<std::uint8_t, kMaxBanks> group;
+    std::uint64_t open;
+  } candidates_{};
   std::array<std::uint32_t, 2> queued_{};
   std::array<std::deque<std::uint32_t>, 2> intake_;  ///< segments with bursts that have not entered
   std::array<std::int32_t, 2> growing_{kNone, kNone};  ///< run that the next burst may extend

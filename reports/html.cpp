@@ -203,7 +203,7 @@ class Page {
       const double total = to_double(cycles_of(rows));
       const CyclesByCause causes = cycles_by_cause(rows);
       add("<h4>{}: {}, {} of all cycles</h4>\n", escaped(phase), format_cycles_as_time(total, r),
-          format_share(share_of(total, to_double(r.cycles))));
+          escaped(format_share(share_of(total, to_double(r.cycles)))));
       out_ += bar_svg(cause_segments(causes, total, r), total);
       out_ += "<ul class=\"legend\">";
       for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
@@ -240,24 +240,15 @@ class Page {
         "DRAM background and "
         "refresh over the run.</p>\n<ul class=\"legend\">{}{}</ul>\n",
         format_energy_pj(r.energy_pj), legend_item(0, "dynamic"), legend_item(0, "static", true));
-    std::vector<const ComponentRow*> rows;
-    double full = 0;
-    for (const ComponentRow& row : r.components) {
-      rows.push_back(&row);
-      full = std::max(full, row.dynamic_pj + row.static_pj);
-    }
-    std::stable_sort(rows.begin(), rows.end(), [](const ComponentRow* a, const ComponentRow* b) {
-      return a->dynamic_pj + a->static_pj > b->dynamic_pj + b->static_pj;
-    });
-    for (const ComponentRow* row : rows) {
-      const double energy = row->dynamic_pj + row->static_pj;
+    const std::vector<ComponentRow> rows = components_by_energy(r);
+    for (const ComponentRow& row : rows) {
       const std::array<Segment, 2> segments = {
-          {{row->dynamic_pj, 0,
-            fmt::format("{}, dynamic: {}", row->name, format_energy_pj(row->dynamic_pj)), false},
-           {row->static_pj, 0,
-            fmt::format("{}, static: {}", row->name, format_energy_pj(row->static_pj)), true}}};
-      out_ += bar_row(row->name, segments, full, format_energy_pj(energy),
-                      format_share(share_of(energy, r.energy_pj)), std::nullopt);
+          {{row.dynamic_pj, 0,
+            fmt::format("{}, dynamic: {}", row.name, format_energy_pj(row.dynamic_pj)), false},
+           {row.static_pj, 0,
+            fmt::format("{}, static: {}", row.name, format_energy_pj(row.static_pj)), true}}};
+      out_ += bar_row(row.name, segments, energy_of(rows.front()), format_energy_pj(energy_of(row)),
+                      format_share(share_of(energy_of(row), r.energy_pj)), std::nullopt);
     }
     out_ += "</section>\n";
   }
@@ -382,7 +373,10 @@ class Page {
         "class=\"num\">dynamic</th><th class=\"num\">static</th><th "
         "class=\"num\">area</th><th>area from</th><th>energy "
         "from</th></tr></thead><tbody>\n";
+    double dynamic = 0, rest = 0;
     for (const ComponentRow& row : r.components) {
+      dynamic += row.dynamic_pj;
+      rest += row.static_pj;
       out_ += "<tr>" + cell(row.name) +
               figure_cell(format_energy_pj(row.dynamic_pj), row.dynamic_pj) +
               figure_cell(format_energy_pj(row.static_pj), row.static_pj) +
@@ -390,9 +384,10 @@ class Page {
                           row.area_mm2) +
               cell(row.area_source) + cell(row.energy_source) + "</tr>\n";
     }
-    add("<tr><th>sum</th><td class=\"num\" colspan=\"2\">{}</td><td "
+    add("<tr><th>sum ({})</th><td class=\"num\">{}</td><td class=\"num\">{}</td><td "
         "class=\"num\">{}</td><td></td><td></td></tr>\n",
-        format_energy_pj(r.energy_pj), format_area_mm2(r.area_mm2));
+        format_energy_pj(r.energy_pj), format_energy_pj(dynamic), format_energy_pj(rest),
+        format_area_mm2(r.area_mm2));
     out_ += "</tbody></table></div></section>\n";
   }
 
@@ -480,7 +475,7 @@ class Page {
     });
     add("<section><h3>Side by side</h3><p class=\"note\">\u00d7: relative to {}. Bold: the best "
         "of a row.{}</p>\n<div "
-        "class=\"wide\"><table><thead><tr><th></th>",
+        "class=\"wide\"><table class=\"sides\"><thead><tr><th></th>",
         escaped(names[0]),
         same_work ? ""
                   : " <strong>These runs differ in model or token counts: times and energies do "
@@ -506,7 +501,7 @@ class Page {
         const std::optional<double> ratio =
             values[i] && values[0] ? share_of(*values[i], *values[0]) : std::nullopt;
         add("<td class=\"num{}\">{}{}</td>", best && values[i] == best && !all_equal ? " best" : "",
-            values[i] ? metric.text(*values[i]) : std::string(kAbsent),
+            values[i] ? escaped(metric.text(*values[i])) : std::string(kAbsent),
             fmt::format("<span class=\"ratio\">{}</span>", i != 0 && ratio && metric.better != 0
                                                                ? format_ratio(ratio)
                                                                : std::string()));
@@ -572,11 +567,7 @@ class Page {
         results, names, "Energy by component", "Dynamic and static, whole run; lower is better.",
         component_legend, [](const RunResult& r) { return std::optional(r.energy_pj); },
         format_energy_pj,
-        [&](const RunResult& r) {
-          return by_component(
-              r, [](const ComponentRow& row) { return row.dynamic_pj + row.static_pj; },
-              format_energy_pj);
-        });
+        [&](const RunResult& r) { return by_component(r, energy_of, format_energy_pj); });
     panel(
         results, names, "Area by component", "On-chip parts.", component_legend,
         [](const RunResult& r) { return std::optional(r.area_mm2); }, format_area_mm2,

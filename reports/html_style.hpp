@@ -35,6 +35,7 @@ section,details{background:var(--card);border:1px solid var(--line);border-radiu
 .tile .detail{color:var(--soft);font-size:12.5px;overflow-wrap:anywhere}
 .two{display:grid;grid-template-columns:1fr 1fr;gap:14px}
 .two>section{margin:0;min-width:0}
+.compared>section:last-child:nth-child(odd){grid-column:1/-1}
 .row{display:grid;grid-template-columns:10.5rem 1fr 4.8rem 3.9rem 6.2rem;gap:0 10px;align-items:center;min-height:23px;font-size:13.5px}
 .row.short{grid-template-columns:7rem 1fr 4.8rem 3.9rem}
 .compared .row.short{grid-template-columns:11.2rem 1fr 4.3rem 3.3rem;font-size:13px}
@@ -71,6 +72,8 @@ table.operations th{white-space:normal;vertical-align:bottom;line-height:1.25}
 table.operations td{white-space:nowrap}
 table.operations th,table.operations td{padding-left:6px;padding-right:6px}
 table.operations th:first-child,table.operations td:first-child{padding-left:0;position:sticky;left:0;background:var(--card)}
+table.sides th.num{white-space:normal;max-width:11rem;overflow-wrap:anywhere}
+table.sides th:first-child{position:sticky;left:0;background:var(--card);padding-right:14px}
 .pairs td{overflow-wrap:anywhere}
 .pairs th{white-space:normal;overflow-wrap:anywhere;width:34%}
 summary{cursor:pointer;font-weight:600;font-size:16px}
@@ -92,7 +95,7 @@ svg.roofline{display:block;width:100%;min-width:720px;height:auto;font-size:12px
 footer{padding-top:10px;padding-bottom:36px;color:var(--soft);font-size:13px}
 @media (max-width:900px){.two{grid-template-columns:1fr}.tiles{grid-template-columns:1fr 1fr}}
 @media (max-width:620px){main,header,footer{padding-left:14px;padding-right:14px}section,details{padding:14px}.tiles{padding:0}.tile{padding:12px 14px}.tile .value{font-size:21px}
-.row,.row.short{grid-template-columns:1fr auto auto;gap:0 10px;margin-bottom:7px}.row .track{grid-column:1/-1;grid-row:2}.row .bound{display:none}h1{font-size:22px}h2{font-size:19px}}
+.row,.row.short,.compared .row.short{grid-template-columns:minmax(0,1fr) auto auto;gap:0 10px;margin-bottom:7px}.row .track{grid-column:1/-1;grid-row:2}.row .bound{display:none}h1{font-size:22px}h2{font-size:19px}}
 @media print{:root{--page:#fff}body{font-size:12px}section,details,.tile{break-inside:avoid}details:has(table){break-inside:auto}svg.roofline{min-width:0}nav{display:none}}
 )css";
 

@@ -43,7 +43,7 @@ std::string bar_svg(std::span<const Segment> segments, double full) {
   double x = 0;
   for (const Segment& segment : segments) {
     double width = segment.value / full * kWidth;
-    if (!(segment.value > 0) || !std::isfinite(width)) continue;
+    if (!(segment.value > 0) || !(full > 0) || !std::isfinite(width)) continue;
     width = std::min(width, kWidth - x);
     // Something is never drawn as nothing.
     const double drawn = std::max(width, 2.5);

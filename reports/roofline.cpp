@@ -27,7 +27,7 @@ struct Point {
   std::size_t phase = 0;
   double intensity = 0, rate = 0;  ///< MACs/byte, MACs/cycle
   double share = 0;                ///< of the run's cycles
-  std::string title;
+  std::string title;               ///< escaped
   double x = 0, y = 0, radius = 0;
 };
 
@@ -116,9 +116,9 @@ class Drawing {
         point.share = share_of(static_cast<double>(row.cycles), static_cast<double>(result_.cycles))
                           .value_or(0);
         point.title =
-            fmt::format("{} ({}): {} MACs/byte, {} MACs/cycle, {} of the cycles, bound: {}",
-                        row.name, phases[p], number(point.intensity), number(point.rate),
-                        format_share(point.share), row.bound);
+            escaped(fmt::format("{} ({}): {} MACs/byte, {} MACs/cycle, {} of the cycles, bound: {}",
+                                row.name, phases[p], number(point.intensity), number(point.rate),
+                                format_share(point.share), row.bound));
         points_.push_back(std::move(point));
       }
     }
@@ -264,7 +264,7 @@ class Drawing {
 
   void draw_points() {
     for (const Point& point : points_) {
-      const std::string title = "<title>" + escaped(point.title) + "</title>";
+      const std::string title = "<title>" + point.title + "</title>";
       if (point.phase == 0) {
         out_.svg += fmt::format(
             "<circle class=\"point p0\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{:.1f}\">{}</circle>",

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
+#include <tuple>
 
 #include "reports/format.hpp"
 
@@ -116,6 +118,19 @@ std::vector<OperationRow> merged_operations(const RunResult& result, std::string
                       })->first;
   }
   return merged;
+}
+
+double energy_of(const ComponentRow& row) {
+  const double energy = row.dynamic_pj + row.static_pj;
+  return std::isfinite(energy) ? energy : 0;
+}
+
+std::vector<ComponentRow> components_by_energy(const RunResult& result) {
+  std::vector<ComponentRow> rows = result.components;
+  std::stable_sort(rows.begin(), rows.end(), [](const ComponentRow& a, const ComponentRow& b) {
+    return energy_of(a) > energy_of(b);
+  });
+  return rows;
 }
 
 CyclesByCause cycles_by_cause(std::span<const OperationRow> rows) {

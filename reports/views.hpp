@@ -32,6 +32,12 @@ std::vector<std::string> phases_of(const RunResult& result);
 /// with most cycles.
 std::vector<OperationRow> merged_operations(const RunResult& result, std::string_view phase);
 
+/// Dynamic and static together; 0 where that is not finite (a damaged file), so that it can be
+/// sorted by.
+double energy_of(const ComponentRow& row);
+/// The components, the costliest first.
+std::vector<ComponentRow> components_by_energy(const RunResult& result);
+
 /// Sums over rows.
 CyclesByCause cycles_by_cause(std::span<const OperationRow> rows);
 std::uint64_t cycles_of(std::span<const OperationRow> rows);

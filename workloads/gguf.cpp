@@ -640,8 +640,8 @@ std::vector<float> GgufFile::read_tensor(const std::string& name, std::uint64_t 
   if (tensor == nullptr)
     throw ConfigError(fmt::format("{}: has no tensor {}", path_, printable(name)));
   if (tensor->rows() != rows || tensor->cols() != cols) {
-    throw ConfigError(fmt::format("{}: tensor {} is {} x {}, expected {} x {}", path_, printable(name),
-                                  tensor->rows(), tensor->cols(), rows, cols));
+    throw ConfigError(fmt::format("{}: tensor {} is {} x {}, expected {} x {}", path_,
+                                  printable(name), tensor->rows(), tensor->cols(), rows, cols));
   }
   return decode(tensor->type, tensor->data);
 }

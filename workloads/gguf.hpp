@@ -40,8 +40,8 @@ std::string_view name_of(GgmlType type);
 /// A metadata value. Integers keep their width in `type`; an array keeps the type of its elements
 /// in `element`.
 struct GgufValue {
-  GgufType type = GgufType::uint32;
-  GgufType element = GgufType::uint32;  ///< arrays only
+  GgufType type = GgufType::uint8;
+  GgufType element = GgufType::uint8;  ///< arrays only
   std::variant<std::uint64_t, std::int64_t, double, bool, std::string, std::vector<std::uint64_t>,
                std::vector<std::int64_t>, std::vector<double>, std::vector<bool>,
                std::vector<std::string>>

@@ -87,6 +87,18 @@ Quality perplexity(FunctionalExecutor& executor, const Tokenizer& tokenizer,
 std::vector<std::uint32_t> generate(FunctionalExecutor& executor, const Tokenizer& tokenizer,
                                     std::span<const std::uint32_t> prompt, std::uint64_t count) {
   const std::uint64_t limit = context_limit(executor, 0);
+  if (prompt.empty())
+    throw ConfigError("an empty prompt; expected at least the beginning-of-text token");
+  if (prompt.size() > limit) {
+    throw ConfigError(fmt::format("a prompt of {} tokens; model {} has {} positions", prompt.size(),
+                                  executor.shape().name, limit));
+  }
+  for (const std::uint32_t id : prompt) {
+    if (id >= executor.shape().vocab) {
+      throw ConfigError(fmt::format("token {} in a prompt; model {} has {}", id,
+                                    executor.shape().name, executor.shape().vocab));
+    }
+  }
   std::vector<std::uint32_t> generated;
   if (count == 0) return generated;
   executor.reset();

@@ -33,6 +33,8 @@ Quality perplexity(FunctionalExecutor& executor, const Tokenizer& tokenizer,
 
 /// Up to `count` tokens after `prompt`, each the argmax (lowest id wins); ends early at the
 /// end-of-text or beginning-of-text token, which is not returned, and at the model's last position.
+/// Errors: ConfigError for an empty prompt, one beyond the positions, or a token outside the
+/// vocabulary.
 std::vector<std::uint32_t> generate(FunctionalExecutor& executor, const Tokenizer& tokenizer,
                                     std::span<const std::uint32_t> prompt, std::uint64_t count);
 

@@ -42,10 +42,9 @@ struct Region {
 /// One operation. Which fields matter depends on `kind`:
 ///  gemm       out[m, n] = in[m, k] * stationary[k, n]; `stationary` is a weight.
 ///  attention  for each of `batch` KV heads: scores[m * share, n] = q[m * share, k] * K[k, n],
-///  masked softmax over n,
-///             context[m * share, k] = p[m * share, n] * V[n, k]. m = tokens of this step, n =
-///             context length, k = head_dim, share = query heads per KV head. All n columns are
-///             computed, none skipped as masked.
+///             masked softmax over n, context[m * share, k] = p[m * share, n] * V[n, k].
+///             m = tokens of this step, n = context length, k = head_dim, share = query heads
+///             per KV head. All n columns are computed, none skipped as masked.
 ///  vector     `rows` x `width` elements of `vector_op`.
 struct Operation {
   std::string name;  ///< "attn_q", "attention", "rms_norm", ...

@@ -120,8 +120,8 @@ Tokenizer::Tokenizer(Vocabulary vocabulary, const std::string& where)
       case TokenType::byte: {
         const auto value = byte_of(piece);
         if (!value) {
-          throw ConfigError(
-              fmt::format("{}: byte token {} is {}, expected '<0xHH>'", where, id, printable(piece)));
+          throw ConfigError(fmt::format("{}: byte token {} is {}, expected '<0xHH>'", where, id,
+                                        printable(piece)));
         }
         if (bytes[*value] == kNone) bytes[*value] = id;
         break;
@@ -273,8 +273,8 @@ Tokenizer read_sentencepiece_vocab(const std::string& path) {
     if (text.ends_with('\r')) text.remove_suffix(1);
     const std::size_t tab = text.rfind('\t');
     if (tab == std::string_view::npos || tab == 0) {
-      throw ConfigError(
-          fmt::format("{}:{}: {}, expected a piece, a tab and a score", path, line, printable(text)));
+      throw ConfigError(fmt::format("{}:{}: {}, expected a piece, a tab and a score", path, line,
+                                    printable(text)));
     }
     const std::string_view piece = text.substr(0, tab), number = text.substr(tab + 1);
     float score = 0;
