@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -178,7 +179,8 @@ TEST(Library, ShowsEverythingThatHasAName) {
 }
 
 TEST(Library, IsFoundThroughTheEnvironment) {
-  const auto folder = std::filesystem::temp_directory_path() / "systole_library_test";
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("systole_library_" + std::to_string(::getpid()));
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder / "models");
   std::ofstream(folder / "models" / "tiny.yaml")
@@ -201,7 +203,8 @@ TEST(Library, IsFoundThroughTheEnvironment) {
 }
 
 TEST(Echo, NamesEveryValueByItsPathInFieldOrder) {
-  const KeyValues values = echo(load_machine("mixpe-128x128", {"memory.dram.channels=4"}));
+  const KeyValues values = echo(load_machine(
+      "mixpe-128x128", {"memory.dram.channels=4", "memory.weight.capacity_bytes=524288"}));
   const auto value = [&](const std::string& key) {
     const auto it = std::ranges::find(values, key, &std::pair<std::string, std::string>::first);
     return it == values.end() ? "absent" : it->second;

@@ -23,8 +23,15 @@ std::string broken(Config config, const std::function<void(Config&)>& change) {
   }
   return text;
 }
+/// A machine whose figures the messages below repeat, whatever the shipped one is tuned to.
+MachineConfig base_machine() {
+  MachineConfig m =
+      load_machine("mixpe-128x128", {"energy=nangate45", "memory.dram.base=hbm2-2.0"});
+  m.memory.weight = m.memory.activation = m.memory.output = {524288, 16, 32, 2};
+  return m;
+}
 std::string machine(const std::function<void(MachineConfig&)>& change) {
-  return broken(load_machine("mixpe-128x128"), change);
+  return broken(base_machine(), change);
 }
 std::string dram(const std::function<void(DramConfig&)>& change) {
   return broken(load_dram("ddr4-3200"), change);
@@ -60,7 +67,7 @@ TEST(Validate, ChecksRangesOfStructsMadeInCode) {
 }
 
 TEST(Validate, ReportsAllProblemsAtOnceAndNamesTheMachine) {
-  MachineConfig m = load_machine("mixpe-128x128");
+  MachineConfig m = base_machine();
   m.array.pe = "int8-mak";
   m.memory.weight.banks = 12;
   m.memory.dma.segment_bytes = 100;
@@ -108,6 +115,15 @@ TEST(Validate, RefusesScratchpadsThatCannotFeedTheArray) {
             "memory.output.capacity_bytes: found 512; expected at least 1024 (each half holds one "
             "array edge "
             "of 32-bit sums)");
+}
+
+TEST(Validate, RefusesAScratchpadThatIsReadFasterThanItsCellsAnswer) {
+  EXPECT_EQ(machine([](auto& m) {
+              m.energy = load_energy("nangate45-lstp");
+              m.memory.weight = {1048576, 16, 32, 1};
+            }),
+            "memory.weight.read_latency_cycles: found 1; expected at least 2 (a bank takes 2.299 "
+            "ns, a cycle 2 ns)");
 }
 
 TEST(Validate, RefusesInterleavingThatCutsABurst) {
