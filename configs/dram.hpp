@@ -1,4 +1,5 @@
-// A DRAM standard as data: geometry, timing in its own clocks, energy. One file a standard in configs/dram/.
+// A DRAM standard as data: geometry, timing in its own clocks, energy. One file a standard in
+// configs/dram/.
 #pragma once
 
 #include <cstdint>
@@ -6,13 +7,14 @@
 
 namespace systole::configs {
 
-/// One channel (for HBM, one pseudo channel). Timing in memory clocks, names as in JEDEC and Ramulator.
+/// One channel (for HBM, one pseudo channel). Timing in memory clocks, names as in JEDEC and
+/// Ramulator.
 struct DramConfig {
   std::string name;
   std::string summary;
   std::string source;
-  double clock_mhz = 0;              ///< the command clock: 1 / tCK
-  std::uint32_t burst_bytes = 0;     ///< bytes one column access moves
+  double clock_mhz = 0;           ///< the command clock: 1 / tCK
+  std::uint32_t burst_bytes = 0;  ///< bytes one column access moves
   std::uint32_t burst_clocks = 0;
   std::uint32_t bank_groups = 0;
   std::uint32_t banks_per_group = 0;
@@ -24,17 +26,19 @@ struct DramConfig {
   std::uint32_t refi = 0, rfc = 0;
   std::uint32_t read_queue = 0, write_queue = 0;  ///< bursts the controller holds
   // Energy, per channel.
-  double activate_pj = 0;            ///< one ACT + PRE pair
-  double read_pj_per_bit = 0;        ///< core and I/O
+  double activate_pj = 0;      ///< one ACT + PRE pair
+  double read_pj_per_bit = 0;  ///< core and I/O
   double write_pj_per_bit = 0;
-  double refresh_pj = 0;             ///< one all-bank refresh
-  double standby_mw = 0;             ///< background of the channel
+  double refresh_pj = 0;  ///< one all-bank refresh
+  double standby_mw = 0;  ///< background of the channel
   std::string energy_source;
 
   std::uint32_t banks() const { return bank_groups * banks_per_group; }
   double peak_bytes_per_second() const {
     return clock_mhz * 1e6 * burst_bytes / static_cast<double>(burst_clocks);
   }
+
+  friend bool operator==(const DramConfig&, const DramConfig&) = default;
 };
 
 }  // namespace systole::configs

@@ -1,4 +1,5 @@
-// A machine: everything an architect can turn. Plain data; the field list with units and meanings is in machine.cpp.
+// A machine: everything an architect can turn. Plain data; the field list with
+// units, meanings and ranges is in fields.hpp.
 #pragma once
 
 #include <array>
@@ -15,44 +16,58 @@ enum class Dataflow : std::uint8_t { weight_stationary, output_stationary };
 inline constexpr std::array<std::string_view, 2> kDataflowNames = {"weight_stationary",
                                                                    "output_stationary"};
 
-/// What one fold (one array-sized tile) hides of its neighbours. Peers differ 2.4-2.8x on this choice alone.
+/// What one fold (one array-sized tile) hides of its neighbours. Peers differ 2.4-2.8x on this
+/// choice alone.
 enum class FoldOverlap : std::uint8_t {
-  serial,   ///< load, fill, stream and drain of every fold one after the other (SCALE-Sim's schedule, RTL-true)
-  preload,  ///< the next fold's stationary operand moves into shadow registers meanwhile (Gemmini, ONNXim)
+  serial,   ///< load, fill, stream and drain of every fold one after the other (SCALE-Sim's
+            ///< schedule, RTL-true)
+  preload,  ///< the next fold's stationary operand moves into shadow registers meanwhile (Gemmini,
+            ///< ONNXim)
 };
 inline constexpr std::array<std::string_view, 2> kFoldOverlapNames = {"serial", "preload"};
 
 struct ArrayConfig {
-  std::string pe = "mixpe-w4a8";   ///< a PE design, see `systole list pes`
+  std::string pe = "mixpe-w4a8";  ///< a PE design, see `systole list pes`
   std::uint32_t rows = 128;
   std::uint32_t cols = 128;
   Dataflow dataflow = Dataflow::weight_stationary;
   FoldOverlap fold_overlap = FoldOverlap::preload;
+
+  friend bool operator==(const ArrayConfig&, const ArrayConfig&) = default;
 };
 
-/// Multiplies finished group sums by their scales and adds them in fp32 (one fused multiply-add a lane and cycle).
+/// Multiplies finished group sums by their scales and adds them in fp32 (one fused multiply-add a
+/// lane and cycle).
 struct DequantiserConfig {
   std::uint32_t lanes = 128;
   std::uint32_t latency_cycles = 4;
+
+  friend bool operator==(const DequantiserConfig&, const DequantiserConfig&) = default;
 };
 
 /// fp32 SIMD unit for norms, softmax, RoPE, SwiGLU, quantisation.
 struct VectorConfig {
   std::uint32_t lanes = 64;
   std::uint32_t latency_cycles = 8;
+
+  friend bool operator==(const VectorConfig&, const VectorConfig&) = default;
 };
 
 /// One scratchpad; capacity counts both halves of the double buffer.
 struct ScratchpadConfig {
   std::uint64_t capacity_bytes = 256 * 1024;
   std::uint32_t banks = 16;
-  std::uint32_t word_bytes = 32;     ///< one port access of one bank
+  std::uint32_t word_bytes = 32;  ///< one port access of one bank
   std::uint32_t read_latency_cycles = 2;
+
+  friend bool operator==(const ScratchpadConfig&, const ScratchpadConfig&) = default;
 };
 
 struct DmaConfig {
-  std::uint32_t segment_bytes = 2048;     ///< longest request to one channel
-  std::uint32_t outstanding = 16;         ///< segments in flight a direction
+  std::uint32_t segment_bytes = 2048;  ///< longest request to one channel
+  std::uint32_t outstanding = 16;      ///< segments in flight a direction
+
+  friend bool operator==(const DmaConfig&, const DmaConfig&) = default;
 };
 
 struct MemoryConfig {
@@ -61,8 +76,11 @@ struct MemoryConfig {
   ScratchpadConfig output;
   DmaConfig dma;
   std::uint32_t channels = 1;
-  std::uint32_t interleave_bytes = 256;   ///< consecutive addresses go to the next channel after this many
-  DramConfig dram;                        ///< resolved from the shipped name or a file
+  std::uint32_t interleave_bytes =
+      256;          ///< consecutive addresses go to the next channel after this many
+  DramConfig dram;  ///< resolved from the shipped name or a file
+
+  friend bool operator==(const MemoryConfig&, const MemoryConfig&) = default;
 };
 
 struct MachineConfig {
@@ -74,11 +92,13 @@ struct MachineConfig {
   DequantiserConfig dequantiser;
   VectorConfig vector;
   MemoryConfig memory;
-  EnergyTable energy;                     ///< resolved from the shipped name or a file
+  EnergyTable energy;  ///< resolved from the shipped name or a file
 
   double peak_dram_bytes_per_cycle() const {
     return memory.dram.peak_bytes_per_second() * memory.channels / (clock_mhz * 1e6);
   }
+
+  friend bool operator==(const MachineConfig&, const MachineConfig&) = default;
 };
 
 }  // namespace systole::configs

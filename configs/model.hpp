@@ -16,7 +16,7 @@ struct ModelShape {
   std::uint32_t intermediate = 0;
   std::uint32_t heads = 0;
   std::uint32_t kv_heads = 0;
-  std::uint32_t head_dim = 0;          ///< 0 = hidden / heads
+  std::uint32_t head_dim = 0;  ///< 0 = hidden / heads
   std::uint32_t vocab = 0;
   std::uint32_t max_positions = 0;
   double rope_theta = 10000.0;
@@ -27,6 +27,8 @@ struct ModelShape {
   std::uint64_t q_dim() const { return std::uint64_t{heads} * head_dim; }
   /// Weights of the linear layers, head and embedding (tied ones once), and the norms.
   std::uint64_t parameters() const;
+
+  friend bool operator==(const ModelShape&, const ModelShape&) = default;
 };
 
 }  // namespace systole::configs

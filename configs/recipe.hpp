@@ -1,4 +1,5 @@
-// A quantisation recipe: which tensor is stored and computed in which format, and where dequantisation happens.
+// A quantisation recipe: which tensor is stored and computed in which format, and where
+// dequantisation happens.
 #pragma once
 
 #include <array>
@@ -26,7 +27,8 @@ inline constexpr std::array<std::string_view, kTargetCount> kTargetNames = {
 
 /// Where a quantised weight becomes a real number (axis C).
 enum class Dequantise : std::uint8_t {
-  after,   ///< integer products summed within a group, one scale-add per group and output (MixPE §3.1)
+  after,   ///< integer products summed within a group, one scale-add per group and output (MixPE
+           ///< §3.1)
   before,  ///< every weight element is scaled before the multiply, in fp32 or fp16
 };
 inline constexpr std::array<std::string_view, 2> kDequantiseNames = {"after", "before"};
@@ -38,8 +40,12 @@ struct Recipe {
   std::array<quant::QuantSpec, kTargetCount> policies{};  ///< indexed by Target; default fp32
   Dequantise dequantise = Dequantise::after;
 
-  const quant::QuantSpec& operator[](Target t) const { return policies[static_cast<std::size_t>(t)]; }
+  const quant::QuantSpec& operator[](Target t) const {
+    return policies[static_cast<std::size_t>(t)];
+  }
   quant::QuantSpec& operator[](Target t) { return policies[static_cast<std::size_t>(t)]; }
+
+  friend bool operator==(const Recipe&, const Recipe&) = default;
 };
 
 }  // namespace systole::configs

@@ -1,4 +1,5 @@
-// The operand formats of this release and how a tensor is quantised: names, bits, granularity, affine form.
+// The operand formats of this release and how a tensor is quantised: names, bits, granularity,
+// affine form.
 #pragma once
 
 #include <array>
@@ -30,18 +31,21 @@ constexpr bool is_integer(Format f) { return f >= Format::int2; }
 /// The format of that name, or nothing.
 std::optional<Format> parse_format(std::string_view name);
 
-/// What shares one scale. Rows are output channels of a weight [N, K], tokens of an activation [M, K].
+/// What shares one scale. Rows are output channels of a weight [N, K], tokens of an activation [M,
+/// K].
 enum class Granularity : std::uint8_t {
   tensor,   ///< one scale for all
   channel,  ///< one a row of a weight
   token,    ///< one a row of an activation (and one a head and token of a KV cache)
-  group,    ///< one for each `group` consecutive elements along K; falls back to one a row where K % group != 0
+  group,  ///< one for each `group` consecutive elements along K; falls back to one a row where K %
+          ///< group != 0
 };
 inline constexpr std::array<std::string_view, 4> kGranularityNames = {"tensor", "channel", "token",
                                                                       "group"};
 
-/// The three affine forms that are not interchangeable bit for bit (F1, F2, F3), and the symmetric one (F4).
-/// Source: KIVI, ZipCache (float_min); AWQ, GPTQ (integer_zero); QServe KV4, KVQuant (float_zero).
+/// The three affine forms that are not interchangeable bit for bit (F1, F2, F3), and the symmetric
+/// one (F4). Source: KIVI, ZipCache (float_min); AWQ, GPTQ (integer_zero); QServe KV4, KVQuant
+/// (float_zero).
 enum class Affine : std::uint8_t {
   symmetric,     ///< x = s * q, q signed, in [-(2^(b-1)-1), 2^(b-1)-1]
   float_min,     ///< x = s * q + m, q unsigned, m float
@@ -55,9 +59,10 @@ inline constexpr std::array<std::string_view, 4> kAffineNames = {"symmetric", "f
 struct QuantSpec {
   Format format = Format::fp32;
   Granularity granularity = Granularity::tensor;
-  std::uint32_t group = 0;            ///< elements along K, for Granularity::group
+  std::uint32_t group = 0;  ///< elements along K, for Granularity::group
   Affine affine = Affine::symmetric;
-  Format scale = Format::fp32;        ///< how scales (and float minima or zeros) are stored: fp32, fp16 or bf16
+  Format scale =
+      Format::fp32;  ///< how scales (and float minima or zeros) are stored: fp32, fp16 or bf16
 
   friend bool operator==(const QuantSpec&, const QuantSpec&) = default;
 };

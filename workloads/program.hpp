@@ -1,5 +1,5 @@
-// Program: a model lowered to a list of operations with shapes, formats and places in memory. The functional
-// executor and the timed machine run the same Program; neither knows of the other.
+// Program: a model lowered to a list of operations with shapes, formats and places in memory. The
+// functional executor and the timed machine run the same Program; neither knows of the other.
 #pragma once
 
 #include <cstdint>
@@ -17,50 +17,66 @@ enum class OpKind : std::uint8_t { gemm, attention, vector };
 
 /// Work of the vector unit, `rows` x `width` elements.
 enum class VectorOp : std::uint8_t {
-  none, embedding, rms_norm, rope, softmax, swiglu, residual_add, quantise, kv_append, argmax
+  none,
+  embedding,
+  rms_norm,
+  rope,
+  softmax,
+  swiglu,
+  residual_add,
+  quantise,
+  kv_append,
+  argmax
 };
 
-/// A contiguous range of DRAM.
+/// Bytes in DRAM: `pieces` equal parts of bytes / pieces each, the starts `piece_stride` apart. A
+/// weight is one piece; a cache region has one piece a KV head, whose tokens are contiguous.
 struct Region {
   TrafficClass traffic = TrafficClass::weights;
   std::uint64_t address = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t pieces = 1;
+  std::uint64_t piece_stride = 0;
 };
 
 /// One operation. Which fields matter depends on `kind`:
 ///  gemm       out[m, n] = in[m, k] * stationary[k, n]; `stationary` is a weight.
-///  attention  for each of `batch` KV heads: scores[m * share, n] = q[m * share, k] * K[k, n], masked softmax over n,
-///             context[m * share, k] = p[m * share, n] * V[n, k]. m = tokens of this step, n = context length,
-///             k = head_dim, share = query heads per KV head. All n columns are computed, none skipped as masked.
+///  attention  for each of `batch` KV heads: scores[m * share, n] = q[m * share, k] * K[k, n],
+///             masked softmax over n, context[m * share, k] = p[m * share, n] * V[n, k].
+///             m = tokens of this step, n = context length, k = head_dim, share = query heads
+///             per KV head. All n columns are computed, none skipped as masked.
 ///  vector     `rows` x `width` elements of `vector_op`.
 struct Operation {
-  std::string name;                  ///< "attn_q", "attention", "rms_norm", ...
+  std::string name;  ///< "attn_q", "attention", "rms_norm", ...
   OpKind kind = OpKind::vector;
   std::uint64_t m = 0, n = 0, k = 0;
   std::uint64_t batch = 1, share = 1;
-  quant::QuantSpec moving;           ///< gemm: activation; attention: query
-  quant::QuantSpec stationary;       ///< gemm: weight; attention: key
-  quant::QuantSpec moving_context;   ///< attention: probability
+  quant::QuantSpec moving;              ///< gemm: activation; attention: query
+  quant::QuantSpec stationary;          ///< gemm: weight; attention: key
+  quant::QuantSpec moving_context;      ///< attention: probability
   quant::QuantSpec stationary_context;  ///< attention: value
   configs::Dequantise dequantise = configs::Dequantise::after;
   VectorOp vector_op = VectorOp::none;
   std::uint64_t rows = 0, width = 0;
-  Region stationary_region;          ///< gemm: the weight, codes and metadata; attention: K of this layer; embedding: the rows read
-  Region context_region;             ///< attention: V of this layer
-  Region written_region;             ///< kv_append: what is written to the cache; otherwise empty
-  std::uint64_t input_bytes = 0;     ///< moving operand(s) as stored on chip or, when they do not fit, in DRAM
-  std::uint64_t output_bytes = 0;    ///< result as the next operation reads it
+  /// gemm: the weight, codes and metadata; attention: K of this layer; embedding: the rows read;
+  /// rms_norm: its gain.
+  Region stationary_region;
+  Region context_region;  ///< attention: V of this layer
+  Region written_region;  ///< kv_append: what is written to the cache; otherwise empty
+  std::uint64_t input_bytes =
+      0;  ///< moving operand(s) as stored on chip or, when they do not fit, in DRAM
+  std::uint64_t output_bytes = 0;  ///< result as the next operation reads it
 
   /// Multiply-accumulates of the whole operation (both products for attention).
   std::uint64_t macs() const;
 };
 
-/// A run of operations that repeats (the layers). Instances differ only in their addresses, which are equal modulo
-/// `layer_stride_bytes` of the Program, a multiple of every address-map period.
+/// A run of operations that repeats (the layers). Instances differ only in their addresses, which
+/// are equal modulo `layer_stride_bytes` of the Program, a multiple of every address-map period.
 struct Segment {
-  std::string name;                  ///< "embedding", "layer", "head"
+  std::string name;  ///< "embedding", "layer", "head"
   std::uint64_t repeats = 1;
-  std::vector<Operation> operations; ///< of the first instance
+  std::vector<Operation> operations;  ///< of the first instance
 };
 
 enum class Phase : std::uint8_t { prefill, decode };
@@ -69,18 +85,20 @@ constexpr std::string_view name_of(Phase p) { return p == Phase::prefill ? "pref
 /// One pass through the model: the prefill of all prompt tokens, or one decode step.
 struct Step {
   Phase phase = Phase::prefill;
-  std::uint64_t tokens = 0;          ///< computed in this step
-  std::uint64_t context = 0;         ///< tokens in the cache at its end
+  std::uint64_t tokens = 0;   ///< computed in this step
+  std::uint64_t context = 0;  ///< tokens in the cache at its end
   std::vector<Segment> segments;
 };
 
 struct Program {
   std::string model, recipe;
   std::vector<Step> steps;
-  std::uint64_t weight_bytes = 0;          ///< stored bytes of all weights, metadata included
-  std::uint64_t kv_bytes_per_token = 0;    ///< all layers, metadata included
-  std::uint64_t footprint_bytes = 0;       ///< highest DRAM address used + 1
-  std::uint64_t layer_stride_bytes = 0;    ///< address distance of equal operands of neighbouring layers
+  std::uint64_t weight_bytes = 0;        ///< stored bytes of all weights, metadata included
+  std::uint64_t kv_bytes_per_token = 0;  ///< all layers, metadata included
+  std::uint64_t footprint_bytes = 0;     ///< highest DRAM address used + 1
+  std::uint64_t layer_stride_bytes =
+      0;                     ///< address distance of equal operands of neighbouring layers
+  Region activation_region;  ///< where activations go that do not fit on chip: two of the largest
 };
 
 }  // namespace systole::workloads

@@ -1,0 +1,324 @@
+// The field lists: every configurable value once, with its key (unit in the name), range and
+// one-line meaning. Reader, validator, echo and `systole show` are visitors of these lists.
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <string_view>
+#include <type_traits>
+
+#include "configs/dram.hpp"
+#include "configs/energy.hpp"
+#include "configs/machine.hpp"
+#include "configs/model.hpp"
+#include "configs/recipe.hpp"
+
+namespace systole::configs {
+
+/// The kinds of file of the shipped library; each is a folder of configs/.
+enum class Kind : std::uint8_t { machine, recipe, model, dram, energy };
+inline constexpr std::array<std::string_view, 5> kKindNames = {"machine", "recipe", "model", "dram",
+                                                               "energy"};
+inline constexpr std::array<std::string_view, 5> kKindTitles = {"machine", "recipe", "model",
+                                                                "DRAM", "energy table"};
+inline constexpr std::array<std::string_view, 5> kKindFolders = {"machines", "recipes", "models",
+                                                                 "dram", "energy"};
+
+/// What a field means and which values it may have. Integers: low..high inclusive.
+struct Info {
+  std::string_view meaning;
+  double low = 0.0;
+  double high = std::numeric_limits<double>::infinity();
+  bool low_excluded = false;  ///< the value must be above `low`, not equal to it
+  bool required = false;      ///< the file must name it: there is no sensible default
+
+  constexpr Info in(double lowest, double highest) const {
+    return {meaning, lowest, highest, false, required};
+  }
+  constexpr Info above_zero() const { return {meaning, 0.0, high, true, required}; }
+  constexpr Info any() const {
+    return {meaning, -std::numeric_limits<double>::infinity(), high, false, required};
+  }
+  constexpr Info must() const { return {meaning, low, high, low_excluded, true}; }
+};
+
+/// `const T` or `T`: one list serves the reader, which writes, and the printers, which do not.
+template <class C, class T>
+concept Maybe = std::same_as<std::remove_const_t<C>, T>;
+
+/// How deep and large a machine of ours may be; beyond it a number is a slip of the keyboard.
+inline constexpr double kMaxEdge = 4096;
+inline constexpr double kMaxBytes = 1099511627776.0;  // 1 TiB
+inline constexpr double kMaxClockMhz = 20000;
+
+// --- names of the enumerations -----------------------------------------------------------------
+inline constexpr auto kFormatNames = [] {
+  std::array<std::string_view, quant::kAllFormats.size()> names{};
+  for (std::size_t i = 0; i < names.size(); ++i) names[i] = name_of(quant::kAllFormats[i]);
+  return names;
+}();
+constexpr const auto& enum_names(Dataflow) { return kDataflowNames; }
+constexpr const auto& enum_names(FoldOverlap) { return kFoldOverlapNames; }
+constexpr const auto& enum_names(Dequantise) { return kDequantiseNames; }
+constexpr const auto& enum_names(quant::Format) { return kFormatNames; }
+constexpr const auto& enum_names(quant::Granularity) { return quant::kGranularityNames; }
+constexpr const auto& enum_names(quant::Affine) { return quant::kAffineNames; }
+
+template <class V, class C>
+void describe_identity(V& v, C& c) {
+  v("name", c.name, Info{"as --machine, --recipe, ... and reports say it"}.must());
+  v("summary", c.summary, Info{"one line for `systole list`"}.must());
+  v("source", c.source, Info{"where the numbers come from; what is assumed"}.must());
+}
+
+// --- DRAM --------------------------------------------------------------------------------------
+template <class V, Maybe<DramConfig> C>
+void describe(V& v, C& c) {
+  const auto clocks = [](std::string_view meaning) { return Info{meaning}.in(1, 1e6).must(); };
+  describe_identity(v, c);
+  v("clock_mhz", c.clock_mhz, Info{"command clock, 1 / tCK"}.in(1, kMaxClockMhz).must());
+  v("burst_bytes", c.burst_bytes, Info{"bytes one column access moves"}.in(1, 4096).must());
+  v("burst_clocks", c.burst_clocks, clocks("clocks one burst holds the data bus"));
+  v("bank_groups", c.bank_groups, Info{"power of two"}.in(1, 64).must());
+  v("banks_per_group", c.banks_per_group, Info{"power of two"}.in(1, 64).must());
+  v("row_bytes", c.row_bytes, Info{"bytes of one open row, all devices"}.in(64, 1 << 20).must());
+  v("capacity_bytes", c.capacity_bytes, Info{"of one channel"}.in(1 << 20, kMaxBytes).must());
+  v("cl", c.cl, clocks("read command to first data"));
+  v("cwl", c.cwl, clocks("write command to first data"));
+  v("rcd_read", c.rcd_read, clocks("activate to read"));
+  v("rcd_write", c.rcd_write, clocks("activate to write"));
+  v("rp", c.rp, clocks("precharge to activate"));
+  v("ras", c.ras, clocks("activate to precharge, same bank"));
+  v("rc", c.rc, clocks("activate to activate, same bank"));
+  v("ccd_s", c.ccd_s, clocks("column to column, other bank group"));
+  v("ccd_l", c.ccd_l, clocks("column to column, same bank group"));
+  v("rrd_s", c.rrd_s, clocks("activate to activate, other bank group"));
+  v("rrd_l", c.rrd_l, clocks("activate to activate, same bank group"));
+  v("faw", c.faw, clocks("window of at most four activates"));
+  v("wtr_s", c.wtr_s, clocks("end of write data to read, other bank group"));
+  v("wtr_l", c.wtr_l, clocks("end of write data to read, same bank group"));
+  v("rtp", c.rtp, clocks("read to precharge"));
+  v("wr", c.wr, clocks("end of write data to precharge"));
+  v("read_to_write", c.read_to_write, clocks("read command to write command"));
+  v("refi", c.refi, clocks("one refresh due every so many clocks"));
+  v("rfc", c.rfc, clocks("one all-bank refresh lasts so long"));
+  v("read_queue", c.read_queue, Info{"read bursts the controller holds"}.in(1, 65536).must());
+  v("write_queue", c.write_queue, Info{"write bursts the controller holds"}.in(1, 65536).must());
+  v("activate_pj", c.activate_pj, Info{"one activate and precharge of a row"}.above_zero().must());
+  v("read_pj_per_bit", c.read_pj_per_bit, Info{"core and I/O"}.above_zero().must());
+  v("write_pj_per_bit", c.write_pj_per_bit, Info{"core and I/O"}.above_zero().must());
+  v("refresh_pj", c.refresh_pj, Info{"one all-bank refresh"}.must());
+  v("standby_mw", c.standby_mw, Info{"background power of the channel"}.must());
+  v("energy_source", c.energy_source, Info{"source and uncertainty of the energies"}.must());
+}
+
+// --- energy ------------------------------------------------------------------------------------
+template <class V, Maybe<PePrice> C>
+void describe(V& v, C& c) {
+  v("area_um2", c.area_um2, Info{"of one PE"}.above_zero().must());
+  v("mac_pj", c.mac_pj,
+    Info{"one multiply-accumulate pass, registers included"}.above_zero().must());
+  v("leakage_uw", c.leakage_uw, Info{"of one PE"}.must());
+  v("max_clock_mhz", c.max_clock_mhz, Info{"what the synthesis met"}.in(1, kMaxClockMhz).must());
+  v("source", c.source, Info{"how the figures were made"}.must());
+}
+
+template <class V, Maybe<OpPrice> C>
+void describe(V& v, C& c) {
+  v("pj", c.pj, Info{"one operation"}.above_zero().must());
+  v("area_um2", c.area_um2, Info{"of one unit; 0 where the source gives none"});
+  v("source", c.source, Info{"publication or derivation"}.must());
+}
+
+template <class V, Maybe<SramPoint> C>
+void describe(V& v, C& c) {
+  v("bytes", c.bytes, Info{"of the bank"}.in(64, kMaxBytes).must());
+  v("word_bytes", c.word_bytes, Info{"one access"}.in(1, 4096).must());
+  v("read_pj", c.read_pj, Info{"a word"}.above_zero().must());
+  v("write_pj", c.write_pj, Info{"a word"}.above_zero().must());
+  v("leakage_mw", c.leakage_mw, Info{"of the bank"}.must());
+  v("area_mm2", c.area_mm2, Info{"of the bank"}.above_zero().must());
+  v("access_ns", c.access_ns, Info{"address to data"}.above_zero().must());
+}
+
+template <class V, Maybe<SramFit> C>
+void describe(V& v, C& c) {
+  v("c", c.c, Info{"y at 64 KiB and 32-byte words"}.above_zero().must());
+  v("size_exponent", c.size_exponent, Info{"of bytes / 64 KiB"}.any().must());
+  v("word_exponent", c.word_exponent, Info{"of word_bytes / 32"}.any().must());
+}
+
+template <class V, Maybe<EnergyTable> C>
+void describe(V& v, C& c) {
+  describe_identity(v, c);
+  v("node_nm", c.node_nm, Info{"technology node of the table"}.in(1, 1000).must());
+  v("pes", c.pes, Info{"processing elements as synthesised, by design name"}.must());
+  v("ops", c.ops, Info{"single operations of vector unit and dequantiser, by name"}.must());
+  v("sram_source", c.sram_source,
+    Info{"tool, cells, temperature, ports of the SRAM figures"}.must());
+  v("sram_points", c.sram_points, Info{"single-bank SRAMs, used where size and word match"});
+  v("sram_read_pj", c.sram_read_pj,
+    Info{"fit c (bytes / 64 KiB)^size_exponent (word_bytes / 32)^word_exponent"}.must());
+  v("sram_write_pj", c.sram_write_pj, Info{"fit"}.must());
+  v("sram_leakage_mw", c.sram_leakage_mw, Info{"fit"}.must());
+  v("sram_area_mm2", c.sram_area_mm2, Info{"fit"}.must());
+  v("sram_access_ns", c.sram_access_ns, Info{"fit"}.must());
+}
+
+// --- machine -----------------------------------------------------------------------------------
+template <class V, Maybe<ArrayConfig> C>
+void describe(V& v, C& c) {
+  v("pe", c.pe, Info{"a PE design of the energy table, see `systole list pes`"}.must());
+  v("rows", c.rows,
+    Info{"PEs along K (weight stationary) or M (output stationary)"}.in(1, kMaxEdge).must());
+  v("cols", c.cols, Info{"PEs along N"}.in(1, kMaxEdge).must());
+  v("dataflow", c.dataflow, Info{"which operand stays in the array"}.must());
+  v("fold_overlap", c.fold_overlap, Info{"what one array-sized tile hides of its neighbours"});
+}
+
+template <class V, Maybe<DequantiserConfig> C>
+void describe(V& v, C& c) {
+  v("lanes", c.lanes, Info{"scale-and-add operations a cycle"}.in(1, 65536));
+  v("latency_cycles", c.latency_cycles, Info{"sum in to result out"}.in(1, 1000));
+}
+
+template <class V, Maybe<VectorConfig> C>
+void describe(V& v, C& c) {
+  v("lanes", c.lanes, Info{"fp32 operations a cycle"}.in(1, 65536));
+  v("latency_cycles", c.latency_cycles, Info{"operand in to result out"}.in(1, 1000));
+}
+
+template <class V, Maybe<ScratchpadConfig> C>
+void describe(V& v, C& c) {
+  v("capacity_bytes", c.capacity_bytes,
+    Info{"all banks, both halves of the double buffer"}.in(64, kMaxBytes).must());
+  v("banks", c.banks, Info{"power of two; each has one port"}.in(1, 4096).must());
+  v("word_bytes", c.word_bytes,
+    Info{"power of two; one port access of one bank"}.in(1, 1024).must());
+  v("read_latency_cycles", c.read_latency_cycles,
+    Info{"request accepted to data valid"}.in(1, 1000));
+}
+
+template <class V, Maybe<DmaConfig> C>
+void describe(V& v, C& c) {
+  v("segment_bytes", c.segment_bytes, Info{"longest request to one channel"}.in(1, 1 << 20));
+  v("outstanding", c.outstanding, Info{"segments in flight a direction"}.in(1, 4096));
+}
+
+/// The key `memory.dram`: a shipped DRAM (or an inline one) and how many channels of it there are.
+template <class Memory>
+struct DramOfMemory {
+  Memory& memory;
+};
+template <class V, class Memory>
+void describe(V& v, DramOfMemory<Memory>& c) {
+  v("channels", c.memory.channels, Info{"independent channels (HBM: pseudo channels)"}.in(1, 1024));
+  v("interleave_bytes", c.memory.interleave_bytes,
+    Info{"consecutive addresses go to the next channel after so many bytes"}.in(1, 1 << 20));
+  describe(v, c.memory.dram);
+}
+
+template <class V, Maybe<MemoryConfig> C>
+void describe(V& v, C& c) {
+  v("weight", c.weight, Info{"scratchpad of the stationary operand"}.must());
+  v("activation", c.activation, Info{"scratchpad of the moving operand"}.must());
+  v("output", c.output, Info{"scratchpad of partial and finished sums"}.must());
+  v("dma", c.dma, Info{"moves tiles between DRAM and scratchpads"});
+  DramOfMemory<C> dram{c};
+  v.table("dram", Kind::dram, dram, Info{"name of a DRAM, or its values inline"}.must());
+}
+
+template <class V, Maybe<MachineConfig> C>
+void describe(V& v, C& c) {
+  describe_identity(v, c);
+  v("clock_mhz", c.clock_mhz, Info{"array, scratchpads, vector unit"}.in(1, kMaxClockMhz).must());
+  v("array", c.array, Info{"the systolic array"}.must());
+  v("dequantiser", c.dequantiser, Info{"scales finished group sums"});
+  v("vector", c.vector, Info{"norms, softmax, RoPE, SwiGLU, quantisation"});
+  v("memory", c.memory, Info{"scratchpads, DMA, DRAM"}.must());
+  v.table("energy", Kind::energy, c.energy,
+          Info{"name of an energy table, or its values inline"}.must());
+}
+
+// --- recipe ------------------------------------------------------------------------------------
+template <class V, Maybe<quant::QuantSpec> C>
+void describe(V& v, C& c) {
+  v("format", c.format, Info{"as stored and multiplied"}.must());
+  v("granularity", c.granularity, Info{"what shares one scale (integer formats)"});
+  v("group", c.group,
+    Info{"elements along K that share a scale, for granularity group"}.in(0, 131071));
+  v("affine", c.affine, Info{"symmetric, or which form of zero point"});
+  v("scale", c.scale, Info{"how scales are stored: fp32, fp16 or bf16"});
+}
+
+/// The key `tensors`: in files a list of {target: NAME, ...}, in paths `tensors.NAME`.
+template <class R>
+struct TensorsOfRecipe {
+  R& recipe;
+};
+inline constexpr std::array<std::string_view, kTargetCount> kTargetMeanings = {
+    "linear layers q, k, v, o, gate, up, down",
+    "the classifier",
+    "inputs of the linear layers and of the head",
+    "rotated queries",
+    "rotated keys in the cache",
+    "values in the cache",
+    "softmax output"};
+template <class V, class R>
+void describe(V& v, TensorsOfRecipe<R>& c) {
+  for (std::size_t t = 0; t < kTargetCount; ++t) {
+    v(kTargetNames[t], c.recipe.policies[t], Info{kTargetMeanings[t]});
+  }
+}
+
+template <class R>
+struct ComputeOfRecipe {
+  R& recipe;
+};
+template <class V, class R>
+void describe(V& v, ComputeOfRecipe<R>& c) {
+  v("dequantise", c.recipe.dequantise,
+    Info{"where a quantised weight becomes a real number: after the integer sum, or before"});
+}
+
+template <class V, Maybe<Recipe> C>
+void describe(V& v, C& c) {
+  describe_identity(v, c);
+  TensorsOfRecipe<C> tensors{c};
+  v("tensors", tensors, Info{"one policy a tensor; a tensor not named is fp32"}.must());
+  ComputeOfRecipe<C> compute{c};
+  v("compute", compute, Info{"how products are formed"});
+}
+
+// --- model -------------------------------------------------------------------------------------
+template <class V, Maybe<ModelShape> C>
+void describe(V& v, C& c) {
+  describe_identity(v, c);
+  v("layers", c.layers, Info{"transformer blocks"}.in(1, 1000).must());
+  v("hidden", c.hidden, Info{"width of the residual stream"}.in(1, 1 << 17).must());
+  v("intermediate", c.intermediate, Info{"width inside the SwiGLU"}.in(1, 1 << 20).must());
+  v("heads", c.heads, Info{"query heads"}.in(1, 1024).must());
+  v("kv_heads", c.kv_heads, Info{"key and value heads; divides heads"}.in(1, 1024).must());
+  v("head_dim", c.head_dim, Info{"even; 0 = hidden / heads"}.in(0, 4096));
+  v("vocab", c.vocab, Info{"tokens, padding rows included"}.in(1, 1 << 24).must());
+  v("max_positions", c.max_positions, Info{"longest sequence"}.in(1, 1 << 28).must());
+  v("rope_theta", c.rope_theta, Info{"base of the rotary angles"}.above_zero());
+  v("norm_epsilon", c.norm_epsilon, Info{"added to the mean square of RMSNorm"}.above_zero());
+  v("tied_embedding", c.tied_embedding, Info{"the classifier is the embedding matrix"});
+}
+
+// --- what can be described ---------------------------------------------------------------------
+struct NullVisitor {
+  template <class T>
+  void operator()(std::string_view, T&, const Info&) {}
+  template <class T>
+  void table(std::string_view, Kind, T&, const Info&) {}
+};
+template <class T>
+concept Described = requires(NullVisitor& v, T& t) {
+  describe(v, t);
+};
+
+}  // namespace systole::configs

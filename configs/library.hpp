@@ -1,0 +1,54 @@
+// The shipped library: machines, recipes, models, DRAMs and energy tables by name.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "configs/echo.hpp"
+#include "configs/fields.hpp"
+#include "configs/reader.hpp"
+#include "configs/validate.hpp"
+
+namespace systole::configs {
+
+/// The folder with machines/, recipes/, ...: $SYSTOLE_CONFIG_DIR, else the source folder this was
+/// built from.
+std::string library_folder();
+
+/// One shipped file.
+struct Entry {
+  std::string name;
+  std::string summary;
+  std::string path;
+};
+
+/// All shipped files of a kind, by name. Throws ConfigError when the folder is missing or a file is
+/// faulty.
+std::vector<Entry> list(Kind kind);
+
+/// All processing elements of the shipped energy tables ("mixpe-w4a8", summary with node and
+/// figures).
+std::vector<Entry> list_pes();
+
+/// The names of a kind, sorted, without reading the files.
+std::vector<std::string> names(Kind kind);
+
+/// The path of a shipped file. Throws ConfigError with the nearest name when there is none.
+std::string path_of(Kind kind, const std::string& name);
+
+/// A shipped name or a path to a file of the user, with overrides ("path.to.key=value").
+/// Throws ConfigError with all faults; the result is complete and validated.
+MachineConfig load_machine(const std::string& name_or_path, const Overrides& overrides = {});
+Recipe load_recipe(const std::string& name_or_path, const Overrides& overrides = {});
+ModelShape load_model_shape(const std::string& name_or_path, const Overrides& overrides = {});
+DramConfig load_dram(const std::string& name_or_path, const Overrides& overrides = {});
+EnergyTable load_energy(const std::string& name_or_path, const Overrides& overrides = {});
+
+/// One resolved configuration as YAML with meanings as comments; reads back to the same struct.
+std::string show(Kind kind, const std::string& name_or_path, const Overrides& overrides = {});
+
+/// Whatever has that name (a name may be both a recipe and a PE): each printed under a heading
+/// comment. Throws ConfigError with the nearest name of any kind when nothing has it.
+std::string show(const std::string& name);
+
+}  // namespace systole::configs

@@ -1,0 +1,326 @@
+#include "configs/validate.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <concepts>
+#include <map>
+#include <type_traits>
+
+#include "configs/binder.hpp"
+
+namespace systole::configs {
+namespace {
+
+using Problems = std::vector<Broken>;
+
+template <std::integral T>
+std::string number(T value) {
+  return std::to_string(value);
+}
+
+/// 500 or 611.2, for messages.
+std::string number(double value) {
+  std::array<char, 64> buffer{};
+  const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
+                                    std::chars_format::general, 6);
+  return {buffer.data(), result.ptr};
+}
+
+/// Checks every number against its field's range, for structs that no reader has checked.
+class RangeChecker {
+ public:
+  RangeChecker(Problems& problems, std::string prefix)
+      : problems_(problems), prefix_(std::move(prefix)) {}
+
+  template <class T>
+  void operator()(std::string_view key, const T& member, const Info& info) {
+    check(prefix_ + std::string(key), member, info);
+  }
+  template <class T>
+  void table(std::string_view key, Kind, const T& member, const Info& info) {
+    (*this)(key, member, info);
+  }
+
+ private:
+  template <class T>
+  void check(const std::string& path, const T& value, const Info& info) {
+    if constexpr (std::is_same_v<T, std::string> || std::is_same_v<T, bool>) {
+      return;  // any text will do; that files name their sources is the reader's business
+    } else if constexpr (std::is_enum_v<T>) {
+      if (static_cast<std::size_t>(value) >= enum_names(value).size()) {
+        problems_.push_back({path, "not one of the known values"});
+      }
+    } else if constexpr (std::is_arithmetic_v<T>) {
+      const auto x = static_cast<double>(value);
+      const bool above = info.low_excluded ? x > info.low : x >= info.low;
+      if (std::isfinite(x) && above && x <= info.high) return;
+      constexpr auto kLimit = static_cast<double>(std::numeric_limits<T>::max());
+      problems_.push_back({path, "found " + number(value) + "; expected " +
+                                     range_text(info, std::is_integral_v<T>, kLimit)});
+    } else if constexpr (kIsMap<T>) {
+      for (const auto& [name, item] : value) check(path + "." + name, item, info);
+    } else if constexpr (kIsVector<T>) {
+      for (std::size_t i = 0; i < value.size(); ++i) {
+        check(path + "[" + std::to_string(i) + "]", value[i], info);
+      }
+    } else {
+      RangeChecker inner(problems_, path + ".");
+      T copy = value;
+      describe(inner, copy);
+    }
+  }
+
+  Problems& problems_;
+  std::string prefix_;
+};
+
+/// Adds relations under one path prefix.
+class Relations {
+ public:
+  Relations(Problems& problems, std::string prefix)
+      : problems_(problems), prefix_(std::move(prefix)) {}
+
+  void require(bool holds, std::string_view path, const std::string& message) {
+    if (!holds) problems_.push_back({prefix_ + std::string(path), message});
+  }
+
+  void power_of_two(std::uint64_t value, std::string_view path) {
+    require(std::has_single_bit(value), path,
+            "found " + number(value) + "; expected a power of two");
+  }
+
+ private:
+  Problems& problems_;
+  std::string prefix_;
+};
+
+/// Relations are only meaningful between values that are in range; a value out of range is one
+/// fault, not five.
+template <class C>
+Problems check_ranges(const C& config) {
+  Problems problems;
+  RangeChecker checker(problems, "");
+  describe(checker, config);
+  return problems;
+}
+
+void check_dram(const DramConfig& d, Relations r) {
+  const auto not_below = [&](std::uint32_t value, std::string_view path, std::uint32_t least,
+                             const std::string& why) {
+    r.require(value >= least, path,
+              "found " + number(value) + "; expected at least " + number(least) + " (" + why + ")");
+  };
+  r.power_of_two(d.bank_groups, "bank_groups");
+  r.power_of_two(d.banks_per_group, "banks_per_group");
+  r.power_of_two(d.burst_bytes, "burst_bytes");
+  r.power_of_two(d.row_bytes, "row_bytes");
+  r.require(d.row_bytes >= d.burst_bytes, "row_bytes",
+            "found " + number(d.row_bytes) + "; expected at least one burst of " +
+                number(d.burst_bytes) + " bytes");
+  const std::uint64_t row_of_all_banks = std::uint64_t{d.row_bytes} * d.banks();
+  r.require(d.capacity_bytes % row_of_all_banks == 0, "capacity_bytes",
+            "found " + number(d.capacity_bytes) + "; expected a multiple of " +
+                number(row_of_all_banks) + " (row_bytes x banks)");
+  // Each of the three is rounded up to clocks on its own, so published sets are one clock apart.
+  not_below(d.rc, "rc", d.ras + d.rp - 1, "ras + rp, less one clock of rounding");
+  not_below(d.ras, "ras", std::max(d.rcd_read, d.rcd_write),
+            "rcd: a row is open before it is used");
+  not_below(d.ccd_s, "ccd_s", d.burst_clocks, "burst_clocks: bursts would overlap on the data bus");
+  not_below(d.ccd_l, "ccd_l", d.ccd_s, "ccd_s");
+  not_below(d.rrd_l, "rrd_l", d.rrd_s, "rrd_s");
+  not_below(d.faw, "faw", d.rrd_s, "rrd_s");
+  not_below(d.wtr_l, "wtr_l", d.wtr_s, "wtr_s");
+  r.require(d.refi > d.rfc, "refi",
+            "found " + number(d.refi) + "; expected more than rfc, " + number(d.rfc) +
+                " (it would do nothing but refresh)");
+}
+
+void check_scratchpad(const ScratchpadConfig& s, std::uint64_t edge_bytes, const std::string& edge,
+                      Relations r) {
+  r.power_of_two(s.banks, "banks");
+  r.power_of_two(s.word_bytes, "word_bytes");
+  const std::uint64_t row = std::uint64_t{s.banks} * s.word_bytes;
+  r.require(s.capacity_bytes % (2 * row) == 0, "capacity_bytes",
+            "found " + number(s.capacity_bytes) + "; expected a multiple of " + number(2 * row) +
+                " (two halves of banks x word_bytes)");
+  r.require(s.capacity_bytes / 2 >= edge_bytes, "capacity_bytes",
+            "found " + number(s.capacity_bytes) + "; expected at least " + number(2 * edge_bytes) +
+                " (each half holds " + edge + ")");
+}
+
+void check_energy(const EnergyTable& e, Relations r) {
+  r.require(!e.pes.empty(), "pes", "empty; expected at least one processing element");
+  std::map<std::pair<std::uint64_t, std::uint32_t>, std::size_t> seen;
+  for (std::size_t i = 0; i < e.sram_points.size(); ++i) {
+    const SramPoint& point = e.sram_points[i];
+    const auto [it, fresh] = seen.emplace(std::pair(point.bytes, point.word_bytes), i);
+    const std::string path = "sram_points[" + std::to_string(i) + "]";
+    r.require(fresh, path,
+              "same bytes and word_bytes as sram_points[" + std::to_string(it->second) +
+                  "]; expected each once");
+    r.require(point.bytes >= point.word_bytes, path + ".bytes",
+              "found " + number(point.bytes) + "; expected at least one word of " +
+                  number(point.word_bytes));
+  }
+}
+
+void check_machine(const MachineConfig& m, Problems& problems) {
+  Relations r(problems, "");
+  const std::vector<std::string> names = [&] {
+    std::vector<std::string> result;
+    for (const auto& [name, pe] : m.energy.pes) result.push_back(name);
+    return result;
+  }();
+  if (const auto pe = m.energy.pes.find(m.array.pe); pe == m.energy.pes.end()) {
+    r.require(
+        false, "array.pe",
+        unknown_name_message("PE", m.array.pe, names) + " (energy table '" + m.energy.name + "')");
+  } else {
+    r.require(m.clock_mhz <= pe->second.max_clock_mhz, "clock_mhz",
+              "found " + number(m.clock_mhz) + "; expected at most " +
+                  number(pe->second.max_clock_mhz) + ", what the synthesis of '" + m.array.pe +
+                  "' met");
+  }
+  const std::uint64_t edge = std::max(m.array.rows, m.array.cols);
+  const MemoryConfig& memory = m.memory;
+  // The widest operands are 16 bits, sums 32; a half below one edge could not feed the array at
+  // all.
+  check_scratchpad(memory.weight, 2 * edge, "one array edge of 16-bit weights",
+                   Relations(problems, "memory.weight."));
+  check_scratchpad(memory.activation, 2 * edge, "one array edge of 16-bit activations",
+                   Relations(problems, "memory.activation."));
+  check_scratchpad(memory.output, 4 * edge, "one array edge of 32-bit sums",
+                   Relations(problems, "memory.output."));
+  const auto multiple_of_burst = [&](std::uint32_t value, std::string_view path) {
+    r.require(value % memory.dram.burst_bytes == 0, path,
+              "found " + number(value) + "; expected a multiple of the burst, " +
+                  number(memory.dram.burst_bytes) + " bytes");
+  };
+  multiple_of_burst(memory.dma.segment_bytes, "memory.dma.segment_bytes");
+  multiple_of_burst(memory.interleave_bytes, "memory.dram.interleave_bytes");
+  check_dram(memory.dram, Relations(problems, "memory.dram."));
+  check_energy(m.energy, Relations(problems, "energy."));
+}
+
+void check_recipe(const Recipe& recipe, Relations r) {
+  using quant::Affine;
+  using quant::Granularity;
+  const auto path_of = [](Target t) {
+    return "tensors." + std::string(kTargetNames[static_cast<std::size_t>(t)]);
+  };
+  for (std::size_t i = 0; i < kTargetCount; ++i) {
+    const auto target = static_cast<Target>(i);
+    const quant::QuantSpec& spec = recipe[target];
+    if (!is_integer(spec.format)) continue;  // nothing else of the policy is used
+    const std::string path = path_of(target);
+    const bool stored_weight = target == Target::weight || target == Target::head;
+    const std::string granularity(
+        quant::kGranularityNames[static_cast<std::size_t>(spec.granularity)]);
+    if (stored_weight) {
+      r.require(spec.granularity != Granularity::token, path + ".granularity",
+                "found 'token'; expected tensor, channel or group (a weight has no tokens)");
+      r.require(spec.granularity != Granularity::group || spec.group > 0, path + ".group",
+                "found 0; expected the elements that share a scale, for granularity 'group'");
+      r.require(spec.granularity == Granularity::group || spec.group == 0, path + ".group",
+                "found " + number(spec.group) + " with granularity '" + granularity +
+                    "'; expected 0, or granularity 'group'");
+    } else {
+      const bool cache = target != Target::activation;
+      r.require(spec.granularity == Granularity::token ||
+                    (!cache && spec.granularity == Granularity::tensor),
+                path + ".granularity",
+                "found '" + granularity + "'; expected " + (cache ? "token" : "token or tensor") +
+                    " (this release has no other scale for it)");
+      r.require(spec.group == 0, path + ".group",
+                "found " + number(spec.group) + "; expected 0: only weights have groups");
+      r.require(spec.affine == Affine::symmetric, path + ".affine",
+                "found '" +
+                    std::string(quant::kAffineNames[static_cast<std::size_t>(spec.affine)]) +
+                    "'; expected symmetric (zero points are for weights)");
+    }
+    r.require(!is_integer(spec.scale), path + ".scale",
+              "found '" + std::string(name_of(spec.scale)) + "'; expected fp32, fp16 or bf16");
+  }
+
+  const auto integer = [&](Target t) { return is_integer(recipe[t].format); };
+  const bool weights = integer(Target::weight);
+  const bool heads = integer(Target::head);
+  const bool activations = integer(Target::activation);
+  if (recipe.dequantise == Dequantise::after) {
+    r.require(activations || (!weights && !heads), path_of(Target::activation) + ".format",
+              "found '" + std::string(name_of(recipe[Target::activation].format)) +
+                  "'; expected an integer format: dequantise 'after' multiplies integers (or set "
+                  "compute.dequantise to before)");
+    r.require(weights || !activations, path_of(Target::weight) + ".format",
+              "found '" + std::string(name_of(recipe[Target::weight].format)) +
+                  "'; expected an integer format, as the activations have");
+  } else {
+    r.require(!activations, path_of(Target::activation) + ".format",
+              "found '" + std::string(name_of(recipe[Target::activation].format)) +
+                  "'; expected a float format: dequantise 'before' multiplies floats (or set "
+                  "compute.dequantise to after)");
+  }
+  const auto pair = [&](Target moving, Target stored) {
+    r.require(integer(moving) == integer(stored), path_of(moving) + ".format",
+              "found '" + std::string(name_of(recipe[moving].format)) + "' against " +
+                  std::string(kTargetNames[static_cast<std::size_t>(stored)]) + " '" +
+                  std::string(name_of(recipe[stored].format)) +
+                  "'; expected both integer or both float");
+  };
+  pair(Target::query, Target::key);
+  pair(Target::probability, Target::value);
+}
+
+void check_model(const ModelShape& m, Relations r) {
+  r.require(m.heads % m.kv_heads == 0, "kv_heads",
+            "found " + number(m.kv_heads) + "; expected a divisor of heads, " + number(m.heads));
+  if (m.head_dim == 0) {
+    r.require(m.hidden % m.heads == 0, "head_dim",
+              "missing; expected a value, because hidden " + number(m.hidden) +
+                  " is not a multiple of heads " + number(m.heads));
+  }
+  const std::uint64_t dim = m.head_dim == 0 ? m.hidden / m.heads : m.head_dim;
+  r.require(dim > 0 && dim % 2 == 0, "head_dim",
+            "found " + number(dim) + "; expected an even number (RoPE turns pairs)");
+}
+
+void find_relations(const MachineConfig& c, Problems& p) { check_machine(c, p); }
+void find_relations(const Recipe& c, Problems& p) { check_recipe(c, Relations(p, "")); }
+void find_relations(const ModelShape& c, Problems& p) { check_model(c, Relations(p, "")); }
+void find_relations(const DramConfig& c, Problems& p) { check_dram(c, Relations(p, "")); }
+void find_relations(const EnergyTable& c, Problems& p) { check_energy(c, Relations(p, "")); }
+
+template <class C>
+Problems all_problems(const C& config) {
+  Problems problems = check_ranges(config);
+  if (problems.empty()) find_relations(config, problems);
+  return problems;
+}
+
+template <class C>
+void throw_problems(std::string_view kind, const C& config) {
+  std::string text;
+  for (const Broken& broken : all_problems(config)) {
+    if (!text.empty()) text += '\n';
+    text += std::string(kind) + " '" + config.name + "': " + broken.path + ": " + broken.message;
+  }
+  if (!text.empty()) throw ConfigError(text);
+}
+
+}  // namespace
+
+std::vector<Broken> problems(const MachineConfig& config) { return all_problems(config); }
+std::vector<Broken> problems(const Recipe& config) { return all_problems(config); }
+std::vector<Broken> problems(const ModelShape& config) { return all_problems(config); }
+std::vector<Broken> problems(const DramConfig& config) { return all_problems(config); }
+std::vector<Broken> problems(const EnergyTable& config) { return all_problems(config); }
+
+void validate(const MachineConfig& config) { throw_problems("machine", config); }
+void validate(const Recipe& config) { throw_problems("recipe", config); }
+void validate(const ModelShape& config) { throw_problems("model", config); }
+void validate(const DramConfig& config) { throw_problems("DRAM", config); }
+void validate(const EnergyTable& config) { throw_problems("energy table", config); }
+
+}  // namespace systole::configs

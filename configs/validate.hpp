@@ -1,0 +1,34 @@
+// Relations between values: what makes a machine, recipe, model, DRAM or energy table impossible
+// although every value alone is fine. All faults are reported at once.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "configs/fields.hpp"
+#include "sim/core/error.hpp"
+
+namespace systole::configs {
+
+/// One broken relation: the path of the value to change, and what is wrong with it.
+struct Broken {
+  std::string path;
+  std::string message;
+};
+
+/// Values out of their field's range, and relations. Empty when the configuration is possible.
+std::vector<Broken> problems(const MachineConfig&);
+std::vector<Broken> problems(const Recipe&);
+std::vector<Broken> problems(const ModelShape&);
+std::vector<Broken> problems(const DramConfig&);
+std::vector<Broken> problems(const EnergyTable&);
+
+/// Throws one ConfigError, a line a problem (`machine 'x': path: message`); for structs made in
+/// code.
+void validate(const MachineConfig&);
+void validate(const Recipe&);
+void validate(const ModelShape&);
+void validate(const DramConfig&);
+void validate(const EnergyTable&);
+
+}  // namespace systole::configs

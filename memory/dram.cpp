@@ -1,0 +1,193 @@
+#include "memory/dram.hpp"
+
+#include "memory/traffic_extension.hpp"
+#include "sim/core/error.hpp"
+
+namespace systole::memory {
+
+Dram::Dram(const sc_core::sc_module_name& name, const configs::DramConfig& config,
+           std::uint32_t port_count)
+    : sc_core::sc_module(name),
+      ports("ports"),
+      config_(config),
+      channel_(config),
+      clock_(config.clock_mhz),
+      port_state_(port_count),
+      delay_queue_(this, &Dram::delayed),
+      wake_("wake") {
+  ports.init(port_count);
+  for (std::uint32_t p = 0; p < port_count; ++p) {
+    ports[p].register_nb_transport_fw(this, &Dram::nb_transport_fw, static_cast<int>(p));
+    ports[p].register_b_transport(this, &Dram::b_transport, static_cast<int>(p));
+  }
+  SC_HAS_PROCESS(Dram);
+  SC_METHOD(serve);
+  dont_initialize();
+  sensitive << wake_;
+}
+
+/// Answers a payload we cannot serve with the protocol's own error.
+bool Dram::usable(tlm::tlm_generic_payload& payload) const {
+  if (payload.get_command() == tlm::TLM_IGNORE_COMMAND) {
+    payload.set_response_status(tlm::TLM_COMMAND_ERROR_RESPONSE);
+    return false;
+  }
+  if (payload.get_data_length() == 0 ||
+      payload.get_address() >
+          std::numeric_limits<std::uint64_t>::max() - payload.get_data_length()) {
+    payload.set_response_status(tlm::TLM_BURST_ERROR_RESPONSE);
+    return false;
+  }
+  if (payload.get_byte_enable_ptr() != nullptr) {
+    payload.set_response_status(tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE);
+    return false;
+  }
+  return true;
+}
+
+/// Admits to the engine; true when every burst has entered its queue.
+bool Dram::begin(std::uint32_t port, tlm::tlm_generic_payload& payload, sc_core::sc_event* done) {
+  const auto* tag = payload.get_extension<TrafficExtension>();
+  Segment segment;
+  segment.id = next_id_++;
+  segment.traffic = tag != nullptr ? tag->traffic : TrafficClass::weights;
+  segment.write = payload.is_write();
+  segment.address = payload.get_address();
+  segment.bytes = payload.get_data_length();
+  const bool accepted = channel_.admit(segment, clock_.at_or_after(sc_core::sc_time_stamp()));
+  requests_.emplace(segment.id, Request{&payload, port, accepted, done});
+  sleep();
+  return accepted;
+}
+
+tlm::tlm_sync_enum Dram::nb_transport_fw(int port, tlm::tlm_generic_payload& payload,
+                                         tlm::tlm_phase& phase, sc_core::sc_time& delay) {
+  const auto p = static_cast<std::uint32_t>(port);
+  if (delay != sc_core::SC_ZERO_TIME) {
+    delayed_ports_[&payload] = p;
+    delay_queue_.notify(payload, phase, delay);
+    return tlm::TLM_ACCEPTED;
+  }
+  Port& state = port_state_[p];
+  if (phase == tlm::BEGIN_REQ) {
+    SYSTOLE_CHECK(!state.requesting,
+                  std::string(name()) + ": BEGIN_REQ before END_REQ of the last one");
+    if (!usable(payload)) return tlm::TLM_COMPLETED;
+    if (payload.has_mm()) payload.acquire();
+    if (begin(p, payload, nullptr)) {
+      phase = tlm::END_REQ;
+      return tlm::TLM_UPDATED;
+    }
+    state.requesting = true;
+    return tlm::TLM_ACCEPTED;
+  }
+  SYSTOLE_CHECK(phase == tlm::END_RESP && state.responding && state.responses.front() == &payload,
+                std::string(name()) + ": a phase the base protocol does not allow here");
+  state.responding = false;
+  state.responses.pop_front();
+  if (payload.has_mm()) payload.release();
+  respond(p);
+  return tlm::TLM_COMPLETED;
+}
+
+/// A call annotated with a delay, at its time: the answer goes back on the other path.
+void Dram::delayed(tlm::tlm_generic_payload& payload, const tlm::tlm_phase& phase) {
+  const std::uint32_t p = delayed_ports_.at(&payload);
+  delayed_ports_.erase(&payload);
+  tlm::tlm_phase now = phase;
+  sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
+  const tlm::tlm_sync_enum status = nb_transport_fw(static_cast<int>(p), payload, now, delay);
+  if (phase != tlm::BEGIN_REQ || status == tlm::TLM_ACCEPTED) return;
+  if (status == tlm::TLM_COMPLETED) now = tlm::BEGIN_RESP;  // refused: an error response
+  ports[p]->nb_transport_bw(payload, now, delay);
+}
+
+/// Sends the port's next response unless one is out.
+void Dram::respond(std::uint32_t p) {
+  Port& state = port_state_[p];
+  while (!state.responding && !state.responses.empty()) {
+    tlm::tlm_generic_payload& payload = *state.responses.front();
+    state.responding = true;
+    tlm::tlm_phase phase = tlm::BEGIN_RESP;
+    sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
+    const tlm::tlm_sync_enum status = ports[p]->nb_transport_bw(payload, phase, delay);
+    if (status == tlm::TLM_ACCEPTED) return;  // END_RESP will come on the forward path
+    state.responding = false;
+    state.responses.pop_front();
+    if (payload.has_mm()) payload.release();
+  }
+}
+
+void Dram::b_transport(int port, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
+  if (delay != sc_core::SC_ZERO_TIME) {
+    wait(delay);
+    delay = sc_core::SC_ZERO_TIME;
+  }
+  if (!usable(payload)) return;
+  sc_core::sc_event done;
+  begin(static_cast<std::uint32_t>(port), payload, &done);
+  wait(done);
+  payload.set_response_status(tlm::TLM_OK_RESPONSE);
+}
+
+void Dram::serve() {
+  sync();
+  // Initiators called from here come back with new requests; those find `serving_` and leave
+  // sleeping to us.
+  serving_ = true;
+  const Clock now = clock_.at_or_before(sc_core::sc_time_stamp());
+  while (const auto event = channel_.pop(now)) {
+    const auto found = requests_.find(event->id);
+    SYSTOLE_CHECK(found != requests_.end(), std::string(name()) + ": an event of no request");
+    Request& request = found->second;
+    tlm::tlm_generic_payload& payload = *request.payload;
+    const std::uint32_t port = request.port;
+    if (event->kind == SegmentEvent::Kind::accepted) {
+      request.accepted = true;
+      if (request.done != nullptr) continue;
+      port_state_[port].requesting = false;
+      tlm::tlm_phase phase = tlm::END_REQ;
+      sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
+      ports[port]->nb_transport_bw(payload, phase, delay);
+      continue;
+    }
+    sc_core::sc_event* done = request.done;
+    requests_.erase(found);
+    if (done != nullptr) {
+      done->notify(sc_core::SC_ZERO_TIME);
+      continue;
+    }
+    payload.set_response_status(tlm::TLM_OK_RESPONSE);
+    port_state_[port].responses.push_back(&payload);
+    respond(port);
+  }
+  serving_ = false;
+  sleep();
+}
+
+void Dram::sync() { channel_.advance(clock_.at_or_before(sc_core::sc_time_stamp())); }
+
+/// Re-notifies the one event for the engine's next event.
+void Dram::sleep() {
+  if (serving_) return;
+  wake_.cancel();
+  const Clock next = channel_.next_event();
+  if (next == kNever) return;
+  const sc_core::sc_time at = clock_.time(next);
+  const sc_core::sc_time now = sc_core::sc_time_stamp();
+  wake_.notify(at > now ? at - now : sc_core::SC_ZERO_TIME);
+}
+
+const DramCounts& Dram::counts() {
+  sync();
+  return channel_.counts();
+}
+
+void Dram::quiesce() {
+  SYSTOLE_CHECK(idle(), std::string(name()) + ": quiesce with requests in flight");
+  sync();
+  channel_.restart();
+  clock_.restart(sc_core::sc_time_stamp());
+}
+
+}  // namespace systole::memory

@@ -1,0 +1,82 @@
+// A DRAM channel as a SystemC module: TLM-2.0 target sockets in front of the plain engine.
+#pragma once
+
+#include <tlm_utils/peq_with_cb_and_phase.h>
+#include <tlm_utils/simple_target_socket.h>
+
+#include <cstdint>
+#include <deque>
+#include <tlm>
+#include <unordered_map>
+#include <vector>
+#include "sim/kernel/systemc.hpp"
+
+#include "configs/dram.hpp"
+#include "memory/clocking.hpp"
+#include "memory/dram_channel.hpp"
+
+namespace systole::memory {
+
+/// One channel. Each port is a base-protocol target for reads and writes of any length up to a DMA
+/// segment; address is channel-local; no data is carried (the data pointer may be null): this is
+/// the timed side.
+///
+/// Four phases: BEGIN_REQ; END_REQ when the request's last burst has entered its queue (at once, as
+/// the return value, when there is room): withheld, it is the back-pressure; BEGIN_RESP when the
+/// last beat has moved; END_RESP. A second response on a port waits for END_RESP of the first.
+/// `b_transport` takes the same path, so it is as exact.
+class Dram : public sc_core::sc_module {
+ public:
+  using Socket = tlm_utils::simple_target_socket_tagged<Dram>;
+  sc_core::sc_vector<Socket> ports;
+
+  /// Errors: ConfigError as DramChannel.
+  Dram(const sc_core::sc_module_name& name, const configs::DramConfig& config,
+       std::uint32_t port_count = 1);
+
+  const configs::DramConfig& config() const { return config_; }
+  bool idle() const { return requests_.empty(); }
+  /// Counts up to the present, refreshes of idle time included.
+  const DramCounts& counts();
+  /// Bursts waiting in the read or the write queue now.
+  std::uint32_t queued(bool write) { return sync(), channel_.queued(write); }
+  /// DramChannel::restart with the present as clock 0. Requires idle().
+  void quiesce();
+
+ private:
+  struct Request {
+    tlm::tlm_generic_payload* payload = nullptr;
+    std::uint32_t port = 0;
+    bool accepted = false;
+    sc_core::sc_event* done = nullptr;  ///< of a b_transport, else null
+  };
+  struct Port {
+    std::deque<tlm::tlm_generic_payload*> responses;  ///< ready; front is out when `responding`
+    bool requesting = false;                          ///< between BEGIN_REQ and END_REQ
+    bool responding = false;                          ///< between BEGIN_RESP and END_RESP
+  };
+
+  tlm::tlm_sync_enum nb_transport_fw(int port, tlm::tlm_generic_payload& payload,
+                                     tlm::tlm_phase& phase, sc_core::sc_time& delay);
+  void b_transport(int port, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
+  bool usable(tlm::tlm_generic_payload& payload) const;
+  bool begin(std::uint32_t port, tlm::tlm_generic_payload& payload, sc_core::sc_event* done);
+  void respond(std::uint32_t port);
+  void delayed(tlm::tlm_generic_payload& payload, const tlm::tlm_phase& phase);
+  void serve();
+  void sync();
+  void sleep();
+
+  configs::DramConfig config_;
+  DramChannel channel_;
+  MemoryClock clock_;
+  std::unordered_map<std::uint64_t, Request> requests_;
+  std::vector<Port> port_state_;
+  std::unordered_map<tlm::tlm_generic_payload*, std::uint32_t> delayed_ports_;
+  tlm_utils::peq_with_cb_and_phase<Dram> delay_queue_;
+  std::uint64_t next_id_ = 0;
+  bool serving_ = false;
+  sc_core::sc_event wake_;
+};
+
+}  // namespace systole::memory

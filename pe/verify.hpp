@@ -1,0 +1,52 @@
+// Does the clocked array compute what quant defines, in the cycles that the closed form says? On
+// random cases, each a function of (seed, index) alone, so that any one of them can be repeated.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "configs/machine.hpp"
+#include "pe/array_timing.hpp"
+#include "quant/format.hpp"
+
+namespace systole::pe {
+
+inline constexpr std::string_view kVerifySuite = "pe_values_and_cycles";
+
+/// What one case runs. Sixteen cases in a row share an array, and there are 128 arrays a seed:
+/// SystemC elaborates once a process, and an array costs more to build than a case to run.
+struct VerifyCase {
+  configs::ArrayConfig array;  ///< up to 16 x 16, any dataflow, overlap and design
+  GemmShape shape;  ///< sizes from 1, primes, 2^k and 2^k +- 1; any group, dividing K or not
+  quant::QuantSpec stationary;
+  quant::QuantSpec moving;
+  std::uint64_t values = 0;  ///< seed of the operands
+};
+
+VerifyCase verify_case(std::uint64_t seed, std::uint64_t index);
+std::string describe(const VerifyCase& c);
+
+struct VerifyOutcome {
+  std::uint64_t index = 0;
+  std::uint64_t elements = 0;  ///< values compared: group sums, outputs and the cycles
+  std::uint64_t mismatches = 0;
+  std::string first_mismatch;  ///< the case, what differs, both values; empty when nothing does
+};
+
+/// Called after each case with how many are done.
+using VerifyProgress = std::function<void(std::uint64_t done)>;
+
+/// Runs the cases of those indices on the clocked array, all in one simulation, and compares
+///   - integer designs: every group sum with quant::integer_dot, every output with
+///   quant::gemm_dequantise_after;
+///   - the fp16 design: every output with quant::gemm_fp16, chunk = rows (weight stationary) or K;
+///   - cycles and all counts with array_work.
+/// Values bit for bit. Must be called within kernel::run_simulation, once a process.
+std::vector<VerifyOutcome> verify_cases(std::uint64_t seed, std::span<const std::uint64_t> indices,
+                                        const VerifyProgress& progress = nullptr);
+
+}  // namespace systole::pe

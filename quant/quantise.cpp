@@ -1,0 +1,243 @@
+// Range rules, encoding and decoding of the integer formats. The contract is in the header.
+#include "quant/quantise.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+#include "quant/bfloat16.hpp"
+#include "quant/check.hpp"
+#include "quant/float16.hpp"
+
+namespace systole::quant {
+namespace {
+
+constexpr float largest_finite(Format f) {
+  switch (f) {
+    case Format::fp16:
+      return Fp16::from_bits(0x7BFF).decode();
+    case Format::bf16:
+      return Bf16::from_bits(0x7F7F).decode();
+    default:
+      return std::numeric_limits<float>::max();
+  }
+}
+
+/// As a parameter is stored: rounded to its format, never infinite.
+float store(Format f, float value) {
+  const float limit = largest_finite(f);
+  return round_to(f, std::clamp(value, -limit, limit));
+}
+
+struct Range {
+  float min = 0.0f;
+  float max = 0.0f;
+};
+
+/// Minimum and maximum; of +0 and -0 the first met wins.
+Range range_of(std::span<const float> values) {
+  Range r{values.front(), values.front()};
+  for (const float x : values) {
+    if (x < r.min) r.min = x;
+    if (x > r.max) r.max = x;
+  }
+  return r;
+}
+
+/// Round to nearest, ties to even, without a libm call: exact for |x| < 2^22, any larger value
+/// saturates later anyway. The sum forces the fraction out; the default rounding mode does the
+/// rest.
+float round_nearest_even(float x) {
+  constexpr float kShift = 0x1.8p23f;
+  if (!(x > -0x1p22f && x < 0x1p22f)) return x;
+  return (x + kShift) - kShift;
+}
+
+int clamped(float x, int low, int high) {
+  return static_cast<int>(std::clamp(x, static_cast<float>(low), static_cast<float>(high)));
+}
+
+struct Parameters {
+  float scale = 0.0f;
+  float zero = 0.0f;  ///< minimum for float_min
+};
+
+Parameters parameters_of(Range range, const QuantSpec& spec) {
+  Parameters p;
+  if (spec.affine == Affine::symmetric) {
+    const float absmax = std::max(std::fabs(range.min), std::fabs(range.max));
+    p.scale = store(spec.scale, absmax / static_cast<float>(symmetric_max(spec.format)));
+    return p;
+  }
+  const float levels = static_cast<float>(asymmetric_max(spec.format));
+  p.scale = store(spec.scale, (range.max - range.min) / levels);
+  if (spec.affine == Affine::float_min) {
+    p.zero = store(spec.scale, range.min);
+  } else if (p.scale != 0.0f) {
+    const float z = -range.min / p.scale;
+    p.zero = spec.affine == Affine::float_zero ? store(spec.scale, z)
+                                               : std::clamp(round_nearest_even(z), 0.0f, levels);
+  }
+  return p;
+}
+
+int encode(float x, const Parameters& p, const QuantSpec& spec) {
+  if (p.scale == 0.0f) return 0;
+  const int levels = asymmetric_max(spec.format);
+  switch (spec.affine) {
+    case Affine::symmetric: {
+      const int qmax = symmetric_max(spec.format);
+      return clamped(round_nearest_even(x / p.scale), -qmax, qmax);
+    }
+    case Affine::float_min:
+      return clamped(round_nearest_even((x - p.zero) / p.scale), 0, levels);
+    case Affine::integer_zero:
+      return clamped(round_nearest_even(x / p.scale) + p.zero, 0, levels);
+    case Affine::float_zero:
+      return clamped(round_nearest_even(x / p.scale + p.zero), 0, levels);
+  }
+  return 0;
+}
+
+void check_finite(std::span<const float> values, std::size_t cols) {
+  const auto bad = std::ranges::find_if_not(values, [](float x) { return std::isfinite(x); });
+  if (bad == values.end()) return;
+  const auto index = static_cast<std::size_t>(bad - values.begin());
+  throw std::domain_error("cannot quantise row " + std::to_string(index / cols) + ", column " +
+                          std::to_string(index % cols) + ": the value is not finite");
+}
+
+}  // namespace
+
+std::size_t group_length(std::size_t cols, const QuantSpec& spec) {
+  if (spec.granularity != Granularity::group) return cols;
+  require(spec.group != 0, "group granularity needs a group of at least one element");
+  return cols % spec.group == 0 ? std::min<std::size_t>(spec.group, cols) : cols;
+}
+
+QuantizedMatrix quantise(std::span<const float> values, std::size_t rows, std::size_t cols,
+                         const QuantSpec& spec) {
+  require(is_integer(spec.format), "quantise needs an integer format; round_to is for floats");
+  require(!is_integer(spec.scale), "scales are stored as fp32, fp16 or bf16");
+  require(cols == 0 ? values.empty() : values.size() / cols == rows && values.size() % cols == 0,
+          "quantise: values is not [rows, cols]");
+  QuantizedMatrix out;
+  out.rows = rows;
+  out.cols = cols;
+  out.spec = spec;
+  out.group = group_length(cols, spec);
+  out.groups = cols == 0 ? 0 : cols / out.group;
+  if (values.empty()) return out;
+  check_finite(values, cols);
+
+  out.codes.resize(values.size());
+  out.scales.resize(rows * out.groups);
+  if (spec.affine != Affine::symmetric) out.zeros.resize(rows * out.groups);
+  const bool whole_tensor = spec.granularity == Granularity::tensor;
+  Parameters p;
+  if (whole_tensor) p = parameters_of(range_of(values), spec);
+  for (std::size_t i = 0; i < out.scales.size(); ++i) {
+    const std::span<const float> part = values.subspan(i * out.group, out.group);
+    if (!whole_tensor) p = parameters_of(range_of(part), spec);
+    out.scales[i] = p.scale;
+    if (!out.zeros.empty()) out.zeros[i] = p.zero;
+    for (std::size_t j = 0; j < out.group; ++j) {
+      out.codes[i * out.group + j] = static_cast<std::int8_t>(encode(part[j], p, spec));
+    }
+  }
+  return out;
+}
+
+std::vector<float> dequantise(const QuantizedMatrix& m) {
+  std::vector<float> out(m.rows * m.cols);
+  for (std::size_t row = 0; row < m.rows; ++row) {
+    for (std::size_t col = 0; col < m.cols; ++col) {
+      const std::size_t g = col / m.group;
+      const float s = m.scale(row, g);
+      const float z = m.zero(row, g);
+      const float q = static_cast<float>(m.code(row, col));
+      float& x = out[row * m.cols + col];
+      switch (m.spec.affine) {
+        case Affine::symmetric:
+          x = s * q;
+          break;
+        case Affine::float_min:
+          x = std::fma(q, s, z);
+          break;
+        case Affine::integer_zero:
+          x = s * (q - z);
+          break;  // the difference is exact: both are small integers
+        case Affine::float_zero:
+          x = std::fma(q, s, -(z * s));
+          break;
+      }
+    }
+  }
+  return out;
+}
+
+float round_to(Format format, float value) {
+  switch (format) {
+    case Format::fp32:
+      return value;
+    case Format::fp16:
+      return Fp16::encode(value).decode();
+    case Format::bf16:
+      return Bf16::encode(value).decode();
+    default:
+      throw std::invalid_argument("round_to needs a float format; quantise is for integers");
+  }
+}
+
+void round_to(Format format, std::span<float> values) {
+  require(!is_integer(format), "round_to needs a float format; quantise is for integers");
+  if (format == Format::fp32) return;
+  for (float& x : values) x = round_to(format, x);
+}
+
+std::vector<float> fake_quantise(std::span<const float> values, std::size_t rows, std::size_t cols,
+                                 const QuantSpec& spec) {
+  if (is_integer(spec.format)) return dequantise(quantise(values, rows, cols, spec));
+  std::vector<float> out(values.begin(), values.end());
+  round_to(spec.format, out);
+  return out;
+}
+
+namespace {
+
+std::uint64_t times(std::uint64_t a, std::uint64_t b) {
+  std::uint64_t product = 0;
+  if (__builtin_mul_overflow(a, b, &product))
+    throw std::overflow_error("stored_bits: more than 2^64 bits");
+  return product;
+}
+std::uint64_t plus(std::uint64_t a, std::uint64_t b) {
+  std::uint64_t sum = 0;
+  if (__builtin_add_overflow(a, b, &sum))
+    throw std::overflow_error("stored_bits: more than 2^64 bits");
+  return sum;
+}
+/// One row of `count` fields of `bits` bits, padded to whole bytes.
+std::uint64_t padded_row(std::uint64_t count, unsigned bits) {
+  return plus(times(count, bits), 7) & ~std::uint64_t{7};
+}
+
+}  // namespace
+
+std::uint64_t stored_bits(std::uint64_t rows, std::uint64_t cols, const QuantSpec& spec) {
+  if (rows == 0 || cols == 0) return 0;
+  const unsigned bits = bits_of(spec.format);
+  if (!is_integer(spec.format)) return times(times(rows, cols), bits);
+  const bool tensor = spec.granularity == Granularity::tensor;
+  const std::uint64_t lines = tensor ? 1 : rows;  // rows of scales
+  const std::uint64_t groups = cols / group_length(cols, spec);
+  const std::uint64_t scales = times(times(lines, groups), bits_of(spec.scale));
+  std::uint64_t zeros = 0;
+  if (spec.affine == Affine::integer_zero) zeros = times(lines, padded_row(groups, bits));
+  if (spec.affine == Affine::float_min || spec.affine == Affine::float_zero) zeros = scales;
+  return plus(times(rows, padded_row(cols, bits)), plus(scales, zeros));
+}
+
+}  // namespace systole::quant

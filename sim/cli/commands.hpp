@@ -1,0 +1,33 @@
+// The sub-commands of `systole`, each in a file of its own. A command returns the exit code; ConfigError leaves it for
+// main to print.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace systole::cli {
+
+using Arguments = std::vector<std::string>;
+
+int run_command(const Arguments& arguments);
+int eval_command(const Arguments& arguments);
+int verify_command(const Arguments& arguments);
+int list_command(const Arguments& arguments);
+int show_command(const Arguments& arguments);
+int report_command(const Arguments& arguments);
+
+struct Command {
+  const char* name;
+  const char* summary;
+  int (*run)(const Arguments&);  ///< null: the launcher's own
+};
+
+/// In the order that `systole --help` shows them.
+std::span<const Command> all_commands();
+
+/// The command line as typed, for results to echo; set by main.
+void remember_command_line(const Arguments& words);
+const std::string& command_line();
+
+}  // namespace systole::cli

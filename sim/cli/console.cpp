@@ -1,0 +1,130 @@
+#include "sim/cli/console.hpp"
+
+#include <fmt/core.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <thread>
+
+#include "sim/core/error.hpp"
+
+namespace systole::cli {
+namespace {
+
+volatile std::sig_atomic_t interrupt_flag = 0;
+
+void on_interrupt(int) {
+  if (interrupt_flag != 0) std::_Exit(130);
+  interrupt_flag = 1;
+}
+
+}  // namespace
+
+bool output_is_terminal() { return isatty(STDOUT_FILENO) != 0; }
+
+bool colour_wanted() {
+  const char* term = std::getenv("TERM");
+  return output_is_terminal() && std::getenv("NO_COLOR") == nullptr && term != nullptr &&
+         std::strcmp(term, "dumb") != 0;
+}
+
+unsigned output_columns() {
+  winsize size{};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  return 100;
+}
+
+void catch_interrupt() {
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  sigaction(SIGINT, &action, nullptr);
+}
+
+unsigned thread_count(std::uint64_t requested) {
+  constexpr std::uint64_t kMost = 256;
+  if (requested > kMost) throw ConfigError(fmt::format("--threads: at most {}, found {}", kMost, requested));
+  if (requested > 0) return static_cast<unsigned>(requested);
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+bool interrupted() { return interrupt_flag != 0; }
+
+ConsoleProgress::ConsoleProgress(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0) {}
+
+ConsoleProgress::~ConsoleProgress() { end_line(); }
+
+void ConsoleProgress::end_line() {
+  if (line_open_) fmt::print(stderr, "\n");
+  line_open_ = false;
+}
+
+void ConsoleProgress::report(std::string_view what, std::uint64_t done, std::uint64_t total) {
+  if (quiet_ || total == 0) return;
+  const bool complete = done >= total;
+  if (what != what_) {
+    end_line();
+    what_ = what;
+    last_tenth_ = 0;
+    last_draw_ = {};
+  }
+  if (terminal_) {
+    const auto now = std::chrono::steady_clock::now();
+    if (!complete && now - last_draw_ < std::chrono::milliseconds(100)) return;
+    last_draw_ = now;
+    constexpr std::size_t kWidth = 30;
+    const auto filled = static_cast<std::size_t>(
+        kWidth * static_cast<double>(std::min(done, total)) / static_cast<double>(total));
+    std::string bar;
+    for (std::size_t i = 0; i < kWidth; ++i) bar += i < filled ? "━" : "╌";
+    fmt::print(stderr, "\r{:<22} {} {:3d}% ({} of {})\033[K", what_, bar, done * 100 / total, done,
+               total);
+    line_open_ = true;
+    if (complete) end_line();
+    std::fflush(stderr);
+    return;
+  }
+  const std::uint64_t tenth = done * 10 / total;
+  if (tenth <= last_tenth_) return;
+  last_tenth_ = tenth;
+  fmt::print(stderr, "{}: {} of {} ({}%)\n", what_, done, total, done * 100 / total);
+}
+
+void write_text_file(const std::string& path, std::string_view text) {
+  if (path == "-") {
+    fmt::print("{}", text);
+    return;
+  }
+  const std::string temporary = path + ".tmp" + std::to_string(getpid());
+  std::FILE* file = std::fopen(temporary.c_str(), "wb");
+  const bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  const bool closed = file != nullptr && std::fclose(file) == 0;
+  if (!written || !closed || std::rename(temporary.c_str(), path.c_str()) != 0) {
+    const int reason = errno;
+    std::remove(temporary.c_str());
+    throw ConfigError(path + ": cannot be written: " + std::strerror(reason));
+  }
+}
+
+void check_writable(const std::string& path) {
+  if (path.empty() || path == "-") return;
+  const auto folder = std::filesystem::absolute(path).parent_path();
+  if (std::filesystem::is_directory(path)) {
+    throw ConfigError(path + ": is a folder; expected the name of a file to write");
+  }
+  if (!std::filesystem::is_directory(folder)) {
+    throw ConfigError(path + ": cannot be written: the folder " + folder.string() + " does not exist");
+  }
+  if (access(folder.c_str(), W_OK) != 0) {
+    throw ConfigError(path + ": cannot be written: no permission in " + folder.string());
+  }
+}
+
+}  // namespace systole::cli

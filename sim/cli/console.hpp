@@ -1,0 +1,50 @@
+// The terminal: is it one, how wide, with colours; progress as a bar on it and as plain lines elsewhere.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "sim/core/progress.hpp"
+
+namespace systole::cli {
+
+bool output_is_terminal();
+bool colour_wanted();          ///< a terminal, NO_COLOR unset, TERM not "dumb"
+unsigned output_columns();     ///< of the terminal, or 100
+
+/// Makes Ctrl-C set a flag that `Progress::cancelled` returns; a second Ctrl-C ends the process at once.
+void catch_interrupt();
+bool interrupted();
+
+/// Threads to use: `requested`, or one a processor for 0. Throws ConfigError beyond 256.
+unsigned thread_count(std::uint64_t requested);
+
+/// Progress on standard error: a bar redrawn at most ten times a second on a terminal, a line every tenth elsewhere,
+/// nothing when quiet.
+class ConsoleProgress : public Progress {
+ public:
+  explicit ConsoleProgress(bool quiet);
+  ~ConsoleProgress() override;
+  void report(std::string_view what, std::uint64_t done, std::uint64_t total) override;
+  bool cancelled() const override { return interrupted(); }
+
+ private:
+  void end_line();
+
+  bool quiet_;
+  bool terminal_;
+  bool line_open_ = false;
+  std::string what_;
+  std::uint64_t last_tenth_ = 0;
+  std::chrono::steady_clock::time_point last_draw_{};
+};
+
+/// Writes `text` to `path` under a temporary name and renames it; "-" is standard output. Throws ConfigError.
+void write_text_file(const std::string& path, std::string_view text);
+
+/// Throws ConfigError unless a file can be created at `path`: asked before hours of work, not after.
+void check_writable(const std::string& path);
+
+}  // namespace systole::cli

@@ -1,0 +1,97 @@
+// systole eval: perplexity of a model under a recipe, without a machine.
+#include <fmt/core.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "configs/library.hpp"
+#include "sim/cli/commands.hpp"
+#include "sim/cli/console.hpp"
+#include "sim/cli/models.hpp"
+#include "sim/cli/options.hpp"
+#include "sim/core/error.hpp"
+#include "workloads/perplexity.hpp"
+
+namespace systole::cli {
+
+int eval_command(const Arguments& arguments) {
+  std::string model_name = kEmbeddedModel, tokenizer, recipe_name = "fp32", text, split = kTextDelimiter;
+  std::string json, prompt;
+  std::uint64_t threads = 0, context = 0, limit = 0, generate = 0;
+  bool quiet = false;
+  Options options(
+      "eval [options]",
+      "Executes a model bit-exactly under a recipe and measures its perplexity on a text. Each document is\n"
+      "encoded alone behind a beginning-of-text token and cut at the model's context; every token after the\n"
+      "first is predicted; one mean over all.",
+      "  systole eval --recipe w4-g32\n"
+      "  systole eval --model stories260K.bin --tokenizer tok512.bin --text stories.txt --recipe fp32\n"
+      "  systole eval --recipe mixpe-w4a8 --prompt 'In the beginning' --generate 40\n");
+  options.group("What to evaluate")
+      .value("model", "NAME|FILE", model_name, "the embedded model (default), a GGUF or a llama2.c file")
+      .value("tokenizer", "FILE", tokenizer, "tokeniser of a llama2.c model (.bin or .vocab)")
+      .value("recipe", "NAME|FILE", recipe_name, "quantisation, see `systole list recipes` (default: fp32)")
+      .value("text", "FILE", text, "text to predict (default: the embedded model's held-out text)")
+      .value("split", "STRING", split, "what separates its documents (default: <|endoftext|>)")
+      .number("max-context", "TOKENS", context, "cut documents here (default: the model's context)")
+      .number("limit", "N", limit, "only the first N documents")
+      .value("prompt", "TEXT", prompt, "with --generate: what to continue")
+      .number("generate", "TOKENS", generate, "continue the prompt greedily instead of measuring")
+      .number("threads", "N", threads, "default: all processors; the bits do not depend on it");
+  options.group("Output")
+      .value("json", "FILE", json, "the figures as JSON, - for standard output")
+      .flag("quiet", quiet, "no table and no progress");
+  if (!options.parse(arguments)) return 0;
+  catch_interrupt();
+  check_writable(json);
+
+  const configs::Recipe recipe = configs::load_recipe(recipe_name);
+  const Model model = resolve_model(model_name, tokenizer);
+  if (!model.weights) {
+    throw ConfigError("model '" + model.shape.name + "' is a shape only: it has no weights to evaluate");
+  }
+  if (!model.weights->tokenizer) {
+    throw ConfigError(model_name + ": holds no tokeniser; give one with --tokenizer");
+  }
+  const workloads::Tokenizer& words = *model.weights->tokenizer;
+  workloads::FunctionalExecutor executor(*model.weights, recipe, thread_count(threads));
+
+  if (generate > 0) {
+    const auto ids = words.encode(prompt, true);
+    const auto continuation = workloads::generate(executor, words, ids, generate);
+    fmt::print("{}{}\n", prompt, words.decode(continuation));
+    return 0;
+  }
+  if (text.empty()) text = model.default_text;
+  if (text.empty()) throw ConfigError("--text: expected a file with the text to predict");
+  std::vector<std::string> texts = workloads::read_texts(text, split);
+  if (limit > 0 && limit < texts.size()) texts.resize(limit);
+
+  ConsoleProgress progress(quiet);
+  const auto start = std::chrono::steady_clock::now();
+  const workloads::Quality quality = workloads::perplexity(
+      executor, words, texts, context, [&](std::uint64_t done, std::uint64_t all) {
+        progress.report("evaluating text", done, all);
+        if (progress.cancelled()) throw Interrupted();
+      });
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+
+  if (!json.empty()) {
+    nlohmann::ordered_json report;
+    report["summary"] = {{"perplexity", quality.perplexity}, {"nll", quality.nll},
+                         {"tokens", quality.tokens},         {"texts", quality.texts},
+                         {"model", model.shape.name},        {"recipe", recipe.name},
+                         {"text", text}};
+    write_text_file(json, report.dump(2) + "\n");
+  }
+  if (!quiet && json != "-") {
+    fmt::print("model       {}\nrecipe      {}\ntext        {} ({} documents, {} predicted tokens)\n",
+               model.shape.name, recipe.name, text, quality.texts, quality.tokens);
+    fmt::print("perplexity  {:.4f}\nnll         {:.5f} nats a token\ntime        {:.2f} s, {:.0f} tokens a second\n",
+               quality.perplexity, quality.nll, seconds.count(),
+               static_cast<double>(quality.tokens) / seconds.count());
+  }
+  return 0;
+}
+
+}  // namespace systole::cli

@@ -1,0 +1,127 @@
+// systole list and systole show: the shipped library, a line each, and one entry resolved.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "configs/library.hpp"
+#include "pe/design.hpp"
+#include "sim/cli/commands.hpp"
+#include "sim/cli/models.hpp"
+#include "sim/cli/options.hpp"
+#include "sim/core/error.hpp"
+
+namespace systole::cli {
+namespace {
+
+struct Line {
+  std::string name, summary;
+};
+
+void print_lines(const std::vector<Line>& lines) {
+  std::size_t width = 0;
+  for (const Line& line : lines) width = std::max(width, line.name.size());
+  for (const Line& line : lines) fmt::print("{:<{}}  {}\n", line.name, width, line.summary);
+}
+
+std::vector<Line> library_lines(configs::Kind kind) {
+  std::vector<Line> lines;
+  for (const configs::Entry& entry : configs::list(kind)) lines.push_back({entry.name, entry.summary});
+  return lines;
+}
+
+std::vector<Line> pe_lines() {
+  std::vector<Line> lines;
+  for (const pe::PeDesign& design : pe::all_designs()) lines.push_back({design.name, design.summary});
+  return lines;
+}
+
+std::vector<Line> model_lines() {
+  std::vector<Line> lines = library_lines(configs::Kind::model);
+  lines.insert(lines.begin(), {kEmbeddedModel, "the embedded model, with weights: 3.4 M parameters, King James Bible text"});
+  return lines;
+}
+
+struct ListKind {
+  const char* name;
+  std::vector<Line> (*lines)();
+};
+
+const ListKind kKinds[] = {
+    {"machines", [] { return library_lines(configs::Kind::machine); }},
+    {"recipes", [] { return library_lines(configs::Kind::recipe); }},
+    {"models", model_lines},
+    {"pes", pe_lines},
+    {"drams", [] { return library_lines(configs::Kind::dram); }},
+    {"energy", [] { return library_lines(configs::Kind::energy); }},
+};
+
+std::string show_pe(const pe::PeDesign& design) {
+  std::string text = fmt::format("# PE {}: {}\n# source: {}\naccumulator: {}\noperands:  # stationary x moving: passes\n",
+                                 design.name, design.summary, design.source, design.accumulator);
+  for (const pe::OperandPair& pair : design.pairs) {
+    text += fmt::format("  {} x {}: {}\n", quant::name_of(pair.stationary), quant::name_of(pair.moving),
+                        pair.passes);
+  }
+  return text;
+}
+
+}  // namespace
+
+int list_command(const Arguments& arguments) {
+  std::vector<std::string> words;
+  Options options("list [machines|recipes|models|pes|drams|energy]",
+                  "Lists what ships with Systole, a line each; without a word, everything.\n"
+                  "`systole show NAME` prints one of them.",
+                  "  systole list machines\n");
+  options.positional(words);
+  if (!options.parse(arguments)) return 0;
+  if (words.size() > 1) throw ConfigError("list: expected one kind, found '" + words[1] + "' as well");
+
+  if (words.empty()) {
+    for (const ListKind& kind : kKinds) {
+      std::string title = kind.name;
+      title[0] = static_cast<char>(std::toupper(title[0]));
+      fmt::print("{}{}\n", &kind == &kKinds[0] ? "" : "\n", title);
+      print_lines(kind.lines());
+    }
+    return 0;
+  }
+  std::vector<std::string> known;
+  for (const ListKind& kind : kKinds) {
+    if (words[0] == kind.name) {
+      print_lines(kind.lines());
+      return 0;
+    }
+    known.emplace_back(kind.name);
+  }
+  throw ConfigError("list: " + unknown_name_message("kind", words[0], known));
+}
+
+int show_command(const Arguments& arguments) {
+  std::vector<std::string> words;
+  Options options("show NAME",
+                  "Prints a machine, recipe, model, PE, DRAM or energy table as it is used: every field with its\n"
+                  "unit, meaning and source, included files resolved. The text is valid YAML.",
+                  "  systole show mixpe-128x128\n  systole show hbm2-2.0\n");
+  options.positional(words);
+  if (!options.parse(arguments)) return 0;
+  if (words.empty()) throw ConfigError("show: expected a name; see `systole list`");
+  if (words.size() > 1) throw ConfigError("show: expected one name, found '" + words[1] + "' as well");
+
+  const std::string& name = words[0];
+  for (const pe::PeDesign& design : pe::all_designs()) {
+    if (design.name == name) {
+      fmt::print("{}", show_pe(design));
+      return 0;
+    }
+  }
+  if (name == kEmbeddedModel) {
+    fmt::print("{}", configs::show(resolve_model(name, "").shape));
+    return 0;
+  }
+  fmt::print("{}", configs::show(name));
+  return 0;
+}
+
+}  // namespace systole::cli

@@ -1,0 +1,30 @@
+// What --model means: the embedded model, a file with weights, or a shape from the library or a config.json.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "configs/model.hpp"
+#include "workloads/model.hpp"
+
+namespace systole::cli {
+
+/// The model that ships with Systole, see workloads/embedded/README.md.
+inline constexpr const char* kEmbeddedModel = "systole-kjv-3m";
+std::string embedded_folder();
+
+struct Model {
+  configs::ModelShape shape;
+  std::optional<workloads::LlamaModel> weights;  ///< absent for a shape only
+  std::string default_text;                      ///< path of a held-out text, or empty
+};
+
+/// `name` is the embedded model's name, a file (GGUF, llama2.c checkpoint, HF config.json), or a shape of the library.
+/// Throws ConfigError with the nearest known name.
+Model resolve_model(const std::string& name, const std::string& tokenizer_path);
+
+/// The delimiter of the texts that ship with Systole.
+inline constexpr const char* kTextDelimiter = "<|endoftext|>";
+
+}  // namespace systole::cli

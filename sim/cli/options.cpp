@@ -1,0 +1,165 @@
+#include "sim/cli/options.hpp"
+
+#include <fmt/core.h>
+
+#include <boost/program_options.hpp>
+#include <charconv>
+#include <functional>
+#include <sstream>
+
+#include "sim/core/error.hpp"
+
+namespace systole::cli {
+namespace {
+
+namespace po = boost::program_options;
+constexpr unsigned kHelpColumns = 100;
+
+std::uint64_t parse_number(const std::string& option, const std::string& text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    throw ConfigError("--" + option + ": expected a whole number, found '" + text + "'");
+  }
+  return number;
+}
+
+}  // namespace
+
+struct Options::Impl {
+  std::string usage, description, examples;
+  std::vector<std::unique_ptr<po::options_description>> groups;
+  std::vector<std::function<void(const po::variables_map&)>> store;
+  std::vector<std::string> names;
+  std::vector<std::string>* positional = nullptr;
+
+  po::options_description& current() {
+    if (groups.empty()) {
+      groups.push_back(std::make_unique<po::options_description>("Options", kHelpColumns, kHelpColumns / 2));
+    }
+    return *groups.back();
+  }
+
+  void add(const std::string& name, const std::string& placeholder, const std::string& help,
+           std::function<void(const std::string&)> assign) {
+    names.push_back(name);
+    current().add_options()(name.c_str(), po::value<std::string>()->value_name(placeholder),
+                            help.c_str());
+    store.push_back([name, assign = std::move(assign)](const po::variables_map& values) {
+      if (values.count(name) > 0) assign(values[name].as<std::string>());
+    });
+  }
+};
+
+Options::Options(std::string usage, std::string description, std::string examples)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->usage = std::move(usage);
+  impl_->description = std::move(description);
+  impl_->examples = std::move(examples);
+}
+
+Options::~Options() = default;
+
+Options& Options::group(std::string_view title) {
+  impl_->groups.push_back(
+      std::make_unique<po::options_description>(std::string(title), kHelpColumns, kHelpColumns / 2));
+  return *this;
+}
+
+Options& Options::flag(const std::string& name, bool& target, const std::string& help) {
+  impl_->names.push_back(name);
+  impl_->current().add_options()(name.c_str(), po::bool_switch(), help.c_str());
+  impl_->store.push_back([name, &target](const po::variables_map& values) {
+    target = values[name].as<bool>();
+  });
+  return *this;
+}
+
+Options& Options::value(const std::string& name, const std::string& placeholder, std::string& target,
+                        const std::string& help) {
+  impl_->add(name, placeholder, help, [&target](const std::string& text) { target = text; });
+  return *this;
+}
+
+Options& Options::number(const std::string& name, const std::string& placeholder,
+                         std::uint64_t& target, const std::string& help) {
+  impl_->add(name, placeholder, help,
+             [name, &target](const std::string& text) { target = parse_number(name, text); });
+  return *this;
+}
+
+Options& Options::optional_number(const std::string& name, const std::string& placeholder,
+                                  std::optional<std::uint64_t>& target, const std::string& help) {
+  impl_->add(name, placeholder, help,
+             [name, &target](const std::string& text) { target = parse_number(name, text); });
+  return *this;
+}
+
+Options& Options::list(const std::string& name, const std::string& placeholder,
+                       std::vector<std::string>& target, const std::string& help) {
+  impl_->names.push_back(name);
+  impl_->current().add_options()(
+      name.c_str(), po::value<std::vector<std::string>>()->value_name(placeholder), help.c_str());
+  impl_->store.push_back([name, &target](const po::variables_map& values) {
+    if (values.count(name) > 0) target = values[name].as<std::vector<std::string>>();
+  });
+  return *this;
+}
+
+Options& Options::positional(std::vector<std::string>& target) {
+  impl_->positional = &target;
+  return *this;
+}
+
+bool Options::parse(const std::vector<std::string>& arguments) {
+  bool help = false;
+  group("Help").flag("help", help, "print this page");
+
+  po::options_description all;
+  for (const auto& group : impl_->groups) all.add(*group);
+  po::options_description hidden;
+  hidden.add_options()("positional", po::value<std::vector<std::string>>());
+  all.add(hidden);
+  po::positional_options_description positions;
+  positions.add("positional", -1);
+
+  po::variables_map values;
+  try {
+    // No abbreviations: a script that uses one breaks when a longer option is added.
+    const auto style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
+    po::store(po::command_line_parser(arguments).options(all).positional(positions).style(style).run(),
+              values);
+  } catch (const po::unknown_option& error) {
+    std::string name = error.get_option_name();
+    name.erase(0, name.find_first_not_of('-'));
+    std::string message = "unknown option '--" + name + "'";
+    if (const std::string near = nearest_name(name, impl_->names); !near.empty()) {
+      message += "; did you mean '--" + near + "'?";
+    } else {
+      message += "; see --help";
+    }
+    throw ConfigError(message);
+  } catch (const po::error& error) {
+    throw ConfigError(error.what());
+  }
+
+  for (const auto& store : impl_->store) store(values);
+  if (help) {
+    std::ostringstream page;
+    page << "Usage: systole " << impl_->usage << "\n\n" << impl_->description << "\n";
+    for (const auto& group : impl_->groups) page << "\n" << *group;
+    if (!impl_->examples.empty()) page << "\nExamples:\n" << impl_->examples;
+    fmt::print("{}", page.str());
+    return false;
+  }
+  if (values.count("positional") > 0) {
+    const auto words = values["positional"].as<std::vector<std::string>>();
+    if (impl_->positional == nullptr) {
+      throw ConfigError("unexpected argument '" + words.front() + "'; see --help");
+    }
+    *impl_->positional = words;
+  }
+  return true;
+}
+
+}  // namespace systole::cli

@@ -1,0 +1,46 @@
+// Command-line options of one sub-command: declared once, with the help text beside the variable they fill. Boost is
+// behind this header because it costs seconds of compile time a file.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace systole::cli {
+
+class Options {
+ public:
+  /// `usage` is the line after "Usage: systole "; `description` and `examples` are paragraphs of the help page.
+  Options(std::string usage, std::string description, std::string examples);
+  ~Options();
+  Options(const Options&) = delete;
+  Options& operator=(const Options&) = delete;
+
+  /// Starts a new headed group of options on the help page.
+  Options& group(std::string_view title);
+  Options& flag(const std::string& name, bool& target, const std::string& help);
+  Options& value(const std::string& name, const std::string& placeholder, std::string& target,
+                 const std::string& help);
+  Options& number(const std::string& name, const std::string& placeholder, std::uint64_t& target,
+                  const std::string& help);
+  Options& optional_number(const std::string& name, const std::string& placeholder,
+                           std::optional<std::uint64_t>& target, const std::string& help);
+  /// May be given several times.
+  Options& list(const std::string& name, const std::string& placeholder,
+                std::vector<std::string>& target, const std::string& help);
+  /// Collects the words that are no options.
+  Options& positional(std::vector<std::string>& target);
+
+  /// Fills the targets. Returns false when --help was asked for and printed. Throws ConfigError, naming the nearest
+  /// option, on anything unknown, doubled, or malformed.
+  bool parse(const std::vector<std::string>& arguments);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace systole::cli

@@ -1,0 +1,123 @@
+// systole run: what a model computes, how well, how fast, at what energy and area.
+#include <fmt/core.h>
+
+#include "configs/library.hpp"
+#include "reports/csv.hpp"
+#include "reports/html.hpp"
+#include "reports/json.hpp"
+#include "reports/result_file.hpp"
+#include "reports/terminal.hpp"
+#include "sim/cli/commands.hpp"
+#include "sim/cli/console.hpp"
+#include "sim/cli/models.hpp"
+#include "sim/cli/options.hpp"
+#include "sim/core/error.hpp"
+#include "sim/system/simulate.hpp"
+#include "workloads/lowering.hpp"
+#include "workloads/perplexity.hpp"
+
+namespace systole::cli {
+namespace {
+
+struct RunOptions {
+  std::string model = kEmbeddedModel, tokenizer, machine = "mixpe-128x128", recipe = "mixpe-w4a8";
+  std::uint64_t prefill = 128, decode = 32, threads = 0;
+  std::string text, split = kTextDelimiter;
+  std::vector<std::string> overrides;
+  std::string out, json, html, csv;
+  bool no_eval = false, no_reuse = false, quiet = false;
+};
+
+bool parse(const Arguments& arguments, RunOptions& o) {
+  Options options(
+      "run [options]",
+      "Runs a quantised model on a simulated machine. A model with weights is executed bit-exactly for its\n"
+      "perplexity; its program (prefill, then decode) is simulated in SystemC for time, energy and area.\n"
+      "A model that is a shape only is simulated without values. Without options: the embedded model on a\n"
+      "MixPE machine.",
+      "  systole run\n"
+      "  systole run --machine int8-128x94 --recipe w8a8 --out int8.h5 --html int8.html\n"
+      "  systole run --model llama-2-7b --prefill 2048 --decode 64 --json out.json\n"
+      "  systole run --set memory.dram.channels=4 --set array.dataflow=output_stationary\n");
+  options.group("What to run")
+      .value("model", "NAME|FILE", o.model,
+             "a name of `systole list models`, a GGUF or llama2.c file, or a config.json "
+             "(default: the embedded " + std::string(kEmbeddedModel) + ")")
+      .value("tokenizer", "FILE", o.tokenizer, "tokeniser of a llama2.c model (.bin or .vocab)")
+      .value("machine", "NAME|FILE", o.machine, "machine, see `systole list machines` (default: " + o.machine + ")")
+      .value("recipe", "NAME|FILE", o.recipe, "quantisation, see `systole list recipes` (default: " + o.recipe + ")")
+      .list("set", "PATH=VALUE", o.overrides, "override a field of the machine; see `systole show MACHINE` for the paths")
+      .number("prefill", "TOKENS", o.prefill, "prompt length (default: 128)")
+      .number("decode", "TOKENS", o.decode, "tokens generated after it (default: 32)");
+  options.group("Quality")
+      .value("text", "FILE", o.text, "text to evaluate (default: the embedded model's held-out text)")
+      .value("split", "STRING", o.split, "what separates its documents (default: <|endoftext|>)")
+      .flag("no-eval", o.no_eval, "do not execute the model, only time it")
+      .number("threads", "N", o.threads, "threads of the functional execution (default: all processors); the bits do not depend on it");
+  options.group("Output")
+      .value("out", "FILE.h5", o.out, "the whole result as HDF5 (see reports/SCHEMA.md)")
+      .value("json", "FILE", o.json, "the result as JSON, - for standard output")
+      .value("html", "FILE", o.html, "the result as a page")
+      .value("csv", "FILE", o.csv, "the operations as a table")
+      .flag("no-reuse", o.no_reuse, "simulate every layer, also those equal to one already simulated (same figures, slower)")
+      .flag("quiet", o.quiet, "no table and no progress");
+  return options.parse(arguments);
+}
+
+}  // namespace
+
+int run_command(const Arguments& arguments) {
+  RunOptions o;
+  if (!parse(arguments, o)) return 0;
+  catch_interrupt();
+  for (const std::string* path : {&o.out, &o.json, &o.html, &o.csv}) check_writable(*path);
+
+  // All that the user can get wrong is found before anything takes time.
+  const unsigned threads = thread_count(o.threads);
+  const configs::MachineConfig machine = configs::load_machine(o.machine, o.overrides);
+  const configs::Recipe recipe = configs::load_recipe(o.recipe);
+  const Model model = resolve_model(o.model, o.tokenizer);
+  const workloads::Program program = workloads::lower(model.shape, recipe, o.prefill, o.decode);
+  const std::string text = o.text.empty() ? model.default_text : o.text;
+  if (!o.text.empty() && !model.weights) {
+    throw ConfigError("--text: model '" + model.shape.name + "' is a shape only and computes no values");
+  }
+  const bool evaluate = model.weights && !text.empty() && !o.no_eval;
+  if (evaluate && !model.weights->tokenizer) {
+    throw ConfigError(o.model + ": holds no tokeniser; give one with --tokenizer, or --no-eval");
+  }
+  const std::vector<std::string> texts =
+      evaluate ? workloads::read_texts(text, o.split) : std::vector<std::string>{};
+
+  ConsoleProgress progress(o.quiet);
+  RunResult result = sim::simulate(program, machine, {.reuse = !o.no_reuse}, progress);
+  result.version = SYSTOLE_VERSION;
+  result.command = command_line();
+  result.config_echo = configs::echo(machine);
+  for (const auto& field : configs::echo(recipe)) {
+    result.config_echo.emplace_back("recipe." + field.first, field.second);
+  }
+
+  if (evaluate) {
+    workloads::FunctionalExecutor executor(*model.weights, recipe, threads);
+    const workloads::Quality quality = workloads::perplexity(
+        executor, *model.weights->tokenizer, texts, 0,
+        [&](std::uint64_t done, std::uint64_t all) {
+          progress.report("evaluating text", done, all);
+          if (progress.cancelled()) throw Interrupted();
+        });
+    result.quality = Quality{quality.perplexity, quality.nll, quality.tokens, text};
+  }
+
+  if (!o.out.empty()) reports::write_result(o.out, result);
+  if (!o.json.empty()) write_text_file(o.json, reports::to_json(result));
+  if (!o.html.empty()) write_text_file(o.html, reports::to_html({&result, 1}));
+  if (!o.csv.empty()) write_text_file(o.csv, reports::operations_to_csv(result));
+  const bool stdout_taken = o.json == "-" || o.html == "-" || o.csv == "-";
+  if (!o.quiet && !stdout_taken) {
+    fmt::print("{}", reports::to_terminal(result, colour_wanted(), output_columns()));
+  }
+  return 0;
+}
+
+}  // namespace systole::cli

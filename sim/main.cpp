@@ -1,0 +1,75 @@
+// systole: the command line. Each command is a file in sim/cli; here are the overview and the exit codes.
+#include <fmt/core.h>
+
+#include <exception>
+
+#include "sim/cli/commands.hpp"
+#include "sim/core/error.hpp"
+#include "sim/core/progress.hpp"
+
+namespace {
+
+using systole::cli::Arguments;
+
+constexpr int kUserError = 2;
+constexpr int kInternalError = 70;  // EX_SOFTWARE of sysexits.h
+constexpr int kInterrupted = 130;   // as a shell reports SIGINT
+
+void print_overview() {
+  fmt::print(
+      "Systole {}: what a quantised language model computes, how well, how fast and at what energy, on a\n"
+      "simulated mixed-precision accelerator.\n\n"
+      "Usage: systole COMMAND [options]\n\nCommands:\n",
+      SYSTOLE_VERSION);
+  for (const auto& command : systole::cli::all_commands()) {
+    fmt::print("  {:<8} {}\n", command.name, command.summary);
+  }
+  fmt::print(
+      "\n`systole COMMAND --help` explains a command. Start with: systole run\n\n"
+      "Exit codes: 0 done, 1 a check found a difference, 2 something to mend in the input,\n"
+      "70 a defect of Systole, 130 interrupted.\n");
+}
+
+int dispatch(const Arguments& words) {
+  if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    print_overview();
+    return words.empty() ? kUserError : 0;
+  }
+  if (words[0] == "--version") {
+    fmt::print("systole {}\n", SYSTOLE_VERSION);
+    return 0;
+  }
+  std::vector<std::string> known;
+  for (const auto& command : systole::cli::all_commands()) {
+    if (words[0] == command.name) {
+      if (command.run == nullptr) {
+        throw systole::ConfigError("'" + words[0] + "' is done by the launcher ./systole of the source tree");
+      }
+      return command.run(Arguments(words.begin() + 1, words.end()));
+    }
+    known.emplace_back(command.name);
+  }
+  throw systole::ConfigError(systole::unknown_name_message("command", words[0], known) + " (systole --help)");
+}
+
+}  // namespace
+
+int main(int argc, char* argv[]) {
+  const Arguments words(argv + 1, argv + argc);
+  systole::cli::remember_command_line(words);
+  try {
+    return dispatch(words);
+  } catch (const systole::ConfigError& error) {
+    fmt::print(stderr, "systole: {}\n", error.what());
+    return kUserError;
+  } catch (const systole::Interrupted&) {
+    fmt::print(stderr, "systole: interrupted; nothing was written\n");
+    return kInterrupted;
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "systole: out of memory\n");
+    return kUserError;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "systole: internal error, please report it: {}\n", error.what());
+    return kInternalError;
+  }
+}

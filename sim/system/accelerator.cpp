@@ -1,0 +1,206 @@
+#include "sim/system/accelerator.hpp"
+
+#include <numeric>
+#include <utility>
+
+#include "sim/core/error.hpp"
+
+namespace systole::sim {
+namespace {
+
+constexpr std::uint64_t kHalves = 2;  // of every double buffer
+
+}  // namespace
+
+std::uint64_t OperationOutcome::cycles() const {
+  return std::accumulate(cycles_by_cause.begin(), cycles_by_cause.end(), std::uint64_t{0});
+}
+
+void Accelerator::Milestone::advance() {
+  ++value_;
+  changed_.notify(sc_core::SC_ZERO_TIME);
+}
+
+void Accelerator::Milestone::wait_for(std::uint64_t value) {
+  while (value_ < value) sc_core::wait(changed_);
+}
+
+Accelerator::Accelerator(const sc_core::sc_module_name& name, const configs::MachineConfig& machine)
+    : sc_module(name),
+      memory("memory", machine.memory, machine.clock_mhz),
+      clock_(ClockDomain(machine.clock_mhz)),
+      to_dequantiser_("to_dequantiser", 1),  // with the piece in service: both accumulator halves
+      to_vector_("to_vector", 1),
+      to_storage_("to_storage", 1) {
+  SC_HAS_PROCESS(Accelerator);
+  SC_THREAD(load_stationary);
+  SC_THREAD(load_moving);
+  SC_THREAD(finish);
+  SC_THREAD(run_vector);
+  SC_THREAD(store);
+}
+
+SegmentOutcome Accelerator::run(std::span<const Job> jobs) {
+  SegmentOutcome outcome;
+  if (jobs.empty()) return outcome;
+  outcome.operations.resize(jobs.back().operation + 1);
+  align_to_clock();
+  memory.quiesce();
+  const EventCounts start = memory.events();
+
+  jobs_ = jobs;
+  for (Milestone* milestone : {&stationary_loaded_, &stationary_freed_, &moving_loaded_, &moving_freed_,
+                               &operations_ended_, &finished_, &background_done_, &stored_}) {
+    milestone->reset();
+  }
+  finish_issued_ = background_issued_ = store_issued_ = 0;
+  mark_ = clock_.now();
+  segment_started_.notify(sc_core::SC_ZERO_TIME);
+
+  for (std::uint64_t i = 0; i < jobs.size(); ++i) {
+    OperationOutcome& operation = outcome.operations[jobs[i].operation];
+    issue(jobs[i], i, operation);
+    if (i + 1 == jobs.size() || jobs[i + 1].operation != jobs[i].operation) end_operation(operation);
+  }
+  outcome.dram_events = memory.events().since(start);
+  return outcome;
+}
+
+void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& outcome) {
+  stationary_loaded_.wait_for(index + 1);
+  moving_loaded_.wait_for(index + 1);
+  account(outcome, CycleCause::dram);
+  if (job.needs_background) {
+    background_done_.wait_for(*job.needs_background);
+    account(outcome, CycleCause::dependency);
+  }
+  if (finish_issued_ >= kHalves) {
+    finished_.wait_for(finish_issued_ - kHalves + 1);
+    account(outcome, held_by_);
+  }
+
+  const std::uint64_t array_cycles =
+      job.stream_cycles + job.fill_drain_cycles + job.scratchpad_cycles;
+  const bool finishes = job.dequantise_cycles > 0 || job.background_vector_cycles > 0 || !job.results.empty();
+  if (finishes) {
+    // Sums leave the array while it still runs, so the dequantiser starts with it and ends no earlier.
+    const std::uint64_t busy = array_cycles + job.vector_cycles;
+    to_dequantiser_.push({job.dequantise_cycles,
+                          sc_core::sc_time_stamp() + clock_.time(Cycles(busy)),
+                          job.background_vector_cycles, job.results});
+    ++finish_issued_;
+    background_issued_ += job.background_vector_cycles > 0 ? 1 : 0;
+    store_issued_ += job.results.empty() ? 0 : 1;
+  }
+  wait_cycles(job.stream_cycles);
+  account(outcome, CycleCause::compute);
+  wait_cycles(job.fill_drain_cycles);
+  account(outcome, CycleCause::fill_drain);
+  wait_cycles(job.scratchpad_cycles);
+  account(outcome, CycleCause::scratchpad);
+  wait_cycles(job.vector_cycles);
+  account(outcome, CycleCause::compute);
+
+  if (job.stationary.frees_half) stationary_freed_.advance();
+  if (job.moving.frees_half) moving_freed_.advance();
+  outcome.counts += job.counts;
+  ++jobs_issued_;
+  for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
+    for (const memory::Transfer& transfer : *list) {
+      auto& bytes = transfer.write ? outcome.dram_write_bytes : outcome.dram_read_bytes;
+      bytes[index_of(transfer.traffic)] += transfer.bytes;
+    }
+  }
+}
+
+void Accelerator::end_operation(OperationOutcome& outcome) {
+  finished_.wait_for(finish_issued_);
+  account(outcome, held_by_);
+  background_done_.wait_for(background_issued_);
+  account(outcome, CycleCause::dependency);
+  stored_.wait_for(store_issued_);
+  account(outcome, CycleCause::dram);
+  operations_ended_.advance();
+}
+
+void Accelerator::load(Load Job::*which, Milestone& loaded, Milestone& freed,
+                       bool after_predecessors) {
+  std::uint64_t taken = 0;
+  for (const Job& job : jobs_) {
+    const Load& load = job.*which;
+    if (after_predecessors) operations_ended_.wait_for(job.operation);
+    if (load.takes_half) {
+      if (taken >= kHalves) freed.wait_for(taken - kHalves + 1);
+      ++taken;
+    }
+    if (!load.transfers.empty()) memory.transfer(load.transfers);
+    loaded.advance();
+  }
+}
+
+void Accelerator::load_stationary() {
+  for (;;) {
+    sc_core::wait(segment_started_);
+    load(&Job::stationary, stationary_loaded_, stationary_freed_, false);
+  }
+}
+
+void Accelerator::load_moving() {
+  for (;;) {
+    sc_core::wait(segment_started_);
+    load(&Job::moving, moving_loaded_, moving_freed_, true);
+  }
+}
+
+void Accelerator::finish() {
+  for (;;) {
+    Finish piece = to_dequantiser_.pop();
+    wait_cycles(piece.dequantise_cycles);
+    if (const auto now = sc_core::sc_time_stamp(); now < piece.array_end) {
+      sc_core::wait(piece.array_end - now);
+    }
+    held_by_ = CycleCause::dequantise;
+    const auto ready = sc_core::sc_time_stamp();
+    if (piece.background_vector_cycles > 0) to_vector_.push(piece.background_vector_cycles);
+    const auto handed_over = sc_core::sc_time_stamp();
+    if (!piece.results.empty()) to_storage_.push(std::move(piece.results));
+    if (handed_over > ready) held_by_ = CycleCause::dependency;
+    if (sc_core::sc_time_stamp() > handed_over) held_by_ = CycleCause::dram;
+    finished_.advance();
+  }
+}
+
+void Accelerator::run_vector() {
+  for (;;) {
+    const std::uint64_t cycles = to_vector_.pop();
+    wait_cycles(cycles);
+    background_done_.advance();
+  }
+}
+
+void Accelerator::store() {
+  for (;;) {
+    const std::vector<memory::Transfer> results = to_storage_.pop();
+    memory.transfer(results);
+    stored_.advance();
+  }
+}
+
+void Accelerator::wait_cycles(std::uint64_t cycles) {
+  if (cycles > 0) sc_core::wait(clock_.time(Cycles(cycles)));
+}
+
+void Accelerator::align_to_clock() {
+  const auto now = sc_core::sc_time_stamp();
+  const auto edge = clock_.time(clock_.cycles_ceil(now));
+  if (edge > now) sc_core::wait(edge - now);
+}
+
+void Accelerator::account(OperationOutcome& outcome, CycleCause cause) {
+  align_to_clock();
+  const Cycles now = clock_.now();
+  outcome.cycles_by_cause[static_cast<std::size_t>(cause)] += (now - mark_).count();
+  mark_ = now;
+}
+
+}  // namespace systole::sim

@@ -1,0 +1,108 @@
+// The timed machine in SystemC: two loaders, the array, the dequantiser and the vector unit, joined by bounded
+// queues and double buffers, in front of the memory system. It follows a schedule and finds out how long it takes.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "configs/machine.hpp"
+#include "memory/memory_system.hpp"
+#include "sim/core/run_result.hpp"
+#include "sim/kernel/channel.hpp"
+#include "sim/kernel/clock.hpp"
+#include "sim/kernel/systemc.hpp"
+#include "sim/system/schedule.hpp"
+
+namespace systole::sim {
+
+/// What one operation of a segment did and took.
+struct OperationOutcome {
+  CyclesByCause cycles_by_cause{};
+  BytesByClass dram_read_bytes{};
+  BytesByClass dram_write_bytes{};
+  WorkCounts counts;
+
+  std::uint64_t cycles() const;
+};
+
+struct SegmentOutcome {
+  std::vector<OperationOutcome> operations;
+  EventCounts dram_events;
+};
+
+/// Runs segments one after the other. Call `run` from one SC_THREAD; it returns when the segment has ended and the
+/// machine is empty again, on a clock edge.
+///
+/// Operations issue in order: one starts when its predecessor's results are where it reads them. Weights and cache
+/// of later operations are fetched meanwhile, as far as half of the weight scratchpad allows. Each cycle is put down
+/// to what the issuing unit (array or vector unit) did or waited for.
+class Accelerator : public sc_core::sc_module {
+ public:
+  Accelerator(const sc_core::sc_module_name& name, const configs::MachineConfig& machine);
+
+  SegmentOutcome run(std::span<const Job> jobs);
+
+  /// Since construction: grows while anything is done.
+  std::uint64_t jobs_issued() const { return jobs_issued_; }
+
+  memory::MemorySystem memory;
+
+ private:
+  /// A count that only grows within a segment; processes wait for it to reach a value.
+  class Milestone {
+   public:
+    void advance();
+    void reset() { value_ = 0; }
+    std::uint64_t value() const { return value_; }
+    void wait_for(std::uint64_t value);
+
+   private:
+    std::uint64_t value_ = 0;
+    sc_core::sc_event changed_;
+  };
+
+  /// What leaves the issuing unit: sums to scale, a softmax to start, results to store.
+  struct Finish {
+    std::uint64_t dequantise_cycles = 0;
+    sc_core::sc_time array_end;
+    std::uint64_t background_vector_cycles = 0;
+    std::vector<memory::Transfer> results;
+  };
+
+  void load_stationary();
+  void load_moving();
+  void finish();
+  void run_vector();
+  void store();
+
+  void load(Load Job::*which, Milestone& loaded, Milestone& freed, bool after_predecessors);
+  void issue(const Job& job, std::uint64_t index, OperationOutcome& outcome);
+  void end_operation(OperationOutcome& outcome);
+  void wait_cycles(std::uint64_t cycles);
+  void align_to_clock();
+  /// Puts the cycles since `mark_` down to `cause`.
+  void account(OperationOutcome& outcome, CycleCause cause);
+
+  kernel::Clock clock_;
+  std::span<const Job> jobs_;
+  sc_core::sc_event segment_started_;
+  Cycles mark_;
+
+  Milestone stationary_loaded_, stationary_freed_;
+  Milestone moving_loaded_, moving_freed_;
+  Milestone operations_ended_;
+  Milestone finished_;         ///< pieces through the dequantiser
+  Milestone background_done_;  ///< softmax blocks through the vector unit
+  Milestone stored_;           ///< pieces whose results are in DRAM
+  std::uint64_t jobs_issued_ = 0;
+  std::uint64_t finish_issued_ = 0, background_issued_ = 0, store_issued_ = 0;
+  /// Why the last piece left the dequantiser when it did: its own work, the vector unit or DRAM not taking pieces.
+  CycleCause held_by_ = CycleCause::dequantise;
+
+  kernel::Channel<Finish> to_dequantiser_;
+  kernel::Channel<std::uint64_t> to_vector_;
+  kernel::Channel<std::vector<memory::Transfer>> to_storage_;
+};
+
+}  // namespace systole::sim

@@ -1,0 +1,396 @@
+#include "sim/system/schedule.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+#include "sim/core/error.hpp"
+#include "sim/core/units.hpp"
+#include "sim/system/mapping.hpp"
+#include "sim/system/vector_cost.hpp"
+
+namespace systole::sim {
+namespace {
+
+using workloads::Operation;
+using workloads::OpKind;
+using workloads::VectorOp;
+
+constexpr std::uint64_t kAccumulatorBytes = 4;
+
+std::uint64_t operand_bytes(std::uint64_t words, quant::Format format) {
+  return ceil_div(words * quant::bits_of(format), 8);
+}
+
+std::uint64_t bytes_per_cycle(const configs::ScratchpadConfig& scratchpad) {
+  return std::uint64_t{scratchpad.banks} * scratchpad.word_bytes;
+}
+
+std::uint64_t total_bytes(const std::vector<memory::Transfer>& transfers) {
+  std::uint64_t sum = 0;
+  for (const auto& transfer : transfers) sum += transfer.bytes;
+  return sum;
+}
+
+/// Builds the jobs of one segment instance, operation by operation.
+class Scheduler {
+ public:
+  Scheduler(const configs::MachineConfig& machine, const pe::PeDesign& design,
+            const Placement& placement)
+      : machine_(machine), design_(design), placement_(placement) {}
+
+  void add(const Operation& operation) {
+    switch (operation.kind) {
+      case OpKind::gemm: add_gemm(operation); break;
+      case OpKind::attention: add_attention(operation); break;
+      case OpKind::vector: add_vector(operation); break;
+    }
+    ++operation_;
+  }
+
+  std::vector<Job> take() { return std::move(jobs_); }
+
+ private:
+  Job& new_job() {
+    Job& job = jobs_.emplace_back();
+    job.operation = operation_;
+    return job;
+  }
+
+  /// `part` of piece number `piece` of a region, as a transfer of this instance.
+  void transfer(std::vector<memory::Transfer>& list, const workloads::Region& region,
+                std::uint64_t piece, bool write, Slice part) const {
+    if (part.bytes == 0) return;
+    const std::uint64_t start =
+        region.address + placement_.offset + piece * region.piece_stride + part.offset;
+    list.push_back({region.traffic, write, start, part.bytes});
+  }
+
+  /// One head's part of a cache region: its own piece, or an equal share of a region in one piece.
+  struct Head {
+    std::uint64_t piece = 0;
+    Slice part;
+  };
+  static Head head_of(const workloads::Region& region, std::uint64_t head, std::uint64_t heads) {
+    if (region.pieces == heads) return {head, {0, region.bytes / heads}};
+    SYSTOLE_CHECK(region.pieces == 1, "a cache region has one piece, or one a KV head");
+    return {0, slice(region.bytes, head, head + 1, heads)};
+  }
+
+  /// Activations that do not stay on chip have no place of their own in the Program: they pass through the spill ring.
+  void spill(std::vector<memory::Transfer>& list, bool write, std::uint64_t bytes) {
+    if (bytes == 0) return;
+    list.push_back({TrafficClass::activations, write, placement_.spill_base + spill_offset_, bytes});
+    spill_offset_ = (spill_offset_ + bytes) % kSpillBytes;
+  }
+
+  /// Array time and scratchpad traffic of out[m, n] += moving[m, k] * stationary[k, n].
+  void add_array_work(Job& job, std::uint64_t m, std::uint64_t n, std::uint64_t k,
+                      const ArrayOperands& operands) const {
+    const pe::ArrayWork work =
+        pe::array_work(machine_.array, design_,
+                       {m, n, k, operands.group, operands.stationary, operands.moving});
+    job.stream_cycles = work.stream_cycles;
+    job.fill_drain_cycles = work.fill_drain_cycles;
+    job.counts.macs += m * n * k;
+    job.counts.mac_passes += work.mac_passes;
+
+    const std::uint64_t weight_bytes = ceil_div(work.stationary_bits, 8);
+    const std::uint64_t moving_bytes = ceil_div(work.moving_bits, 8);
+    const std::uint64_t read_bytes = work.partial_sum_reads * kAccumulatorBytes;
+    const std::uint64_t write_bytes = work.partial_sum_writes * kAccumulatorBytes;
+    job.counts.weight_read_bytes += weight_bytes;
+    job.counts.activation_read_bytes += moving_bytes;
+    job.counts.output_read_bytes += read_bytes;
+    job.counts.output_write_bytes += write_bytes;
+
+    // Each scratchpad has one read and one write port a bank; the slowest stream paces the array.
+    const auto& memory = machine_.memory;
+    const std::uint64_t delivery =
+        std::max({ceil_div(weight_bytes, bytes_per_cycle(memory.weight)),
+                  ceil_div(moving_bytes, bytes_per_cycle(memory.activation)),
+                  ceil_div(read_bytes, bytes_per_cycle(memory.output)),
+                  ceil_div(write_bytes, bytes_per_cycle(memory.output))});
+    job.scratchpad_cycles = delivery > work.cycles ? delivery - work.cycles : 0;
+  }
+
+  void add_dequantise(Job& job, std::uint64_t scale_adds) const {
+    if (scale_adds == 0) return;
+    job.dequantise_cycles +=
+        ceil_div(scale_adds, machine_.dequantiser.lanes) + machine_.dequantiser.latency_cycles;
+    job.counts.dequantise_fma += scale_adds;
+  }
+
+  std::uint64_t vector_time(LaneOps ops) const {
+    return ops.total() == 0
+               ? 0
+               : ceil_div(ops.total(), machine_.vector.lanes) + machine_.vector.latency_cycles;
+  }
+
+  static void count(Job& job, LaneOps ops) {
+    job.counts.vector_adds += ops.adds;
+    job.counts.vector_multiplies += ops.multiplies;
+  }
+
+  static bool integer_sums(const ArrayOperands& operands) {
+    return quant::is_integer(operands.stationary) && quant::is_integer(operands.moving);
+  }
+
+  void add_gemm(const Operation& op) {
+    const ArrayOperands operands =
+        array_operands(op.name, design_, op.stationary, op.moving, op.dequantise, op.k);
+    const GemmMapping map = map_gemm(machine_, design_, op, operands);
+    const bool load_input = !stays_on_chip(machine_, op.input_bytes);
+    const bool store_output = !stays_on_chip(machine_, op.output_bytes);
+    const std::uint64_t m_tiles = ceil_div(op.m, map.m_tile);
+    const std::uint64_t n_tiles = ceil_div(op.n, map.n_tile);
+    const std::uint64_t k_tiles = ceil_div(op.k, map.k_tile);
+
+    // One job: rows [m0, m1), columns [n0, n1), reduction [k0, k1).
+    const auto job_at = [&](std::uint64_t mi, std::uint64_t ni, std::uint64_t ki) {
+      const std::uint64_t m0 = mi * map.m_tile, m1 = std::min(op.m, m0 + map.m_tile);
+      const std::uint64_t n0 = ni * map.n_tile, n1 = std::min(op.n, n0 + map.n_tile);
+      const std::uint64_t k0 = ki * map.k_tile, k1 = std::min(op.k, k0 + map.k_tile);
+      Job& job = new_job();
+      const bool new_stationary = !map.stationary_outer || mi == 0;
+      const bool last_stationary = !map.stationary_outer || mi + 1 == m_tiles;
+      job.stationary.takes_half = new_stationary;
+      job.stationary.frees_half = last_stationary;
+      if (new_stationary) {
+        // Stored in tile order: a tile is one contiguous range.
+        const Slice columns = slice(op.stationary_region.bytes, n0, n1, op.n);
+        Slice part = slice(columns.bytes, k0, k1, op.k);
+        part.offset += columns.offset;
+        transfer(job.stationary.transfers, op.stationary_region, 0, false, part);
+        job.counts.weight_write_bytes += part.bytes;
+      }
+      const bool new_moving = map.stationary_outer || (ni == 0 && ki == 0);
+      const bool last_moving = map.stationary_outer || (ni + 1 == n_tiles && ki + 1 == k_tiles);
+      if (load_input) {
+        job.moving.takes_half = new_moving;
+        job.moving.frees_half = last_moving;
+        if (new_moving) {
+          const std::uint64_t bytes = slice(op.input_bytes, m0, m1, op.m).bytes;
+          spill(job.moving.transfers, false, bytes);
+          job.counts.activation_write_bytes += bytes;
+        }
+      }
+      add_array_work(job, m1 - m0, n1 - n0, k1 - k0, operands);
+      if (integer_sums(operands)) {
+        const std::uint64_t groups =
+            operands.group == 0 ? (ki + 1 == k_tiles ? 1 : 0) : ceil_div(k1 - k0, operands.group);
+        add_dequantise(job, (m1 - m0) * (n1 - n0) * groups);
+      }
+      if (operands.dequantise_elements) add_dequantise(job, (n1 - n0) * (k1 - k0));
+      if (ki + 1 == k_tiles) {
+        const Slice rows = slice(op.output_bytes, m0, m1, op.m);
+        const std::uint64_t bytes = slice(rows.bytes, n0, n1, op.n).bytes;
+        job.counts.output_read_bytes += (m1 - m0) * (n1 - n0) * kAccumulatorBytes;
+        if (store_output) {
+          spill(job.results, true, bytes);
+        } else {
+          job.counts.activation_write_bytes += bytes;
+        }
+      }
+    };
+
+    if (map.stationary_outer) {
+      for (std::uint64_t ni = 0; ni < n_tiles; ++ni) {
+        for (std::uint64_t ki = 0; ki < k_tiles; ++ki) {
+          for (std::uint64_t mi = 0; mi < m_tiles; ++mi) job_at(mi, ni, ki);
+        }
+      }
+    } else {
+      for (std::uint64_t mi = 0; mi < m_tiles; ++mi) {
+        for (std::uint64_t ni = 0; ni < n_tiles; ++ni) {
+          for (std::uint64_t ki = 0; ki < k_tiles; ++ki) job_at(mi, ni, ki);
+        }
+      }
+    }
+  }
+
+  void add_attention(const Operation& op) {
+    const ArrayOperands score_operands =
+        array_operands(op.name, design_, op.stationary, op.moving, op.dequantise, op.k);
+    const ArrayOperands context_operands = array_operands(
+        op.name, design_, op.stationary_context, op.moving_context, op.dequantise, op.n);
+    const AttentionMapping map = map_attention(machine_, op);
+    const std::uint64_t rows = op.m * op.share;
+    const std::uint64_t blocks = ceil_div(rows, map.row_block);
+    const std::uint64_t chunks = ceil_div(op.n, map.n_chunk);
+    const bool load_input = !stays_on_chip(machine_, op.input_bytes);
+    const bool store_output = !stays_on_chip(machine_, op.output_bytes);
+
+    for (std::uint64_t head = 0; head < op.batch; ++head) {
+      const Head key_head = head_of(op.stationary_region, head, op.batch);
+      const Head value_head = head_of(op.context_region, head, op.batch);
+      const std::uint64_t first_background = background_;
+      const std::size_t first_job = jobs_.size();
+
+      // Scores or context of block b against cached tokens [n0, n1).
+      const auto product = [&](bool scores, std::uint64_t b, std::uint64_t c) {
+        const std::uint64_t r0 = b * map.row_block, r1 = std::min(rows, r0 + map.row_block);
+        const std::uint64_t n0 = c * map.n_chunk, n1 = std::min(op.n, n0 + map.n_chunk);
+        Job& job = new_job();
+        if (!map.cache_resident) {
+          const workloads::Region& region = scores ? op.stationary_region : op.context_region;
+          const Head& whole = scores ? key_head : value_head;
+          Slice part = slice(whole.part.bytes, n0, n1, op.n);
+          part.offset += whole.part.offset;
+          job.stationary.takes_half = job.stationary.frees_half = true;
+          transfer(job.stationary.transfers, region, whole.piece, false, part);
+          job.counts.weight_write_bytes += part.bytes;
+        }
+        const bool last_chunk = c + 1 == chunks;
+        if (scores) {
+          add_array_work(job, r1 - r0, n1 - n0, op.k, score_operands);
+          if (integer_sums(score_operands)) add_dequantise(job, (r1 - r0) * (n1 - n0));
+          if (score_operands.dequantise_elements) add_dequantise(job, (n1 - n0) * op.k);
+          if (c == 0 && load_input) {
+            job.moving.takes_half = true;
+            const std::uint64_t bytes = slice(op.input_bytes / op.batch, r0, r1, rows).bytes;
+            spill(job.moving.transfers, false, bytes);
+            job.counts.activation_write_bytes += bytes;
+          }
+          job.moving.frees_half = load_input && last_chunk;
+          if (last_chunk) {
+            LaneOps ops = lane_ops(VectorOp::softmax, r1 - r0, op.n);
+            if (quant::is_integer(op.moving_context.format)) {
+              // The value scales are folded into the probabilities, which are then quantised.
+              ops = ops + LaneOps{0, 1} * ((r1 - r0) * op.n) +
+                    lane_ops(VectorOp::quantise, r1 - r0, op.n);
+            }
+            job.background_vector_cycles = vector_time(ops);
+            count(job, ops);
+            job.counts.output_read_bytes += (r1 - r0) * op.n * kAccumulatorBytes;
+            job.counts.activation_write_bytes +=
+                operand_bytes((r1 - r0) * op.n, op.moving_context.format);
+            ++background_;
+          }
+        } else {
+          add_array_work(job, r1 - r0, op.k, n1 - n0, context_operands);
+          if (c == 0) job.needs_background = first_background + b + 1;
+          if (context_operands.dequantise_elements) add_dequantise(job, (n1 - n0) * op.k);
+          if (last_chunk) {
+            if (integer_sums(context_operands)) add_dequantise(job, (r1 - r0) * op.k);
+            const std::uint64_t bytes = slice(op.output_bytes / op.batch, r0, r1, rows).bytes;
+            job.counts.output_read_bytes += (r1 - r0) * op.k * kAccumulatorBytes;
+            if (store_output) {
+              spill(job.results, true, bytes);
+            } else {
+              job.counts.activation_write_bytes += bytes;
+            }
+          }
+        }
+      };
+      const auto all_chunks = [&](bool scores, std::uint64_t b) {
+        for (std::uint64_t c = 0; c < chunks; ++c) product(scores, b, c);
+      };
+
+      // Scores run one block ahead, so that the softmax of a block hides behind the next block's scores.
+      all_chunks(true, 0);
+      for (std::uint64_t b = 0; b < blocks; ++b) {
+        if (b + 1 < blocks) all_chunks(true, b + 1);
+        all_chunks(false, b);
+      }
+
+      if (map.cache_resident) {
+        Load& load = jobs_[first_job].stationary;
+        load.takes_half = true;
+        transfer(load.transfers, op.stationary_region, key_head.piece, false, key_head.part);
+        transfer(load.transfers, op.context_region, value_head.piece, false, value_head.part);
+        jobs_[first_job].counts.weight_write_bytes += total_bytes(load.transfers);
+        jobs_.back().stationary.frees_half = true;
+      }
+    }
+  }
+
+  void add_vector(const Operation& op) {
+    const bool load_input =
+        !stays_on_chip(machine_, op.input_bytes) && op.vector_op != VectorOp::embedding;
+    const bool store_output = !stays_on_chip(machine_, op.output_bytes);
+    // Rows are cut so that a piece of input and output fits its half.
+    const std::uint64_t widest = std::max(op.input_bytes, op.output_bytes);
+    const std::uint64_t half = machine_.memory.activation.capacity_bytes / 2;
+    const std::uint64_t pieces =
+        std::clamp<std::uint64_t>(ceil_div(widest, half), 1, std::max<std::uint64_t>(op.rows, 1));
+    for (std::uint64_t piece = 0; piece < pieces; ++piece) {
+      const std::uint64_t r0 = op.rows * piece / pieces, r1 = op.rows * (piece + 1) / pieces;
+      Job& job = new_job();
+      if (op.stationary_region.bytes > 0) {  // embedding rows
+        job.stationary.takes_half = job.stationary.frees_half = true;
+        transfer(job.stationary.transfers, op.stationary_region, 0, false,
+                 slice(op.stationary_region.bytes, piece, piece + 1, pieces));
+      }
+      const std::uint64_t in = slice(op.input_bytes, piece, piece + 1, pieces).bytes;
+      const std::uint64_t out = slice(op.output_bytes, piece, piece + 1, pieces).bytes;
+      if (load_input) {
+        job.moving.takes_half = job.moving.frees_half = true;
+        spill(job.moving.transfers, false, in);
+        job.counts.activation_write_bytes += in;
+      }
+      job.counts.activation_read_bytes += in;
+      const LaneOps ops = lane_ops(op.vector_op, r1 - r0, op.width);
+      job.vector_cycles = vector_time(ops);
+      count(job, ops);
+      if (store_output) {
+        spill(job.results, true, out);
+      } else {
+        job.counts.activation_write_bytes += out;
+      }
+      for (std::uint64_t part = 0; part < op.written_region.pieces; ++part) {
+        transfer(job.results, op.written_region, part, true,
+                 slice(op.written_region.bytes / op.written_region.pieces, piece, piece + 1, pieces));
+      }
+    }
+  }
+
+  const configs::MachineConfig& machine_;
+  const pe::PeDesign& design_;
+  Placement placement_;
+  std::uint32_t operation_ = 0;
+  std::uint64_t background_ = 0;
+  std::uint64_t spill_offset_ = 0;
+  std::vector<Job> jobs_;
+};
+
+}  // namespace
+
+namespace {
+
+/// Every counter once, so that adding and scaling cannot forget one.
+constexpr std::uint64_t WorkCounts::*kCounters[] = {
+    &WorkCounts::macs,
+    &WorkCounts::mac_passes,
+    &WorkCounts::dequantise_fma,
+    &WorkCounts::vector_adds,
+    &WorkCounts::vector_multiplies,
+    &WorkCounts::weight_read_bytes,
+    &WorkCounts::weight_write_bytes,
+    &WorkCounts::activation_read_bytes,
+    &WorkCounts::activation_write_bytes,
+    &WorkCounts::output_read_bytes,
+    &WorkCounts::output_write_bytes,
+};
+static_assert(sizeof(WorkCounts) == std::size(kCounters) * sizeof(std::uint64_t));
+
+}  // namespace
+
+WorkCounts& WorkCounts::operator+=(const WorkCounts& other) {
+  for (const auto counter : kCounters) this->*counter += other.*counter;
+  return *this;
+}
+
+WorkCounts WorkCounts::operator*(std::uint64_t times) const {
+  WorkCounts product;
+  for (const auto counter : kCounters) product.*counter = this->*counter * times;
+  return product;
+}
+
+std::vector<Job> schedule(const configs::MachineConfig& machine, const pe::PeDesign& design,
+                          const workloads::Segment& segment, const Placement& placement) {
+  Scheduler scheduler(machine, design, placement);
+  for (const Operation& operation : segment.operations) scheduler.add(operation);
+  return scheduler.take();
+}
+
+}  // namespace systole::sim

@@ -1,0 +1,380 @@
+#include "sim/system/simulate.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <map>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "memory/memory_system.hpp"
+#include "pe/design.hpp"
+#include "sim/core/error.hpp"
+#include "sim/kernel/simulation.hpp"
+#include "sim/kernel/systemc.hpp"
+#include "sim/system/accelerator.hpp"
+#include "sim/system/mapping.hpp"
+#include "sim/system/pricing.hpp"
+#include "sim/system/schedule.hpp"
+
+namespace systole::sim {
+namespace {
+
+using workloads::Operation;
+using workloads::OpKind;
+using workloads::Phase;
+using workloads::Program;
+using workloads::Segment;
+using workloads::Step;
+
+std::uint64_t words(std::uint64_t bytes, const configs::ScratchpadConfig& scratchpad) {
+  return ceil_div(bytes, scratchpad.word_bytes);
+}
+
+/// The priced events of an operation, DRAM's excepted (those are counted by the memory system).
+EventCounts on_chip_events(const WorkCounts& counts, const configs::MemoryConfig& memory) {
+  EventCounts events;
+  events.add("array.mac_pass", counts.mac_passes);
+  events.add("dequantiser.scale_add", counts.dequantise_fma);
+  events.add("vector.add", counts.vector_adds);
+  events.add("vector.multiply", counts.vector_multiplies);
+  events.add("weight_scratchpad.read_word", words(counts.weight_read_bytes, memory.weight));
+  events.add("weight_scratchpad.write_word", words(counts.weight_write_bytes, memory.weight));
+  events.add("activation_scratchpad.read_word", words(counts.activation_read_bytes, memory.activation));
+  events.add("activation_scratchpad.write_word",
+             words(counts.activation_write_bytes, memory.activation));
+  events.add("output_scratchpad.read_word", words(counts.output_read_bytes, memory.output));
+  events.add("output_scratchpad.write_word", words(counts.output_write_bytes, memory.output));
+  return events;
+}
+
+/// All that decides how a segment runs, as text: equal keys, equal outcomes.
+std::string reuse_key(const Segment& segment) {
+  std::string key;
+  const auto put = [&](auto... values) { ((key += std::to_string(values) + ","), ...); };
+  const auto put_spec = [&](const quant::QuantSpec& spec) {
+    put(static_cast<int>(spec.format), static_cast<int>(spec.granularity), spec.group,
+        static_cast<int>(spec.affine), static_cast<int>(spec.scale));
+  };
+  const auto put_region = [&](const workloads::Region& region) {
+    put(index_of(region.traffic), region.address, region.bytes);
+  };
+  for (const Operation& op : segment.operations) {
+    put(static_cast<int>(op.kind), op.m, op.n, op.k, op.batch, op.share,
+        static_cast<int>(op.dequantise), static_cast<int>(op.vector_op), op.rows, op.width,
+        op.input_bytes, op.output_bytes);
+    put_spec(op.moving);
+    put_spec(op.stationary);
+    put_spec(op.moving_context);
+    put_spec(op.stationary_context);
+    put_region(op.stationary_region);
+    put_region(op.context_region);
+    put_region(op.written_region);
+    key += ';';
+  }
+  return key;
+}
+
+/// A segment cut into what depends on the context length (cache appends and attention) and what does not, so that
+/// decode steps share the latter. Each region starts on a quiet machine, whether it is reused or not.
+std::vector<Segment> regions_of(const Segment& segment) {
+  const auto grows = [](const Operation& op) {
+    return op.kind == OpKind::attention || op.vector_op == workloads::VectorOp::kv_append;
+  };
+  std::vector<Segment> regions;
+  for (const Operation& op : segment.operations) {
+    if (regions.empty() || grows(regions.back().operations.back()) != grows(op)) {
+      regions.push_back({segment.name, segment.repeats, {}});
+    }
+    regions.back().operations.push_back(op);
+  }
+  return regions;
+}
+
+/// Drives the accelerator through the program, one segment after the other, and collects the outcomes.
+class ProgramRunner : public sc_core::sc_module {
+ public:
+  ProgramRunner(const sc_core::sc_module_name& name, const Program& program,
+                const configs::MachineConfig& machine, const SimulateOptions& options,
+                Progress& progress)
+      : sc_module(name),
+        accelerator_("accelerator", machine),
+        program_(program),
+        machine_(machine),
+        design_(pe::find_design(machine.array.pe)),
+        options_(options),
+        progress_(progress) {
+    SC_HAS_PROCESS(ProgramRunner);
+    SC_THREAD(run);
+  }
+
+  /// [step][segment], each the sum of the segment's repeats.
+  std::vector<std::vector<SegmentOutcome>> outcomes;
+  bool ended = false;
+  std::exception_ptr failure;
+  std::uint64_t jobs_issued() const { return accelerator_.jobs_issued(); }
+
+ private:
+  void run() {
+    try {
+      for (std::size_t i = 0; i < program_.steps.size(); ++i) {
+        const Step& step = program_.steps[i];
+        std::vector<SegmentOutcome>& totals = outcomes.emplace_back();
+        for (const Segment& segment : step.segments) totals.push_back(run_segment(segment));
+        progress_.report("simulating", i + 1, program_.steps.size());
+        if (progress_.cancelled()) throw Interrupted();
+      }
+    } catch (...) {
+      failure = std::current_exception();  // must not unwind through the SystemC scheduler
+    }
+    ended = true;
+  }
+
+  SegmentOutcome run_segment(const Segment& segment) {
+    SegmentOutcome total;
+    for (const Segment& region : regions_of(segment)) {
+      const SegmentOutcome outcome = run_region(region);
+      total.operations.insert(total.operations.end(), outcome.operations.begin(),
+                              outcome.operations.end());
+      total.dram_events += outcome.dram_events;
+    }
+    return total;
+  }
+
+  SegmentOutcome run_region(const Segment& region) {
+    if (options_.reuse) {
+      const std::string key = reuse_key(region);
+      auto known = known_.find(key);
+      if (known == known_.end()) known = known_.emplace(key, run_instance(region, 0)).first;
+      return repeated(known->second, region.repeats);
+    }
+    SegmentOutcome total = run_instance(region, 0);
+    for (std::uint64_t i = 1; i < region.repeats; ++i) add(total, run_instance(region, i));
+    return total;
+  }
+
+  SegmentOutcome run_instance(const Segment& segment, std::uint64_t instance) {
+    // Spilled activations follow the program's footprint.
+    const Placement placement{instance * program_.layer_stride_bytes,
+                              ceil_div(program_.footprint_bytes, kSpillBytes) * kSpillBytes};
+    const std::vector<Job> jobs = schedule(machine_, design_, segment, placement);
+    return accelerator_.run(jobs);
+  }
+
+  static void add(SegmentOutcome& total, const SegmentOutcome& other, std::uint64_t times = 1) {
+    for (std::size_t i = 0; i < total.operations.size(); ++i) {
+      OperationOutcome& sum = total.operations[i];
+      const OperationOutcome& one = other.operations[i];
+      sum.counts += one.counts * times;
+      for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
+        sum.cycles_by_cause[c] += times * one.cycles_by_cause[c];
+      }
+      for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+        sum.dram_read_bytes[c] += times * one.dram_read_bytes[c];
+        sum.dram_write_bytes[c] += times * one.dram_write_bytes[c];
+      }
+    }
+    total.dram_events += other.dram_events.times(times);
+  }
+
+  static SegmentOutcome repeated(const SegmentOutcome& one, std::uint64_t repeats) {
+    SegmentOutcome total;
+    total.operations.resize(one.operations.size());
+    add(total, one, repeats);
+    return total;
+  }
+
+  Accelerator accelerator_;
+  const Program& program_;
+  const configs::MachineConfig& machine_;
+  const pe::PeDesign& design_;
+  SimulateOptions options_;
+  Progress& progress_;
+  std::map<std::string, SegmentOutcome> known_;
+};
+
+/// MACs a cycle in the formats of the program's linear layers; 0 where there is none.
+double peak_macs(const Program& program, const pe::PeDesign& design, double pes) {
+  for (const Segment& segment : program.steps.at(0).segments) {
+    for (const Operation& op : segment.operations) {
+      if (op.kind != OpKind::gemm) continue;
+      const ArrayOperands operands =
+          array_operands(op.name, design, op.stationary, op.moving, op.dequantise, op.k);
+      return pes / design.require_passes(operands.stationary, operands.moving);
+    }
+  }
+  return 0;
+}
+
+std::string bound_of(const OperationRow& row) {
+  if (row.cycles == 0) return "none";
+  const auto largest = std::max_element(row.cycles_by_cause.begin(), row.cycles_by_cause.end());
+  switch (static_cast<CycleCause>(largest - row.cycles_by_cause.begin())) {
+    case CycleCause::compute: return row.kind == "vector" ? "vector unit" : "compute";
+    case CycleCause::fill_drain: return "fill/drain";
+    case CycleCause::dram: return "bandwidth";
+    case CycleCause::scratchpad: return "scratchpad";
+    case CycleCause::dequantise: return "dequantiser";
+    case CycleCause::dependency: return "vector unit";
+  }
+  return "none";
+}
+
+std::string kind_of(const Operation& op) {
+  switch (op.kind) {
+    case OpKind::gemm: return "gemm";
+    case OpKind::attention: return "attention";
+    case OpKind::vector: return "vector";
+  }
+  return "";
+}
+
+OperationRow describe(const Operation& op, Phase phase) {
+  OperationRow row;
+  row.name = op.name;
+  row.kind = kind_of(op);
+  row.phase = name_of(phase);
+  row.repeats = 0;
+  if (op.kind == OpKind::vector) {
+    row.m = op.rows;
+    row.n = op.width;
+  } else {
+    row.weight_format = quant::describe(op.stationary);
+    row.activation_format = quant::describe(op.moving);
+  }
+  return row;
+}
+
+}  // namespace
+
+RunResult simulate(const Program& program, const configs::MachineConfig& machine,
+                   const SimulateOptions& options, Progress& progress) {
+  const PriceList prices(machine);
+  const pe::PeDesign& design = pe::find_design(machine.array.pe);
+  const std::uint64_t spill_end =
+      ceil_div(program.footprint_bytes, kSpillBytes) * kSpillBytes + kSpillBytes;
+  const std::uint64_t capacity = machine.memory.dram.capacity_bytes * machine.memory.channels;
+  if (spill_end > capacity) {
+    throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe + "' needs " +
+                      std::to_string(spill_end) + " bytes of DRAM; machine '" + machine.name +
+                      "' has " + std::to_string(capacity) +
+                      " (memory.channels x dram.capacity_bytes)");
+  }
+  // Every operation is checked before the clock starts.
+  for (const Step& step : program.steps) {
+    for (const Segment& segment : step.segments) schedule(machine, design, segment, {});
+  }
+
+  std::vector<std::vector<SegmentOutcome>> outcomes;
+  kernel::run_simulation([&] {
+    ProgramRunner runner("machine", program, machine, options, progress);
+    // No single job takes a second of simulated time.
+    kernel::run_until([&] { return runner.ended; }, sc_core::sc_time(1, sc_core::SC_SEC),
+                      [&] { return runner.jobs_issued(); });
+    if (runner.failure) std::rethrow_exception(runner.failure);
+    outcomes = std::move(runner.outcomes);
+    return 0;
+  });
+
+  RunResult result;
+  result.machine = machine.name;
+  result.recipe = program.recipe;
+  result.model = program.model;
+  result.clock_mhz = machine.clock_mhz;
+  const double pes = static_cast<double>(machine.array.rows) * machine.array.cols;
+  result.peak_dram_bytes_per_cycle = machine.peak_dram_bytes_per_cycle();
+  result.peak_macs_per_cycle = peak_macs(program, design, pes);
+  result.notes = prices.notes();
+
+  // Rows: one for each operation of each phase, summed over layers and decode steps.
+  std::map<std::tuple<Phase, std::size_t, std::size_t>, std::size_t> row_of;
+  std::vector<EventCounts> row_events;
+  for (std::size_t s = 0; s < program.steps.size(); ++s) {
+    const Step& step = program.steps[s];
+    (step.phase == Phase::prefill ? result.prefill_tokens : result.decode_tokens) += step.tokens;
+    for (std::size_t g = 0; g < step.segments.size(); ++g) {
+      const Segment& segment = step.segments[g];
+      const SegmentOutcome& outcome = outcomes.at(s).at(g);
+      result.events += outcome.dram_events;
+      for (std::size_t o = 0; o < segment.operations.size(); ++o) {
+        const Operation& op = segment.operations[o];
+        const OperationOutcome& done = outcome.operations.at(o);
+        const auto [it, inserted] = row_of.try_emplace({step.phase, g, o}, result.operations.size());
+        if (inserted) {
+          result.operations.push_back(describe(op, step.phase));
+          row_events.emplace_back();
+        }
+        OperationRow& row = result.operations[it->second];
+        if (op.kind != OpKind::vector) {
+          row.m = op.m;
+          row.n = op.n;
+          row.k = op.k;
+        }
+        row.repeats += segment.repeats;
+        row.macs += done.counts.macs;
+        for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
+          row.cycles_by_cause[c] += done.cycles_by_cause[c];
+        }
+        std::uint64_t bytes = 0;
+        for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+          row.dram_read_bytes[c] += done.dram_read_bytes[c];
+          row.dram_write_bytes[c] += done.dram_write_bytes[c];
+          bytes += done.dram_read_bytes[c] + done.dram_write_bytes[c];
+        }
+        row.cycles += done.cycles();
+        row.compute_bound_cycles +=
+            op.kind == OpKind::vector
+                ? ceil_div(done.counts.vector_adds + done.counts.vector_multiplies,
+                           machine.vector.lanes)
+                : static_cast<std::uint64_t>(
+                      std::ceil(static_cast<double>(done.counts.mac_passes) / pes));
+        row.bandwidth_bound_cycles += static_cast<std::uint64_t>(
+            std::ceil(static_cast<double>(bytes) / result.peak_dram_bytes_per_cycle));
+        row_events[it->second] += on_chip_events(done.counts, machine.memory);
+      }
+    }
+  }
+
+  // DRAM energy of a row: its share of the bytes. Activations cannot be told apart more finely, since streams of
+  // neighbouring operations share open rows.
+  for (const EventCounts& events : row_events) result.events += events;
+  const std::map<std::string, double> dynamic = prices.dynamic_pj(result.events);
+  const double dram_pj = dynamic.contains("dram") ? dynamic.at("dram") : 0.0;
+  const double all_bytes = static_cast<double>(result.total_dram_bytes());
+  for (std::size_t i = 0; i < result.operations.size(); ++i) {
+    OperationRow& row = result.operations[i];
+    row.bound = bound_of(row);
+    row.energy_pj = prices.dynamic_pj(row_events[i]);
+    std::uint64_t bytes = 0;
+    for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+      bytes += row.dram_read_bytes[c] + row.dram_write_bytes[c];
+    }
+    if (bytes > 0) row.energy_pj["dram"] = dram_pj * static_cast<double>(bytes) / all_bytes;
+    result.cycles += row.cycles;
+    (row.phase == name_of(Phase::prefill) ? result.prefill_cycles : result.decode_cycles) += row.cycles;
+  }
+
+  const ClockDomain clock(machine.clock_mhz);
+  result.ttft_ms = clock.time(Cycles(result.prefill_cycles)).count() * 1e-6;
+  if (result.decode_tokens > 0) {
+    result.tpot_ms = clock.time(Cycles(result.decode_cycles)).count() * 1e-6 /
+                     static_cast<double>(result.decode_tokens);
+  }
+  result.components = prices.components(result.events, clock.time(Cycles(result.cycles)));
+  for (const ComponentRow& part : result.components) {
+    result.energy_pj += part.dynamic_pj + part.static_pj;
+    result.area_mm2 += part.area_mm2;
+  }
+  result.notes.emplace_back(
+      "regions", "the operations of a layer before, in and after attention each start on a quiet machine: rows "
+                 "precharged, refresh timer restarted, nothing prefetched; errs upwards, by at most the load of "
+                 "both halves of the weight scratchpad and one DRAM latency a region");
+  result.notes.emplace_back("attention",
+                            "all cached positions are computed; masked ones are not skipped");
+  result.check_sums();
+  return result;
+}
+
+}  // namespace systole::sim

@@ -1,0 +1,129 @@
+// The commands that scripts depend on, verbatim, and what their JSON holds.
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/process.hpp"
+
+namespace systole::tests {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+json run_json(const std::string& arguments) {
+  const TemporaryFolder folder;
+  const std::string file = folder.path("out.json");
+  const Outcome outcome = run_systole(arguments + " --json " + file);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  return json::parse(read_file(file), nullptr, false);
+}
+
+TEST(Run, GivesEveryHeadlineFigureOfTheEmbeddedModel) {
+  const json summary = run_json("run").at("summary");
+  for (const char* key : {"perplexity", "ttft_ms", "tpot_ms", "cycles", "energy_pj", "area_mm2"}) {
+    ASSERT_TRUE(summary.at(key).is_number()) << key;
+    EXPECT_GT(summary.at(key).get<double>(), 0.0) << key;
+  }
+  EXPECT_EQ(summary.at("machine"), "mixpe-128x128");
+  EXPECT_EQ(summary.at("recipe"), "mixpe-w4a8");
+  EXPECT_EQ(summary.at("model"), "systole-kjv-3m");
+}
+
+TEST(Run, IsTheSameByteForByteAtAnyThreadCount) {
+  const TemporaryFolder folder;
+  // The output names must be equal: the command line is part of the result.
+  const auto run = [&](int threads) {
+    const Outcome outcome = run_systole("run --quiet --threads " + std::to_string(threads) + " --json -");
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    json result = json::parse(outcome.output, nullptr, false);
+    result["summary"].erase("command");
+    return result.dump();
+  };
+  EXPECT_EQ(run(1), run(3));
+}
+
+TEST(Run, WritesAResultThatReportReadsBack) {
+  const TemporaryFolder folder;
+  const std::string h5 = folder.path("a.h5"), page = folder.path("page.html"), text = folder.path("a.json");
+  ASSERT_EQ(run_systole("run --no-eval --out " + h5 + " --json " + text).exit_code, 0);
+  ASSERT_TRUE(fs::exists(h5));
+  const Outcome report = run_systole("report " + h5 + " " + h5 + " --html " + page);
+  EXPECT_EQ(report.exit_code, 0) << report.errors;
+  EXPECT_THAT(read_file(page), HasSubstr("</html>"));
+  const Outcome again = run_systole("report " + h5 + " --json -");
+  EXPECT_EQ(again.output, read_file(text));
+}
+
+TEST(Run, TimesALargeShapeWithoutWeights) {
+  const json result =
+      run_json("run --model llama-2-7b --machine mixpe-128x128 --recipe mixpe-w4a8 --prefill 2048 --decode 64");
+  const json& summary = result.at("summary");
+  EXPECT_TRUE(summary.at("perplexity").is_null());
+  // 32 layers of 202.4 M weights on 2048 tokens, and attention: data.md, dependencies.md.
+  double macs = 0, bytes = 0, cycles = 0;
+  for (const json& row : result.at("operations")) {
+    macs += row.at("macs").get<double>();
+    cycles += row.at("cycles").get<double>();
+    EXPECT_FALSE(row.at("bound").get<std::string>().empty());
+    for (const char* direction : {"dram_read_bytes", "dram_write_bytes"}) {
+      for (const json& part : row.at(direction)) bytes += part.get<double>();
+    }
+  }
+  EXPECT_GT(macs, 1.44e13);
+  EXPECT_EQ(cycles, summary.at("cycles").get<double>());
+  EXPECT_GE(cycles, macs / (128.0 * 128.0)) << "faster than the array";
+  EXPECT_GE(cycles, bytes / summary.at("peak_dram_bytes_per_cycle").get<double>()) << "faster than DRAM";
+}
+
+TEST(Eval, GivesThePerplexityOfData32) {
+  const std::string shared = SYSTOLE_SHARED_DIR;
+  if (!fs::exists(shared + "/data/llm/stories260K")) GTEST_SKIP() << "shared/data is absent";
+  const json summary = run_json("eval --model " + shared + "/data/llm/stories260K/stories260K.bin --tokenizer " +
+                                shared + "/data/llm/stories260K/tok512.bin --recipe fp32 --text " + shared +
+                                "/data/text/tinystories/eval50.txt --split '<|endoftext|>'")
+                           .at("summary");
+  EXPECT_NEAR(summary.at("perplexity").get<double>(), 3.7360, 0.0005);
+  EXPECT_NEAR(summary.at("nll").get<double>(), 1.31801, 0.0002);
+  EXPECT_EQ(summary.at("tokens"), 16993);
+}
+
+TEST(Verify, FindsNoDifference) {
+  const json summary = run_json("verify --suite all --seed 1 --cases 60").at("summary");
+  EXPECT_GT(summary.at("cases").get<double>(), 300);
+  EXPECT_GT(summary.at("elements").get<double>(), 10000);
+  EXPECT_EQ(summary.at("mismatches"), 0);
+  EXPECT_GT(summary.at("elements_per_second").get<double>(), 0);
+}
+
+TEST(List, NamesEveryKind) {
+  for (const char* kind : {"machines", "recipes", "models", "pes", "drams", "energy"}) {
+    const Outcome outcome = run_systole(std::string("list ") + kind);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    EXPECT_FALSE(outcome.output.empty()) << kind;
+  }
+}
+
+TEST(Show, PrintsEveryNameThatListPrints) {
+  for (const char* kind : {"machines", "recipes", "models", "pes", "drams", "energy"}) {
+    std::istringstream lines(run_systole(std::string("list ") + kind).output);
+    for (std::string line; std::getline(lines, line);) {
+      const std::string name = line.substr(0, line.find(' '));
+      EXPECT_EQ(run_systole("show " + name).exit_code, 0) << name;
+    }
+  }
+}
+
+TEST(Help, ExplainsEveryCommand) {
+  for (const char* command : {"run", "eval", "verify", "list", "show", "report"}) {
+    const Outcome outcome = run_systole(std::string(command) + " --help");
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    EXPECT_THAT(outcome.output, HasSubstr("Usage: systole " + std::string(command)));
+    EXPECT_THAT(outcome.output, HasSubstr("Examples:"));
+  }
+}
+
+}  // namespace
+}  // namespace systole::tests

@@ -1,0 +1,381 @@
+#include "workloads/lowering.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/core/error.hpp"
+#include "sim/core/units.hpp"
+#include "workloads/shape.hpp"
+#include "workloads/storage.hpp"
+
+namespace systole::workloads {
+
+using configs::ModelShape;
+using configs::Recipe;
+using configs::Target;
+using quant::Format;
+using quant::QuantSpec;
+
+namespace {
+
+constexpr std::uint64_t kTensorAlignment = 64;  // a burst of every shipped DRAM
+constexpr std::uint64_t kLayerAlignment =
+    1024 * 1024;  // a multiple of every shipped address-map period
+constexpr std::uint64_t kMaxTokens = 1u << 20;
+constexpr std::uint64_t kFloatBytes = 4;
+
+std::uint64_t round_up(std::uint64_t value, std::uint64_t multiple) {
+  return ceil_div(value, multiple) * multiple;
+}
+
+/// Hands out DRAM from address 0 upwards.
+class AddressMap {
+ public:
+  explicit AddressMap(std::uint64_t base = 0) : next_(base) {}
+
+  Region place(TrafficClass traffic, std::uint64_t bytes) {
+    const Region region{traffic, round_up(next_, kTensorAlignment), bytes, 1, 0};
+    next_ = region.address + bytes;
+    return region;
+  }
+  std::uint64_t next() const { return next_; }
+
+ private:
+  std::uint64_t next_;
+};
+
+/// Where the first layer keeps everything; layer i is `stride` x i further.
+struct LayerMap {
+  Region attn_norm, q, k, v, output, ffn_norm, gate, up, down;
+  Region key_cache, value_cache;
+  std::uint64_t stride = 0;
+  std::uint64_t weight_bytes = 0;
+};
+
+struct MemoryMap {
+  Region embedding, head, final_norm;
+  LayerMap layer;
+  std::uint64_t weight_bytes = 0;
+  std::uint64_t end_of_layers = 0;
+};
+
+std::uint64_t cache_token_bytes(const ModelShape& shape, const QuantSpec& spec) {
+  return shape.kv_heads * stored_bytes(spec, 1, shape.head_dim);
+}
+
+/// Tokens [first, last) of every KV head of a cache region that holds whole heads one after the
+/// other.
+Region cache_tokens_of(const ModelShape& shape, const QuantSpec& spec, const Region& cache,
+                       std::uint64_t first, std::uint64_t last) {
+  const std::uint64_t token = stored_bytes(spec, 1, shape.head_dim);
+  return {TrafficClass::kv_cache, cache.address + first * token,
+          (last - first) * token * shape.kv_heads, shape.kv_heads, cache.bytes / shape.kv_heads};
+}
+
+LayerMap map_layer(const ModelShape& shape, const Recipe& recipe, std::uint64_t base,
+                   std::uint64_t cache_tokens) {
+  const QuantSpec& weight = recipe[Target::weight];
+  AddressMap map(base);
+  LayerMap layer;
+  auto place = [&](std::uint64_t bytes) {
+    layer.weight_bytes += bytes;
+    return map.place(TrafficClass::weights, bytes);
+  };
+  auto linear = [&](std::uint64_t n, std::uint64_t k) { return place(stored_bytes(weight, n, k)); };
+  layer.attn_norm = place(shape.hidden * kFloatBytes);
+  layer.q = linear(shape.q_dim(), shape.hidden);
+  layer.k = linear(shape.kv_dim(), shape.hidden);
+  layer.v = linear(shape.kv_dim(), shape.hidden);
+  layer.output = linear(shape.hidden, shape.q_dim());
+  layer.ffn_norm = place(shape.hidden * kFloatBytes);
+  layer.gate = linear(shape.intermediate, shape.hidden);
+  layer.up = linear(shape.intermediate, shape.hidden);
+  layer.down = linear(shape.hidden, shape.intermediate);
+  layer.key_cache = map.place(TrafficClass::kv_cache,
+                              cache_tokens * cache_token_bytes(shape, recipe[Target::key]));
+  layer.value_cache = map.place(TrafficClass::kv_cache,
+                                cache_tokens * cache_token_bytes(shape, recipe[Target::value]));
+  layer.stride = round_up(map.next() - base, kLayerAlignment);
+  return layer;
+}
+
+MemoryMap map_memory(const ModelShape& shape, const Recipe& recipe, std::uint64_t cache_tokens) {
+  AddressMap map;
+  MemoryMap memory;
+  auto place = [&](std::uint64_t bytes) {
+    memory.weight_bytes += bytes;
+    return map.place(TrafficClass::weights, bytes);
+  };
+  const Format embedding = embedding_format(recipe);
+  memory.embedding = place(stored_bytes(QuantSpec{.format = embedding}, shape.vocab, shape.hidden));
+  const bool shared = shape.tied_embedding && recipe[Target::head].format == embedding;
+  memory.head = shared ? memory.embedding
+                       : place(stored_bytes(recipe[Target::head], shape.vocab, shape.hidden));
+  memory.final_norm = place(shape.hidden * kFloatBytes);
+  const std::uint64_t base = round_up(map.next(), kLayerAlignment);
+  memory.layer = map_layer(shape, recipe, base, cache_tokens);
+  memory.weight_bytes += shape.layers * memory.layer.weight_bytes;
+  memory.end_of_layers = base + shape.layers * memory.layer.stride;
+  return memory;
+}
+
+/// Writes the operations of one step: `tokens` new tokens that end a context of `context`.
+class StepWriter {
+ public:
+  StepWriter(const ModelShape& shape, const Recipe& recipe, const MemoryMap& memory,
+             std::uint64_t tokens, std::uint64_t context)
+      : shape_(shape), recipe_(recipe), memory_(memory), tokens_(tokens), context_(context) {}
+
+  std::vector<Segment> segments() {
+    std::vector<Segment> result;
+    result.push_back({"embedding", 1, embedding()});
+    result.push_back({"layer", shape_.layers, layer()});
+    result.push_back({"head", 1, head()});
+    return result;
+  }
+
+ private:
+  std::vector<Operation> embedding() {
+    // A look-up reads one row a token; where the rows lie depends on the token ids, so the first
+    // ones stand for all.
+    const std::uint64_t row = memory_.embedding.bytes / shape_.vocab;
+    Operation& look_up = vector("embedding", VectorOp::embedding, tokens_, shape_.hidden);
+    look_up.stationary_region = memory_.embedding;
+    look_up.stationary_region.bytes = std::min(tokens_ * row, memory_.embedding.bytes);
+    look_up.input_bytes = tokens_ * sizeof(std::uint32_t);
+    look_up.output_bytes = floats(tokens_, shape_.hidden);
+    return std::exchange(operations_, {});
+  }
+
+  std::vector<Operation> layer() {
+    const LayerMap& map = memory_.layer;
+    const std::uint64_t hidden = shape_.hidden, ffn = shape_.intermediate;
+    norm("attn_norm", tokens_, map.attn_norm);
+    quantise_activation("attn_quantise", tokens_, hidden);
+    linear("attn_q", tokens_, shape_.q_dim(), hidden, Target::weight, map.q);
+    linear("attn_k", tokens_, shape_.kv_dim(), hidden, Target::weight, map.k);
+    linear("attn_v", tokens_, shape_.kv_dim(), hidden, Target::weight, map.v);
+    rope();
+    quantise_qkv();
+    append("k_append", Target::key, map.key_cache);
+    append("v_append", Target::value, map.value_cache);
+    attention();
+    quantise_activation("attn_out_quantise", tokens_, shape_.q_dim());
+    linear("attn_output", tokens_, hidden, shape_.q_dim(), Target::weight, map.output);
+    residual("attn_residual");
+    norm("ffn_norm", tokens_, map.ffn_norm);
+    quantise_activation("ffn_quantise", tokens_, hidden);
+    linear("ffn_gate", tokens_, ffn, hidden, Target::weight, map.gate);
+    linear("ffn_up", tokens_, ffn, hidden, Target::weight, map.up);
+    swiglu();
+    quantise_activation("ffn_down_quantise", tokens_, ffn);
+    linear("ffn_down", tokens_, hidden, ffn, Target::weight, map.down);
+    residual("ffn_residual");
+    return std::exchange(operations_, {});
+  }
+
+  std::vector<Operation> head() {
+    norm("final_norm", 1, memory_.final_norm);
+    quantise_activation("head_quantise", 1, shape_.hidden);
+    linear("classifier", 1, shape_.vocab, shape_.hidden, Target::head, memory_.head);
+    Operation& argmax = vector("argmax", VectorOp::argmax, 1, shape_.vocab);
+    argmax.input_bytes = floats(1, shape_.vocab);
+    argmax.output_bytes = sizeof(std::uint32_t);
+    return std::exchange(operations_, {});
+  }
+
+  static std::uint64_t floats(std::uint64_t rows, std::uint64_t width) {
+    return rows * width * kFloatBytes;
+  }
+
+  /// What the producer of a value under `target` writes: the float format itself, or fp32 for a
+  /// quantise to read.
+  std::uint64_t before_quantise(Target target, std::uint64_t rows, std::uint64_t width) const {
+    const QuantSpec& spec = recipe_[target];
+    return quant::is_integer(spec.format) ? floats(rows, width) : stored_bytes(spec, rows, width);
+  }
+
+  std::uint64_t per_head(Target target, std::uint64_t heads) const {
+    return tokens_ * heads * stored_bytes(recipe_[target], 1, shape_.head_dim);
+  }
+
+  Operation& add(const char* name, OpKind kind) {
+    Operation& operation = operations_.emplace_back();
+    operation.name = name;
+    operation.kind = kind;
+    operation.dequantise = recipe_.dequantise;
+    return operation;
+  }
+
+  Operation& vector(const char* name, VectorOp op, std::uint64_t rows, std::uint64_t width) {
+    Operation& operation = add(name, OpKind::vector);
+    operation.vector_op = op;
+    operation.rows = rows;
+    operation.width = width;
+    return operation;
+  }
+
+  void linear(const char* name, std::uint64_t m, std::uint64_t n, std::uint64_t k, Target weight,
+              const Region& region) {
+    Operation& operation = add(name, OpKind::gemm);
+    operation.m = m;
+    operation.n = n;
+    operation.k = k;
+    operation.moving = recipe_[Target::activation];
+    operation.stationary = recipe_[weight];
+    operation.stationary_region = region;
+    operation.input_bytes = stored_bytes(operation.moving, m, k);
+    operation.output_bytes = floats(m, n);
+  }
+
+  void norm(const char* name, std::uint64_t rows, const Region& gain) {
+    Operation& operation = vector(name, VectorOp::rms_norm, rows, shape_.hidden);
+    operation.stationary_region = gain;
+    operation.input_bytes = floats(rows, shape_.hidden);
+    operation.output_bytes = before_quantise(Target::activation, rows, shape_.hidden);
+  }
+
+  void quantise_activation(const char* name, std::uint64_t rows, std::uint64_t width) {
+    const QuantSpec& spec = recipe_[Target::activation];
+    if (!quant::is_integer(spec.format)) return;
+    Operation& operation = vector(name, VectorOp::quantise, rows, width);
+    operation.moving = spec;
+    operation.input_bytes = floats(rows, width);
+    operation.output_bytes = stored_bytes(spec, rows, width);
+  }
+
+  void rope() {
+    Operation& operation =
+        vector("rope", VectorOp::rope, tokens_, shape_.q_dim() + shape_.kv_dim());
+    operation.input_bytes = floats(tokens_, operation.width);
+    operation.output_bytes = before_quantise(Target::query, tokens_, shape_.q_dim()) +
+                             before_quantise(Target::key, tokens_, shape_.kv_dim());
+  }
+
+  void quantise_qkv() {
+    std::uint64_t width = 0, stored = 0;
+    auto take = [&](Target target, std::uint64_t heads) {
+      if (!quant::is_integer(recipe_[target].format)) return;
+      width += heads * shape_.head_dim;
+      stored += per_head(target, heads);
+    };
+    take(Target::query, shape_.heads);
+    take(Target::key, shape_.kv_heads);
+    take(Target::value, shape_.kv_heads);
+    if (width == 0) return;
+    Operation& operation = vector("qkv_quantise", VectorOp::quantise, tokens_, width);
+    operation.input_bytes = floats(tokens_, width);
+    operation.output_bytes = stored;
+  }
+
+  void append(const char* name, Target target, const Region& cache) {
+    const std::uint64_t token = cache_token_bytes(shape_, recipe_[target]);
+    Operation& operation = vector(name, VectorOp::kv_append, tokens_, shape_.kv_dim());
+    operation.moving = recipe_[target];
+    operation.written_region =
+        cache_tokens_of(shape_, recipe_[target], cache, context_ - tokens_, context_);
+    // rope and quantise write in the cache's format already; a float value comes from attn_v as
+    // fp32.
+    const bool rounds = target == Target::value && !quant::is_integer(operation.moving.format);
+    operation.input_bytes = rounds ? floats(tokens_, shape_.kv_dim()) : tokens_ * token;
+    operation.output_bytes = tokens_ * token;
+  }
+
+  void attention() {
+    Operation& operation = add("attention", OpKind::attention);
+    operation.m = tokens_;
+    operation.n = context_;
+    operation.k = shape_.head_dim;
+    operation.batch = shape_.kv_heads;
+    operation.share = shape_.heads / shape_.kv_heads;
+    operation.moving = recipe_[Target::query];
+    operation.stationary = recipe_[Target::key];
+    operation.moving_context = recipe_[Target::probability];
+    operation.stationary_context = recipe_[Target::value];
+    auto read = [&](const Region& cache, Target target) {
+      return cache_tokens_of(shape_, recipe_[target], cache, 0, context_);
+    };
+    operation.stationary_region = read(memory_.layer.key_cache, Target::key);
+    operation.context_region = read(memory_.layer.value_cache, Target::value);
+    operation.input_bytes = per_head(Target::query, shape_.heads);
+    operation.output_bytes = before_quantise(Target::activation, tokens_, shape_.q_dim());
+  }
+
+  void residual(const char* name) {
+    Operation& operation = vector(name, VectorOp::residual_add, tokens_, shape_.hidden);
+    operation.input_bytes = 2 * floats(tokens_, shape_.hidden);
+    operation.output_bytes = floats(tokens_, shape_.hidden);
+  }
+
+  void swiglu() {
+    Operation& operation = vector("swiglu", VectorOp::swiglu, tokens_, shape_.intermediate);
+    operation.input_bytes = 2 * floats(tokens_, shape_.intermediate);
+    operation.output_bytes = before_quantise(Target::activation, tokens_, shape_.intermediate);
+  }
+
+  const ModelShape& shape_;
+  const Recipe& recipe_;
+  const MemoryMap& memory_;
+  std::uint64_t tokens_;
+  std::uint64_t context_;
+  std::vector<Operation> operations_;
+};
+
+void check_tokens(const ModelShape& shape, std::uint64_t prefill, std::uint64_t decode) {
+  const std::string where = "model " + shape.name;
+  if (prefill == 0) {
+    throw ConfigError(where +
+                      ": a prompt of 0 tokens; expected at least 1 (the beginning-of-text token)");
+  }
+  if (prefill > kMaxTokens || decode > kMaxTokens - prefill) {
+    throw ConfigError(fmt::format("{}: {} prompt and {} decoded tokens; at most {} together", where,
+                                  prefill, decode, kMaxTokens));
+  }
+  if (shape.max_positions != 0 && prefill + decode > shape.max_positions) {
+    throw ConfigError(fmt::format("{}: {} prompt and {} decoded tokens exceed its {} positions",
+                                  where, prefill, decode, shape.max_positions));
+  }
+}
+
+}  // namespace
+
+Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefill_tokens,
+              std::uint64_t decode_tokens) {
+  const ModelShape shape = validated(given, "model " + given.name);
+  validate_recipe(recipe);
+  check_tokens(shape, prefill_tokens, decode_tokens);
+  const MemoryMap memory = map_memory(shape, recipe, prefill_tokens + decode_tokens);
+
+  Program program;
+  program.model = shape.name;
+  program.recipe = recipe.name;
+  program.weight_bytes = memory.weight_bytes;
+  program.kv_bytes_per_token = shape.layers * (cache_token_bytes(shape, recipe[Target::key]) +
+                                               cache_token_bytes(shape, recipe[Target::value]));
+  program.layer_stride_bytes = memory.layer.stride;
+
+  program.steps.reserve(1 + decode_tokens);
+  auto add_step = [&](Phase phase, std::uint64_t tokens, std::uint64_t context) {
+    program.steps.push_back(
+        {phase, tokens, context, StepWriter(shape, recipe, memory, tokens, context).segments()});
+  };
+  add_step(Phase::prefill, prefill_tokens, prefill_tokens);
+  for (std::uint64_t i = 0; i < decode_tokens; ++i)
+    add_step(Phase::decode, 1, prefill_tokens + i + 1);
+
+  // The prefill step has the largest operands: m is at least that of every decode step and widths
+  // are equal.
+  std::uint64_t largest = 0;
+  for (const Segment& segment : program.steps.front().segments) {
+    for (const Operation& operation : segment.operations) {
+      largest = std::max({largest, operation.input_bytes, operation.output_bytes});
+    }
+  }
+  program.activation_region = {TrafficClass::activations, memory.end_of_layers, 2 * largest};
+  program.footprint_bytes = memory.end_of_layers + 2 * largest;
+  return program;
+}
+
+}  // namespace systole::workloads

@@ -1,0 +1,40 @@
+// Lowering: a Llama-architecture shape and a recipe become the Program that the machine is timed
+// on.
+#pragma once
+
+#include <cstdint>
+
+#include "configs/model.hpp"
+#include "configs/recipe.hpp"
+#include "workloads/program.hpp"
+
+namespace systole::workloads {
+
+/// One prefill step of `prefill_tokens`, then `decode_tokens` steps of one token each; decode step
+/// i ends with prefill_tokens + i + 1 tokens in the cache. Segments of a step: "embedding", "layer"
+/// x layers, "head".
+///
+/// Operations of a layer, in order (those in brackets only where an integer format asks for them):
+///   attn_norm [attn_quantise] attn_q attn_k attn_v rope [qkv_quantise] k_append v_append attention
+///   [attn_out_quantise] attn_output attn_residual ffn_norm [ffn_quantise] ffn_gate ffn_up swiglu
+///   [ffn_down_quantise] ffn_down ffn_residual
+/// and of the head, for the last token only: final_norm [head_quantise] classifier argmax.
+///
+/// Bytes on chip: the residual stream, gemm results and everything between operations are fp32; the
+/// input of a linear layer is as the activation policy stores it (int8 per token: one byte an
+/// element and one scale a token), and a float activation policy is applied by the operation that
+/// produces the value. attention reads queries as the query policy stores them.
+///
+/// DRAM, from address 0: embedding, head (absent when tied and stored alike), final norm; then for
+/// each layer its weights, its K and its V region (head after head, each for prefill + decode
+/// tokens, a token's codes and metadata together); then the activation region.
+/// Tensors start on 64 bytes. A layer block begins on and is rounded up to a multiple of 1 MiB, so
+/// that every operand moves by the one `layer_stride_bytes` from layer to layer. Norm gains are
+/// stored fp32.
+///
+/// Errors: ConfigError for an invalid shape or recipe, no prompt, or more tokens than
+/// `max_positions` (when not 0).
+Program lower(const configs::ModelShape& shape, const configs::Recipe& recipe,
+              std::uint64_t prefill_tokens, std::uint64_t decode_tokens);
+
+}  // namespace systole::workloads

@@ -1,0 +1,48 @@
+// How well a model predicts text under a recipe, and what it says.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "workloads/executor.hpp"
+#include "workloads/tokenizer.hpp"
+
+namespace systole::workloads {
+
+struct Quality {
+  std::uint64_t texts = 0;
+  std::uint64_t tokens = 0;  ///< predicted
+  double nll = 0;            ///< mean negative log likelihood, nats a token
+  double perplexity = 0;     ///< exp(nll)
+};
+
+/// Called with (texts done, texts in all).
+using TextProgress = std::function<void(std::uint64_t, std::uint64_t)>;
+
+/// Protocol (data.md §3.2): each text alone, beginning-of-text token and its tokens, truncated to
+/// `max_context` tokens (0: the model's positions); every token after the first is predicted; one
+/// mean over all. Softmax in double over the fp32 logits, ids ascending. Texts of no token count as
+/// texts and predict nothing. Errors: ConfigError when nothing is predicted.
+Quality perplexity(FunctionalExecutor& executor, const Tokenizer& tokenizer,
+                   std::span<const std::string> texts, std::uint64_t max_context = 0,
+                   const TextProgress& progress = {});
+
+/// Up to `count` tokens after `prompt`, each the argmax (lowest id wins); ends early at the
+/// end-of-text or beginning-of-text token, which is not returned, and at the model's last position.
+/// Errors: ConfigError for an empty prompt, one beyond the positions, or a token outside the
+/// vocabulary.
+std::vector<std::uint32_t> generate(FunctionalExecutor& executor, const Tokenizer& tokenizer,
+                                    std::span<const std::uint32_t> prompt, std::uint64_t count);
+
+/// `text` cut at every `delimiter` (empty: not cut), each part stripped of surrounding white space,
+/// empty parts dropped.
+std::vector<std::string> split_texts(std::string_view text, std::string_view delimiter);
+
+/// split_texts() of a file. Errors: ConfigError when it cannot be read or holds no text.
+std::vector<std::string> read_texts(const std::string& path, std::string_view delimiter);
+
+}  // namespace systole::workloads

@@ -1,0 +1,119 @@
+#include "workloads/shape.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <vector>
+
+#include "sim/core/error.hpp"
+
+namespace systole::workloads {
+
+using configs::ModelShape;
+using configs::Recipe;
+using configs::Target;
+using quant::Granularity;
+
+namespace {
+
+// Beyond these no model of the field goes (data.md §8: 126 layers, 16384, 53248, 262144); within
+// them every product this folder forms fits 64 bits: 2^20 tokens x 2^20 x 2^20 = 2^60 MACs, 2^45
+// bytes a layer.
+constexpr std::uint64_t kMaxLayers = 1u << 12;
+constexpr std::uint64_t kMaxDimension = 1u << 20;
+constexpr std::uint64_t kMaxVocab = 1u << 22;
+
+void raise(const std::string& where, const std::vector<std::string>& faults) {
+  if (faults.empty()) return;
+  throw ConfigError(fmt::format("{}: {}", where, fmt::join(faults, "\n" + where + ": ")));
+}
+
+}  // namespace
+
+ModelShape validated(ModelShape shape, const std::string& where) {
+  std::vector<std::string> faults;
+  auto in_range = [&](const char* name, std::uint64_t value, std::uint64_t most) {
+    if (value >= 1 && value <= most) return true;
+    faults.push_back(fmt::format("{} is {}, expected 1 to {}", name, value, most));
+    return false;
+  };
+  in_range("layers", shape.layers, kMaxLayers);
+  const bool hidden_ok = in_range("hidden", shape.hidden, kMaxDimension);
+  in_range("intermediate", shape.intermediate, kMaxDimension);
+  const bool heads_ok = in_range("heads", shape.heads, kMaxDimension);
+  const bool kv_ok = in_range("kv_heads", shape.kv_heads, kMaxDimension);
+  in_range("vocab", shape.vocab, kMaxVocab);
+  if (shape.max_positions > kMaxDimension * 16)
+    in_range("max_positions", shape.max_positions, kMaxDimension * 16);
+  if (heads_ok && kv_ok && shape.heads % shape.kv_heads != 0) {
+    faults.push_back(
+        fmt::format("heads {} is not a multiple of kv_heads {}", shape.heads, shape.kv_heads));
+  }
+  if (shape.head_dim == 0 && hidden_ok && heads_ok) {
+    if (shape.hidden % shape.heads != 0) {
+      faults.push_back(
+          fmt::format("hidden {} is not a multiple of heads {}, and no head_dim is given",
+                      shape.hidden, shape.heads));
+    } else {
+      shape.head_dim = shape.hidden / shape.heads;
+    }
+  }
+  if (shape.head_dim % 2 != 0) {
+    faults.push_back(
+        fmt::format("head_dim {} is odd; rotary embedding turns pairs", shape.head_dim));
+  }
+  if (heads_ok && shape.head_dim != 0) in_range("heads x head_dim", shape.q_dim(), kMaxDimension);
+  if (!(std::isfinite(shape.rope_theta) && shape.rope_theta >= 1)) {
+    faults.push_back(fmt::format("rope_theta is {}, expected at least 1", shape.rope_theta));
+  }
+  if (!(std::isfinite(shape.norm_epsilon) && shape.norm_epsilon > 0)) {
+    faults.push_back(
+        fmt::format("norm_epsilon is {}, expected a positive number", shape.norm_epsilon));
+  }
+  raise(where, faults);
+  return shape;
+}
+
+void validate_recipe(const Recipe& recipe) {
+  std::vector<std::string> faults;
+  for (std::size_t i = 0; i < configs::kTargetCount; ++i) {
+    const auto target = static_cast<Target>(i);
+    const quant::QuantSpec& spec = recipe[target];
+    if (!quant::is_integer(spec.format)) continue;
+    auto fault = [&](const std::string& expected) {
+      faults.push_back(fmt::format("{} is {}; expected {}", configs::kTargetNames[i],
+                                   quant::describe(spec), expected));
+    };
+    if (quant::is_integer(spec.scale)) fault("a scale stored as fp32, fp16 or bf16");
+    if (spec.granularity == Granularity::group && spec.group == 0)
+      fault("a group of at least 1 element");
+    switch (target) {
+      case Target::weight:
+      case Target::head:
+        if (spec.granularity == Granularity::token) fault("one scale a tensor, channel or group");
+        break;
+      case Target::activation:
+        if (spec.granularity != Granularity::token && spec.granularity != Granularity::tensor) {
+          fault("one scale a token or tensor");
+        }
+        if (spec.affine != quant::Affine::symmetric) fault("the symmetric form");
+        break;
+      case Target::query:
+      case Target::key:
+      case Target::value:
+      case Target::probability:
+        // The cache grows token by token, so a scale can be shared within one token and head only.
+        if (spec.granularity != Granularity::token) fault("one scale a token (and head)");
+        if (spec.affine != quant::Affine::symmetric) fault("the symmetric form");
+        break;
+    }
+  }
+  raise("recipe " + recipe.name, faults);
+}
+
+quant::Format embedding_format(const Recipe& recipe) {
+  const quant::Format head = recipe[Target::head].format;
+  return quant::is_integer(head) ? quant::Format::fp16 : head;
+}
+
+}  // namespace systole::workloads

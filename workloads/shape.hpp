@@ -1,0 +1,30 @@
+// What a Llama-architecture shape must satisfy before anything is sized by it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "configs/model.hpp"
+#include "configs/recipe.hpp"
+#include "quant/format.hpp"
+
+namespace systole::workloads {
+
+/// The shape with `head_dim` filled in (hidden / heads where it was 0). `where` (a file, a model
+/// name) opens the message of the ConfigError, which lists every fault: zero or absurd dimensions,
+/// heads not a multiple of kv_heads, odd head_dim, a hidden size that heads do not divide,
+/// non-positive theta or epsilon. The upper limits keep every product of this folder (MACs, bytes)
+/// inside 64 bits.
+configs::ModelShape validated(configs::ModelShape shape, const std::string& where);
+
+/// Throws one ConfigError listing every policy that cannot be executed or lowered: an activation or
+/// a query, key, value or probability in groups, a key or value with one scale for the whole cache
+/// (it grows), a weight per token.
+void validate_recipe(const configs::Recipe& recipe);
+
+/// The embedding table is stored as the head is where that is a float format, else in fp16: a
+/// look-up has no integer form here. A tied model whose head is a float format therefore stores one
+/// table.
+quant::Format embedding_format(const configs::Recipe& recipe);
+
+}  // namespace systole::workloads
