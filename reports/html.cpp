@@ -28,12 +28,12 @@ constexpr std::size_t kTopBars = 14;
 std::size_t component_colour(std::string_view name) {
   static constexpr std::array<std::pair<std::string_view, std::size_t>, 7> kKnown = {
       {{"array", 0},
+       {"activation_scratchpad", 1},
        {"dram", 2},
-       {"scratchpad", 3},
+       {"weight_scratchpad", 3},
        {"dequantiser", 4},
-       {"control", 5},
        {"vector", 6},
-       {"dma", 1}}};
+       {"output_scratchpad", 7}}};
   for (const auto& [known, colour] : kKnown) {
     if (name == known) return colour;
   }

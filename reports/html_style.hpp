@@ -37,7 +37,7 @@ section,details{background:var(--card);border:1px solid var(--line);border-radiu
 .two>section{margin:0;min-width:0}
 .compared>section:last-child:nth-child(odd){grid-column:1/-1}
 .row{display:grid;grid-template-columns:10.5rem 1fr 4.8rem 3.9rem 6.2rem;gap:0 10px;align-items:center;min-height:23px;font-size:13.5px}
-.row.short{grid-template-columns:7rem 1fr 4.8rem 3.9rem}
+.row.short{grid-template-columns:9.8rem 1fr 4.6rem 3.7rem}
 .compared .row.short{grid-template-columns:11.2rem 1fr 4.3rem 3.3rem;font-size:13px}
 .row .name{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .compared .row .name{white-space:normal;overflow-wrap:anywhere;line-height:1.25;padding:3px 0}

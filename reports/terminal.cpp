@@ -115,7 +115,7 @@ void print_energy(Screen& screen, const RunResult& r) {
   std::size_t name_width = 10;
   for (const ComponentRow& row : rows)
     name_width = std::max(name_width, display_width(printable(row.name)));
-  name_width = std::min<std::size_t>(name_width, 20);
+  name_width = std::min<std::size_t>(name_width, 22);
   constexpr std::size_t kParts = 9 + 3 + 9;
   const std::size_t room = screen.width() - (2 + name_width + 1 + 9 + 8 + 2);
   const bool parts = room >= 8 + 1 + kParts;
@@ -247,7 +247,7 @@ void print_notes(Screen& screen, const RunResult& r) {
   if (r.notes.empty()) return;
   std::string names;
   for (const auto& [name, sentence] : r.notes)
-    names += (names.empty() ? "" : ", ") + printable(name);
+    names += (names.empty() ? "" : "; ") + printable(name);
   screen.line();
   const std::string text =
       fmt::format("Assumptions in force (JSON and page say them in full): {}", names);
