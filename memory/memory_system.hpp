@@ -67,6 +67,9 @@ class MemorySystem : public sc_core::sc_module {
   std::uint64_t row_hits() const;
   std::uint64_t row_misses() const;
 
+  /// Work moved by a multiple of this meets the same channels, banks and row conflicts.
+  std::uint64_t address_period_bytes() const;
+
   Bytes capacity() const;  ///< of all channels; addresses beyond it are the caller's bug
   double peak_bytes_per_cycle() const;  ///< of all channels, per accelerator cycle
   /// Accelerator cycles that `bytes` take at peak bandwidth: no transfer is faster.

@@ -106,6 +106,20 @@ class ProgramRunner : public sc_core::sc_module {
         design_(pe::find_design(machine.array.pe)),
         options_(options),
         progress_(progress) {
+    // Layers are placed a multiple of the memory's period apart, so that each meets the same banks and conflicts.
+    const std::uint64_t period = accelerator_.memory.address_period_bytes();
+    std::uint64_t layers = 0;
+    for (const Segment& segment : program.steps.at(0).segments) layers = std::max(layers, segment.repeats);
+    layer_stride_ = ceil_div(program.layer_stride_bytes, period) * period;
+    const std::uint64_t end = program.footprint_bytes + layers * (layer_stride_ - program.layer_stride_bytes);
+    spill_base_ = ceil_div(end, std::max(period, kSpillBytes)) * std::max(period, kSpillBytes);
+    const std::uint64_t needed = spill_base_ + kSpillBytes, capacity = accelerator_.memory.capacity().count();
+    if (needed > capacity) {
+      throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe + "' needs " +
+                        std::to_string(needed) + " bytes of DRAM; machine '" + machine.name + "' has " +
+                        std::to_string(capacity) +
+                        " (memory.dram.channels x memory.dram.capacity_bytes)");
+    }
     SC_HAS_PROCESS(ProgramRunner);
     SC_THREAD(run);
   }
@@ -156,9 +170,7 @@ class ProgramRunner : public sc_core::sc_module {
   }
 
   SegmentOutcome run_instance(const Segment& segment, std::uint64_t instance) {
-    // Spilled activations follow the program's footprint.
-    const Placement placement{instance * program_.layer_stride_bytes,
-                              ceil_div(program_.footprint_bytes, kSpillBytes) * kSpillBytes};
+    const Placement placement{instance * layer_stride_, spill_base_};
     const std::vector<Job> jobs = schedule(machine_, design_, segment, placement);
     return accelerator_.run(jobs);
   }
@@ -192,6 +204,7 @@ class ProgramRunner : public sc_core::sc_module {
   const pe::PeDesign& design_;
   SimulateOptions options_;
   Progress& progress_;
+  std::uint64_t layer_stride_ = 0, spill_base_ = 0;
   std::map<std::string, SegmentOutcome> known_;
 };
 
@@ -253,15 +266,6 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
                    const SimulateOptions& options, Progress& progress) {
   const PriceList prices(machine);
   const pe::PeDesign& design = pe::find_design(machine.array.pe);
-  const std::uint64_t spill_end =
-      ceil_div(program.footprint_bytes, kSpillBytes) * kSpillBytes + kSpillBytes;
-  const std::uint64_t capacity = machine.memory.dram.capacity_bytes * machine.memory.channels;
-  if (spill_end > capacity) {
-    throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe + "' needs " +
-                      std::to_string(spill_end) + " bytes of DRAM; machine '" + machine.name +
-                      "' has " + std::to_string(capacity) +
-                      " (memory.channels x dram.capacity_bytes)");
-  }
   // Every operation is checked before the clock starts.
   for (const Step& step : program.steps) {
     for (const Segment& segment : step.segments) schedule(machine, design, segment, {});

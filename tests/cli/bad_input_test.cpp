@@ -76,7 +76,7 @@ const BadInput kBadInputs[] = {
      "config.json"},
     {"config_json_wrong_type",
      [](auto& f) {
-       return "run --model " + f.write("config.json", R"({"architectures": ["LlamaForCausalLM"], "hidden_size": "big"})");
+       return "run --model " + f.write("config.json", R"({"architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "hidden_size": "big"})");
      },
      "hidden_size"},
     {"config_json_other_architecture",
