@@ -106,7 +106,9 @@ int run_command(const Arguments& arguments) {
           progress.report("evaluating text", done, all);
           if (progress.cancelled()) throw Interrupted();
         });
-    result.quality = Quality{quality.perplexity, quality.nll, quality.tokens, text};
+    // The embedded text by its name: where the source tree lies is no part of a result.
+    const std::string text_name = o.text.empty() ? "eval.txt of " + model.shape.name : o.text;
+    result.quality = Quality{quality.perplexity, quality.nll, quality.tokens, text_name};
   }
 
   if (!o.out.empty()) reports::write_result(o.out, result);
