@@ -115,16 +115,16 @@ const Tree* Binder::take(std::string_view key, const Info& info) {
 }
 
 std::optional<Tree> Binder::resolve(const Tree& node, Kind kind, const std::string& path) {
-  const std::string_view name = kKindNames[static_cast<std::size_t>(kind)];
+  const std::string_view name = kKindTitles[static_cast<std::size_t>(kind)];
   if (node.kind == Tree::Kind::scalar) return context_.load(kind, node.text, node.at, path);
   if (node.kind != Tree::Kind::map) {
-    wrong(node, path, "the name of a " + std::string(name) + " or a map of its values");
+    wrong(node, path, "the name of one (see `systole list`) or a map of its values");
     return std::nullopt;
   }
   const Tree* base = node.find("base");
   if (base == nullptr) return node;
   if (base->kind != Tree::Kind::scalar) {
-    wrong(*base, path + ".base", "the name of a " + std::string(name));
+    wrong(*base, path + ".base", "the name of a shipped " + std::string(name) + " or a path");
     return std::nullopt;
   }
   std::optional<Tree> result = context_.load(kind, base->text, base->at, path + ".base");

@@ -21,6 +21,8 @@ namespace systole::configs {
 enum class Kind : std::uint8_t { machine, recipe, model, dram, energy };
 inline constexpr std::array<std::string_view, 5> kKindNames = {"machine", "recipe", "model", "dram",
                                                                "energy"};
+inline constexpr std::array<std::string_view, 5> kKindTitles = {"machine", "recipe", "model",
+                                                                "DRAM", "energy table"};
 inline constexpr std::array<std::string_view, 5> kKindFolders = {"machines", "recipes", "models",
                                                                  "dram", "energy"};
 

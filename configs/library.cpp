@@ -61,7 +61,7 @@ std::vector<std::string> names(Kind kind) {
 std::string path_of(Kind kind, const std::string& name) {
   const std::vector<std::string> known = names(kind);
   if (std::ranges::find(known, name) == known.end()) {
-    throw ConfigError(unknown_name_message(kKindNames[static_cast<std::size_t>(kind)],
+    throw ConfigError(unknown_name_message(kKindTitles[static_cast<std::size_t>(kind)],
                                            name.size() > 100 ? name.substr(0, 100) + "..." : name,
                                            known));
   }
@@ -147,7 +147,7 @@ std::string show(const std::string& name) {
     const std::vector<std::string> of_kind = names(kind);
     known.insert(known.end(), of_kind.begin(), of_kind.end());
     if (std::ranges::find(of_kind, name) == of_kind.end()) continue;
-    add(heading(kKindNames[k], name, path_of(kind, name)), show(kind, name));
+    add(heading(kKindTitles[k], name, path_of(kind, name)), show(kind, name));
   }
   for (const std::string& table_name : names(Kind::energy)) {
     const EnergyTable table = load_energy(table_name);

@@ -97,30 +97,42 @@ class FileLoader {
         under->at = tree.at;
         merge(*under, std::move(tree));
         tree = std::move(*under);
+      } else {
+        base_failed_ = true;
       }
     }
     chain_.pop_back();
     return tree;
   }
 
+  /// Some base could not be read: what it would have said must not be reported as missing.
+  bool base_failed() const { return base_failed_; }
+
   /// A shipped name or a path relative to the file that says it.
   std::optional<Tree> load_named(Kind kind, const std::string& name, const Position& at,
                                  const std::string& path) {
+    const std::size_t depth = chain_.size();
     try {
-      if (!is_path(name)) return load_file(kind, path_of(kind, name));
-      const std::filesystem::path relative(name);
-      const std::filesystem::path folder =
-          at.file && at.line > 0 ? std::filesystem::path(*at.file).parent_path() : "";
-      return load_file(kind, relative.is_absolute() ? name : (folder / relative).string());
+      Tree tree = load_file(kind, is_path(name) ? beside(at, name) : path_of(kind, name));
+      if (!base_failed_) return tree;
     } catch (const ConfigError& error) {
       faults_.add(at, path, error.what());
-      return std::nullopt;
+      chain_.resize(depth);
     }
+    return std::nullopt;
   }
 
  private:
+  /// A relative path means the folder of the file that says it; on the command line, the working
+  /// folder.
+  static std::string beside(const Position& at, const std::string& name) {
+    if (!at.file || at.line == 0 || std::filesystem::path(name).is_absolute()) return name;
+    return (std::filesystem::path(*at.file).parent_path() / name).string();
+  }
+
   Faults& faults_;
   std::vector<std::string> chain_;
+  bool base_failed_ = false;
 };
 
 /// Lays `path.to.key=value` on the tree.
@@ -171,6 +183,7 @@ void apply_override(Tree& root, Kind kind, const std::string& text, Faults& faul
       if (&key != &keys.back() && node->kind == Tree::Kind::scalar) {  // dram: NAME, then dram.key
         Tree empty;
         empty.kind = Tree::Kind::map;
+        empty.at = at;
         merge(*node, empty);
       }
     } else {
@@ -274,6 +287,7 @@ Config read_text(std::string_view text, const std::string& file, const Overrides
   Faults faults;
   FileLoader loader(faults);
   Tree tree = loader.load_text(kind_of<Config>(), text, file);
+  if (loader.base_failed()) faults.throw_if_any();
   return bind_tree<Config>(std::move(tree), overrides, faults, loader);
 }
 

@@ -71,6 +71,7 @@ class Builder : public YAML::EventHandler {
   struct Open {
     Tree* tree;
     std::unordered_set<std::string> keys;
+    std::string key;             // of a map: the last one read
     bool expects_value = false;  // of a map: a key was read
     bool dropped = false;        // of a map: that key was a duplicate
   };
@@ -97,11 +98,11 @@ class Builder : public YAML::EventHandler {
     }
     if (!stack_.empty() && stack_.back().tree->kind == Tree::Kind::map &&
         !stack_.back().expects_value) {
-      throw Refusal(mark, "a list or map as a key; expected a name");
+      throw Refusal(mark, "a list or map where a name should be, or a bracket that is not closed");
     }
     Tree tree;
     tree.kind = kind;
-    stack_.push_back({place(mark, std::move(tree)), {}, false, false});
+    stack_.push_back({place(mark, std::move(tree)), {}, {}, false, false});
   }
 
   void close() {
@@ -127,6 +128,8 @@ class Builder : public YAML::EventHandler {
     if (top.dropped) {
       return dropped_.emplace_back(std::make_unique<Tree>(std::move(tree))).get();
     }
+    // An empty value has no place of its own: the parser gives the next token's.
+    if (tree.kind == Tree::Kind::nothing) tree.at = top.tree->entries.back().at;
     top.tree->entries.back().value = std::move(tree);
     return &top.tree->entries.back().value;
   }
@@ -134,6 +137,7 @@ class Builder : public YAML::EventHandler {
   Tree* place_key(const YAML::Mark& mark, Open& top, Tree key) {
     if (key.kind != Tree::Kind::scalar) throw Refusal(mark, "an empty key; expected a name");
     top.expects_value = true;
+    top.key = key.text;
     top.dropped = !top.keys.insert(key.text).second;
     if (top.dropped) {
       const Tree* first = top.tree->find(key.text);
@@ -149,8 +153,8 @@ class Builder : public YAML::EventHandler {
     std::string text;
     for (const Open& open : stack_) {
       if (&open == &stack_.back()) break;
-      if (open.tree->kind == Tree::Kind::map && !open.tree->entries.empty()) {
-        text += open.tree->entries.back().key + ".";
+      if (open.tree->kind == Tree::Kind::map) {
+        text += open.key + ".";
       }
     }
     return text + key;
@@ -326,7 +330,7 @@ void merge(Tree& base, Tree over) {
   if (base.kind == Tree::Kind::scalar) {
     Tree named;
     named.kind = Tree::Kind::map;
-    named.at = base.at;
+    named.at = over.at;
     named.entries.push_back({"base", base.at, base});
     base = std::move(named);
   }

@@ -193,6 +193,20 @@ void check_machine(const MachineConfig& m, Problems& problems) {
                    Relations(problems, "memory.activation."));
   check_scratchpad(memory.output, 4 * edge, "one array edge of 32-bit sums",
                    Relations(problems, "memory.output."));
+  const auto reads_in_time = [&](const ScratchpadConfig& s, std::string_view path) {
+    const auto bank = std::ranges::find_if(m.energy.sram_points, [&](const SramPoint& p) {
+      return p.word_bytes == s.word_bytes && p.bytes * s.banks == s.capacity_bytes;
+    });
+    if (bank == m.energy.sram_points.end()) return;  // a fit is too coarse to refuse a machine by
+    const double cycles = std::ceil(bank->access_ns * m.clock_mhz * 1e-3);
+    r.require(s.read_latency_cycles >= cycles, path,
+              "found " + number(s.read_latency_cycles) + "; expected at least " + number(cycles) +
+                  " (a bank takes " + number(bank->access_ns) + " ns, a cycle " +
+                  number(1e3 / m.clock_mhz) + " ns)");
+  };
+  reads_in_time(memory.weight, "memory.weight.read_latency_cycles");
+  reads_in_time(memory.activation, "memory.activation.read_latency_cycles");
+  reads_in_time(memory.output, "memory.output.read_latency_cycles");
   const auto multiple_of_burst = [&](std::uint32_t value, std::string_view path) {
     r.require(value % memory.dram.burst_bytes == 0, path,
               "found " + number(value) + "; expected a multiple of the burst, " +

@@ -7,9 +7,9 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include "sim/kernel/systemc.hpp"
 #include <tlm>
 #include <vector>
+#include "sim/kernel/systemc.hpp"
 
 #include "memory/traffic_extension.hpp"
 #include "sim/core/traffic.hpp"
@@ -63,6 +63,9 @@ class Dma : public sc_core::sc_module {
   std::uint64_t queue(std::uint32_t channel, TrafficClass traffic, std::uint64_t address,
                       std::uint64_t bytes, std::uint64_t ticket);
   void start() { pump(); }
+
+  /// When idle: the round over the channels begins at the first again, so that equal work goes out in the same order.
+  void restart() { turn_ = 0; }
 
   std::uint32_t in_flight() const { return in_flight_; }
   /// The most segments that were ever in flight together.

@@ -6,10 +6,10 @@
 
 #include <cstdint>
 #include <deque>
-#include "sim/kernel/systemc.hpp"
 #include <tlm>
 #include <unordered_map>
 #include <vector>
+#include "sim/kernel/systemc.hpp"
 
 #include "configs/dram.hpp"
 #include "memory/clocking.hpp"

@@ -70,6 +70,7 @@ void DramChannel::restart() {
   for (std::uint32_t b = 0; b < banks_.size(); ++b) {
     banks_[b] = Bank{};
     banks_[b].group = b / t_.banks_per_group;
+    candidates_.group[b] = static_cast<std::uint8_t>(banks_[b].group);
   }
   std::fill(groups_.begin(), groups_.end(), Group{});
   column_ready_ = {};
@@ -78,7 +79,9 @@ void DramChannel::restart() {
   window_slot_ = 0;
   refresh_due_ = (t_.refi + 1) / 2;
   direction_ = kRead;
-  hit_mask_ = row_mask_ = 0;
+  turn_ = 0;
+  cut_short_ = false;
+  hit_mask_ = row_mask_ = candidates_.open = 0;
   now_ = limit_ = 0;
 }
 
@@ -169,9 +172,11 @@ void DramChannel::update_candidate(std::uint32_t b) {
   const std::uint64_t bit = std::uint64_t{1} << b;
   hit_mask_ &= ~bit;
   row_mask_ &= ~bit;
+  candidates_.open = bank.open ? candidates_.open | bit : candidates_.open & ~bit;
   bank.hit = kNone;
   std::int32_t run = bank.head[direction_];
   if (run == kNone) return;
+  candidates_.head_age[b] = runs_[static_cast<std::size_t>(run)].age;
   if (bank.open) {
     const bool may_pass = bank.passed < kRowHitCap;
     while (run != kNone && runs_[static_cast<std::size_t>(run)].row != bank.row) {
@@ -179,19 +184,40 @@ void DramChannel::update_candidate(std::uint32_t b) {
     }
     bank.hit = run;
   }
-  (bank.hit == kNone ? row_mask_ : hit_mask_) |= bit;
+  if (bank.hit == kNone) {
+    row_mask_ |= bit;
+    candidates_.row_gate[b] = bank.open ? bank.pre_ready : bank.act_ready;
+  } else {
+    hit_mask_ |= bit;
+    candidates_.hit[b] = runs_[static_cast<std::size_t>(bank.hit)].age * kMaxBanks + b;
+    candidates_.column_gate[b] = bank.column_ready[direction_];
+  }
 }
 
 bool DramChannel::direction_flips() const {
   if (direction_ == kRead) {
-    return queued_[kWrite] > 0 && (queued_[kWrite] >= write_high_ || queued_[kRead] == 0);
+    return queued_[kWrite] > 0 &&
+           (queued_[kRead] == 0 ||
+            (queued_[kWrite] >= write_high_ && (!cut_short_ || turn_ >= queue_size_[kRead])));
   }
-  return queued_[kRead] > 0 && queued_[kWrite] <= write_low_;
+  return queued_[kRead] > 0 && (queued_[kWrite] <= write_low_ || turn_ >= longest_write_turn());
+}
+
+/// How many more bursts the current direction certainly moves before it hands over to the waiting
+/// other one, if nothing is admitted meanwhile. Only while `direction_flips()` is false.
+std::uint64_t DramChannel::turn_left() const {
+  if (direction_ == kRead) {
+    if (queued_[kWrite] < write_high_) return queued_[kRead];
+    return std::min<std::uint64_t>(queued_[kRead], queue_size_[kRead] - turn_);
+  }
+  return std::min<std::uint64_t>(queued_[kWrite] - write_low_, longest_write_turn() - turn_);
 }
 
 void DramChannel::choose_direction() {
   if (!direction_flips()) return;
+  cut_short_ = direction_ == kWrite && queued_[kWrite] > write_low_;
   direction_ ^= 1u;
+  turn_ = 0;
   for (std::uint32_t b = 0; b < banks_.size(); ++b) update_candidate(b);
 }
 
@@ -201,11 +227,10 @@ DramChannel::RowCommand DramChannel::next_row_command() const {
   const Clock shared = std::max({now_, act_ready_, window_gates_[window_slot_]});
   for (std::uint64_t left = row_mask_; left != 0; left &= left - 1) {
     const auto b = static_cast<std::uint32_t>(std::countr_zero(left));
-    const Bank& bank = banks_[b];
-    const Clock time = bank.open
-                           ? std::max(now_, bank.pre_ready)
-                           : std::max({shared, bank.act_ready, groups_[bank.group].act_ready});
-    const std::uint64_t age = runs_[static_cast<std::size_t>(bank.head[direction_])].age;
+    const bool precharge = (candidates_.open >> b & 1) != 0;
+    const Clock gate = precharge ? now_ : std::max(shared, groups_[candidates_.group[b]].act_ready);
+    const Clock time = std::max(gate, candidates_.row_gate[b]);
+    const std::uint64_t age = candidates_.head_age[b];
     if (time < best.time || (time == best.time && age < best_age)) {
       best = {time, b};
       best_age = age;
@@ -214,35 +239,51 @@ DramChannel::RowCommand DramChannel::next_row_command() const {
   return best;
 }
 
-DramChannel::ColumnChoice DramChannel::next_column() const {
-  constexpr std::uint64_t kOldestPossible = std::numeric_limits<std::uint64_t>::max();
-  ColumnChoice choice;
-  std::uint64_t choice_age = kOldestPossible, oldest_age = kOldestPossible,
-                second_age = kOldestPossible;
-  std::uint32_t oldest_group = std::numeric_limits<std::uint32_t>::max();
+/// The least `hit` of some banks, all of them in hit_mask_; all ones for none.
+std::uint64_t DramChannel::oldest_of(std::uint64_t banks) const {
+  std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
+  for (; banks != 0; banks &= banks - 1) {
+    least = std::min(least, candidates_.hit[static_cast<std::size_t>(std::countr_zero(banks))]);
+  }
+  return least;
+}
+
+Clock DramChannel::column_time(std::uint32_t b) const {
   const Clock shared = std::max(now_, column_ready_[direction_]);
+  const Clock group = groups_[candidates_.group[b]].column_ready[direction_];
+  return std::max({shared, group, candidates_.column_gate[b]});
+}
+
+DramChannel::ColumnChoice DramChannel::next_column() const {
+  ColumnChoice choice;
+  if (hit_mask_ == 0) return choice;
+  choice.oldest = static_cast<std::uint32_t>(oldest_of(hit_mask_) % kMaxBanks);
+  const std::uint32_t group = candidates_.group[choice.oldest];
+  const std::uint64_t others = hit_mask_ & ~(((std::uint64_t{2} << (t_.banks_per_group - 1)) - 1)
+                                             << group * t_.banks_per_group);
+  if (others != 0) choice.second = static_cast<std::int32_t>(oldest_of(others) % kMaxBanks);
+
+  // Streams end here: nothing is earlier than the gate that all banks share, and of those that can
+  // go then, the oldest goes; when its group waits, the oldest of the other groups.
+  const Clock earliest = std::max(now_, column_ready_[direction_]);
+  choice.bank = choice.oldest;
+  choice.time = column_time(choice.oldest);
+  if (choice.time == earliest) return choice;
+  if (others != 0 && groups_[group].column_ready[direction_] > earliest) {
+    const auto second = static_cast<std::uint32_t>(choice.second);
+    if (column_time(second) == earliest) {
+      choice.bank = second;
+      choice.time = earliest;
+      return choice;
+    }
+  }
   for (std::uint64_t left = hit_mask_; left != 0; left &= left - 1) {
     const auto b = static_cast<std::uint32_t>(std::countr_zero(left));
-    const Bank& bank = banks_[b];
-    const std::uint64_t age = runs_[static_cast<std::size_t>(bank.hit)].age;
-    const Clock time = std::max(
-        {shared, bank.column_ready[direction_], groups_[bank.group].column_ready[direction_]});
-    if (time < choice.time || (time == choice.time && age < choice_age)) {
+    const Clock time = column_time(b);
+    if (time < choice.time ||
+        (time == choice.time && candidates_.hit[b] < candidates_.hit[choice.bank])) {
       choice.time = time;
       choice.bank = b;
-      choice_age = age;
-    }
-    if (age < oldest_age) {
-      if (bank.group != oldest_group && oldest_age < second_age) {
-        second_age = oldest_age;
-        choice.second = static_cast<std::int32_t>(choice.oldest);
-      }
-      oldest_age = age;
-      oldest_group = bank.group;
-      choice.oldest = b;
-    } else if (age < second_age && bank.group != oldest_group) {
-      second_age = age;
-      choice.second = static_cast<std::int32_t>(b);
     }
   }
   return choice;
@@ -255,6 +296,7 @@ void DramChannel::issue_row(const RowCommand& command) {
     bank.open = false;
     bank.fresh = false;
     bank.act_ready = std::max(bank.act_ready, command.time + t_.rp);
+    update_candidate(command.bank);
     return;
   }
   bank.open = true;
@@ -295,6 +337,7 @@ void DramChannel::take_bursts(std::uint32_t b, std::uint32_t bursts, Clock last)
   column_ready_[direction_] = last + t_.ccd_s;
   group.column_ready[direction_] = last + t_.ccd_l;
   queued_[direction_] -= bursts;
+  turn_ += bursts;
   now_ = last;
 
   SegmentState& segment = segments_[run.segment];
@@ -404,10 +447,7 @@ bool DramChannel::issue_bulk(const ColumnChoice& choice, Clock end) {
   const Clock tail = alone ? 0 : t_.ccd_s;
   if (choice.time + tail >= end) return false;
   rounds = std::min(rounds, (end - 1 - tail - choice.time) / step + 1);
-  if (direction_ == kWrite &&
-      queued_[kRead] > 0) {  // the last one may reach the low mark, none before it
-    rounds = std::min<std::uint64_t>(rounds, (queued_[kWrite] - write_low_) / width);
-  }
+  if (queued_[direction_ ^ 1u] > 0) rounds = std::min(rounds, turn_left() / width);
   rounds = std::min(rounds, hits_ahead(rounds * width) / width);
   if (rounds * width < 2) return false;
 
@@ -499,9 +539,7 @@ Clock DramChannel::column_bound(std::uint32_t direction, std::uint64_t columns) 
     if (soonest != kNever) start = std::max(start, soonest);
   } else if (direction != direction_ && !flips && queued_[direction_] > 0) {
     // The other direction goes on at least until it hands over.
-    const std::uint64_t ahead = direction_ == kWrite
-                                    ? queued_[kWrite] - std::min(queued_[kWrite], write_low_)
-                                    : queued_[kRead];
+    const std::uint64_t ahead = turn_left();
     if (ahead > 0) {
       const Clock turn = direction_ == kWrite ? write_to_read_short_ : Clock{t_.read_to_write};
       start = std::max(start, column_bound(direction_, ahead) + turn);

@@ -64,9 +64,11 @@ struct DramCounts {
 ///   burst leaves its
 ///     queue at its column command. Reads do not wait behind a full write queue, nor writes behind
 ///     a full read queue.
-///   * One direction is served at a time. To writes when their queue reaches 0.8 of its size or no
-///   read waits; back
-///     to reads when a read waits and the write queue is at 0.2 or below.
+///   * One direction is served at a time. To writes when no read waits or their queue reaches 0.8
+///   of its
+///     size; back to reads when one waits and the write queue is at 0.2 or below, or at the latest
+///     after `kWriteTurnQueues` queuefuls, and then for at least one queueful of reads: neither
+///     starves.
 ///   * Column: of all waiting bursts whose row is open, the one that can go earliest; ties to the
 ///   oldest. In one bank
 ///     at most `kRowHitCap` bursts pass an older burst that needs another row.
@@ -91,6 +93,11 @@ class DramChannel {
   enum class Bulk : std::uint8_t { on, off };
   static constexpr std::uint32_t kRowHitCap =
       16;  ///< assumed; 4 and unlimited differ by 0.1 % on average
+
+  /// Writes that never run low hand over to waiting reads after so many queuefuls. Assumed; long
+  /// enough that streams keep their row hits, short enough (256 bursts on DDR4) that a read never
+  /// waits for a whole transfer.
+  static constexpr std::uint32_t kWriteTurnQueues = 8;
 
   /// Errors: ConfigError for timing or geometry no device can have.
   explicit DramChannel(const configs::DramConfig& config, Bulk bulk = Bulk::on);
@@ -130,6 +137,7 @@ class DramChannel {
  private:
   enum : std::uint32_t { kRead = 0, kWrite = 1 };
   static constexpr std::int32_t kNone = -1;
+  static constexpr std::size_t kMaxBanks = 64;  ///< bits of a mask
 
   struct SegmentState {
     Segment request;
@@ -180,6 +188,8 @@ class DramChannel {
   void choose_direction();
   RowCommand next_row_command() const;
   ColumnChoice next_column() const;
+  std::uint64_t oldest_of(std::uint64_t banks) const;
+  Clock column_time(std::uint32_t bank) const;
   void issue_row(const RowCommand& command);
   void issue_column(std::uint32_t bank, Clock time);
   bool issue_bulk(const ColumnChoice& choice, Clock end);
@@ -190,6 +200,10 @@ class DramChannel {
   std::int32_t new_run();
   Clock column_bound(std::uint32_t direction, std::uint64_t columns) const;
   bool direction_flips() const;
+  std::uint64_t turn_left() const;
+  std::uint64_t longest_write_turn() const {
+    return kWriteTurnQueues * std::uint64_t{t_.write_queue};
+  }
 
   configs::DramConfig t_;
   AddressMap map_;
@@ -209,8 +223,20 @@ class DramChannel {
   Clock refresh_due_ = 0;
 
   std::uint32_t direction_ = kRead;
-  std::uint64_t hit_mask_ = 0,
-                row_mask_ = 0;  ///< banks whose next command is a column / a row command
+  std::uint64_t turn_ = 0;      ///< bursts since the direction changed
+  bool cut_short_ = false;      ///< reads took over from writes that had more to do
+  std::uint64_t hit_mask_ = 0;  ///< banks whose next command is a column command
+  std::uint64_t row_mask_ = 0;  ///< banks whose next command is a row command
+  /// What the two scans of every step read, side by side; written by update_candidate.
+  struct Candidates {
+    std::array<std::uint64_t, kMaxBanks>
+        hit;  ///< age of the hit run x 64 + bank: the oldest is the least
+    std::array<std::uint64_t, kMaxBanks> head_age;
+    std::array<Clock, kMaxBanks> column_gate;  ///< of the current direction
+    std::array<Clock, kMaxBanks> row_gate;     ///< the bank's own, of its next row command
+    std::array<std::uint8_t, kMaxBanks> group;
+    std::uint64_t open;
+  } candidates_{};
   std::array<std::uint32_t, 2> queued_{};
   std::array<std::deque<std::uint32_t>, 2> intake_;  ///< segments with bursts that have not entered
   std::array<std::int32_t, 2> growing_{kNone, kNone};  ///< run that the next burst may extend

@@ -4,6 +4,7 @@
 #include <limits>
 #include <string>
 
+#include "memory/address_map.hpp"
 #include "sim/core/error.hpp"
 
 namespace systole::memory {
@@ -114,6 +115,11 @@ bool MemorySystem::idle() const {
 void MemorySystem::quiesce() {
   SYSTOLE_CHECK(idle(), "quiesce of a memory system with transfers in flight");
   for (const auto& channel : channels_) channel->quiesce();
+  for (const auto& engine : engines_) engine->restart();
+}
+
+std::uint64_t MemorySystem::address_period_bytes() const {
+  return AddressMap(config_.dram).period_bytes() * config_.channels;
 }
 
 std::uint64_t MemorySystem::sum(const std::function<std::uint64_t(const DramCounts&)>& part) const {

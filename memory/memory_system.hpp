@@ -6,9 +6,9 @@
 #include <functional>
 #include <memory>
 #include <span>
-#include "sim/kernel/systemc.hpp"
 #include <unordered_map>
 #include <vector>
+#include "sim/kernel/systemc.hpp"
 
 #include "configs/machine.hpp"
 #include "memory/dma.hpp"
@@ -66,6 +66,9 @@ class MemorySystem : public sc_core::sc_module {
   TrafficBytes moved_bytes() const;   ///< whole bursts; >= useful
   std::uint64_t row_hits() const;
   std::uint64_t row_misses() const;
+
+  /// Work moved by a multiple of this meets the same channels, banks and row conflicts.
+  std::uint64_t address_period_bytes() const;
 
   Bytes capacity() const;  ///< of all channels; addresses beyond it are the caller's bug
   double peak_bytes_per_cycle() const;  ///< of all channels, per accelerator cycle

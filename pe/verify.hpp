@@ -17,8 +17,8 @@ namespace systole::pe {
 
 inline constexpr std::string_view kVerifySuite = "pe_values_and_cycles";
 
-/// What one case runs. Cases of the same sixteen indices share the array: SystemC elaborates once a
-/// process, and an array costs more to build than a case to run.
+/// What one case runs. Sixteen cases in a row share an array, and there are 128 arrays a seed:
+/// SystemC elaborates once a process, and an array costs more to build than a case to run.
 struct VerifyCase {
   configs::ArrayConfig array;  ///< up to 16 x 16, any dataflow, overlap and design
   GemmShape shape;  ///< sizes from 1, primes, 2^k and 2^k +- 1; any group, dividing K or not
@@ -32,8 +32,7 @@ std::string describe(const VerifyCase& c);
 
 struct VerifyOutcome {
   std::uint64_t index = 0;
-  std::uint64_t elements =
-      0;  ///< values compared: group sums, outputs and one for the cycle and traffic counts
+  std::uint64_t elements = 0;  ///< values compared: group sums, outputs and the cycles
   std::uint64_t mismatches = 0;
   std::string first_mismatch;  ///< the case, what differs, both values; empty when nothing does
 };

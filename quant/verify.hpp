@@ -17,7 +17,7 @@ namespace systole::quant {
 enum class Values : std::uint8_t {
   normal,      ///< bell-shaped, as weights are
   outliers,    ///< the same with a few values a thousand times larger
-  ties,        ///< multiples of 1/2 of the quantisation step: every rounding is a tie
+  ties,        ///< multiples of half the step of a symmetric format: every second rounding is a tie
   extremes,    ///< only the largest magnitudes: sums as large as they get
   zeros,       ///< +0 and -0, now and then a one
   subnormal,   ///< magnitudes around and below the smallest normal number
@@ -51,7 +51,8 @@ std::vector<std::string> suite_names();
 /// run in any order. Errors: std::invalid_argument for an unknown suite.
 KernelCase make_case(std::string_view suite, std::uint64_t seed, std::uint64_t index);
 
-/// Runs that case: the reference against every path of this CPU, on one thread and on case.threads.
+/// Runs that case: the definition against every accelerated path of this CPU, on one thread and on
+/// case.threads; the quantisers and packers against a second, independent computation.
 CaseOutcome run_case(std::string_view suite, std::uint64_t seed, std::uint64_t index);
 
 /// Compares bits; any NaN equals any other NaN. `label` opens the description of the first

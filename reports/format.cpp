@@ -146,11 +146,12 @@ std::string printable(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     char32_t code = 0;
     const std::size_t length = decode(text.substr(i), code);
-    const bool control =
-        (code < 0x20 && code != '\n' && code != '\t') || (code >= 0x7f && code < 0xa0);
+    const bool control = code < 0x20 || (code >= 0x7f && code < 0xa0);
     // Bidirectional overrides reorder what follows them.
     const bool reorders = (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
-    if (length == 0 || control || reorders) {
+    if (length != 0 && (code == '\n' || code == '\t')) {
+      out += ' ';
+    } else if (length == 0 || control || reorders) {
       out += "\ufffd";
     } else {
       out += text.substr(i, length);

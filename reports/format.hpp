@@ -34,8 +34,9 @@ std::string format_exact(std::uint64_t count);
 /// Absent for a zero or not finite denominator or quotient.
 std::optional<double> share_of(double part, double whole);
 
-/// `text` with every ill-formed UTF-8 sequence and every control character except newline and tab
-/// replaced by U+FFFD: names come from model files and must not steer a terminal or break a page.
+/// `text` on one line (newline and tab become a space), with every ill-formed UTF-8 sequence,
+/// control character and bidirectional override replaced by U+FFFD: names come from model files and
+/// must not steer a terminal or break a page.
 std::string printable(std::string_view text);
 
 /// Columns `text` takes on a terminal: code points, wide East Asian ones counted twice, combining

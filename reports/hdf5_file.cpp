@@ -92,6 +92,10 @@ bool Hdf5Handle::close() {
 }
 
 Hdf5Quiet::Hdf5Quiet() {
+  // After it refused a damaged file the library can fail to tidy itself up at exit and prints
+  // "infinite loop closing library" (1.10.8). Every file is closed by its owner, so it has nothing
+  // to do there. Must be the first call of the library.
+  [[maybe_unused]] static const int once = H5dont_atexit();
   H5Eget_auto2(H5E_DEFAULT, reinterpret_cast<H5E_auto2_t*>(&function_), &data_);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
 }

@@ -28,12 +28,12 @@ constexpr std::size_t kTopBars = 14;
 std::size_t component_colour(std::string_view name) {
   static constexpr std::array<std::pair<std::string_view, std::size_t>, 7> kKnown = {
       {{"array", 0},
+       {"activation_scratchpad", 1},
        {"dram", 2},
-       {"scratchpad", 3},
+       {"weight_scratchpad", 3},
        {"dequantiser", 4},
-       {"control", 5},
        {"vector", 6},
-       {"dma", 1}}};
+       {"output_scratchpad", 7}}};
   for (const auto& [known, colour] : kKnown) {
     if (name == known) return colour;
   }
@@ -100,7 +100,7 @@ class Page {
     if (results.size() == 1) {
       add("<header><h1>{}</h1>{}</header>\n<main>\n", escaped(title.empty() ? "Result" : title),
           subtitle(results[0]));
-      result(results[0], "r0-");
+      result(results[0]);
     } else {
       add("<header><h1>{}</h1>",
           results.empty() ? "No results" : fmt::format("Comparison of {} runs", results.size()));
@@ -116,7 +116,7 @@ class Page {
       for (std::size_t i = 0; i < results.size(); ++i) {
         add("<article id=\"r{}\">\n<h2>{}</h2>{}\n", i,
             escaped(letter(i) + " \u00b7 " + title_of(results[i])), subtitle(results[i]));
-        result(results[i], fmt::format("r{}-", i));
+        result(results[i]);
         out_ += "</article>\n";
       }
     }
@@ -154,7 +154,7 @@ class Page {
   // --- one result
   // ----------------------------------------------------------------------------------
 
-  void result(const RunResult& r, const std::string& id) {
+  void result(const RunResult& r) {
     tiles(r);
     std::map<std::string, std::vector<OperationRow>> merged;
     const std::vector<std::string> phases = phases_of(r);
@@ -167,7 +167,7 @@ class Page {
     if (traffic) traffic_by_class(r, phases, merged);
     if (energy && traffic) out_ += "</div>\n";
     roofline(r, phases);
-    operations(r, phases, merged, id);
+    operations(r, phases, merged);
     components(r);
     key_values("Assumptions and approximations", r.notes, true);
     key_values("Configuration", r.config_echo, false);
@@ -203,7 +203,7 @@ class Page {
       const double total = to_double(cycles_of(rows));
       const CyclesByCause causes = cycles_by_cause(rows);
       add("<h4>{}: {}, {} of all cycles</h4>\n", escaped(phase), format_cycles_as_time(total, r),
-          format_share(share_of(total, to_double(r.cycles))));
+          escaped(format_share(share_of(total, to_double(r.cycles)))));
       out_ += bar_svg(cause_segments(causes, total, r), total);
       out_ += "<ul class=\"legend\">";
       for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
@@ -240,24 +240,15 @@ class Page {
         "DRAM background and "
         "refresh over the run.</p>\n<ul class=\"legend\">{}{}</ul>\n",
         format_energy_pj(r.energy_pj), legend_item(0, "dynamic"), legend_item(0, "static", true));
-    std::vector<const ComponentRow*> rows;
-    double full = 0;
-    for (const ComponentRow& row : r.components) {
-      rows.push_back(&row);
-      full = std::max(full, row.dynamic_pj + row.static_pj);
-    }
-    std::stable_sort(rows.begin(), rows.end(), [](const ComponentRow* a, const ComponentRow* b) {
-      return a->dynamic_pj + a->static_pj > b->dynamic_pj + b->static_pj;
-    });
-    for (const ComponentRow* row : rows) {
-      const double energy = row->dynamic_pj + row->static_pj;
+    const std::vector<ComponentRow> rows = components_by_energy(r);
+    for (const ComponentRow& row : rows) {
       const std::array<Segment, 2> segments = {
-          {{row->dynamic_pj, 0,
-            fmt::format("{}, dynamic: {}", row->name, format_energy_pj(row->dynamic_pj)), false},
-           {row->static_pj, 0,
-            fmt::format("{}, static: {}", row->name, format_energy_pj(row->static_pj)), true}}};
-      out_ += bar_row(row->name, segments, full, format_energy_pj(energy),
-                      format_share(share_of(energy, r.energy_pj)), std::nullopt);
+          {{row.dynamic_pj, 0,
+            fmt::format("{}, dynamic: {}", row.name, format_energy_pj(row.dynamic_pj)), false},
+           {row.static_pj, 0,
+            fmt::format("{}, static: {}", row.name, format_energy_pj(row.static_pj)), true}}};
+      out_ += bar_row(row.name, segments, energy_of(rows.front()), format_energy_pj(energy_of(row)),
+                      format_share(share_of(energy_of(row), r.energy_pj)), std::nullopt);
     }
     out_ += "</section>\n";
   }
@@ -327,50 +318,52 @@ class Page {
     out_ += "</section>\n";
   }
 
-  void operations(const RunResult& r, const std::vector<std::string>& phases, const Merged& merged,
-                  const std::string& id) {
+  void operations(const RunResult& r, const std::vector<std::string>& phases,
+                  const Merged& merged) {
     if (r.operations.empty()) return;
-    add("<section id=\"{}operations\"><h3>Operations</h3><p class=\"note\">One row an operation of "
-        "a phase; a click on a "
-        "heading sorts. \u201cOf peak\u201d is MACs per cycle over the peak rate. "
-        "\u201cBounds\u201d are the cycles that peak "
-        "arithmetic and peak DRAM bandwidth alone would need, as shares of the cycles "
-        "taken.</p>\n<div "
-        "class=\"wide\"><table "
-        "class=\"sortable\"><thead><tr><th>operation</th><th>phase</th><th>formats</th><th>shape "
-        "m \u00d7 n \u00d7 k</th><th class=\"num\">times</th><th class=\"num\">MACs</th><th "
-        "class=\"num\">cycles</th><th "
-        "class=\"num\">time</th><th class=\"num\">share</th><th class=\"num\">of peak</th><th "
-        "class=\"num\">DRAM</th><th "
-        "class=\"num\">compute bound</th><th class=\"num\">bandwidth bound</th><th>bound "
-        "by</th></tr></thead><tbody>\n",
-        id);
+    out_ +=
+        "<section><h3>Operations</h3><p class=\"note\">A click on a heading sorts. Shape: "
+        "m\u00d7n\u00d7k of one of the instances counted. Of peak: MACs per cycle over the peak "
+        "rate. The "
+        "two bounds are the cycles that peak arithmetic alone and peak DRAM bandwidth alone would "
+        "need, as shares of the cycles taken.</p>\n";
     for (const std::string& phase : phases) {
-      for (const OperationRow& row : merged.at(phase)) {
-        const double cycles = to_double(row.cycles);
-        const std::optional<double> utilisation = utilisation_of(row, r);
-        const std::optional<double> share = share_of(cycles, to_double(r.cycles));
-        const std::optional<double> compute = share_of(to_double(row.compute_bound_cycles), cycles);
-        const std::optional<double> bandwidth =
-            share_of(to_double(row.bandwidth_bound_cycles), cycles);
-        const double bytes = to_double(dram_bytes_of(row));
-        out_ +=
-            "<tr>" + cell(row.name) + cell(phase) + cell(formats_of(row)) + cell(shape_of(row)) +
-            figure_cell(format_count(to_double(row.repeats)), to_double(row.repeats)) +
-            figure_cell(row.macs == 0 ? kAbsent : format_count(to_double(row.macs)),
-                        to_double(row.macs)) +
-            figure_cell(format_count(cycles), cycles) +
+      add("<h4>{}</h4>\n<div class=\"wide\"><table class=\"sortable operations\"><thead><tr>",
+          escaped(phase));
+      for (const std::string_view text : {"operation", "formats", "shape"})
+        add("<th>{}</th>", text);
+      for (const std::string_view figure :
+           {"count", "MACs", "DRAM", "cycles", "time", "share", "of peak"}) {
+        add("<th class=\"num\">{}</th>", figure);
+      }
+      out_ +=
+          "<th>limited by</th><th class=\"num\">compute bound</th><th class=\"num\">DRAM "
+          "bound</th></tr></thead><tbody>\n";
+      for (const OperationRow& row : merged.at(phase)) operation(r, row);
+      out_ += "</tbody></table></div>\n";
+    }
+    out_ += "</section>\n";
+  }
+
+  void operation(const RunResult& r, const OperationRow& row) {
+    const double cycles = to_double(row.cycles), bytes = to_double(dram_bytes_of(row));
+    const std::optional<double> utilisation = utilisation_of(row, r);
+    const std::optional<double> share = share_of(cycles, to_double(r.cycles));
+    const std::optional<double> compute = share_of(to_double(row.compute_bound_cycles), cycles);
+    const std::optional<double> bandwidth = share_of(to_double(row.bandwidth_bound_cycles), cycles);
+    const auto count = [](std::uint64_t n) {
+      return n == 0 ? std::string(kAbsent) : format_count(to_double(n));
+    };
+    out_ += "<tr>" + cell(row.name) + cell(formats_of(row)) + cell(shape_of(row)) +
+            figure_cell(count(row.repeats), to_double(row.repeats)) +
+            figure_cell(count(row.macs), to_double(row.macs)) +
+            figure_cell(bytes == 0 ? std::string(kAbsent) : format_bytes(bytes), bytes) +
+            figure_cell(count(row.cycles), cycles) +
             figure_cell(format_cycles_as_time(cycles, r), cycles) +
             figure_cell(format_share(share), share.value_or(-1)) +
-            figure_cell(format_share(utilisation), utilisation.value_or(-1)) +
-            figure_cell(row.macs == 0 && bytes == 0 ? std::string(kAbsent) : format_bytes(bytes),
-                        bytes) +
+            figure_cell(format_share(utilisation), utilisation.value_or(-1)) + cell(row.bound) +
             figure_cell(format_share(compute), compute.value_or(-1)) +
-            figure_cell(format_share(bandwidth), bandwidth.value_or(-1)) + cell(row.bound) +
-            "</tr>\n";
-      }
-    }
-    out_ += "</tbody></table></div></section>\n";
+            figure_cell(format_share(bandwidth), bandwidth.value_or(-1)) + "</tr>\n";
   }
 
   void components(const RunResult& r) {
@@ -380,7 +373,10 @@ class Page {
         "class=\"num\">dynamic</th><th class=\"num\">static</th><th "
         "class=\"num\">area</th><th>area from</th><th>energy "
         "from</th></tr></thead><tbody>\n";
+    double dynamic = 0, rest = 0;
     for (const ComponentRow& row : r.components) {
+      dynamic += row.dynamic_pj;
+      rest += row.static_pj;
       out_ += "<tr>" + cell(row.name) +
               figure_cell(format_energy_pj(row.dynamic_pj), row.dynamic_pj) +
               figure_cell(format_energy_pj(row.static_pj), row.static_pj) +
@@ -388,9 +384,10 @@ class Page {
                           row.area_mm2) +
               cell(row.area_source) + cell(row.energy_source) + "</tr>\n";
     }
-    add("<tr><th>sum</th><td class=\"num\" colspan=\"2\">{}</td><td "
+    add("<tr><th>sum ({})</th><td class=\"num\">{}</td><td class=\"num\">{}</td><td "
         "class=\"num\">{}</td><td></td><td></td></tr>\n",
-        format_energy_pj(r.energy_pj), format_area_mm2(r.area_mm2));
+        format_energy_pj(r.energy_pj), format_energy_pj(dynamic), format_energy_pj(rest),
+        format_area_mm2(r.area_mm2));
     out_ += "</tbody></table></div></section>\n";
   }
 
@@ -406,7 +403,8 @@ class Page {
   void events(const RunResult& r) {
     if (r.events.begin() == r.events.end()) return;
     out_ +=
-        "<details><summary>Events</summary><p class=\"note\">Counted during the run; the energy is "
+        "<details><summary>Events counted</summary><p class=\"note\">Counted during the run; the "
+        "energy is "
         "these times the "
         "prices.</p><table class=\"pairs\"><tbody>\n";
     for (const auto& [event, count] : r.events) {
@@ -475,10 +473,10 @@ class Page {
       return r.model == base.model && r.prefill_tokens == base.prefill_tokens &&
              r.decode_tokens == base.decode_tokens;
     });
-    add("<section><h3>Side by side</h3><p class=\"note\">{}\u00d7: relative to {}. Bold: the best "
+    add("<section><h3>Side by side</h3><p class=\"note\">\u00d7: relative to {}. Bold: the best "
         "of a row.{}</p>\n<div "
-        "class=\"wide\"><table><thead><tr><th></th>",
-        "", escaped(names[0]),
+        "class=\"wide\"><table class=\"sides\"><thead><tr><th></th>",
+        escaped(names[0]),
         same_work ? ""
                   : " <strong>These runs differ in model or token counts: times and energies do "
                     "not compare.</strong>");
@@ -503,16 +501,16 @@ class Page {
         const std::optional<double> ratio =
             values[i] && values[0] ? share_of(*values[i], *values[0]) : std::nullopt;
         add("<td class=\"num{}\">{}{}</td>", best && values[i] == best && !all_equal ? " best" : "",
-            values[i] ? metric.text(*values[i]) : std::string(kAbsent),
-            i != 0 && ratio && metric.better != 0
-                ? fmt::format("<span class=\"ratio\">{}</span>", format_ratio(ratio))
-                : "");
+            values[i] ? escaped(metric.text(*values[i])) : std::string(kAbsent),
+            fmt::format("<span class=\"ratio\">{}</span>", i != 0 && ratio && metric.better != 0
+                                                               ? format_ratio(ratio)
+                                                               : std::string()));
       }
       out_ += "</tr>\n";
     }
     out_ += "</tbody></table></div></section>\n";
 
-    out_ += "<div class=\"two\">\n";
+    out_ += "<div class=\"two compared\">\n";
     const auto phase_causes = [](const RunResult& r, std::string_view phase) {
       CyclesByCause sum{};
       for (const OperationRow& row : r.operations) {
@@ -569,11 +567,7 @@ class Page {
         results, names, "Energy by component", "Dynamic and static, whole run; lower is better.",
         component_legend, [](const RunResult& r) { return std::optional(r.energy_pj); },
         format_energy_pj,
-        [&](const RunResult& r) {
-          return by_component(
-              r, [](const ComponentRow& row) { return row.dynamic_pj + row.static_pj; },
-              format_energy_pj);
-        });
+        [&](const RunResult& r) { return by_component(r, energy_of, format_energy_pj); });
     panel(
         results, names, "Area by component", "On-chip parts.", component_legend,
         [](const RunResult& r) { return std::optional(r.area_mm2); }, format_area_mm2,

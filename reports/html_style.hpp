@@ -35,15 +35,19 @@ section,details{background:var(--card);border:1px solid var(--line);border-radiu
 .tile .detail{color:var(--soft);font-size:12.5px;overflow-wrap:anywhere}
 .two{display:grid;grid-template-columns:1fr 1fr;gap:14px}
 .two>section{margin:0;min-width:0}
+.compared>section:last-child:nth-child(odd){grid-column:1/-1}
 .row{display:grid;grid-template-columns:10.5rem 1fr 4.8rem 3.9rem 6.2rem;gap:0 10px;align-items:center;min-height:23px;font-size:13.5px}
-.row.short{grid-template-columns:7rem 1fr 4.8rem 3.9rem}
+.row.short{grid-template-columns:9.8rem 1fr 4.6rem 3.7rem}
+.compared .row.short{grid-template-columns:11.2rem 1fr 4.3rem 3.3rem;font-size:13px}
 .row .name{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.compared .row .name{white-space:normal;overflow-wrap:anywhere;line-height:1.25;padding:3px 0}
 .num{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .dim{color:var(--soft)}
 .bound{color:var(--soft);white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 svg.bar{display:block;width:100%;height:14px;background:var(--faint);border-radius:2px}
 svg.bar.tall{height:22px}
 svg.bar rect{stroke:var(--card);stroke-width:1;vector-effect:non-scaling-stroke}
+svg.bar rect.thin{stroke:none}
 svg.swatch{width:11px;height:11px;margin-right:6px;vertical-align:-1px}
 .s0{fill:var(--s0)}.s1{fill:var(--s1)}.s2{fill:var(--s2)}.s3{fill:var(--s3)}.s4{fill:var(--s4)}.s5{fill:var(--s5)}.s6{fill:var(--s6)}.s7{fill:var(--s7)}
 .light{opacity:.45}
@@ -63,7 +67,13 @@ th[aria-sort=descending]::after{content:" \2193"}
 tbody th{color:var(--ink);font-weight:400}
 td.num,th.num{text-align:right}
 td.best{font-weight:650}
-td .ratio{display:block;color:var(--soft);font-size:12px;font-weight:400}
+td .ratio{display:inline-block;min-width:4.4em;color:var(--soft);font-size:12px;font-weight:400}
+table.operations th{white-space:normal;vertical-align:bottom;line-height:1.25}
+table.operations td{white-space:nowrap}
+table.operations th,table.operations td{padding-left:6px;padding-right:6px}
+table.operations th:first-child,table.operations td:first-child{padding-left:0;position:sticky;left:0;background:var(--card)}
+table.sides th.num{white-space:normal;max-width:11rem;overflow-wrap:anywhere}
+table.sides th:first-child{position:sticky;left:0;background:var(--card);padding-right:14px}
 .pairs td{overflow-wrap:anywhere}
 .pairs th{white-space:normal;overflow-wrap:anywhere;width:34%}
 summary{cursor:pointer;font-weight:600;font-size:16px}
@@ -76,6 +86,7 @@ svg.roofline{display:block;width:100%;min-width:720px;height:auto;font-size:12px
 .roofline .grid{stroke:var(--line);stroke-width:1}
 .roofline .roof{fill:none;stroke:var(--ink);stroke-width:2;stroke-linejoin:round}
 .roofline .under{fill:var(--faint);opacity:.6}
+.roofline .ceiling{stroke:var(--soft);stroke-width:1;stroke-dasharray:3 4}
 .roofline .ridge{stroke:var(--soft);stroke-width:1;stroke-dasharray:3 4}
 .roofline .leader{stroke:var(--soft);stroke-width:.8}
 .roofline .point{stroke:var(--card);stroke-width:1.2;fill-opacity:.9}
@@ -84,7 +95,7 @@ svg.roofline{display:block;width:100%;min-width:720px;height:auto;font-size:12px
 footer{padding-top:10px;padding-bottom:36px;color:var(--soft);font-size:13px}
 @media (max-width:900px){.two{grid-template-columns:1fr}.tiles{grid-template-columns:1fr 1fr}}
 @media (max-width:620px){main,header,footer{padding-left:14px;padding-right:14px}section,details{padding:14px}.tiles{padding:0}.tile{padding:12px 14px}.tile .value{font-size:21px}
-.row,.row.short{grid-template-columns:1fr auto auto;gap:0 10px;margin-bottom:7px}.row .track{grid-column:1/-1;grid-row:2}.row .bound{display:none}h1{font-size:22px}h2{font-size:19px}}
+.row,.row.short,.compared .row.short{grid-template-columns:minmax(0,1fr) auto auto;gap:0 10px;margin-bottom:7px}.row .track{grid-column:1/-1;grid-row:2}.row .bound{display:none}h1{font-size:22px}h2{font-size:19px}}
 @media print{:root{--page:#fff}body{font-size:12px}section,details,.tile{break-inside:avoid}details:has(table){break-inside:auto}svg.roofline{min-width:0}nav{display:none}}
 )css";
 

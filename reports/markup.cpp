@@ -43,15 +43,15 @@ std::string bar_svg(std::span<const Segment> segments, double full) {
   double x = 0;
   for (const Segment& segment : segments) {
     double width = segment.value / full * kWidth;
-    if (!(segment.value > 0) || !std::isfinite(width)) continue;
+    if (!(segment.value > 0) || !(full > 0) || !std::isfinite(width)) continue;
     width = std::min(width, kWidth - x);
     // Something is never drawn as nothing.
-    const double drawn = std::max(width, 1.5);
+    const double drawn = std::max(width, 2.5);
     out += fmt::format(
-        "<rect class=\"s{}{}\" x=\"{:.2f}\" y=\"0\" width=\"{:.2f}\" "
+        "<rect class=\"s{}{}{}\" x=\"{:.2f}\" y=\"0\" width=\"{:.2f}\" "
         "height=\"10\"><title>{}</title></rect>",
-        segment.colour % kSeriesColours, segment.light ? " light" : "", std::min(x, kWidth - drawn),
-        drawn, escaped(segment.title));
+        segment.colour % kSeriesColours, segment.light ? " light" : "", drawn < 8 ? " thin" : "",
+        std::min(x, kWidth - drawn), drawn, escaped(segment.title));
     x += width;
   }
   return out + "</svg>";

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <string_view>
 #include <vector>
 
 #include "reports/format.hpp"
@@ -15,18 +16,18 @@ namespace systole::reports {
 namespace {
 
 // The canvas, in SVG units (pixels at full size).
-constexpr double kWidth = 960, kHeight = 470;
-constexpr double kLeft = 74, kRight = 24, kTop = 26, kBottom = 58;
-constexpr double kCharacter = 6.6, kLine = 15;  ///< of the 12 px labels, measured in Chromium
-constexpr double kTogether = 15;                ///< points nearer than this share a label
+constexpr double kWidth = 960, kHeight = 455;
+constexpr double kLeft = 74, kRight = 24, kTop = 10, kBottom = 58;
+constexpr double kCharacter = 7.3, kLine = 15;  ///< of 12 px text in a wide face (DejaVu Sans)
+constexpr double kTogether = 12;                ///< points nearer than this become one mark
 constexpr double kDecades = 7;                  ///< per axis at most; lower points sit on the edge
 
 struct Point {
-  std::string name;
+  std::string name, second;
   std::size_t phase = 0;
   double intensity = 0, rate = 0;  ///< MACs/byte, MACs/cycle
   double share = 0;                ///< of the run's cycles
-  std::string title;
+  std::string title;               ///< escaped
   double x = 0, y = 0, radius = 0;
 };
 
@@ -35,9 +36,12 @@ struct Box {
   bool meets(const Box& other) const {
     return left < other.right && other.left < right && top < other.bottom && other.top < bottom;
   }
+  bool within(const Box& other) const {
+    return left >= other.left && right <= other.right && top >= other.top && bottom <= other.bottom;
+  }
 };
 
-/// A logarithmic axis from whole decade to whole decade, or as near as the data ask.
+/// A logarithmic axis.
 struct Axis {
   double low = 0, high = 1;  ///< log10
   double from = 0, to = 1;   ///< pixels
@@ -49,8 +53,8 @@ struct Axis {
 
 Axis axis_over(double smallest, double largest, double from, double to) {
   Axis axis;
-  axis.low = std::floor(std::log10(smallest));
-  axis.high = std::ceil(std::log10(largest) + 0.08);
+  axis.low = std::log10(smallest);
+  axis.high = std::log10(largest);
   axis.low = std::max(axis.low, axis.high - kDecades);
   if (axis.high - axis.low < 2) axis.low = axis.high - 2;
   axis.from = from;
@@ -58,9 +62,13 @@ Axis axis_over(double smallest, double largest, double from, double to) {
   return axis;
 }
 
+/// "0.01", "1", "100", "10 k".
 std::string tick_text(int exponent) {
-  return exponent < 0 ? number(std::pow(10.0, exponent), 1)
-                      : format_count(std::pow(10.0, exponent));
+  if (exponent < 4) return number(std::pow(10.0, exponent), 1);
+  static constexpr std::string_view kPrefixes[] = {"", "k", "M", "G", "T", "P"};
+  const auto prefix = std::min<std::size_t>(static_cast<std::size_t>(exponent) / 3, 5);
+  return fmt::format("{:.0f} {}", std::pow(10.0, exponent - 3 * static_cast<int>(prefix)),
+                     kPrefixes[prefix]);
 }
 
 class Drawing {
@@ -75,12 +83,13 @@ class Drawing {
         !plausible(result_.peak_dram_bytes_per_cycle)) {
       return {"", out_.left_out, 0};
     }
+    const std::size_t count = points_.size();
     place();
     out_.svg = fmt::format(
         "<svg class=\"roofline\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"Roofline: "
         "attained MACs per "
         "cycle over MACs per DRAM byte, {} operations\">",
-        kWidth, kHeight, points_.size());
+        kWidth, kHeight, count);
     draw_grid();
     draw_roof();
     draw_points();
@@ -107,9 +116,9 @@ class Drawing {
         point.share = share_of(static_cast<double>(row.cycles), static_cast<double>(result_.cycles))
                           .value_or(0);
         point.title =
-            fmt::format("{} ({}): {} MACs/byte, {} MACs/cycle, {} of the cycles, bound: {}",
-                        row.name, phases[p], number(point.intensity), number(point.rate),
-                        format_share(point.share), row.bound);
+            escaped(fmt::format("{} ({}): {} MACs/byte, {} MACs/cycle, {} of the cycles, bound: {}",
+                                row.name, phases[p], number(point.intensity), number(point.rate),
+                                format_share(point.share), row.bound));
         points_.push_back(std::move(point));
       }
     }
@@ -120,20 +129,22 @@ class Drawing {
 
   void place() {
     const double peak = result_.peak_macs_per_cycle, slope = result_.peak_dram_bytes_per_cycle;
-    double x_low = peak / slope / 3, x_high = peak / slope * 6, y_low = peak / 30, y_high = peak;
+    // Room around the ridge and the points, for their labels.
+    double x_low = peak / slope / 10, x_high = peak / slope * 8, y_low = peak / 30,
+           y_high = peak * 2.2;
     for (const Point& point : points_) {
-      x_low = std::min(x_low, point.intensity * 0.7);
-      x_high = std::max(x_high, point.intensity * 1.5);
-      y_low = std::min(y_low, point.rate * 0.7);
-      y_high = std::max(y_high, point.rate);
+      x_low = std::min(x_low, point.intensity * 0.3);
+      x_high = std::max(x_high, point.intensity * 4);
+      y_low = std::min(y_low, point.rate * 0.3);
+      y_high = std::max(y_high, point.rate * 1.5);
     }
     x_ = axis_over(x_low, x_high, kLeft, kWidth - kRight);
     y_ = axis_over(y_low, y_high, kHeight - kBottom, kTop);
     for (Point& point : points_) {
       point.x = x_.at(point.intensity);
       point.y = y_.at(point.rate);
-      point.radius = 4 + 9 * std::sqrt(std::clamp(point.share, 0.0, 1.0));
     }
+    gather();
   }
 
   void text(double x, double y, std::string_view attributes, std::string_view content) {
@@ -148,12 +159,14 @@ class Drawing {
 
   void draw_grid() {
     const double bottom = kHeight - kBottom, right = kWidth - kRight;
-    for (int e = static_cast<int>(x_.low); e <= static_cast<int>(x_.high); ++e) {
+    for (int e = static_cast<int>(std::ceil(x_.low)); e <= static_cast<int>(std::floor(x_.high));
+         ++e) {
       const double x = x_.at(std::pow(10.0, e));
       line(x, kTop, x, bottom, "grid");
       text(x, bottom + 18, "class=\"tick\" text-anchor=\"middle\"", tick_text(e));
     }
-    for (int e = static_cast<int>(y_.low); e <= static_cast<int>(y_.high); ++e) {
+    for (int e = static_cast<int>(std::ceil(y_.low)); e <= static_cast<int>(std::floor(y_.high));
+         ++e) {
       const double y = y_.at(std::pow(10.0, e));
       line(kLeft, y, right, y, "grid");
       text(kLeft - 8, y + 4, "class=\"tick\" text-anchor=\"end\"", tick_text(e));
@@ -185,10 +198,12 @@ class Drawing {
                     y0, x1, y1, right, y1);
     line(x1, y1, x1, bottom, "ridge");
 
+    // Left of the ridge nothing lies as high as the roof, so there is room for its text.
+    line(kLeft, y1, x1, y1, "ceiling");
     const std::string compute = fmt::format("peak {} MACs/cycle", format_count(peak));
-    text(right - 6, y1 - 8, "class=\"rooftext\" text-anchor=\"end\"", compute);
-    taken_.push_back(
-        {right - 6 - kCharacter * static_cast<double>(compute.size()), y1 - 22, right, y1 + 3});
+    text(kLeft + 8, y1 - 8, "class=\"rooftext\"", compute);
+    take({kLeft, y1 - 22, kLeft + 8 + kCharacter * static_cast<double>(compute.size()), y1 + 3});
+    taken_.push_back({kLeft, y1 - 2, x1, y1 + 2});
     const std::string memory = fmt::format("{} B/cycle = {}/s", number(slope),
                                            format_bytes(slope * result_.clock_mhz * 1e6));
     const double angle = std::atan2(y1 - y0, x1 - x0);
@@ -202,8 +217,7 @@ class Drawing {
     }
     const std::string ridge_text = fmt::format("ridge {} MACs/byte", number(ridge));
     text(x1 + 6, bottom - 8, "class=\"tick\"", ridge_text);
-    taken_.push_back(
-        {x1, bottom - 22, x1 + 6 + kCharacter * static_cast<double>(ridge_text.size()), bottom});
+    take({x1, bottom - 22, x1 + 6 + kCharacter * static_cast<double>(ridge_text.size()), bottom});
     // Labels keep off the roof: small boxes along it.
     for (double t = 0; t <= 1; t += 0.02) {
       const double x = x0 + t * (x1 - x0), y = y0 + t * (y1 - y0);
@@ -217,9 +231,40 @@ class Drawing {
     taken_.push_back({x1, y1 - 3, right, y1 + 3});
   }
 
+  /// Points of one phase that would cover each other become one mark: `share` summed, names joined.
+  void gather() {
+    std::vector<Point> marks;
+    std::vector<std::size_t> members;
+    for (const Point& point : points_) {
+      const auto near = std::find_if(marks.begin(), marks.end(), [&](const Point& mark) {
+        return mark.phase == point.phase &&
+               std::hypot(mark.x - point.x, mark.y - point.y) < kTogether;
+      });
+      if (near == marks.end()) {
+        marks.push_back(point);
+        members.push_back(1);
+        continue;
+      }
+      std::size_t& count = members[static_cast<std::size_t>(near - marks.begin())];
+      near->share += point.share;
+      near->title += "\n" + point.title;
+      if (++count == 2) near->second = point.name;
+    }
+    for (std::size_t i = 0; i < marks.size(); ++i) {
+      Point& mark = marks[i];
+      if (members[i] == 2) mark.name += ", " + mark.second;
+      if (members[i] > 2) mark.name += fmt::format(" and {} more", members[i] - 1);
+      mark.name = fit(mark.name, std::min<std::size_t>(display_width(mark.name), 40));
+      mark.radius = 4 + 8 * std::sqrt(std::clamp(mark.share, 0.0, 1.0));
+    }
+    std::stable_sort(marks.begin(), marks.end(),
+                     [](const Point& a, const Point& b) { return a.share > b.share; });
+    points_ = std::move(marks);
+  }
+
   void draw_points() {
     for (const Point& point : points_) {
-      const std::string title = "<title>" + escaped(point.title) + "</title>";
+      const std::string title = "<title>" + point.title + "</title>";
       if (point.phase == 0) {
         out_.svg += fmt::format(
             "<circle class=\"point p0\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{:.1f}\">{}</circle>",
@@ -227,86 +272,74 @@ class Drawing {
       } else {
         const double r = point.radius * 1.2;
         out_.svg += fmt::format(
-            "<path class=\"point p1\" d=\"M{:.1f} {:.1f} L{:.1f} {:.1f} L{:.1f} {:.1f} L{:.1f} "
-            "{:.1f} "
-            "Z\">{}</path>",
-            point.x, point.y - r, point.x + r, point.y, point.x, point.y + r, point.x - r, point.y,
-            title);
+            "<path class=\"point p1\" d=\"M{0:.1f} {2:.1f} L{3:.1f} {1:.1f} L{0:.1f} {4:.1f} "
+            "L{5:.1f} "
+            "{1:.1f} Z\">{6}</path>",
+            point.x, point.y, point.y - r, point.x + r, point.y + r, point.x - r, title);
       }
       taken_.push_back({point.x - point.radius, point.y - point.radius, point.x + point.radius,
                         point.y + point.radius});
     }
   }
 
-  /// Points of one phase that (nearly) cover each other are named together.
-  std::vector<std::vector<const Point*>> clusters() const {
-    std::vector<std::vector<const Point*>> groups;
-    for (const Point& point : points_) {
-      const auto near = std::find_if(groups.begin(), groups.end(), [&](const auto& group) {
-        const Point& first = *group.front();
-        return first.phase == point.phase &&
-               std::hypot(first.x - point.x, first.y - point.y) < kTogether;
-      });
-      if (near == groups.end()) {
-        groups.push_back({&point});
-      } else {
-        near->push_back(&point);
-      }
-    }
-    return groups;
-  }
-
   void draw_labels() {
-    for (const auto& group : clusters()) {
-      std::string label = group[0]->name;
-      if (group.size() == 2) label += ", " + group[1]->name;
-      if (group.size() > 2) label += fmt::format(" and {} more", group.size() - 1);
-      label = fit(label, std::min<std::size_t>(display_width(label), 40));
-      double radius = 0;
-      for (const Point* point : group) radius = std::max(radius, point->radius);
-      if (!try_label(*group[0], radius, label)) ++out_.unlabelled;
+    for (const Point& point : points_) {
+      if (!try_label(point)) ++out_.unlabelled;
     }
   }
 
-  bool try_label(const Point& point, double radius, const std::string& label) {
-    const double width = kCharacter * static_cast<double>(display_width(label));
+  /// The first free place, near before far: right, left, then the directions between.
+  bool try_label(const Point& point) {
+    const double width = kCharacter * static_cast<double>(display_width(point.name));
     const Box plot{kLeft + 2, kTop + 2, kWidth - kRight - 2, kHeight - kBottom - 2};
-    for (const double distance : {radius + 5, radius + 20, radius + 36, radius + 56, radius + 80}) {
-      for (int step = 0; step < 12; ++step) {
-        // Right, left, then the directions between, alternately below and above.
-        static constexpr int kOrder[12] = {0, 6, 1, 11, 2, 10, 5, 7, 4, 8, 3, 9};
-        const double angle = kOrder[step] * std::numbers::pi / 6;
-        const double ax = point.x + distance * std::cos(angle),
-                     ay = point.y + distance * std::sin(angle);
-        const double lean = std::cos(angle);
-        const double left = lean > 0.3 ? ax : lean < -0.3 ? ax - width : ax - width / 2;
+    const double edge = point.radius * (point.phase == 0 ? 1 : 1.2) + 1;
+    for (const double away : {4.0, 16.0, 30.0, 50.0, 75.0}) {
+      for (const int twelfth : {0, 6, 1, 11, 2, 10, 5, 7, 4, 8, 3, 9}) {
+        const double angle = twelfth * std::numbers::pi / 6;
+        const double dx = std::cos(angle), dy = std::sin(angle);
+        const double ax = point.x + (edge + away) * dx, ay = point.y + (edge + away) * dy;
+        // The side of the point on which the label stands.
+        const int side = dx > 0.3 ? 1 : dx < -0.3 ? -1 : 0;
+        const double left = side > 0 ? ax : side < 0 ? ax - width : ax - width / 2;
         const Box box{left - 2, ay - kLine / 2, left + width + 2, ay + kLine / 2};
-        const bool inside = box.left >= plot.left && box.right <= plot.right &&
-                            box.top >= plot.top && box.bottom <= plot.bottom;
-        if (!inside ||
-            std::any_of(taken_.begin(), taken_.end(), [&](const Box& b) { return b.meets(box); })) {
-          continue;
+        if (!box.within(plot) || meets_any(taken_, box)) continue;
+        const bool led = away > 10;
+        const double sx = point.x + edge * dx, sy = point.y + edge * dy;
+        const double ex = ax - 2 * side, ey = side == 0 ? ay - std::copysign(6.0, dy) : ay;
+        // A leader may cross the roof but no text.
+        bool crosses = false;
+        for (double t = 0.1; led && t < 0.95; t += 0.1) {
+          const double px = sx + t * (ex - sx), py = sy + t * (ey - sy);
+          crosses = crosses || meets_any(texts_, {px - 1, py - 1, px + 1, py + 1});
         }
-        taken_.push_back(box);
-        if (distance > radius + 6) {
-          const double edge = radius + 1;
-          line(point.x + edge * std::cos(angle), point.y + edge * std::sin(angle),
-               ax - (lean > 0.3    ? 2
-                     : lean < -0.3 ? -2
-                                   : 0),
-               ay, "leader");
-        }
-        text(left, ay + 4, "class=\"label\"", label);
+        if (crosses) continue;
+        take(box);
+        if (led) line(sx, sy, ex, ey, "leader");
+        text(ax, ay + 4,
+             side > 0   ? "class=\"label\""
+             : side < 0 ? "class=\"label\" text-anchor=\"end\""
+                        : "class=\"label\" text-anchor=\"middle\"",
+             point.name);
         return true;
       }
     }
     return false;
   }
 
+  static bool meets_any(const std::vector<Box>& boxes, const Box& box) {
+    return std::any_of(boxes.begin(), boxes.end(), [&](const Box& b) { return b.meets(box); });
+  }
+  /// Notes the place of a text.
+  void take(const Box& box) {
+    taken_.push_back(box);
+    texts_.push_back(box);
+  }
+
   const RunResult& result_;
   Roofline out_;
   std::vector<Point> points_;
-  std::vector<Box> taken_;
+  std::vector<Box> taken_;  ///< where no label may be
+  std::vector<Box> texts_;  ///< those of them that are texts
   Axis x_, y_;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -110,28 +111,27 @@ void print_energy(Screen& screen, const RunResult& r) {
   if (r.components.empty() || !(r.energy_pj > 0)) return;
   screen.heading("Energy by component",
                  fmt::format("{} in all; dynamic + static", format_energy_pj(r.energy_pj)));
-  double largest = 0;
+  const std::vector<ComponentRow> rows = components_by_energy(r);
   std::size_t name_width = 10;
-  std::vector<const ComponentRow*> rows;
-  for (const ComponentRow& row : r.components) {
-    if (row.dynamic_pj + row.static_pj == 0) continue;
-    rows.push_back(&row);
-    largest = std::max(largest, row.dynamic_pj + row.static_pj);
+  for (const ComponentRow& row : rows)
     name_width = std::max(name_width, display_width(printable(row.name)));
-  }
-  std::stable_sort(rows.begin(), rows.end(), [](const ComponentRow* a, const ComponentRow* b) {
-    return a->dynamic_pj + a->static_pj > b->dynamic_pj + b->static_pj;
-  });
-  name_width = std::min<std::size_t>(name_width, 20);
-  const std::size_t bar_width = screen.width() - (2 + name_width + 1 + 9 + 8 + 2 + 23);
-  for (const ComponentRow* row : rows) {
-    const double energy = row->dynamic_pj + row->static_pj;
-    screen.line("  " + fit(printable(row->name), name_width) + " " +
-                fit(format_energy_pj(energy), 9, true) +
-                fit(format_share(share_of(energy, r.energy_pj)), 8, true) + "  " +
-                screen.tinted(kEnergyColour, bar(energy / largest, bar_width)) + " " +
-                screen.dim(fit(format_energy_pj(row->dynamic_pj), 9, true) + " + " +
-                           fit(format_energy_pj(row->static_pj), 9, true)));
+  name_width = std::min<std::size_t>(name_width, 22);
+  constexpr std::size_t kParts = 9 + 3 + 9;
+  const std::size_t room = screen.width() - (2 + name_width + 1 + 9 + 8 + 2);
+  const bool parts = room >= 8 + 1 + kParts;
+  const std::size_t bar_width = parts ? room - 1 - kParts : room;
+  for (const ComponentRow& row : rows) {
+    const double energy = energy_of(row);
+    if (energy == 0) continue;
+    std::string text =
+        "  " + fit(printable(row.name), name_width) + " " + fit(format_energy_pj(energy), 9, true) +
+        fit(format_share(share_of(energy, r.energy_pj)), 8, true) + "  " +
+        screen.tinted(kEnergyColour, bar(energy / energy_of(rows.front()), bar_width));
+    if (parts) {
+      text += " " + screen.dim(fit(format_energy_pj(row.dynamic_pj), 9, true) + " + " +
+                               fit(format_energy_pj(row.static_pj), 9, true));
+    }
+    screen.line(text);
   }
 }
 
@@ -168,86 +168,86 @@ void print_causes(Screen& screen, const RunResult& r, const std::vector<std::str
   }
 }
 
+/// Where the columns of an operations table go.
+struct OperationColumns {
+  std::size_t name = 10, formats = 7, bound = 5, bar = 0;
+  bool figures = true;  ///< "of peak" and "DRAM", which a narrow terminal does without
+
+  OperationColumns(std::span<const OperationRow> rows, std::size_t width) {
+    for (const OperationRow& row : rows) {
+      name = std::max(name, display_width(printable(row.name)));
+      formats = std::max(formats, display_width(formats_of(row)));
+      bound = std::max(bound, display_width(printable(row.bound)));
+    }
+    bound = std::min<std::size_t>(bound, 14);
+    figures = width >= 72;
+    const std::size_t fixed = 2 + 1 + kTime + kShare + (figures ? kPeak + kDram : 0) + 2 + bound;
+    const std::size_t texts = width - fixed;
+    // Names tell rows apart and come first; formats or a bar of a few columns say nothing.
+    name = std::min(name, texts);
+    formats = std::min(formats, texts - name);
+    if (formats < 9) formats = 0;
+    const std::size_t left = texts - name - formats;
+    if (left >= 8) bar = std::min<std::size_t>(left - 2, 24);
+  }
+
+  std::string line(std::string_view a, std::string_view b, std::string_view time,
+                   std::string_view share, std::string_view peak, std::string_view dram) const {
+    return "  " + fit(a, name) + " " + fit(b, formats) + fit(time, kTime, true) +
+           fit(share, kShare, true) +
+           (figures ? fit(peak, kPeak, true) + fit(dram, kDram, true) : std::string());
+  }
+
+  static constexpr std::size_t kTime = 9, kShare = 8, kPeak = 9, kDram = 10;
+};
+
 void print_operations(Screen& screen, const RunResult& r, const std::string& phase) {
   std::vector<OperationRow> rows = merged_operations(r, phase);
-  const std::uint64_t total = cycles_of(rows);
   std::stable_sort(rows.begin(), rows.end(), [](const OperationRow& a, const OperationRow& b) {
     return a.cycles > b.cycles;
   });
-  std::size_t name_width = 10, format_width = 7, bound_width = 5;
-  for (std::size_t i = 0; i < std::min(rows.size(), kTopOperations); ++i) {
-    name_width = std::max(name_width, display_width(printable(rows[i].name)));
-    format_width = std::max(format_width, display_width(formats_of(rows[i])));
-    bound_width = std::max(bound_width, display_width(printable(rows[i].bound)));
-  }
-  bound_width = std::min<std::size_t>(bound_width, 14);
-  constexpr std::size_t kFigures = 9 + 8 + 9 + 10;  // time, share, MACs, DRAM
-  const std::size_t texts = screen.width() - (2 + kFigures + 2 + bound_width + 1);
-  // Names tell rows apart and come first; formats of a few columns say nothing.
-  name_width = std::min(name_width, texts - 1);
-  format_width = std::min(format_width, texts - name_width - 1);
-  if (format_width < 9) {
-    name_width = std::min(texts - 1, name_width + format_width);
-    format_width = 0;
-  }
-  // What is left over holds the bar; a bar of a few columns says nothing.
-  std::size_t bar_width = texts - name_width - 1 - format_width;
-  bar_width = bar_width < 8 ? 0 : std::min<std::size_t>(bar_width - 2, 24);
+  const auto total = static_cast<double>(cycles_of(rows));
+  const std::span<const OperationRow> top =
+      std::span(rows).first(std::min(rows.size(), kTopOperations));
+  const OperationColumns columns(top, screen.width());
 
-  screen.heading(
-      printable(phase),
-      fmt::format(
-          "{}, {} of all cycles", format_cycles_as_time(static_cast<double>(total), r),
-          format_share(share_of(static_cast<double>(total), static_cast<double>(r.cycles)))));
-  const auto columns = [&](std::string_view name, std::string_view formats, std::string_view time,
-                           std::string_view share, std::string_view macs, std::string_view dram) {
-    return "  " + fit(name, name_width) + " " + fit(formats, format_width) + fit(time, 9, true) +
-           fit(share, 8, true) + fit(macs, 9, true) + fit(dram, 10, true);
-  };
-  const std::string gap = bar_width == 0 ? "" : std::string(bar_width + 2, ' ');
-  screen.line(screen.dim(columns("operation", "formats", "time", "share", "of peak", "DRAM") + gap +
-                         "  bound"));
-  std::uint64_t rest = 0, rest_dram = 0;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const OperationRow& row = rows[i];
-    if (i >= kTopOperations) {
-      rest += row.cycles;
-      rest_dram += dram_bytes_of(row);
-      continue;
-    }
-    const std::optional<double> share =
-        share_of(static_cast<double>(row.cycles), static_cast<double>(total));
-    std::string text = columns(printable(row.name), formats_of(row),
-                               format_cycles_as_time(static_cast<double>(row.cycles), r),
-                               format_share(share), format_share(utilisation_of(row, r)),
-                               format_bytes(static_cast<double>(dram_bytes_of(row))));
-    if (bar_width != 0) {
-      text += "  " +
-              screen.tinted(kCauseColours[0], bar(share_of(static_cast<double>(row.cycles),
-                                                           static_cast<double>(rows.front().cycles))
-                                                      .value_or(0),
-                                                  bar_width));
+  screen.heading("Operations of " + printable(phase),
+                 fmt::format("{}, {} of all cycles", format_cycles_as_time(total, r),
+                             format_share(share_of(total, static_cast<double>(r.cycles)))));
+  const std::string gap = columns.bar == 0 ? "" : std::string(columns.bar + 2, ' ');
+  screen.line(screen.dim(columns.line("operation", "formats", "time", "share", "of peak", "DRAM") +
+                         gap + "  bound"));
+  for (const OperationRow& row : top) {
+    const auto cycles = static_cast<double>(row.cycles);
+    std::string text =
+        columns.line(printable(row.name), formats_of(row), format_cycles_as_time(cycles, r),
+                     format_share(share_of(cycles, total)), format_share(utilisation_of(row, r)),
+                     format_bytes(static_cast<double>(dram_bytes_of(row))));
+    if (columns.bar != 0) {
+      const double share = share_of(cycles, static_cast<double>(top.front().cycles)).value_or(0);
+      text += "  " + screen.tinted(kCauseColours[0], bar(share, columns.bar));
     }
     const auto cause = static_cast<std::size_t>(
         std::max_element(row.cycles_by_cause.begin(), row.cycles_by_cause.end()) -
         row.cycles_by_cause.begin());
-    screen.line(text + "  " +
-                screen.tinted(kCauseColours[cause], fit(printable(row.bound), bound_width)));
+    text += "  " + screen.tinted(kCauseColours[cause], fit(printable(row.bound), columns.bound));
+    screen.line(text);
   }
-  if (rows.size() > kTopOperations) {
-    screen.line(screen.dim(
-        columns(fmt::format("{} more", rows.size() - kTopOperations), "",
-                format_cycles_as_time(static_cast<double>(rest), r),
-                format_share(share_of(static_cast<double>(rest), static_cast<double>(total))), "",
-                format_bytes(static_cast<double>(rest_dram)))));
-  }
+  if (top.size() == rows.size()) return;
+  const std::span<const OperationRow> rest = std::span(rows).subspan(top.size());
+  const auto cycles = static_cast<double>(cycles_of(rest));
+  double bytes = 0;
+  for (const OperationRow& row : rest) bytes += static_cast<double>(dram_bytes_of(row));
+  screen.line(screen.dim(
+      columns.line(fmt::format("{} more", rest.size()), "", format_cycles_as_time(cycles, r),
+                   format_share(share_of(cycles, total)), "", format_bytes(bytes))));
 }
 
 void print_notes(Screen& screen, const RunResult& r) {
   if (r.notes.empty()) return;
   std::string names;
   for (const auto& [name, sentence] : r.notes)
-    names += (names.empty() ? "" : ", ") + printable(name);
+    names += (names.empty() ? "" : "; ") + printable(name);
   screen.line();
   const std::string text =
       fmt::format("Assumptions in force (JSON and page say them in full): {}", names);

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
+#include <tuple>
 
 #include "reports/format.hpp"
 
@@ -118,6 +120,19 @@ std::vector<OperationRow> merged_operations(const RunResult& result, std::string
   return merged;
 }
 
+double energy_of(const ComponentRow& row) {
+  const double energy = row.dynamic_pj + row.static_pj;
+  return std::isfinite(energy) ? energy : 0;
+}
+
+std::vector<ComponentRow> components_by_energy(const RunResult& result) {
+  std::vector<ComponentRow> rows = result.components;
+  std::stable_sort(rows.begin(), rows.end(), [](const ComponentRow& a, const ComponentRow& b) {
+    return energy_of(a) > energy_of(b);
+  });
+  return rows;
+}
+
 CyclesByCause cycles_by_cause(std::span<const OperationRow> rows) {
   CyclesByCause sum{};
   for (const OperationRow& row : rows) {
@@ -173,7 +188,7 @@ std::string formats_of(const OperationRow& row) {
 
 std::string shape_of(const OperationRow& row) {
   const auto text = [](std::uint64_t n) { return n == 0 ? std::string() : std::to_string(n); };
-  return joined({text(row.m), text(row.n), text(row.k)}, " \u00d7 ");
+  return joined({text(row.m), text(row.n), text(row.k)}, "\u00d7");
 }
 
 std::string title_of(const RunResult& result) {

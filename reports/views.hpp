@@ -32,6 +32,12 @@ std::vector<std::string> phases_of(const RunResult& result);
 /// with most cycles.
 std::vector<OperationRow> merged_operations(const RunResult& result, std::string_view phase);
 
+/// Dynamic and static together; 0 where that is not finite (a damaged file), so that it can be
+/// sorted by.
+double energy_of(const ComponentRow& row);
+/// The components, the costliest first.
+std::vector<ComponentRow> components_by_energy(const RunResult& result);
+
 /// Sums over rows.
 CyclesByCause cycles_by_cause(std::span<const OperationRow> rows);
 std::uint64_t cycles_of(std::span<const OperationRow> rows);
@@ -53,7 +59,7 @@ std::string_view class_label(std::size_t traffic_class);
 
 /// "int4 g128 × int8", or the one that is named.
 std::string formats_of(const OperationRow& row);
-/// "2048 × 4096 × 4096" (m × n × k), leaving out zeros.
+/// "2048×4096×4096" (m×n×k), leaving out zeros.
 std::string shape_of(const OperationRow& row);
 
 /// "llama-2-7b · mixpe-w4a8 · mixpe-128x128": what tells results apart.

@@ -121,7 +121,7 @@ void PackedWeights::Impl::pack() {
   const QuantizedMatrix& w = matrix;
   const std::size_t unit = tiles->unit;
   const std::size_t columns = tiles->columns;
-  nibbles = bits_of(w.spec.format) <= 4;
+  nibbles = w.spec.affine == Affine::symmetric && bits_of(w.spec.format) <= 4;
   offset = nibbles ? 8 : 128;
   group_steps = ceil_div(w.group, unit);
   steps = group_steps * w.groups;
@@ -135,7 +135,8 @@ void PackedWeights::Impl::pack() {
     for (std::size_t g = 0; g < w.groups; ++g) {
       scales[(panel * w.groups + g) * columns + column] = w.scale(n, g);
       for (std::size_t i = 0; i < w.group; ++i) {
-        const unsigned code = static_cast<unsigned>(w.code(n, g * w.group + i) + offset);
+        const int signed_code = w.code(n, g * w.group + i) - static_cast<int>(w.zero(n, g));
+        const unsigned code = static_cast<unsigned>(signed_code + offset);
         const std::size_t step = panel * steps + g * group_steps + i / unit;
         const std::size_t place = column * unit + i % unit;
         std::uint8_t* bytes = packed.data() + step * step_bytes;
@@ -153,12 +154,16 @@ void PackedWeights::Impl::pack() {
 PackedWeights::PackedWeights(QuantizedMatrix weights, Path path) : impl_(std::make_unique<Impl>()) {
   require(is_available(path), "PackedWeights: this CPU lacks the instructions of that path");
   impl_->matrix = std::move(weights);
-  if (impl_->matrix.spec.affine != Affine::symmetric) return;
+  const QuantSpec& spec = impl_->matrix.spec;
+  // sum a * q - z * sum a = sum a * (q - z), exactly, and up to 7 bits q - z fits a signed byte.
+  const bool foldable = spec.affine == Affine::integer_zero && bits_of(spec.format) <= 7;
+  if (spec.affine != Affine::symmetric && !foldable) return;
   impl_->path = path;
   impl_->tiles = integer_tiles(path);
   if (impl_->tiles == nullptr) return;
   impl_->pack();
   impl_->matrix.codes = {};
+  impl_->matrix.zeros = {};
 }
 PackedWeights::PackedWeights(PackedWeights&&) noexcept = default;
 PackedWeights& PackedWeights::operator=(PackedWeights&&) noexcept = default;
@@ -212,8 +217,7 @@ PackedActivations pack_activations(const QuantizedMatrix& a, const PackedWeights
       }
       std::int32_t sum = 0;
       for (std::size_t i = 0; i < group; ++i) sum += codes[i];
-      // |sum| <= 128 * 131071 < 2^24, so the product fits 32 bits only modulo 2^32, which is what
-      // the tile needs.
+      // The product may exceed 32 bits; the tile needs it modulo 2^32 only.
       out.starts[first * w.matrix.groups + g * rows + (row - first)] = static_cast<std::int32_t>(
           0u - static_cast<std::uint32_t>(w.offset) * static_cast<std::uint32_t>(sum));
     }

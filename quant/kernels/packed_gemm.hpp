@@ -13,8 +13,9 @@
 
 namespace systole::quant {
 
-/// A weight [N, K] for gemm_dequantise_after, repacked for one path. Symmetric weights of any
-/// integer format and granularity are accelerated; affine ones run the reference (see path()).
+/// A weight [N, K] for gemm_dequantise_after, repacked for one path. Accelerated are symmetric
+/// weights of any integer format and granularity, and integer_zero ones of up to 7 bits (their zero
+/// point folds into the codes); the others run the reference (see path()).
 class PackedWeights {
  public:
   /// Errors: std::invalid_argument when `path` is not available on this CPU.
@@ -25,7 +26,7 @@ class PackedWeights {
 
   std::size_t rows() const;
   std::size_t cols() const;
-  Path path() const;  ///< what runs: `reference` for the affine forms whatever was asked
+  Path path() const;  ///< what runs: `reference` where nothing faster exists, whatever was asked
   const QuantSpec& spec() const;
 
   struct Impl;
@@ -36,7 +37,8 @@ class PackedWeights {
 };
 
 /// gemm_dequantise_after(a, w, out), bit for bit, on `threads` threads (0 counts as 1; static
-/// partition).
+/// partition). Threads are started for the call (tens of microseconds each): more than one pays
+/// from some ten million multiply-accumulates on.
 void gemm_dequantise_after(const QuantizedMatrix& a, const PackedWeights& w, std::span<float> out,
                            unsigned threads = 1);
 

@@ -1,6 +1,7 @@
 // systole report: results turned into a page, a table or JSON; several side by side.
 #include <fmt/core.h>
 
+#include "reports/comparison.hpp"
 #include "reports/csv.hpp"
 #include "reports/html.hpp"
 #include "reports/json.hpp"

@@ -38,7 +38,7 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       "  systole run\n"
       "  systole run --machine int8-128x94 --recipe w8a8 --out int8.h5 --html int8.html\n"
       "  systole run --model llama-2-7b --prefill 2048 --decode 64 --json out.json\n"
-      "  systole run --set memory.channels=4 --set array.dataflow=output_stationary\n");
+      "  systole run --set memory.dram.channels=4 --set array.dataflow=output_stationary\n");
   options.group("What to run")
       .value("model", "NAME|FILE", o.model,
              "a name of `systole list models`, a GGUF or llama2.c file, or a config.json "

@@ -24,8 +24,8 @@ struct SuiteReport {
   std::string suite;
   std::uint64_t cases = 0, elements = 0, mismatches = 0;
   double seconds = 0;
-  std::string first_mismatch;               ///< empty when there is none
-  std::optional<std::uint64_t> first_case;  ///< its number
+  std::string first_mismatch{};             ///< empty when there is none
+  std::optional<std::uint64_t> first_case{};  ///< its number
 
   void add(std::uint64_t index, std::uint64_t compared, std::uint64_t different, const std::string& what) {
     ++cases;

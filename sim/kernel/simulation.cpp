@@ -1,6 +1,12 @@
 // sc_main, the report handler and the watchdog loop.
 #include "sim/kernel/simulation.hpp"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <pthread.h>
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
 #include <cstdlib>
 #include <exception>
 #include <string>
@@ -30,6 +36,28 @@ void throw_report(const sc_core::sc_report& report, const sc_core::sc_actions&) 
   if (report.get_severity() >= sc_core::SC_WARNING) throw report;
 }
 
+// AddressSanitizer keeps the bounds of the current stack. SystemC 2.3.4 tells it of every switch
+// between coroutines, but calls the main stack [0, 0); an exception thrown there later leaves
+// poison behind, which is then reported as an error of whoever uses that stack next. So, back on
+// the main stack, we state the bounds and clear what processes that ended by exception left below
+// us.
+void restore_sanitizer_stack() {
+#if defined(__SANITIZE_ADDRESS__)
+  pthread_attr_t attributes;
+  void* bottom = nullptr;
+  std::size_t size = 0;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return;
+  pthread_attr_getstack(&attributes, &bottom, &size);
+  pthread_attr_destroy(&attributes);
+  void* fake_stack = nullptr;
+  __sanitizer_start_switch_fiber(&fake_stack, bottom, size);
+  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
+  constexpr std::size_t kBelow = 64 * 1024;
+  const char* here = static_cast<const char*>(__builtin_frame_address(0));
+  __asan_unpoison_memory_region(here - kBelow, kBelow);
+#endif
+}
+
 std::string at_time() { return " at " + sc_core::sc_time_stamp().to_string(); }
 
 }  // namespace
@@ -47,6 +75,7 @@ int run_simulation(const std::function<int()>& body) {
   char name[] = "systole";
   char* argv[] = {name, nullptr};
   const int status = sc_core::sc_elab_and_sim(1, argv);
+  restore_sanitizer_stack();
   if (current.failure) std::rethrow_exception(current.failure);
   return status;
 }
@@ -63,7 +92,9 @@ void run_until(const std::function<bool()>& done, sc_core::sc_time patience,
     }
     try {
       sc_core::sc_start(patience, sc_core::SC_EXIT_ON_STARVATION);
+      restore_sanitizer_stack();
     } catch (const sc_core::sc_report& report) {
+      restore_sanitizer_stack();
       throw InternalError(std::string(report.get_msg()) + " (process " +
                           (report.get_process_name() ? report.get_process_name() : "none") + ")" +
                           at_time());

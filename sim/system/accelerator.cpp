@@ -148,6 +148,9 @@ void Accelerator::load_stationary() {
 void Accelerator::load_moving() {
   for (;;) {
     sc_core::wait(segment_started_);
+    // Always a delta cycle after load_stationary: the order in which SystemC wakes the two would otherwise depend on
+    // which of them ended the segment before, and with it which transfer comes first.
+    sc_core::wait(sc_core::SC_ZERO_TIME);
     load(&Job::moving, moving_loaded_, moving_freed_, true);
   }
 }

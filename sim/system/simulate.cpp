@@ -77,6 +77,22 @@ std::string reuse_key(const Segment& segment) {
   return key;
 }
 
+/// A segment cut into what depends on the context length (cache appends and attention) and what does not, so that
+/// decode steps share the latter. Each region starts on a quiet machine, whether it is reused or not.
+std::vector<Segment> regions_of(const Segment& segment) {
+  const auto grows = [](const Operation& op) {
+    return op.kind == OpKind::attention || op.vector_op == workloads::VectorOp::kv_append;
+  };
+  std::vector<Segment> regions;
+  for (const Operation& op : segment.operations) {
+    if (regions.empty() || grows(regions.back().operations.back()) != grows(op)) {
+      regions.push_back({segment.name, segment.repeats, {}});
+    }
+    regions.back().operations.push_back(op);
+  }
+  return regions;
+}
+
 /// Drives the accelerator through the program, one segment after the other, and collects the outcomes.
 class ProgramRunner : public sc_core::sc_module {
  public:
@@ -90,6 +106,20 @@ class ProgramRunner : public sc_core::sc_module {
         design_(pe::find_design(machine.array.pe)),
         options_(options),
         progress_(progress) {
+    // Layers are placed a multiple of the memory's period apart, so that each meets the same banks and conflicts.
+    const std::uint64_t period = accelerator_.memory.address_period_bytes();
+    std::uint64_t layers = 0;
+    for (const Segment& segment : program.steps.at(0).segments) layers = std::max(layers, segment.repeats);
+    layer_stride_ = ceil_div(program.layer_stride_bytes, period) * period;
+    const std::uint64_t end = program.footprint_bytes + layers * (layer_stride_ - program.layer_stride_bytes);
+    spill_base_ = ceil_div(end, std::max(period, kSpillBytes)) * std::max(period, kSpillBytes);
+    const std::uint64_t needed = spill_base_ + kSpillBytes, capacity = accelerator_.memory.capacity().count();
+    if (needed > capacity) {
+      throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe + "' needs " +
+                        std::to_string(needed) + " bytes of DRAM; machine '" + machine.name + "' has " +
+                        std::to_string(capacity) +
+                        " (memory.dram.channels x memory.dram.capacity_bytes)");
+    }
     SC_HAS_PROCESS(ProgramRunner);
     SC_THREAD(run);
   }
@@ -117,21 +147,30 @@ class ProgramRunner : public sc_core::sc_module {
   }
 
   SegmentOutcome run_segment(const Segment& segment) {
-    if (options_.reuse) {
-      const std::string key = reuse_key(segment);
-      auto known = known_.find(key);
-      if (known == known_.end()) known = known_.emplace(key, run_instance(segment, 0)).first;
-      return repeated(known->second, segment.repeats);
+    SegmentOutcome total;
+    for (const Segment& region : regions_of(segment)) {
+      const SegmentOutcome outcome = run_region(region);
+      total.operations.insert(total.operations.end(), outcome.operations.begin(),
+                              outcome.operations.end());
+      total.dram_events += outcome.dram_events;
     }
-    SegmentOutcome total = run_instance(segment, 0);
-    for (std::uint64_t i = 1; i < segment.repeats; ++i) add(total, run_instance(segment, i));
+    return total;
+  }
+
+  SegmentOutcome run_region(const Segment& region) {
+    if (options_.reuse) {
+      const std::string key = reuse_key(region);
+      auto known = known_.find(key);
+      if (known == known_.end()) known = known_.emplace(key, run_instance(region, 0)).first;
+      return repeated(known->second, region.repeats);
+    }
+    SegmentOutcome total = run_instance(region, 0);
+    for (std::uint64_t i = 1; i < region.repeats; ++i) add(total, run_instance(region, i));
     return total;
   }
 
   SegmentOutcome run_instance(const Segment& segment, std::uint64_t instance) {
-    // Spilled activations follow the program's footprint.
-    const Placement placement{instance * program_.layer_stride_bytes,
-                              ceil_div(program_.footprint_bytes, kSpillBytes) * kSpillBytes};
+    const Placement placement{instance * layer_stride_, spill_base_};
     const std::vector<Job> jobs = schedule(machine_, design_, segment, placement);
     return accelerator_.run(jobs);
   }
@@ -165,8 +204,22 @@ class ProgramRunner : public sc_core::sc_module {
   const pe::PeDesign& design_;
   SimulateOptions options_;
   Progress& progress_;
+  std::uint64_t layer_stride_ = 0, spill_base_ = 0;
   std::map<std::string, SegmentOutcome> known_;
 };
+
+/// MACs a cycle in the formats of the program's linear layers; 0 where there is none.
+double peak_macs(const Program& program, const pe::PeDesign& design, double pes) {
+  for (const Segment& segment : program.steps.at(0).segments) {
+    for (const Operation& op : segment.operations) {
+      if (op.kind != OpKind::gemm) continue;
+      const ArrayOperands operands =
+          array_operands(op.name, design, op.stationary, op.moving, op.dequantise, op.k);
+      return pes / design.require_passes(operands.stationary, operands.moving);
+    }
+  }
+  return 0;
+}
 
 std::string bound_of(const OperationRow& row) {
   if (row.cycles == 0) return "none";
@@ -213,15 +266,6 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
                    const SimulateOptions& options, Progress& progress) {
   const PriceList prices(machine);
   const pe::PeDesign& design = pe::find_design(machine.array.pe);
-  const std::uint64_t spill_end =
-      ceil_div(program.footprint_bytes, kSpillBytes) * kSpillBytes + kSpillBytes;
-  const std::uint64_t capacity = machine.memory.dram.capacity_bytes * machine.memory.channels;
-  if (spill_end > capacity) {
-    throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe + "' needs " +
-                      std::to_string(spill_end) + " bytes of DRAM; machine '" + machine.name +
-                      "' has " + std::to_string(capacity) +
-                      " (memory.channels x dram.capacity_bytes)");
-  }
   // Every operation is checked before the clock starts.
   for (const Step& step : program.steps) {
     for (const Segment& segment : step.segments) schedule(machine, design, segment, {});
@@ -243,11 +287,12 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
   result.recipe = program.recipe;
   result.model = program.model;
   result.clock_mhz = machine.clock_mhz;
+  const double pes = static_cast<double>(machine.array.rows) * machine.array.cols;
   result.peak_dram_bytes_per_cycle = machine.peak_dram_bytes_per_cycle();
+  result.peak_macs_per_cycle = peak_macs(program, design, pes);
   result.notes = prices.notes();
 
   // Rows: one for each operation of each phase, summed over layers and decode steps.
-  const double pes = static_cast<double>(machine.array.rows) * machine.array.cols;
   std::map<std::tuple<Phase, std::size_t, std::size_t>, std::size_t> row_of;
   std::vector<EventCounts> row_events;
   for (std::size_t s = 0; s < program.steps.size(); ++s) {
@@ -327,8 +372,9 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
     result.area_mm2 += part.area_mm2;
   }
   result.notes.emplace_back(
-      "segments", "every layer starts on a quiet machine: rows precharged, refresh timer restarted; "
-                  "errs by less than one refresh and one DRAM latency a layer, upwards");
+      "regions", "the operations of a layer before, in and after attention each start on a quiet machine: rows "
+                 "precharged, refresh timer restarted, nothing prefetched; errs upwards, by at most the load of "
+                 "both halves of the weight scratchpad and one DRAM latency a region");
   result.notes.emplace_back("attention",
                             "all cached positions are computed; masked ones are not skipped");
   result.check_sums();

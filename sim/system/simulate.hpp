@@ -9,8 +9,9 @@
 namespace systole::sim {
 
 struct SimulateOptions {
-  /// Simulate equal work once: a segment whose operations, formats and addresses modulo the layer stride have been
-  /// run before reuses the outcome. Every segment starts on a quiet machine either way, so the figures are the same.
+  /// Simulate equal work once: a region of a layer (before, in, after attention) whose operations, formats and addresses
+  /// modulo the layer stride have been run before reuses the outcome. Every region starts on a quiet machine either
+  /// way, so the figures are the same.
   bool reuse = true;
 };
 

@@ -76,7 +76,7 @@ const BadInput kBadInputs[] = {
      "config.json"},
     {"config_json_wrong_type",
      [](auto& f) {
-       return "run --model " + f.write("config.json", R"({"architectures": ["LlamaForCausalLM"], "hidden_size": "big"})");
+       return "run --model " + f.write("config.json", R"({"architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "hidden_size": "big"})");
      },
      "hidden_size"},
     {"config_json_other_architecture",
@@ -88,7 +88,7 @@ const BadInput kBadInputs[] = {
     {"text_empty", [](auto& f) { return "eval --text " + f.write("empty.txt", " \n"); }, "empty.txt"},
     {"shape_cannot_be_evaluated", [](auto&) { return "eval --model llama-2-7b"; }, "shape only"},
     {"formats_the_pe_lacks", [](auto&) { return "run --recipe fp32"; }, "PE 'mixpe-w4a8'"},
-    {"model_too_large_for_memory", [](auto&) { return "run --model llama-3.1-405b --set memory.channels=1"; },
+    {"model_too_large_for_memory", [](auto&) { return "run --model llama-3.1-405b --set memory.dram.channels=1"; },
      "bytes of DRAM"},
     {"override_unknown_path", [](auto&) { return "run --set memory.dram.chanels=4"; }, "chanels"},
     {"override_wrong_type", [](auto&) { return "run --set array.rows=many"; }, "array.rows"},
@@ -122,7 +122,7 @@ TEST_P(BadInputs, GiveOneClearMessageAndExitCode2) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, BadInputs, ::testing::ValuesIn(kBadInputs),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& input) { return std::string(input.param.name); });
 
 }  // namespace
 }  // namespace systole::tests

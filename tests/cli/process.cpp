@@ -17,9 +17,11 @@ std::string read_file(const std::string& path) {
   return text.str();
 }
 
-Outcome run_systole(const std::string& arguments) {
+Outcome run_systole(const std::string& arguments) { return run_systole_in(".", arguments); }
+
+Outcome run_systole_in(const std::string& where, const std::string& arguments) {
   const TemporaryFolder folder;
-  const std::string command = std::string(SYSTOLE_BINARY) + " " + arguments + " >" + folder.path("out") +
+  const std::string command = "cd " + where + " && " + SYSTOLE_BINARY + " " + arguments + " >" + folder.path("out") +
                               " 2>" + folder.path("err") + " </dev/null";
   const int status = std::system(command.c_str());
   Outcome outcome;

@@ -14,6 +14,8 @@ struct Outcome {
 
 /// Runs `systole ARGUMENTS` through the shell (arguments are shell text) with CI-like plain streams.
 Outcome run_systole(const std::string& arguments);
+/// The same from within `folder`.
+Outcome run_systole_in(const std::string& folder, const std::string& arguments);
 
 /// A folder of this test's own, emptied first and removed at the end.
 class TemporaryFolder {

@@ -2,9 +2,14 @@
 // Energy is left out: the channel counts, it does not price.
 #pragma once
 
+#include <ostream>
 #include <vector>
 
 #include "configs/dram.hpp"
+
+namespace systole::configs {
+inline void PrintTo(const DramConfig& c, std::ostream* out) { *out << c.name; }
+}  // namespace systole::configs
 
 namespace systole::memory {
 

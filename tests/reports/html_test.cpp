@@ -2,28 +2,200 @@
 
 #include <gmock/gmock.h>
 
-#include <array>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
+#include <regex>
+#include <string>
 #include <vector>
 
+#include "reports/markup.hpp"
+#include "reports/roofline.hpp"
+#include "reports/views.hpp"
+#include "tests/reports/html_checker.hpp"
+#include "tests/reports/random_result.hpp"
 #include "tests/reports/sample_results.hpp"
 
 namespace systole::reports {
 namespace {
 
+using ::testing::HasSubstr;
+using ::testing::Not;
+using enum SampleMachine;
+
+std::string page_of(const std::vector<RunResult>& results) { return to_html(results); }
+
+std::size_t count_of(const std::string& text, const std::string& what) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1))
+    ++count;
+  return count;
+}
+
 /// SYSTOLE_SAMPLE_PAGES=<directory> leaves the sample pages there, to be looked at in a browser.
 TEST(Html, LeavesSamplePagesWhereAsked) {
   const char* directory = std::getenv("SYSTOLE_SAMPLE_PAGES");
   if (directory == nullptr) GTEST_SKIP() << "SYSTOLE_SAMPLE_PAGES is not set";
-  const auto put = [&](const std::string& name, std::vector<RunResult> results) {
+  const auto put = [&](const std::string& name, const std::vector<RunResult>& results) {
     std::ofstream(std::string(directory) + "/" + name) << to_html(results);
   };
-  using enum SampleMachine;
   put("7b.html", {sample_7b()});
   put("small.html", {sample_small()});
   put("compare.html", {sample_small(mixpe_w4a8), sample_small(int8), sample_small(fp16)});
   put("compare7b.html", {sample_7b(mixpe_w4a8), sample_7b(int8), sample_7b(fp16)});
+}
+
+TEST(HtmlChecker, FindsTheFaultsItIsThereFor) {
+  const std::string start = "<!doctype html>";
+  EXPECT_EQ(html_fault(start + "<p class=\"a\">x &amp; y</p><br/>"), "");
+  for (const char* bad :
+       {"<p>", "</p>", "<p></b>", "<p a=b></p>", "a & b", "a < b", "a > b", "<p a=\"<\"></p>",
+        "<b id=\"x\"></b><b id=\"x\"></b>", "<p a=\"1\" a=\"2\"></p>"}) {
+    EXPECT_NE(html_fault(start + bad), "") << bad;
+  }
+  EXPECT_EQ(html_text(start + "<p>a &lt; b</p><script>1<2</script>"), "a < b\n\n");
+}
+
+TEST(Html, IsWellFormedForOneAndForSeveralResults) {
+  EXPECT_EQ(html_fault(page_of({sample_7b()})), "");
+  EXPECT_EQ(html_fault(page_of({sample_small()})), "");
+  EXPECT_EQ(html_fault(page_of({sample_small(mixpe_w4a8), sample_small(int8), sample_7b(fp16)})),
+            "");
+}
+
+TEST(Html, IsWellFormedForEmptyAndForRandomResults) {
+  EXPECT_EQ(html_fault(page_of({})), "");
+  EXPECT_EQ(html_fault(page_of({RunResult{}})), "");
+  EXPECT_EQ(html_fault(page_of({RunResult{}, RunResult{}})), "");
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    RandomResult random(seed);
+    EXPECT_EQ(html_fault(page_of({random()})), "") << "seed " << seed;
+    EXPECT_EQ(html_fault(page_of({random(), random(), sample_small()})), "") << "seed " << seed;
+  }
+}
+
+TEST(Html, LoadsNothing) {
+  const std::string page = page_of({sample_7b(), sample_small()});
+  for (const char* load :
+       {"http:", "https:", "url(", "@import", "src=", "<link", "<iframe", "<object", "fetch("}) {
+    EXPECT_THAT(page, Not(HasSubstr(load)));
+  }
+  EXPECT_THAT(page, HasSubstr("default-src 'none'"));
+}
+
+TEST(Html, EscapesTextsWhereverTheyAppear) {
+  const std::string evil = "<script>alert(1)</script>\"'&";
+  RunResult r = sample_small();
+  r.machine = r.recipe = r.model = r.version = r.command = evil;
+  r.quality->text = evil;
+  for (OperationRow& row : r.operations)
+    row.name = row.bound = row.weight_format = row.activation_format = evil;
+  r.operations.front().phase = evil;
+  r.components.front().name = r.components.front().area_source =
+      r.components.front().energy_source = evil;
+  r.config_echo.emplace_back(evil, evil);
+  r.notes.emplace_back(evil, evil);
+  r.events.add(evil, 3);
+  for (const std::string& page : {page_of({r}), page_of({r, r})}) {
+    EXPECT_EQ(html_fault(page), "");
+    EXPECT_EQ(count_of(page, "<script>"), 1u);  // ours
+    EXPECT_THAT(page, Not(HasSubstr("alert(1)</script>")));
+    EXPECT_THAT(page, HasSubstr("&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;"));
+  }
+}
+
+TEST(Html, ShowsEveryHeadlineFigureOperationNoteAndConfigurationKey) {
+  const RunResult r = sample_small();
+  const std::string text = html_text(page_of({r}));
+  for (const Figure& figure : headline(r)) {
+    EXPECT_THAT(text, HasSubstr("\n" + figure.value + "\n")) << figure.label;
+    EXPECT_THAT(text, HasSubstr(figure.detail)) << figure.label;
+  }
+  for (const OperationRow& row : r.operations) EXPECT_THAT(text, HasSubstr(row.name));
+  for (const auto& [key, value] : r.config_echo) EXPECT_THAT(text, HasSubstr(key));
+  for (const auto& [key, value] : r.notes) EXPECT_THAT(text, HasSubstr(value));
+  for (const ComponentRow& row : r.components) EXPECT_THAT(text, HasSubstr(row.energy_source));
+  EXPECT_THAT(text, HasSubstr(r.command));
+}
+
+TEST(Html, SaysWhenTheComparedRunsDidDifferentWork) {
+  const std::string warning = "differ in model or token counts";
+  EXPECT_THAT(page_of({sample_small(), sample_7b()}), HasSubstr(warning));
+  EXPECT_THAT(page_of({sample_small(), sample_small(fp16)}), Not(HasSubstr(warning)));
+}
+
+TEST(Html, MarksTheBestOfARowOnlyWhereResultsDiffer) {
+  EXPECT_EQ(count_of(page_of({sample_small(), sample_small()}), "class=\"num best\""), 0u);
+  EXPECT_GT(count_of(page_of({sample_small(), sample_small(fp16)}), "class=\"num best\""), 5u);
+}
+
+TEST(Markup, BarPiecesHaveTheWidthOfTheirShare) {
+  const std::vector<Segment> segments = {{3, 0, "a"}, {1, 1, "b"}};
+  const std::string bar = bar_svg(segments, 8);
+  EXPECT_THAT(bar, HasSubstr("x=\"0.00\" y=\"0\" width=\"375.00\""));
+  EXPECT_THAT(bar, HasSubstr("x=\"375.00\" y=\"0\" width=\"125.00\""));
+}
+
+TEST(Markup, BarsStayInsideTheirBoxWhateverTheValues) {
+  const double huge = std::numeric_limits<double>::infinity(),
+               nan = std::numeric_limits<double>::quiet_NaN();
+  for (const double full : {1.0, 0.0, -1.0, nan, huge, 1e-320}) {
+    const std::vector<Segment> segments = {{0.5, 0, ""},  {nan, 1, ""}, {-3, 2, ""}, {huge, 3, ""},
+                                           {1e-9, 4, ""}, {1, 5, ""},   {1, 6, ""}};
+    const std::string bar = bar_svg(segments, full);
+    static const std::regex kRect("x=\"([-0-9.]+)\" y=\"0\" width=\"([-0-9.]+)\"");
+    for (std::sregex_iterator it(bar.begin(), bar.end(), kRect), end; it != end; ++it) {
+      const double x = std::stod((*it)[1]), width = std::stod((*it)[2]);
+      EXPECT_GE(x, 0);
+      EXPECT_LE(x + width, 1000.011);  // two decimals of each
+    }
+    EXPECT_THAT(bar, Not(HasSubstr("nan")));
+    EXPECT_THAT(bar, Not(HasSubstr("inf")));
+  }
+}
+
+TEST(Roofline, CountsEveryOperationOnceAsDrawnOrLeftOut) {
+  const RunResult r = sample_7b();
+  const Roofline roof = roofline_svg(r);
+  std::size_t merged = 0;
+  for (const std::string& phase : phases_of(r)) merged += merged_operations(r, phase).size();
+  // Each drawn operation has one line of a tooltip.
+  EXPECT_EQ(count_of(roof.svg, "MACs/byte, "), merged - roof.left_out);
+  EXPECT_EQ(roof.unlabelled, 0u);
+}
+
+TEST(Roofline, HasNoRoofWithoutAMachine) {
+  RunResult r = sample_7b();
+  r.peak_macs_per_cycle = 0;
+  EXPECT_EQ(roofline_svg(r).svg, "");
+  r.peak_macs_per_cycle = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(roofline_svg(r).svg, "");
+  EXPECT_EQ(roofline_svg(RunResult{}).svg, "");
+}
+
+TEST(Roofline, KeepsLabelsApart) {
+  const std::string svg = roofline_svg(sample_small()).svg;
+  static const std::regex kLabel(
+      "<text x=\"([0-9.]+)\" y=\"([0-9.]+)\" class=\"label\"( "
+      "text-anchor=\"(end|middle)\")?>([^<]*)<");
+  struct Label {
+    double left, y, right;
+  };
+  std::vector<Label> labels;
+  for (std::sregex_iterator it(svg.begin(), svg.end(), kLabel), end; it != end; ++it) {
+    const double x = std::stod((*it)[1]), width = 7.3 * static_cast<double>((*it)[5].length());
+    const std::string anchor = (*it)[4];
+    const double left = anchor == "end" ? x - width : anchor == "middle" ? x - width / 2 : x;
+    labels.push_back({left, std::stod((*it)[2]), left + width});
+  }
+  ASSERT_GE(labels.size(), 5u);
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    for (std::size_t j = i + 1; j < labels.size(); ++j) {
+      const bool apart = labels[i].right <= labels[j].left || labels[j].right <= labels[i].left ||
+                         std::abs(labels[i].y - labels[j].y) >= 14;
+      EXPECT_TRUE(apart) << i << " " << j;
+    }
+  }
 }
 
 }  // namespace

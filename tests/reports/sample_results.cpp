@@ -123,7 +123,9 @@ class Run {
                       r.cycles_by_cause.begin()];
     r.energy_pj["dram"] = bytes * 8 * 3.9;
     r.energy_pj["array"] = static_cast<double>(r.macs) * machine_.mac_pj;
-    r.energy_pj["scratchpad"] = static_cast<double>(r.macs) * 0.03 + bytes * 2.1;
+    r.energy_pj["weight_scratchpad"] = bytes * 1.6;
+    r.energy_pj["activation_scratchpad"] = static_cast<double>(r.macs) * 0.02 + bytes * 0.5;
+    r.energy_pj["output_scratchpad"] = static_cast<double>(r.macs) * 0.01;
     if (dequantise > 0) r.energy_pj["dequantiser"] = dequantise * 260;
     if (r.macs == 0) r.energy_pj["vector"] = compute * 310;
     result_.events.add("array.mac", r.macs);
@@ -210,9 +212,10 @@ class Run {
     if (machine_.weight_bits < 8)
       part("dequantiser", 4, 0.31, "assumed: 5 % of the array", "assumed");
     part("vector", 9, 0.84, "assumed", "assumed");
-    part("scratchpad", 38, 3.12, "CACTI 7, 2 MiB, 28 nm", "CACTI 7, 2 MiB, 28 nm");
+    part("weight_scratchpad", 18, 1.6, "CACTI 7, 1 MiB, 28 nm", "CACTI 7, 1 MiB, 28 nm");
+    part("activation_scratchpad", 12, 0.84, "CACTI 7, 512 KiB, 28 nm", "CACTI 7, 512 KiB, 28 nm");
+    part("output_scratchpad", 8, 0.68, "CACTI 7, 256 KiB, 28 nm", "CACTI 7, 256 KiB, 28 nm");
     part("dram", 182, 0, "off chip", "LPDDR5 data sheet, IDD2N and IDD5; 3.9 pJ/bit transfer");
-    part("control", 6, 0.4, "assumed", "assumed");
   }
 
   void config_and_notes() {

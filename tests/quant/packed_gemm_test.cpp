@@ -1,0 +1,208 @@
+// The accelerated products against their definitions, bit for bit, on every path of this CPU.
+#include "quant/kernels/packed_gemm.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "quant/verify.hpp"
+
+namespace systole::quant {
+namespace {
+
+class OnPath : public testing::TestWithParam<Path> {
+ protected:
+  void SetUp() override {
+    if (!is_available(GetParam())) GTEST_SKIP() << "this CPU cannot run " << name_of(GetParam());
+  }
+};
+INSTANTIATE_TEST_SUITE_P(PackedGemm, OnPath,
+                         testing::Values(Path::reference, Path::avx2, Path::avx512_vnni),
+                         [](const auto& instance) { return std::string(name_of(instance.param)); });
+
+QuantSpec spec(Format format, Granularity granularity, std::uint32_t group = 0) {
+  QuantSpec s;
+  s.format = format;
+  s.granularity = granularity;
+  s.group = group;
+  return s;
+}
+
+std::vector<float> wave(std::size_t count, int step) {
+  std::vector<float> x(count);
+  int v = 1;
+  for (float& f : x) f = static_cast<float>(((v = (v * 75 + step) % 65537)) - 32768) * 1e-4f;
+  return x;
+}
+
+void expect_same(std::span<const float> expected, std::span<const float> actual,
+                 const std::string& what) {
+  const CaseOutcome outcome = compare_bits(expected, actual, what);
+  ASSERT_EQ(outcome.mismatches, 0u) << outcome.first_mismatch;
+}
+
+TEST_P(OnPath, EveryIntegerFormatTileHeightAndThreadCountGivesTheSameBits) {
+  const std::size_t n = 70;  // two full panels of AVX-512 and a tail
+  const std::size_t k = 96;
+  for (const Format format : {Format::int2, Format::int3, Format::int4, Format::int5, Format::int6,
+                              Format::int7, Format::int8}) {
+    const auto w = quantise(wave(n * k, 7), n, k, spec(format, Granularity::group, 24));
+    const PackedWeights packed(w, GetParam());
+    EXPECT_EQ(packed.path(), GetParam());
+    for (std::size_t m = 1; m <= 18; ++m) {
+      const auto a = quantise(wave(m * k, 3), m, k, spec(Format::int8, Granularity::token));
+      std::vector<float> expected(m * n);
+      std::vector<float> actual(m * n);
+      gemm_dequantise_after(a, w, expected);
+      for (const unsigned threads : {0u, 1u, 2u, 3u, 7u}) {
+        gemm_dequantise_after(a, packed, actual, threads);
+        expect_same(expected, actual, std::string(name_of(format)) + " m " + std::to_string(m));
+      }
+    }
+  }
+}
+
+TEST_P(OnPath, EveryGroupLengthAndTailOfKGivesTheSameBits) {
+  for (std::size_t group = 1; group <= 40; ++group) {
+    for (const std::size_t groups : {1u, 2u, 5u}) {
+      const std::size_t k = group * groups;
+      const auto w =
+          quantise(wave(33 * k, 5), 33, k,
+                   spec(Format::int4, Granularity::group, static_cast<std::uint32_t>(group)));
+      const auto a = quantise(wave(9 * k, 11), 9, k, spec(Format::int8, Granularity::token));
+      std::vector<float> expected(9 * 33);
+      std::vector<float> actual(9 * 33);
+      gemm_dequantise_after(a, w, expected);
+      gemm_dequantise_after(a, PackedWeights(w, GetParam()), actual);
+      expect_same(expected, actual,
+                  "group " + std::to_string(group) + " x " + std::to_string(groups));
+    }
+  }
+}
+
+// The offset weights (w + 128) make intermediate sums wrap in int32 here; the result must not
+// notice.
+TEST_P(OnPath, TheLongestGroupAtFullMagnitudeIsExact) {
+  const std::size_t k = 131071;
+  const auto a =
+      quantise(std::vector<float>(2 * k, 1.0f), 2, k, spec(Format::int8, Granularity::token));
+  std::vector<float> values(3 * k, 1.0f);
+  std::fill_n(values.begin(), k, -1.0f);
+  const auto w = quantise(values, 3, k, spec(Format::int8, Granularity::channel));
+  std::vector<float> expected(6);
+  std::vector<float> actual(6);
+  gemm_dequantise_after(a, w, expected);
+  gemm_dequantise_after(a, PackedWeights(w, GetParam()), actual);
+  expect_same(expected, actual, "longest group");
+}
+
+TEST_P(OnPath, IntegerZeroPointsFoldIntoTheCodesUpToSevenBits) {
+  const std::size_t n = 35;
+  const std::size_t k = 60;
+  const auto a = quantise(wave(9 * k, 3), 9, k, spec(Format::int8, Granularity::token));
+  for (const Format format : {Format::int2, Format::int4, Format::int7, Format::int8}) {
+    QuantSpec affine = spec(format, Granularity::group, 20);
+    affine.affine = Affine::integer_zero;
+    const auto w = quantise(wave(n * k, 9), n, k, affine);
+    const PackedWeights packed(w, GetParam());
+    EXPECT_EQ(packed.path(), format == Format::int8 ? Path::reference : GetParam());
+    EXPECT_EQ(packed.spec(), affine);
+    std::vector<float> expected(9 * n);
+    std::vector<float> actual(9 * n);
+    gemm_dequantise_after(a, w, expected);
+    gemm_dequantise_after(a, packed, actual, 2);
+    expect_same(expected, actual, std::string(name_of(format)));
+  }
+}
+
+TEST_P(OnPath, CodesOfMinus128AreTakenThoughNoQuantiserMakesThem) {
+  const std::size_t k = 260;
+  auto a = quantise(wave(3 * k, 3), 3, k, spec(Format::int8, Granularity::token));
+  auto w = quantise(wave(5 * k, 9), 5, k, spec(Format::int8, Granularity::group, 130));
+  std::ranges::fill(a.codes, std::int8_t{-128});
+  std::ranges::fill(w.codes, std::int8_t{-128});
+  std::vector<float> expected(15);
+  std::vector<float> actual(15);
+  gemm_dequantise_after(a, w, expected);
+  gemm_dequantise_after(a, PackedWeights(w, GetParam()), actual);
+  expect_same(expected, actual, "-128");
+}
+
+TEST_P(OnPath, FloatProductsOfEveryTileHeightGiveTheSameBits) {
+  const std::size_t n = 67;
+  for (const std::size_t k : {1u, 5u, 127u, 129u, 300u}) {
+    const auto wf = wave(n * k, 13);
+    const PackedFloatWeights w32(wf, n, k, Format::fp32, GetParam());
+    const PackedFloatWeights w16(wf, n, k, Format::fp16, GetParam());
+    for (std::size_t m = 1; m <= 17; m += m < 9 ? 1 : 4) {
+      const auto a = wave(m * k, 17);
+      std::vector<float> expected(m * n);
+      std::vector<float> actual(m * n);
+      gemm_fp32(a, wf, {m, n, k}, expected);
+      for (const unsigned threads : {1u, 2u, 3u, 7u}) {
+        gemm_fp32(a, w32, m, actual, threads);
+        expect_same(expected, actual, "fp32 m " + std::to_string(m) + " k " + std::to_string(k));
+      }
+      for (const std::size_t chunk : {1u, 4u, 16u, 100u, 128u, 200u, 1000u}) {
+        gemm_fp16(a, wf, {m, n, k}, chunk, expected);
+        gemm_fp16(a, w16, m, chunk, actual, 2);
+        expect_same(expected, actual,
+                    "fp16 chunk " + std::to_string(chunk) + " k " + std::to_string(k));
+      }
+    }
+  }
+}
+
+TEST_P(OnPath, EmptyShapesAreAccepted) {
+  std::vector<float> out(3, 9.0f);
+  const PackedFloatWeights none({}, 3, 0, Format::fp32, GetParam());
+  gemm_fp32({}, none, 1, out);
+  EXPECT_THAT(out, testing::Each(0.0f));
+  const PackedWeights no_k(quantise({}, 3, 0, spec(Format::int4, Granularity::channel)),
+                           GetParam());
+  out.assign(3, 9.0f);
+  gemm_dequantise_after(quantise({}, 1, 0, spec(Format::int8, Granularity::token)), no_k, out);
+  EXPECT_THAT(out, testing::Each(0.0f));
+  gemm_dequantise_after(quantise({}, 0, 0, spec(Format::int8, Granularity::token)), no_k, {});
+}
+
+TEST_P(OnPath, RefusesWrongShapesLikeTheDefinition) {
+  const auto w = quantise(wave(6, 3), 2, 3, spec(Format::int8, Granularity::channel));
+  const auto a = quantise(wave(4, 3), 1, 4, spec(Format::int8, Granularity::token));
+  std::vector<float> out(2);
+  EXPECT_THROW(gemm_dequantise_after(a, PackedWeights(w, GetParam()), out), std::invalid_argument);
+  const PackedFloatWeights w32(wave(6, 3), 2, 3, Format::fp32, GetParam());
+  EXPECT_THROW(gemm_fp32(wave(4, 3), w32, 1, out), std::invalid_argument);
+  EXPECT_THROW(gemm_fp32(wave(3, 3), w32, 1, std::span(out).first(1)), std::invalid_argument);
+  EXPECT_THROW(gemm_fp16(wave(3, 3), w32, 1, 1, out), std::invalid_argument);
+  EXPECT_THROW(PackedFloatWeights(wave(5, 3), 2, 3, Format::fp32, GetParam()),
+               std::invalid_argument);
+  EXPECT_THROW(PackedFloatWeights(wave(6, 3), 2, 3, Format::bf16, GetParam()),
+               std::invalid_argument);
+}
+
+TEST(Paths, BeginWithTheReferenceAndHaveNames) {
+  const auto paths = available_paths();
+  ASSERT_FALSE(paths.empty());
+  EXPECT_EQ(paths.front(), Path::reference);
+  EXPECT_EQ(paths.back(), best_path());
+  EXPECT_EQ(name_of(Path::avx512_vnni), "avx512_vnni");
+  RecordProperty("best_path", std::string(name_of(best_path())));
+}
+
+// Thousands of random and adversarial cases: shapes of 1, primes and powers of two +-1; ties,
+// saturation, signed zeros, subnormals, NaN and infinities; all granularities; threads 1, 2, 3, 7.
+// A failure names its case; it is repeated by run_case(suite, 20240607, index).
+class Suite : public testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Verify, Suite, testing::ValuesIn(suite_names()),
+                         [](const auto& instance) { return instance.param; });
+
+TEST_P(Suite, FindsNoDifferenceOverAThousandCases) {
+  for (std::uint64_t index = 0; index < 1000; ++index) {
+    const CaseOutcome outcome = run_case(GetParam(), 20240607, index);
+    ASSERT_GT(outcome.elements, 0u) << index;
+    ASSERT_EQ(outcome.mismatches, 0u) << "index " << index << ": " << outcome.first_mismatch;
+  }
+}
+
+}  // namespace
+}  // namespace systole::quant

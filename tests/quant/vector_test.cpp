@@ -1,0 +1,122 @@
+// Normalisation, rotary positions, softmax, gating, argmax.
+#include "quant/kernels/vector.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "quant/elementary.hpp"
+
+namespace systole::quant {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+TEST(RmsNorm, DividesByTheRootMeanSquare) {
+  const std::vector<float> x{3.0f, 4.0f};
+  const std::vector<float> w{1.0f, 2.0f};
+  std::vector<float> out(2);
+  rms_norm(x, w, 0.0f, out);
+  const float r = 1.0f / std::sqrt(12.5f);
+  EXPECT_EQ(out[0], 3.0f * r);
+  EXPECT_EQ(out[1], 4.0f * r * 2.0f);
+}
+
+TEST(RmsNorm, SumsInAscendingOrderAndMayWorkInPlace) {
+  std::vector<float> x{4096.0f, 1.0f, 1.0f};  // 2^24 + 1 + 1 stays 2^24 in this order
+  const std::vector<float> w{1.0f, 1.0f, 1.0f};
+  rms_norm(x, w, 0.0f, x);
+  EXPECT_EQ(x[1], 1.0f / std::sqrt(16777216.0f / 3.0f));
+  EXPECT_THROW(rms_norm({}, {}, 0.0f, {}), std::invalid_argument);
+  EXPECT_THROW(rms_norm(x, std::span(w).first(2), 0.0f, x), std::invalid_argument);
+}
+
+TEST(Rope, RotatesInterleavedPairsByPositionTimesFrequency) {
+  const auto frequencies = rope_frequencies(4, 10000.0);
+  ASSERT_EQ(frequencies.size(), 2u);
+  EXPECT_EQ(frequencies[0], 1.0);
+  EXPECT_NEAR(frequencies[1], 0.01, 1e-17);
+  std::vector<float> x{1.0f, 0.0f, 0.0f, 1.0f};
+  rope(x, rope_angles(3, frequencies));
+  EXPECT_EQ(x[0], static_cast<float>(std::cos(3.0L)));
+  EXPECT_EQ(x[1], static_cast<float>(std::sin(3.0L)));
+  EXPECT_EQ(x[2], -static_cast<float>(std::sin(0.03L)));
+  EXPECT_EQ(x[3], static_cast<float>(std::cos(0.03L)));
+}
+
+TEST(Rope, IsTheIdentityAtPositionZeroAndKeepsLengths) {
+  const auto frequencies = rope_frequencies(64, 10000.0);
+  std::vector<float> x(64);
+  for (std::size_t i = 0; i < 64; ++i) x[i] = static_cast<float>(i) - 20.0f;
+  auto y = x;
+  rope(y, rope_angles(0, frequencies));
+  EXPECT_EQ(x, y);
+  rope(y, rope_angles(12345, frequencies));
+  for (std::size_t i = 0; i < 64; i += 2) {
+    EXPECT_NEAR(std::hypot(x[i], x[i + 1]), std::hypot(y[i], y[i + 1]), 1e-4);
+  }
+}
+
+TEST(Rope, RefusesWhatItCannotDo) {
+  EXPECT_THROW(rope_frequencies(3, 10000.0), std::invalid_argument);
+  EXPECT_THROW(rope_frequencies(4, 0.5), std::invalid_argument);
+  EXPECT_THROW(rope_frequencies(4, std::nan("")), std::invalid_argument);
+  const auto frequencies = rope_frequencies(4, 10000.0);
+  EXPECT_THROW(rope_angles(2'000'000, frequencies), std::invalid_argument);
+  std::vector<float> x(3);
+  EXPECT_THROW(rope(x, rope_angles(1, frequencies)), std::invalid_argument);
+}
+
+TEST(Softmax, FollowsItsDefinition) {
+  std::vector<float> x{1.0f, 2.0f, 3.0f, -100.0f};
+  const float e0 = elementary::exp(-2.0f);
+  const float e1 = elementary::exp(-1.0f);
+  const float e3 = elementary::exp(-103.0f);
+  const float sum = ((e0 + e1) + 1.0f) + e3;
+  softmax(x);
+  EXPECT_THAT(x, testing::ElementsAre(e0 / sum, e1 / sum, 1.0f / sum, e3 / sum));
+}
+
+TEST(Softmax, HandlesMasksLargeScoresAndNothing) {
+  std::vector<float> masked{-kInfinity, 5.0f, -kInfinity};
+  softmax(masked);
+  EXPECT_THAT(masked, testing::ElementsAre(0.0f, 1.0f, 0.0f));
+  std::vector<float> large{3e38f, 3e38f};
+  softmax(large);
+  EXPECT_THAT(large, testing::ElementsAre(0.5f, 0.5f));
+  std::vector<float> one{-7.0f};
+  softmax(one);
+  EXPECT_THAT(one, testing::ElementsAre(1.0f));
+  softmax({});
+  std::vector<float> nothing{-kInfinity, -kInfinity};
+  softmax(nothing);
+  EXPECT_TRUE(std::isnan(nothing[0]));
+}
+
+TEST(Swiglu, GatesWithTheLogisticFunction) {
+  const std::vector<float> gate{0.0f, 1.0f, -200.0f, 200.0f};
+  const std::vector<float> up{5.0f, 2.0f, 3.0f, 0.5f};
+  std::vector<float> out(4);
+  swiglu(gate, up, out);
+  EXPECT_EQ(out[0], 0.0f);
+  EXPECT_EQ(out[1], (1.0f / (1.0f + elementary::exp(-1.0f))) * 2.0f);
+  EXPECT_EQ(out[2], 0.0f);  // -200 / inf = -0
+  EXPECT_EQ(out[3], 100.0f);
+  EXPECT_THROW(swiglu(gate, up, std::span(out).first(3)), std::invalid_argument);
+}
+
+TEST(Argmax, TheLowestIndexWinsAndANanNever) {
+  EXPECT_EQ(argmax(std::vector<float>{1, 3, 3, 2}), 1u);
+  EXPECT_EQ(argmax(std::vector<float>{kNan, -kInfinity, kNan}), 1u);
+  EXPECT_EQ(argmax(std::vector<float>{kNan, kNan}), 0u);
+  EXPECT_EQ(argmax(std::vector<float>{-1, kNan, 0, kNan}), 2u);
+  EXPECT_EQ(argmax(std::vector<float>{0.0f, -0.0f}), 0u);
+  EXPECT_EQ(argmax(std::vector<float>{-0.0f, 0.0f}), 0u);
+  EXPECT_THROW(argmax({}), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace systole::quant
