@@ -336,7 +336,10 @@ TEST(ExecutorErrors, ValuesThatOverflowNameModelRecipeAndLayer) {
     layer.gate[i] = i / model.shape.hidden % 2 == 0 ? 1e38f : -1e38f;
     layer.up[i] = 1e38f;
   }
-  FunctionalExecutor executor(model, integer(Format::int8));
+  Recipe recipe = integer(Format::int8);
+  recipe[Target::weight].scale =
+      Format::fp32;  // an fp16 scale would be clipped to its largest value
+  FunctionalExecutor executor(model, recipe);
   const std::vector<std::uint32_t> ids = {5};
   expect_refusal([&] { executor.forward(ids, 0); },
                  "model tiny, recipe a8 with weights int8, layer 1", "overflow");
