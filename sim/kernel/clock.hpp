@@ -18,9 +18,11 @@ class Clock {
     return sc_core::sc_time::from_value(period_.value() * cycles.count());
   }
   /// Whole cycles that have passed at `time`; a started cycle does not count.
-  Cycles cycles(sc_core::sc_time time) const { return Cycles(time.value() / period_.value()); }
+  Cycles cycles(const sc_core::sc_time& time) const {
+    return Cycles(time.value() / period_.value());
+  }
   /// Cycles until everything up to `time` is over; a started cycle counts.
-  Cycles cycles_ceil(sc_core::sc_time time) const {
+  Cycles cycles_ceil(const sc_core::sc_time& time) const {
     return Cycles(ceil_div(time.value(), period_.value()));
   }
   /// Now, in whole cycles of this clock.

@@ -80,7 +80,7 @@ int run_simulation(const std::function<int()>& body) {
   return status;
 }
 
-void run_until(const std::function<bool()>& done, sc_core::sc_time patience,
+void run_until(const std::function<bool()>& done, const sc_core::sc_time& patience,
                const ProgressCounter& progress) {
   const auto moved = [&] { return total_transfers() + (progress ? progress() : 0); };
   std::uint64_t before = moved();

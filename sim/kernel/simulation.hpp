@@ -24,7 +24,7 @@ using ProgressCounter = std::function<std::uint64_t()>;
 /// occupancy when no event is left and `done()` does not hold (deadlock), or when for `patience`
 /// neither a channel nor `progress` moved (livelock). A SystemC report raised in the model is
 /// rethrown as InternalError with its process and time.
-void run_until(const std::function<bool()>& done, sc_core::sc_time patience,
+void run_until(const std::function<bool()>& done, const sc_core::sc_time& patience,
                const ProgressCounter& progress = nullptr);
 
 }  // namespace systole::kernel
