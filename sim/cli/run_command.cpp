@@ -99,7 +99,10 @@ int run_command(const Arguments& arguments) {
   }
 
   if (evaluate) {
-    workloads::FunctionalExecutor executor(*model.weights, recipe, threads);
+    // fp16 products are summed in the order of this machine's array: a weight-stationary one rounds once a fold.
+    const std::uint32_t fp16_chunk =
+        machine.array.dataflow == configs::Dataflow::weight_stationary ? machine.array.rows : 0;
+    workloads::FunctionalExecutor executor(*model.weights, recipe, threads, workloads::Kernels::fast, fp16_chunk);
     const workloads::Quality quality = workloads::perplexity(
         executor, *model.weights->tokenizer, texts, 0,
         [&](std::uint64_t done, std::uint64_t all) {
