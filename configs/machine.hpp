@@ -55,7 +55,7 @@ struct VectorConfig {
 
 /// One scratchpad; capacity counts both halves of the double buffer.
 struct ScratchpadConfig {
-  std::uint64_t capacity_bytes = 256 * 1024;
+  std::uint64_t capacity_bytes = std::uint64_t{256} * 1024;
   std::uint32_t banks = 16;
   std::uint32_t word_bytes = 32;  ///< one port access of one bank
   std::uint32_t read_latency_cycles = 2;

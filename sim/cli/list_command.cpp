@@ -57,13 +57,18 @@ const ListKind kKinds[] = {
 };
 
 std::string show_pe(const pe::PeDesign& design) {
-  std::string text = fmt::format("# PE {}: {}\n# source: {}\naccumulator: {}\noperands:  # stationary x moving: passes\n",
+  std::string text = fmt::format("# PE {}: {}\n# source: {}\n# accumulator: {}\n# operands, stationary x moving:\n",
                                  design.name, design.summary, design.source, design.accumulator);
+  const pe::OperandPair* last = nullptr;
   for (const pe::OperandPair& pair : design.pairs) {
-    text += fmt::format("  {} x {}: {}\n", quant::name_of(pair.stationary), quant::name_of(pair.moving),
-                        pair.passes);
+    if (last == nullptr || last->stationary != pair.stationary) {
+      text += fmt::format("{}#   {} in {} {} x", last == nullptr ? "" : "\n", quant::name_of(pair.stationary),
+                          pair.passes, pair.passes == 1 ? "pass" : "passes");
+    }
+    text += fmt::format(" {}", quant::name_of(pair.moving));
+    last = &pair;
   }
-  return text;
+  return text + "\n";
 }
 
 }  // namespace
@@ -112,8 +117,7 @@ int show_command(const Arguments& arguments) {
   const std::string& name = words[0];
   for (const pe::PeDesign& design : pe::all_designs()) {
     if (design.name == name) {
-      fmt::print("{}", show_pe(design));
-      return 0;
+      fmt::print("{}\n", show_pe(design));
     }
   }
   if (name == kEmbeddedModel) {

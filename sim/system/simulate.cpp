@@ -375,6 +375,9 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
       "regions", "the operations of a layer before, in and after attention each start on a quiet machine: rows "
                  "precharged, refresh timer restarted, nothing prefetched; errs upwards, by at most the load of "
                  "both halves of the weight scratchpad and one DRAM latency a region");
+  result.notes.emplace_back(
+      "tiles", "the array empties between scratchpad-sized tiles, also where the next one is waiting; errs upwards, by "
+               "one fill and drain a tile");
   result.notes.emplace_back("attention",
                             "all cached positions are computed; masked ones are not skipped");
   result.check_sums();
