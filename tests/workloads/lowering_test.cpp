@@ -68,7 +68,7 @@ Recipe w4a8() {
   return r;
 }
 
-const Operation& find(const Step& step, std::string_view name) {
+Operation find(const Step& step, std::string_view name) {
   for (const Segment& segment : step.segments) {
     for (const Operation& operation : segment.operations) {
       if (operation.name == name) return operation;
@@ -146,7 +146,7 @@ TEST(Lowering, ConservesTheMultiplyAccumulatesOfLlama2) {
 }
 
 TEST(Lowering, SharesKeysAmongTheQueryHeadsOfAGroup) {
-  const Operation& attention = find(lower(llama3_8b(), w4a8(), 64, 0).steps[0], "attention");
+  const Operation attention = find(lower(llama3_8b(), w4a8(), 64, 0).steps[0], "attention");
   EXPECT_EQ(attention.batch, 8u);
   EXPECT_EQ(attention.share, 4u);
   EXPECT_EQ(attention.k, 128u);
@@ -241,10 +241,10 @@ TEST(Lowering, AppendsToTheCacheWhatAttentionThenReads) {
   const Program program = lower(llama3_8b(), w4a8(), 50, 9);
   std::uint64_t written = 0;
   for (const Step& step : program.steps) {
-    const Operation& attention = find(step, "attention");
+    const Operation attention = find(step, "attention");
     for (const auto& [append, read] : {std::pair{"k_append", &attention.stationary_region},
                                        std::pair{"v_append", &attention.context_region}}) {
-      const Region& region = find(step, append).written_region;
+      const Region region = find(step, append).written_region;
       EXPECT_EQ(region.traffic, TrafficClass::kv_cache);
       EXPECT_EQ(read->traffic, TrafficClass::kv_cache);
       EXPECT_EQ(region.pieces, read->pieces);
