@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <fstream>
 #include <limits>
-#include <regex>
 #include <string>
 #include <vector>
 
@@ -30,6 +29,24 @@ std::size_t count_of(const std::string& text, const std::string& what) {
   for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1))
     ++count;
   return count;
+}
+
+/// The text between `before` and `after`, for each place where `before` stands.
+std::vector<std::string> all_between(const std::string& text, const std::string& before,
+                                     const std::string& after) {
+  std::vector<std::string> found;
+  for (std::size_t at = text.find(before); at != std::string::npos;
+       at = text.find(before, at + 1)) {
+    const std::size_t start = at + before.size();
+    found.push_back(text.substr(start, text.find(after, start) - start));
+  }
+  return found;
+}
+
+/// The value of attribute `name` in the inside of a tag.
+std::string attribute_of(const std::string& tag, const std::string& name) {
+  const std::vector<std::string> values = all_between(tag, " " + name + "=\"", "\"");
+  return values.empty() ? "" : values.front();
 }
 
 /// SYSTOLE_SAMPLE_PAGES=<directory> leaves the sample pages there, to be looked at in a browser.
@@ -143,9 +160,9 @@ TEST(Markup, BarsStayInsideTheirBoxWhateverTheValues) {
     const std::vector<Segment> segments = {{0.5, 0, ""},  {nan, 1, ""}, {-3, 2, ""}, {huge, 3, ""},
                                            {1e-9, 4, ""}, {1, 5, ""},   {1, 6, ""}};
     const std::string bar = bar_svg(segments, full);
-    static const std::regex kRect("x=\"([-0-9.]+)\" y=\"0\" width=\"([-0-9.]+)\"");
-    for (std::sregex_iterator it(bar.begin(), bar.end(), kRect), end; it != end; ++it) {
-      const double x = std::stod((*it)[1]), width = std::stod((*it)[2]);
+    for (const std::string& tag : all_between(bar, "<rect", ">")) {
+      const double x = std::stod(attribute_of(tag, "x")),
+                   width = std::stod(attribute_of(tag, "width"));
       EXPECT_GE(x, 0);
       EXPECT_LE(x + width, 1000.011);  // two decimals of each
     }
@@ -175,18 +192,17 @@ TEST(Roofline, HasNoRoofWithoutAMachine) {
 
 TEST(Roofline, KeepsLabelsApart) {
   const std::string svg = roofline_svg(sample_small()).svg;
-  static const std::regex kLabel(
-      "<text x=\"([0-9.]+)\" y=\"([0-9.]+)\" class=\"label\"( "
-      "text-anchor=\"(end|middle)\")?>([^<]*)<");
   struct Label {
     double left, y, right;
   };
   std::vector<Label> labels;
-  for (std::sregex_iterator it(svg.begin(), svg.end(), kLabel), end; it != end; ++it) {
-    const double x = std::stod((*it)[1]), width = 7.3 * static_cast<double>((*it)[5].length());
-    const std::string anchor = (*it)[4];
+  for (const std::string& tag : all_between(svg, "<text", "<")) {
+    if (attribute_of(tag, "class") != "label") continue;
+    const double x = std::stod(attribute_of(tag, "x"));
+    const double width = 7.3 * static_cast<double>(tag.size() - tag.find('>') - 1);
+    const std::string anchor = attribute_of(tag, "text-anchor");
     const double left = anchor == "end" ? x - width : anchor == "middle" ? x - width / 2 : x;
-    labels.push_back({left, std::stod((*it)[2]), left + width});
+    labels.push_back({left, std::stod(attribute_of(tag, "y")), left + width});
   }
   ASSERT_GE(labels.size(), 5u);
   for (std::size_t i = 0; i < labels.size(); ++i) {

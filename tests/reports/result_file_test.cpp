@@ -20,6 +20,10 @@
 #include "tests/reports/random_result.hpp"
 #include "tests/reports/same_result.hpp"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/lsan_interface.h>
+#endif
+
 namespace systole::reports {
 namespace {
 
@@ -348,6 +352,13 @@ TEST_F(ResultFile, TruncatedFilesAreRefusedAtEveryLengthTried) {
 }
 
 TEST_F(ResultFile, DamagedBytesGiveAResultOrAConfigErrorAndNothingElse) {
+#if defined(__SANITIZE_ADDRESS__)
+  // The library (1.10.8) loses a few hundred bytes when it gives up on some damaged files, taken
+  // from free lists that earlier calls filled. No identifier of ours stays open, which is checked
+  // below.
+  H5garbage_collect();
+  const __lsan::ScopedDisabler leaks_of_the_library;
+#endif
   write_result(path("r.h5"), RandomResult(5)());
   const std::string whole = bytes_of(path("r.h5"));
   int refused = 0;
@@ -368,6 +379,7 @@ TEST_F(ResultFile, DamagedBytesGiveAResultOrAConfigErrorAndNothingElse) {
       EXPECT_THAT(error.what(), HasSubstr("cannot read '" + path("bad.h5") + "'"));
       ++refused;
     }
+    EXPECT_EQ(H5Fget_obj_count(static_cast<hid_t>(H5F_OBJ_ALL), H5F_OBJ_ALL), 0);
   }
   // Metadata carries checksums; most of a small file is metadata.
   EXPECT_GT(refused, 100);

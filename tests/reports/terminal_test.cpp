@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <regex>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -28,9 +27,17 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
+/// Without the escapes "ESC [ ... m".
 std::string without_colour(const std::string& text) {
-  static const std::regex kEscape("\x1b\\[[0-9;]*m");
-  return std::regex_replace(text, kEscape, "");
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\x1b') {
+      i = text.find('m', i);
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
 }
 
 std::size_t widest(const std::string& text) {
@@ -51,13 +58,13 @@ std::vector<std::string> section(const std::string& text, const std::string& hea
   return found;
 }
 
-/// The first percentage after column `from` of a line; "<0.1" counts as 0.
+/// The first percentage after column `from` of a line, -1 without one; "<0.1" counts as 0.
 double share_in(const std::string& line, std::size_t from = 0) {
-  static const std::regex kShare("(<?)([0-9.]+) %");
-  std::smatch match;
-  const std::string rest = line.substr(std::min(from, line.size()));
-  if (!std::regex_search(rest, match, kShare)) return -1;
-  return match[1].length() != 0 ? 0 : std::stod(match[2]);
+  const std::size_t end = line.find(" %", std::min(from, line.size()));
+  if (end == std::string::npos) return -1;
+  const std::string word =
+      line.substr(line.rfind(' ', end - 1) + 1, end - line.rfind(' ', end - 1) - 1);
+  return word.starts_with('<') ? 0 : std::stod(word);
 }
 
 /// SYSTOLE_SAMPLE_WIDTH=<columns> prints the samples, to be looked at.
