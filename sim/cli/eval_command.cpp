@@ -57,9 +57,11 @@ int eval_command(const Arguments& arguments) {
   workloads::FunctionalExecutor executor(*model.weights, recipe, thread_count(threads));
 
   if (generate > 0) {
-    const auto ids = words.encode(prompt, true);
+    // Decoded together: the space that opens the continuation belongs to its first piece.
+    auto ids = words.encode(prompt, true);
     const auto continuation = workloads::generate(executor, words, ids, generate);
-    fmt::print("{}{}\n", prompt, words.decode(continuation));
+    ids.insert(ids.end(), continuation.begin(), continuation.end());
+    fmt::print("{}\n", words.decode(ids));
     return 0;
   }
   if (text.empty()) text = model.default_text;

@@ -90,6 +90,13 @@ TEST(Eval, GivesThePerplexityOfData32) {
   EXPECT_EQ(summary.at("tokens"), 16993);
 }
 
+TEST(Eval, ContinuesAPrompt) {
+  // golden.json beside the model: an independent implementation's greedy text. The prompt's space is kept.
+  const Outcome outcome = run_systole("eval --recipe fp32 --prompt 'In the beginning' --generate 8");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output, HasSubstr("In the beginning of the first year"));
+}
+
 TEST(Verify, FindsNoDifference) {
   const json summary = run_json("verify --suite all --seed 1 --cases 60").at("summary");
   EXPECT_GT(summary.at("cases").get<double>(), 300);
