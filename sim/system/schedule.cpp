@@ -79,8 +79,9 @@ class Scheduler {
   /// Activations that do not stay on chip have no place of their own in the Program: they pass through the spill ring.
   void spill(std::vector<memory::Transfer>& list, bool write, std::uint64_t bytes) {
     if (bytes == 0) return;
+    if (spill_offset_ + bytes > placement_.spill_bytes) spill_offset_ = 0;
     list.push_back({TrafficClass::activations, write, placement_.spill_base + spill_offset_, bytes});
-    spill_offset_ = (spill_offset_ + bytes) % kSpillBytes;
+    spill_offset_ += bytes;
   }
 
   /// Array time and scratchpad traffic of out[m, n] += moving[m, k] * stationary[k, n].

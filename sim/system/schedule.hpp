@@ -55,12 +55,10 @@ struct Job {
 
 /// Where a segment instance finds its data.
 struct Placement {
-  std::uint64_t offset = 0;      ///< added to every region's address: instance number x layer stride
-  std::uint64_t spill_base = 0;  ///< where activations go that do not stay on chip
+  std::uint64_t offset = 0;       ///< added to every region's address: instance number x layer stride
+  std::uint64_t spill_base = 0;   ///< the ring that activations pass through which do not stay on chip, in the order of
+  std::uint64_t spill_bytes = 0;  ///< use; at least as large as any operand (Program::activation_region)
 };
-
-/// The ring of DRAM that spilled activations pass through, in the order of use.
-inline constexpr std::uint64_t kSpillBytes = std::uint64_t{1} << 26;
 
 /// The jobs of one instance of `segment`. Throws ConfigError when an operation cannot run on the machine.
 std::vector<Job> schedule(const configs::MachineConfig& machine, const pe::PeDesign& design,

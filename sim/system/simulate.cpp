@@ -111,9 +111,9 @@ class ProgramRunner : public sc_core::sc_module {
     std::uint64_t layers = 0;
     for (const Segment& segment : program.steps.at(0).segments) layers = std::max(layers, segment.repeats);
     layer_stride_ = ceil_div(program.layer_stride_bytes, period) * period;
-    const std::uint64_t end = program.footprint_bytes + layers * (layer_stride_ - program.layer_stride_bytes);
-    spill_base_ = ceil_div(end, std::max(period, kSpillBytes)) * std::max(period, kSpillBytes);
-    const std::uint64_t needed = spill_base_ + kSpillBytes, capacity = accelerator_.memory.capacity().count();
+    const workloads::Region& spill = program.activation_region;
+    spill_base_ = ceil_div(spill.address + layers * (layer_stride_ - program.layer_stride_bytes), period) * period;
+    const std::uint64_t needed = spill_base_ + spill.bytes, capacity = accelerator_.memory.capacity().count();
     if (needed > capacity) {
       throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe + "' needs " +
                         std::to_string(needed) + " bytes of DRAM; machine '" + machine.name + "' has " +
@@ -170,7 +170,7 @@ class ProgramRunner : public sc_core::sc_module {
   }
 
   SegmentOutcome run_instance(const Segment& segment, std::uint64_t instance) {
-    const Placement placement{instance * layer_stride_, spill_base_};
+    const Placement placement{instance * layer_stride_, spill_base_, program_.activation_region.bytes};
     const std::vector<Job> jobs = schedule(machine_, design_, segment, placement);
     return accelerator_.run(jobs);
   }

@@ -83,8 +83,8 @@ TEST(Schedule, ShiftsRegionsButNotSpillsFromLayerToLayer) {
   const auto& design = pe::find_design(machine.array.pe);
   const auto program = tests::small_program("mixpe-w4a8", 700, 0);
   const auto& layer = program.steps[0].segments[1];
-  const auto first = schedule(machine, design, layer, {0, 1 << 30});
-  const auto second = schedule(machine, design, layer, {program.layer_stride_bytes, 1 << 30});
+  const auto first = schedule(machine, design, layer, {0, 1 << 30, 1 << 20});
+  const auto second = schedule(machine, design, layer, {program.layer_stride_bytes, 1 << 30, 1 << 20});
   ASSERT_EQ(first.size(), second.size());
   bool spilled = false;
   for (std::size_t i = 0; i < first.size(); ++i) {
