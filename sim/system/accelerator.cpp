@@ -159,16 +159,16 @@ void Accelerator::finish() {
   for (;;) {
     Finish piece = to_dequantiser_.pop();
     wait_cycles(piece.dequantise_cycles);
-    if (const auto now = sc_core::sc_time_stamp(); now < piece.array_end) {
-      sc_core::wait(piece.array_end - now);
+    if (sc_core::sc_time_stamp() < piece.array_end) {
+      sc_core::wait(piece.array_end - sc_core::sc_time_stamp());
     }
     held_by_ = CycleCause::dequantise;
-    const auto ready = sc_core::sc_time_stamp();
+    const auto ready = sc_core::sc_time_stamp().value();  // a number: the stamp itself is a reference to the present
     if (piece.background_vector_cycles > 0) to_vector_.push(piece.background_vector_cycles);
-    const auto handed_over = sc_core::sc_time_stamp();
+    const auto handed_over = sc_core::sc_time_stamp().value();
     if (!piece.results.empty()) to_storage_.push(std::move(piece.results));
     if (handed_over > ready) held_by_ = CycleCause::dependency;
-    if (sc_core::sc_time_stamp() > handed_over) held_by_ = CycleCause::dram;
+    if (sc_core::sc_time_stamp().value() > handed_over) held_by_ = CycleCause::dram;
     finished_.advance();
   }
 }
@@ -194,9 +194,8 @@ void Accelerator::wait_cycles(std::uint64_t cycles) {
 }
 
 void Accelerator::align_to_clock() {
-  const auto now = sc_core::sc_time_stamp();
-  const auto edge = clock_.time(clock_.cycles_ceil(now));
-  if (edge > now) sc_core::wait(edge - now);
+  const auto edge = clock_.time(clock_.cycles_ceil(sc_core::sc_time_stamp()));
+  if (edge > sc_core::sc_time_stamp()) sc_core::wait(edge - sc_core::sc_time_stamp());
 }
 
 void Accelerator::account(OperationOutcome& outcome, CycleCause cause) {
