@@ -1,5 +1,5 @@
-// Bursts a second that the DRAM channel engine decides, for every shipped standard: the simulator's speed limit where a
-// model is bound by memory.
+// Bursts a second that the DRAM channel engine decides, for every shipped standard: the simulator's
+// speed limit where a model is bound by memory.
 #include <benchmark/benchmark.h>
 
 #include <string>
@@ -43,7 +43,8 @@ std::vector<Segment> segments_of(std::uint64_t segment_bytes, bool scattered) {
   return segments;
 }
 
-void read(benchmark::State& state, const configs::DramConfig& config, std::uint64_t segment_bytes, bool scattered) {
+void read(benchmark::State& state, const configs::DramConfig& config, std::uint64_t segment_bytes,
+          bool scattered) {
   const auto segments = segments_of(segment_bytes, scattered);
   std::uint64_t bursts = 0;
   for (auto _ : state) {
@@ -51,7 +52,8 @@ void read(benchmark::State& state, const configs::DramConfig& config, std::uint6
     drive(channel, segments);
     bursts += channel.counts().read_bursts;
   }
-  state.counters["bursts/s"] = benchmark::Counter(static_cast<double>(bursts), benchmark::Counter::kIsRate);
+  state.counters["bursts/s"] =
+      benchmark::Counter(static_cast<double>(bursts), benchmark::Counter::kIsRate);
 }
 
 const bool registered = [] {

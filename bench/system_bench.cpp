@@ -1,5 +1,6 @@
-// Simulated cycles a second of every shipped machine, on a prompt and a few decode steps of TinyLlama's shape. SystemC
-// elaborates once a process, so each iteration is a child process, as in a sweep.
+// Simulated cycles a second of every shipped machine, on a prompt and a few decode steps of
+// TinyLlama's shape. SystemC elaborates once a process, so each iteration is a child process, as in
+// a sweep.
 #include <benchmark/benchmark.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,7 +21,8 @@ std::string recipe_for(const configs::MachineConfig& machine) {
 }
 
 /// Cycles that a child process simulated; 0 when it failed.
-std::uint64_t cycles_in_child(const workloads::Program& program, const configs::MachineConfig& machine) {
+std::uint64_t cycles_in_child(const workloads::Program& program,
+                              const configs::MachineConfig& machine) {
   int ends[2];
   if (pipe(ends) != 0) return 0;
   const pid_t child = fork();
@@ -48,7 +50,8 @@ void run(benchmark::State& state, const configs::MachineConfig& machine) {
   double cycles = 0;
   for (auto _ : state) {
     const std::uint64_t simulated = cycles_in_child(program, machine);
-    if (simulated == 0) return state.SkipWithError("the simulation failed (does the model fit the machine?)");
+    if (simulated == 0)
+      return state.SkipWithError("the simulation failed (does the model fit the machine?)");
     cycles += static_cast<double>(simulated);
   }
   state.counters["cycles/s"] = benchmark::Counter(cycles, benchmark::Counter::kIsRate);

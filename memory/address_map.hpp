@@ -37,11 +37,12 @@ class AddressMap {
   std::uint32_t burst_bits() const { return burst_bits_; }
   std::uint32_t lump_bursts() const { return std::uint32_t{1} << low_bits_; }
 
-  /// Addresses this far apart share bank and column, and their rows differ by a multiple of the hash: equal work at
-  /// both meets the same conflicts.
+  /// Addresses this far apart share bank and column, and their rows differ by a multiple of the
+  /// hash: equal work at both meets the same conflicts.
   std::uint64_t period_bytes() const {
     const unsigned hashed_rows = group_bits_ + bank_bits_;
-    return std::uint64_t{1} << (burst_bits_ + low_bits_ + group_bits_ + bank_bits_ + high_bits_ + hashed_rows);
+    return std::uint64_t{1} << (burst_bits_ + low_bits_ + group_bits_ + bank_bits_ + high_bits_ +
+                                hashed_rows);
   }
 
   DramLocation locate(std::uint64_t burst) const {

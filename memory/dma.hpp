@@ -64,7 +64,8 @@ class Dma : public sc_core::sc_module {
                       std::uint64_t bytes, std::uint64_t ticket);
   void start() { pump(); }
 
-  /// When idle: the round over the channels begins at the first again, so that equal work goes out in the same order.
+  /// When idle: the round over the channels begins at the first again, so that equal work goes out
+  /// in the same order.
   void restart() { turn_ = 0; }
 
   std::uint32_t in_flight() const { return in_flight_; }

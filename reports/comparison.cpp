@@ -23,19 +23,26 @@ struct Figure {
 const std::vector<Figure>& figures() {
   static const std::vector<Figure> list = {
       {"perplexity",
-       [](const RunResult& r) { return r.quality ? std::optional(r.quality->perplexity) : std::nullopt; },
+       [](const RunResult& r) {
+         return r.quality ? std::optional(r.quality->perplexity) : std::nullopt;
+       },
        [](double v) { return number(v, 5); }, true},
-      {"time to first token", [](const RunResult& r) { return std::optional(r.ttft_ms); }, format_time_ms, true},
+      {"time to first token", [](const RunResult& r) { return std::optional(r.ttft_ms); },
+       format_time_ms, true},
       {"time per token", [](const RunResult& r) { return r.tpot_ms; }, format_time_ms, true},
-      {"cycles", [](const RunResult& r) { return std::optional(static_cast<double>(r.cycles)); }, format_count, true},
-      {"energy", [](const RunResult& r) { return std::optional(r.energy_pj); }, format_energy_pj, true},
+      {"cycles", [](const RunResult& r) { return std::optional(static_cast<double>(r.cycles)); },
+       format_count, true},
+      {"energy", [](const RunResult& r) { return std::optional(r.energy_pj); }, format_energy_pj,
+       true},
       {"area", [](const RunResult& r) { return std::optional(r.area_mm2); }, format_area_mm2, true},
       {"MAC utilisation", [](const RunResult& r) { return r.utilisation(); },
        [](double v) { return format_share(v); }, false},
       {"bandwidth used", [](const RunResult& r) { return r.bandwidth_share(); },
        [](double v) { return format_share(v); }, false},
-      {"TOPS/W", [](const RunResult& r) { return r.tops_per_watt(); }, [](double v) { return number(v); }, true},
-      {"TOPS/mm\u00b2", [](const RunResult& r) { return r.tops_per_mm2(); }, [](double v) { return number(v); }, true},
+      {"TOPS/W", [](const RunResult& r) { return r.tops_per_watt(); },
+       [](double v) { return number(v); }, true},
+      {"TOPS/mm\u00b2", [](const RunResult& r) { return r.tops_per_mm2(); },
+       [](double v) { return number(v); }, true},
   };
   return list;
 }
@@ -53,7 +60,8 @@ std::string cell(const Figure& figure, const RunResult& result, const RunResult&
 
 }  // namespace
 
-std::string comparison_to_terminal(std::span<const RunResult> results, bool colour, unsigned width) {
+std::string comparison_to_terminal(std::span<const RunResult> results, bool colour,
+                                   unsigned width) {
   const char* bold = colour ? "\033[1m" : "";
   const char* plain = colour ? "\033[0m" : "";
   const std::size_t room = width > kLabelColumns ? (width - kLabelColumns) / kResultColumns : 0;

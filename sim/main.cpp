@@ -1,4 +1,5 @@
-// systole: the command line. Each command is a file in sim/cli; here are the overview and the exit codes.
+// systole: the command line. Each command is a file in sim/cli; here are the overview and the exit
+// codes.
 #include <fmt/core.h>
 
 #include <exception>
@@ -17,7 +18,8 @@ constexpr int kInterrupted = 130;   // as a shell reports SIGINT
 
 void print_overview() {
   fmt::print(
-      "Systole {}: what a quantised language model computes, how well, how fast and at what energy, on a\n"
+      "Systole {}: what a quantised language model computes, how well, how fast and at what "
+      "energy, on a\n"
       "simulated mixed-precision accelerator.\n\n"
       "Usage: systole COMMAND [options]\n\nCommands:\n",
       SYSTOLE_VERSION);
@@ -43,13 +45,15 @@ int dispatch(const Arguments& words) {
   for (const auto& command : systole::cli::all_commands()) {
     if (words[0] == command.name) {
       if (command.run == nullptr) {
-        throw systole::ConfigError("'" + words[0] + "' is done by the launcher ./systole of the source tree");
+        throw systole::ConfigError("'" + words[0] +
+                                   "' is done by the launcher ./systole of the source tree");
       }
       return command.run(Arguments(words.begin() + 1, words.end()));
     }
     known.emplace_back(command.name);
   }
-  throw systole::ConfigError(systole::unknown_name_message("command", words[0], known) + " (systole --help)");
+  throw systole::ConfigError(systole::unknown_name_message("command", words[0], known) +
+                             " (systole --help)");
 }
 
 }  // namespace

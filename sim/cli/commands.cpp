@@ -6,7 +6,8 @@ namespace {
 const Command kCommands[] = {
     {"run", "run a model on a machine: quality, time, energy, area", run_command},
     {"eval", "measure a model's perplexity under a recipe, or let it write", eval_command},
-    {"verify", "compare every kernel and the clocked arrays with their definitions, bit for bit", verify_command},
+    {"verify", "compare every kernel and the clocked arrays with their definitions, bit for bit",
+     verify_command},
     {"report", "turn results into a page, side by side", report_command},
     {"list", "machines, recipes, models, PEs, DRAMs and energy tables that ship", list_command},
     {"show", "print one of them resolved, with units, meanings and sources", show_command},
@@ -24,8 +25,9 @@ void remember_command_line(const Arguments& words) {
   for (const std::string& word : words) {
     // Quoted where a shell would need it, so that the echoed line can be pasted.
     const bool plain =
-        !word.empty() && word.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                                                "_-+=./,:@%") == std::string::npos;
+        !word.empty() && word.find_first_not_of(
+                             "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                             "_-+=./,:@%") == std::string::npos;
     if (plain) {
       typed += " " + word;
       continue;

@@ -1,5 +1,5 @@
-// The sub-commands of `systole`, each in a file of its own. A command returns the exit code; ConfigError leaves it for
-// main to print.
+// The sub-commands of `systole`, each in a file of its own. A command returns the exit code;
+// ConfigError leaves it for main to print.
 #pragma once
 
 #include <span>

@@ -50,14 +50,16 @@ void catch_interrupt() {
 
 unsigned thread_count(std::uint64_t requested) {
   constexpr std::uint64_t kMost = 256;
-  if (requested > kMost) throw ConfigError(fmt::format("--threads: at most {}, found {}", kMost, requested));
+  if (requested > kMost)
+    throw ConfigError(fmt::format("--threads: at most {}, found {}", kMost, requested));
   if (requested > 0) return static_cast<unsigned>(requested);
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
 bool interrupted() { return interrupt_flag != 0; }
 
-ConsoleProgress::ConsoleProgress(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0) {}
+ConsoleProgress::ConsoleProgress(bool quiet)
+    : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0) {}
 
 ConsoleProgress::~ConsoleProgress() { end_line(); }
 
@@ -104,7 +106,8 @@ void write_text_file(const std::string& path, std::string_view text) {
   }
   const std::string temporary = path + ".tmp" + std::to_string(getpid());
   std::FILE* file = std::fopen(temporary.c_str(), "wb");
-  const bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  const bool written =
+      file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
   const bool closed = file != nullptr && std::fclose(file) == 0;
   if (!written || !closed || std::rename(temporary.c_str(), path.c_str()) != 0) {
     const int reason = errno;
@@ -120,7 +123,8 @@ void check_writable(const std::string& path) {
     throw ConfigError(path + ": is a folder; expected the name of a file to write");
   }
   if (!std::filesystem::is_directory(folder)) {
-    throw ConfigError(path + ": cannot be written: the folder " + folder.string() + " does not exist");
+    throw ConfigError(path + ": cannot be written: the folder " + folder.string() +
+                      " does not exist");
   }
   if (access(folder.c_str(), W_OK) != 0) {
     throw ConfigError(path + ": cannot be written: no permission in " + folder.string());

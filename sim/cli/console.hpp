@@ -1,4 +1,5 @@
-// The terminal: is it one, how wide, with colours; progress as a bar on it and as plain lines elsewhere.
+// The terminal: is it one, how wide, with colours; progress as a bar on it and as plain lines
+// elsewhere.
 #pragma once
 
 #include <chrono>
@@ -11,18 +12,19 @@
 namespace systole::cli {
 
 bool output_is_terminal();
-bool colour_wanted();          ///< a terminal, NO_COLOR unset, TERM not "dumb"
-unsigned output_columns();     ///< of the terminal, or 100
+bool colour_wanted();       ///< a terminal, NO_COLOR unset, TERM not "dumb"
+unsigned output_columns();  ///< of the terminal, or 100
 
-/// Makes Ctrl-C set a flag that `Progress::cancelled` returns; a second Ctrl-C ends the process at once.
+/// Makes Ctrl-C set a flag that `Progress::cancelled` returns; a second Ctrl-C ends the process at
+/// once.
 void catch_interrupt();
 bool interrupted();
 
 /// Threads to use: `requested`, or one a processor for 0. Throws ConfigError beyond 256.
 unsigned thread_count(std::uint64_t requested);
 
-/// Progress on standard error: a bar redrawn at most ten times a second on a terminal, a line every tenth elsewhere,
-/// nothing when quiet.
+/// Progress on standard error: a bar redrawn at most ten times a second on a terminal, a line every
+/// tenth elsewhere, nothing when quiet.
 class ConsoleProgress : public Progress {
  public:
   explicit ConsoleProgress(bool quiet);
@@ -41,10 +43,12 @@ class ConsoleProgress : public Progress {
   std::chrono::steady_clock::time_point last_draw_{};
 };
 
-/// Writes `text` to `path` under a temporary name and renames it; "-" is standard output. Throws ConfigError.
+/// Writes `text` to `path` under a temporary name and renames it; "-" is standard output. Throws
+/// ConfigError.
 void write_text_file(const std::string& path, std::string_view text);
 
-/// Throws ConfigError unless a file can be created at `path`: asked before hours of work, not after.
+/// Throws ConfigError unless a file can be created at `path`: asked before hours of work, not
+/// after.
 void check_writable(const std::string& path);
 
 }  // namespace systole::cli

@@ -15,22 +15,27 @@
 namespace systole::cli {
 
 int eval_command(const Arguments& arguments) {
-  std::string model_name = kEmbeddedModel, tokenizer, recipe_name = "fp32", text, split = kTextDelimiter;
+  std::string model_name = kEmbeddedModel, tokenizer, recipe_name = "fp32", text,
+              split = kTextDelimiter;
   std::string json, prompt;
   std::uint64_t threads = 0, context = 0, limit = 0, generate = 0;
   bool quiet = false;
-  Options options(
-      "eval [options]",
-      "Executes a model bit-exactly under a recipe and measures its perplexity on a text. Each document is\n"
-      "encoded alone behind a beginning-of-text token and cut at the model's context; every token after the\n"
-      "first is predicted; one mean over all.",
-      "  systole eval --recipe w4-g32\n"
-      "  systole eval --model stories260K.bin --tokenizer tok512.bin --text stories.txt --recipe fp32\n"
-      "  systole eval --recipe mixpe-w4a8 --prompt 'In the beginning' --generate 40\n");
+  Options options("eval [options]",
+                  "Executes a model bit-exactly under a recipe and measures its perplexity on a "
+                  "text. Each document is\n"
+                  "encoded alone behind a beginning-of-text token and cut at the model's context; "
+                  "every token after the\n"
+                  "first is predicted; one mean over all.",
+                  "  systole eval --recipe w4-g32\n"
+                  "  systole eval --model stories260K.bin --tokenizer tok512.bin --text "
+                  "stories.txt --recipe fp32\n"
+                  "  systole eval --recipe mixpe-w4a8 --prompt 'In the beginning' --generate 40\n");
   options.group("What to evaluate")
-      .value("model", "NAME|FILE", model_name, "the embedded model (default), a GGUF or a llama2.c file")
+      .value("model", "NAME|FILE", model_name,
+             "the embedded model (default), a GGUF or a llama2.c file")
       .value("tokenizer", "FILE", tokenizer, "tokeniser of a llama2.c model (.bin or .vocab)")
-      .value("recipe", "NAME|FILE", recipe_name, "quantisation, see `systole list recipes` (default: fp32)")
+      .value("recipe", "NAME|FILE", recipe_name,
+             "quantisation, see `systole list recipes` (default: fp32)")
       .value("text", "FILE", text, "text to predict (default: the embedded model's held-out text)")
       .value("split", "STRING", split, "what separates its documents (default: <|endoftext|>)")
       .number("max-context", "TOKENS", context, "cut documents here (default: the model's context)")
@@ -48,7 +53,8 @@ int eval_command(const Arguments& arguments) {
   const configs::Recipe recipe = configs::load_recipe(recipe_name);
   const Model model = resolve_model(model_name, tokenizer);
   if (!model.weights) {
-    throw ConfigError("model '" + model.shape.name + "' is a shape only: it has no weights to evaluate");
+    throw ConfigError("model '" + model.shape.name +
+                      "' is a shape only: it has no weights to evaluate");
   }
   if (!model.weights->tokenizer) {
     throw ConfigError(model_name + ": holds no tokeniser; give one with --tokenizer");
@@ -80,18 +86,24 @@ int eval_command(const Arguments& arguments) {
 
   if (!json.empty()) {
     nlohmann::ordered_json report;
-    report["summary"] = {{"perplexity", quality.perplexity}, {"nll", quality.nll},
-                         {"tokens", quality.tokens},         {"texts", quality.texts},
-                         {"model", model.shape.name},        {"recipe", recipe.name},
+    report["summary"] = {{"perplexity", quality.perplexity},
+                         {"nll", quality.nll},
+                         {"tokens", quality.tokens},
+                         {"texts", quality.texts},
+                         {"model", model.shape.name},
+                         {"recipe", recipe.name},
                          {"text", text}};
     write_text_file(json, report.dump(2) + "\n");
   }
   if (!quiet && json != "-") {
-    fmt::print("model       {}\nrecipe      {}\ntext        {} ({} documents, {} predicted tokens)\n",
-               model.shape.name, recipe.name, text, quality.texts, quality.tokens);
-    fmt::print("perplexity  {:.4f}\nnll         {:.5f} nats a token\ntime        {:.2f} s, {:.0f} tokens a second\n",
-               quality.perplexity, quality.nll, seconds.count(),
-               static_cast<double>(quality.tokens) / seconds.count());
+    fmt::print(
+        "model       {}\nrecipe      {}\ntext        {} ({} documents, {} predicted tokens)\n",
+        model.shape.name, recipe.name, text, quality.texts, quality.tokens);
+    fmt::print(
+        "perplexity  {:.4f}\nnll         {:.5f} nats a token\ntime        {:.2f} s, {:.0f} tokens "
+        "a second\n",
+        quality.perplexity, quality.nll, seconds.count(),
+        static_cast<double>(quality.tokens) / seconds.count());
   }
   return 0;
 }

@@ -26,19 +26,23 @@ void print_lines(const std::vector<Line>& lines) {
 
 std::vector<Line> library_lines(configs::Kind kind) {
   std::vector<Line> lines;
-  for (const configs::Entry& entry : configs::list(kind)) lines.push_back({entry.name, entry.summary});
+  for (const configs::Entry& entry : configs::list(kind))
+    lines.push_back({entry.name, entry.summary});
   return lines;
 }
 
 std::vector<Line> pe_lines() {
   std::vector<Line> lines;
-  for (const pe::PeDesign& design : pe::all_designs()) lines.push_back({design.name, design.summary});
+  for (const pe::PeDesign& design : pe::all_designs())
+    lines.push_back({design.name, design.summary});
   return lines;
 }
 
 std::vector<Line> model_lines() {
   std::vector<Line> lines = library_lines(configs::Kind::model);
-  lines.insert(lines.begin(), {kEmbeddedModel, "the embedded model, with weights: 3.4 M parameters, King James Bible text"});
+  lines.insert(lines.begin(),
+               {kEmbeddedModel,
+                "the embedded model, with weights: 3.4 M parameters, King James Bible text"});
   return lines;
 }
 
@@ -57,13 +61,15 @@ const ListKind kKinds[] = {
 };
 
 std::string show_pe(const pe::PeDesign& design) {
-  std::string text = fmt::format("# PE {}: {}\n# source: {}\n# accumulator: {}\n# operands, stationary x moving:\n",
-                                 design.name, design.summary, design.source, design.accumulator);
+  std::string text = fmt::format(
+      "# PE {}: {}\n# source: {}\n# accumulator: {}\n# operands, stationary x moving:\n",
+      design.name, design.summary, design.source, design.accumulator);
   const pe::OperandPair* last = nullptr;
   for (const pe::OperandPair& pair : design.pairs) {
     if (last == nullptr || last->stationary != pair.stationary) {
-      text += fmt::format("{}#   {} in {} {} x", last == nullptr ? "" : "\n", quant::name_of(pair.stationary),
-                          pair.passes, pair.passes == 1 ? "pass" : "passes");
+      text += fmt::format("{}#   {} in {} {} x", last == nullptr ? "" : "\n",
+                          quant::name_of(pair.stationary), pair.passes,
+                          pair.passes == 1 ? "pass" : "passes");
     }
     text += fmt::format(" {}", quant::name_of(pair.moving));
     last = &pair;
@@ -81,7 +87,8 @@ int list_command(const Arguments& arguments) {
                   "  systole list machines\n");
   options.positional(words);
   if (!options.parse(arguments)) return 0;
-  if (words.size() > 1) throw ConfigError("list: expected one kind, found '" + words[1] + "' as well");
+  if (words.size() > 1)
+    throw ConfigError("list: expected one kind, found '" + words[1] + "' as well");
 
   if (words.empty()) {
     for (const ListKind& kind : kKinds) {
@@ -106,13 +113,15 @@ int list_command(const Arguments& arguments) {
 int show_command(const Arguments& arguments) {
   std::vector<std::string> words;
   Options options("show NAME",
-                  "Prints a machine, recipe, model, PE, DRAM or energy table as it is used: every field with its\n"
+                  "Prints a machine, recipe, model, PE, DRAM or energy table as it is used: every "
+                  "field with its\n"
                   "unit, meaning and source, included files resolved. The text is valid YAML.",
                   "  systole show mixpe-128x128\n  systole show hbm2-2.0\n");
   options.positional(words);
   if (!options.parse(arguments)) return 0;
   if (words.empty()) throw ConfigError("show: expected a name; see `systole list`");
-  if (words.size() > 1) throw ConfigError("show: expected one name, found '" + words[1] + "' as well");
+  if (words.size() > 1)
+    throw ConfigError("show: expected one name, found '" + words[1] + "' as well");
 
   const std::string& name = words[0];
   for (const pe::PeDesign& design : pe::all_designs()) {

@@ -26,10 +26,12 @@ Model resolve_model(const std::string& name, const std::string& tokenizer_path) 
   const bool is_path = name.find('/') != std::string::npos || fs::is_regular_file(name);
   if (is_path) {
     if (!fs::exists(name)) throw ConfigError(name + ": no such file");
-    if (!fs::is_regular_file(name)) throw ConfigError(name + ": not a regular file; expected a model file");
+    if (!fs::is_regular_file(name))
+      throw ConfigError(name + ": not a regular file; expected a model file");
     const std::string suffix = fs::path(name).extension().string();
     if (suffix == ".json") return {workloads::read_hf_config(name), std::nullopt, ""};
-    if (suffix == ".yaml" || suffix == ".yml") return {configs::load_model_shape(name), std::nullopt, ""};
+    if (suffix == ".yaml" || suffix == ".yml")
+      return {configs::load_model_shape(name), std::nullopt, ""};
     return with_weights(name);
   }
   std::vector<std::string> known = {kEmbeddedModel};

@@ -1,4 +1,5 @@
-// What --model means: the embedded model, a file with weights, or a shape from the library or a config.json.
+// What --model means: the embedded model, a file with weights, or a shape from the library or a
+// config.json.
 #pragma once
 
 #include <optional>
@@ -20,8 +21,8 @@ struct Model {
   std::string default_text;                      ///< path of a held-out text, or empty
 };
 
-/// `name` is the embedded model's name, a file (GGUF, llama2.c checkpoint, HF config.json), or a shape of the library.
-/// Throws ConfigError with the nearest known name.
+/// `name` is the embedded model's name, a file (GGUF, llama2.c checkpoint, HF config.json), or a
+/// shape of the library. Throws ConfigError with the nearest known name.
 Model resolve_model(const std::string& name, const std::string& tokenizer_path);
 
 /// The delimiter of the texts that ship with Systole.

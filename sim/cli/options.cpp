@@ -35,7 +35,8 @@ struct Options::Impl {
 
   po::options_description& current() {
     if (groups.empty()) {
-      groups.push_back(std::make_unique<po::options_description>("Options", kHelpColumns, kHelpColumns / 2));
+      groups.push_back(
+          std::make_unique<po::options_description>("Options", kHelpColumns, kHelpColumns / 2));
     }
     return *groups.back();
   }
@@ -61,22 +62,21 @@ Options::Options(std::string usage, std::string description, std::string example
 Options::~Options() = default;
 
 Options& Options::group(std::string_view title) {
-  impl_->groups.push_back(
-      std::make_unique<po::options_description>(std::string(title), kHelpColumns, kHelpColumns / 2));
+  impl_->groups.push_back(std::make_unique<po::options_description>(
+      std::string(title), kHelpColumns, kHelpColumns / 2));
   return *this;
 }
 
 Options& Options::flag(const std::string& name, bool& target, const std::string& help) {
   impl_->names.push_back(name);
   impl_->current().add_options()(name.c_str(), po::bool_switch(), help.c_str());
-  impl_->store.push_back([name, &target](const po::variables_map& values) {
-    target = values[name].as<bool>();
-  });
+  impl_->store.push_back(
+      [name, &target](const po::variables_map& values) { target = values[name].as<bool>(); });
   return *this;
 }
 
-Options& Options::value(const std::string& name, const std::string& placeholder, std::string& target,
-                        const std::string& help) {
+Options& Options::value(const std::string& name, const std::string& placeholder,
+                        std::string& target, const std::string& help) {
   impl_->add(name, placeholder, help, [&target](const std::string& text) { target = text; });
   return *this;
 }
@@ -127,8 +127,9 @@ bool Options::parse(const std::vector<std::string>& arguments) {
   try {
     // No abbreviations: a script that uses one breaks when a longer option is added.
     const auto style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
-    po::store(po::command_line_parser(arguments).options(all).positional(positions).style(style).run(),
-              values);
+    po::store(
+        po::command_line_parser(arguments).options(all).positional(positions).style(style).run(),
+        values);
   } catch (const po::unknown_option& error) {
     std::string name = error.get_option_name();
     name.erase(0, name.find_first_not_of('-'));

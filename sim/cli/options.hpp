@@ -1,5 +1,5 @@
-// Command-line options of one sub-command: declared once, with the help text beside the variable they fill. Boost is
-// behind this header because it costs seconds of compile time a file.
+// Command-line options of one sub-command: declared once, with the help text beside the variable
+// they fill. Boost is behind this header because it costs seconds of compile time a file.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@ namespace systole::cli {
 
 class Options {
  public:
-  /// `usage` is the line after "Usage: systole "; `description` and `examples` are paragraphs of the help page.
+  /// `usage` is the line after "Usage: systole "; `description` and `examples` are paragraphs of
+  /// the help page.
   Options(std::string usage, std::string description, std::string examples);
   ~Options();
   Options(const Options&) = delete;
@@ -34,8 +35,8 @@ class Options {
   /// Collects the words that are no options.
   Options& positional(std::vector<std::string>& target);
 
-  /// Fills the targets. Returns false when --help was asked for and printed. Throws ConfigError, naming the nearest
-  /// option, on anything unknown, doubled, or malformed.
+  /// Fills the targets. Returns false when --help was asked for and printed. Throws ConfigError,
+  /// naming the nearest option, on anything unknown, doubled, or malformed.
   bool parse(const std::vector<std::string>& arguments);
 
  private:

@@ -19,7 +19,8 @@ int report_command(const Arguments& arguments) {
   std::string html, json, csv;
   bool quiet = false;
   Options options("report FILE.h5... [options]",
-                  "Renders results that `systole run --out` wrote. Several results are compared; the first is the\n"
+                  "Renders results that `systole run --out` wrote. Several results are compared; "
+                  "the first is the\n"
                   "base of the ratios.",
                   "  systole report a.h5 b.h5 c.h5 --html page.html\n");
   options.value("html", "FILE", html, "a self-contained page")
@@ -28,9 +29,11 @@ int report_command(const Arguments& arguments) {
       .flag("quiet", quiet, "no table on the terminal")
       .positional(files);
   if (!options.parse(arguments)) return 0;
-  if (files.empty()) throw ConfigError("report: expected at least one result file (systole run --out FILE.h5)");
+  if (files.empty())
+    throw ConfigError("report: expected at least one result file (systole run --out FILE.h5)");
   if (files.size() > 1 && !(json.empty() && csv.empty())) {
-    throw ConfigError("report: --json and --csv take one result; several can be compared with --html");
+    throw ConfigError(
+        "report: --json and --csv take one result; several can be compared with --html");
   }
   for (const std::string* path : {&html, &json, &csv}) check_writable(*path);
 

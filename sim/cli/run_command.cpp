@@ -31,9 +31,12 @@ struct RunOptions {
 bool parse(const Arguments& arguments, RunOptions& o) {
   Options options(
       "run [options]",
-      "Runs a quantised model on a simulated machine. A model with weights is executed bit-exactly for its\n"
-      "perplexity; its program (prefill, then decode) is simulated in SystemC for time, energy and area.\n"
-      "A model that is a shape only is simulated without values. Without options: the embedded model on a\n"
+      "Runs a quantised model on a simulated machine. A model with weights is executed bit-exactly "
+      "for its\n"
+      "perplexity; its program (prefill, then decode) is simulated in SystemC for time, energy and "
+      "area.\n"
+      "A model that is a shape only is simulated without values. Without options: the embedded "
+      "model on a\n"
       "MixPE machine.",
       "  systole run\n"
       "  systole run --machine int8-128x94 --recipe w8a8 --out int8.h5 --html int8.html\n"
@@ -42,24 +45,33 @@ bool parse(const Arguments& arguments, RunOptions& o) {
   options.group("What to run")
       .value("model", "NAME|FILE", o.model,
              "a name of `systole list models`, a GGUF or llama2.c file, or a config.json "
-             "(default: the embedded " + std::string(kEmbeddedModel) + ")")
+             "(default: the embedded " +
+                 std::string(kEmbeddedModel) + ")")
       .value("tokenizer", "FILE", o.tokenizer, "tokeniser of a llama2.c model (.bin or .vocab)")
-      .value("machine", "NAME|FILE", o.machine, "machine, see `systole list machines` (default: " + o.machine + ")")
-      .value("recipe", "NAME|FILE", o.recipe, "quantisation, see `systole list recipes` (default: " + o.recipe + ")")
-      .list("set", "PATH=VALUE", o.overrides, "override a field of the machine; see `systole show MACHINE` for the paths")
+      .value("machine", "NAME|FILE", o.machine,
+             "machine, see `systole list machines` (default: " + o.machine + ")")
+      .value("recipe", "NAME|FILE", o.recipe,
+             "quantisation, see `systole list recipes` (default: " + o.recipe + ")")
+      .list("set", "PATH=VALUE", o.overrides,
+            "override a field of the machine; see `systole show MACHINE` for the paths")
       .number("prefill", "TOKENS", o.prefill, "prompt length (default: 128)")
       .number("decode", "TOKENS", o.decode, "tokens generated after it (default: 32)");
   options.group("Quality")
-      .value("text", "FILE", o.text, "text to evaluate (default: the embedded model's held-out text)")
+      .value("text", "FILE", o.text,
+             "text to evaluate (default: the embedded model's held-out text)")
       .value("split", "STRING", o.split, "what separates its documents (default: <|endoftext|>)")
       .flag("no-eval", o.no_eval, "do not execute the model, only time it")
-      .number("threads", "N", o.threads, "threads of the functional execution (default: all processors); the bits do not depend on it");
+      .number("threads", "N", o.threads,
+              "threads of the functional execution (default: all processors); the bits do not "
+              "depend on it");
   options.group("Output")
       .value("out", "FILE.h5", o.out, "the whole result as HDF5 (see reports/SCHEMA.md)")
       .value("json", "FILE", o.json, "the result as JSON, - for standard output")
       .value("html", "FILE", o.html, "the result as a page")
       .value("csv", "FILE", o.csv, "the operations as a table")
-      .flag("no-reuse", o.no_reuse, "simulate every layer, also those equal to one already simulated (same figures, slower)")
+      .flag(
+          "no-reuse", o.no_reuse,
+          "simulate every layer, also those equal to one already simulated (same figures, slower)")
       .flag("quiet", o.quiet, "no table and no progress");
   return options.parse(arguments);
 }
@@ -80,7 +92,8 @@ int run_command(const Arguments& arguments) {
   const workloads::Program program = workloads::lower(model.shape, recipe, o.prefill, o.decode);
   const std::string text = o.text.empty() ? model.default_text : o.text;
   if (!o.text.empty() && !model.weights) {
-    throw ConfigError("--text: model '" + model.shape.name + "' is a shape only and computes no values");
+    throw ConfigError("--text: model '" + model.shape.name +
+                      "' is a shape only and computes no values");
   }
   const bool evaluate = model.weights && !text.empty() && !o.no_eval;
   if (evaluate && !model.weights->tokenizer) {
@@ -99,13 +112,14 @@ int run_command(const Arguments& arguments) {
   }
 
   if (evaluate) {
-    // fp16 products are summed in the order of this machine's array: a weight-stationary one rounds once a fold.
+    // fp16 products are summed in the order of this machine's array: a weight-stationary one rounds
+    // once a fold.
     const std::uint32_t fp16_chunk =
         machine.array.dataflow == configs::Dataflow::weight_stationary ? machine.array.rows : 0;
-    workloads::FunctionalExecutor executor(*model.weights, recipe, threads, workloads::Kernels::fast, fp16_chunk);
+    workloads::FunctionalExecutor executor(*model.weights, recipe, threads,
+                                           workloads::Kernels::fast, fp16_chunk);
     const workloads::Quality quality = workloads::perplexity(
-        executor, *model.weights->tokenizer, texts, 0,
-        [&](std::uint64_t done, std::uint64_t all) {
+        executor, *model.weights->tokenizer, texts, 0, [&](std::uint64_t done, std::uint64_t all) {
           progress.report("evaluating text", done, all);
           if (progress.cancelled()) throw Interrupted();
         });

@@ -1,5 +1,5 @@
-// systole verify: every kernel and the clocked arrays against their definitions, bit for bit, on random and
-// adversarial cases, each a function of suite, seed and number.
+// systole verify: every kernel and the clocked arrays against their definitions, bit for bit, on
+// random and adversarial cases, each a function of suite, seed and number.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -24,10 +24,11 @@ struct SuiteReport {
   std::string suite;
   std::uint64_t cases = 0, elements = 0, mismatches = 0;
   double seconds = 0;
-  std::string first_mismatch{};             ///< empty when there is none
+  std::string first_mismatch{};               ///< empty when there is none
   std::optional<std::uint64_t> first_case{};  ///< its number
 
-  void add(std::uint64_t index, std::uint64_t compared, std::uint64_t different, const std::string& what) {
+  void add(std::uint64_t index, std::uint64_t compared, std::uint64_t different,
+           const std::string& what) {
     ++cases;
     elements += compared;
     mismatches += different;
@@ -82,12 +83,16 @@ int verify_command(const Arguments& arguments) {
   std::optional<std::uint64_t> only_case;
   bool quiet = false;
   std::string suite_list;
-  for (const std::string& name : all_suites()) suite_list += (suite_list.empty() ? "" : ", ") + name;
+  for (const std::string& name : all_suites())
+    suite_list += (suite_list.empty() ? "" : ", ") + name;
   Options options(
       "verify [options]",
-      "Compares every implementation with the one definition of each operation, bit for bit: the kernels of\n"
-      "every instruction set of this processor at several thread counts, and the clocked arrays in SystemC,\n"
-      "their values with the definition and their cycles with the closed form.\n\nSuites: " + suite_list,
+      "Compares every implementation with the one definition of each operation, bit for bit: the "
+      "kernels of\n"
+      "every instruction set of this processor at several thread counts, and the clocked arrays in "
+      "SystemC,\n"
+      "their values with the definition and their cycles with the closed form.\n\nSuites: " +
+          suite_list,
       "  systole verify\n"
       "  systole verify --suite gemm_w4a8 --seed 7 --cases 10000\n"
       "  systole verify --suite gemm_w4a8 --seed 7 --case 123        (one case again)\n");
@@ -134,7 +139,8 @@ int verify_command(const Arguments& arguments) {
     total.seconds += report.seconds;
   }
   const auto repeat = [&](const SuiteReport& report) {
-    return fmt::format("systole verify --suite {} --seed {} --case {}", report.suite, seed, *report.first_case);
+    return fmt::format("systole verify --suite {} --seed {} --case {}", report.suite, seed,
+                       *report.first_case);
   };
   if (!json.empty()) {
     nlohmann::ordered_json document;
@@ -159,18 +165,20 @@ int verify_command(const Arguments& arguments) {
     write_text_file(json, document.dump(2) + "\n");
   }
   if (!quiet && json != "-") {
-    fmt::print("{:<24}{:>10}{:>14}{:>12}{:>12}{:>14}\n", "suite", "cases", "elements", "mismatches", "cases/s",
-               "elements/s");
+    fmt::print("{:<24}{:>10}{:>14}{:>12}{:>12}{:>14}\n", "suite", "cases", "elements", "mismatches",
+               "cases/s", "elements/s");
     reports.push_back(total);
     for (const SuiteReport& report : reports) {
       if (reports.size() == 2 && &report == &reports.back()) break;  // the one suite is the total
-      fmt::print("{:<24}{:>10}{:>14}{:>12}{:>12.0f}{:>14.3g}\n", report.suite, report.cases, report.elements,
-                 report.mismatches, rate(static_cast<double>(report.cases), report.seconds),
+      fmt::print("{:<24}{:>10}{:>14}{:>12}{:>12.0f}{:>14.3g}\n", report.suite, report.cases,
+                 report.elements, report.mismatches,
+                 rate(static_cast<double>(report.cases), report.seconds),
                  rate(static_cast<double>(report.elements), report.seconds));
     }
     for (const SuiteReport& report : reports) {
       if (!report.first_case) continue;
-      fmt::print("\nfirst mismatch: {}\nrepeat with:    {}\n", report.first_mismatch, repeat(report));
+      fmt::print("\nfirst mismatch: {}\nrepeat with:    {}\n", report.first_mismatch,
+                 repeat(report));
     }
   }
   return total.mismatches == 0 ? 0 : 1;

@@ -8,9 +8,9 @@
 
 namespace systole {
 
-/// Counts by event name. A name is `component.event`, e.g. `array.mac`, `dram.read_bit`, `sram.weight.read_word`;
-/// the part before the first dot is the component that the energy breakdown shows. Ordered, so that every
-/// walk, sum and file is in one order. Counts only grow.
+/// Counts by event name. A name is `component.event`, e.g. `array.mac`, `dram.read_bit`,
+/// `sram.weight.read_word`; the part before the first dot is the component that the energy
+/// breakdown shows. Ordered, so that every walk, sum and file is in one order. Counts only grow.
 class EventCounts {
  public:
   void add(std::string_view event, std::uint64_t count) {

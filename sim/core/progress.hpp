@@ -6,10 +6,12 @@
 
 namespace systole {
 
-/// Thrown by long work when `Progress::cancelled()` says that the user asked to stop. Nothing has been written.
+/// Thrown by long work when `Progress::cancelled()` says that the user asked to stop. Nothing has
+/// been written.
 class Interrupted {};
 
-/// Receives progress. Implementations must be cheap: callers may report often. The default ignores it.
+/// Receives progress. Implementations must be cheap: callers may report often. The default ignores
+/// it.
 class Progress {
  public:
   virtual ~Progress() = default;

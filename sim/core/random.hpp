@@ -1,4 +1,5 @@
-// Seeded random numbers that are the same on every platform (the standard library's distributions are not).
+// Seeded random numbers that are the same on every platform (the standard library's distributions
+// are not).
 #pragma once
 
 #include <bit>
@@ -6,7 +7,8 @@
 
 namespace systole {
 
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): 64 bits of state, passes BigCrush, any seed is good.
+/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): 64 bits of state, passes BigCrush, any seed is
+/// good.
 class Random {
  public:
   explicit constexpr Random(std::uint64_t seed) : state_(seed) {}
@@ -18,7 +20,8 @@ class Random {
     return z ^ (z >> 31);
   }
 
-  /// Uniform in [low, high], both included; low <= high. The modulo bias is below 2^-32 for spans < 2^32.
+  /// Uniform in [low, high], both included; low <= high. The modulo bias is below 2^-32 for spans <
+  /// 2^32.
   constexpr std::int64_t uniform(std::int64_t low, std::int64_t high) {
     const auto span = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low) + 1;
     return static_cast<std::int64_t>(static_cast<std::uint64_t>(low) +
@@ -35,7 +38,8 @@ class Random {
     return sum;
   }
 
-  /// An independent stream: case `index` of a suite does not depend on how many draws its predecessors made.
+  /// An independent stream: case `index` of a suite does not depend on how many draws its
+  /// predecessors made.
   static constexpr Random stream(std::uint64_t seed, std::uint64_t index) {
     Random mixer(seed ^ std::rotl(index * 0xD1342543DE82EF95u + 1, 29));
     return Random(mixer.next());

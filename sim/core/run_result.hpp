@@ -1,5 +1,5 @@
-// RunResult: everything one run found out, in integers and named units, before any rendering. Text, JSON,
-// HDF5 and HTML are views of this struct and so cannot disagree.
+// RunResult: everything one run found out, in integers and named units, before any rendering. Text,
+// JSON, HDF5 and HTML are views of this struct and so cannot disagree.
 #pragma once
 
 #include <array>
@@ -17,7 +17,8 @@
 
 namespace systole {
 
-/// Why a cycle of an operation passed. Every cycle of an operation has exactly one cause; they sum to its cycles.
+/// Why a cycle of an operation passed. Every cycle of an operation has exactly one cause; they sum
+/// to its cycles.
 enum class CycleCause : std::uint8_t {
   compute,     ///< array or vector unit doing the operation's useful work
   fill_drain,  ///< array filling, draining or loading weights with nothing hidden behind it
@@ -33,33 +34,38 @@ inline constexpr std::array<std::string_view, kCycleCauseCount> kCycleCauseNames
 using CyclesByCause = std::array<std::uint64_t, kCycleCauseCount>;
 using BytesByClass = std::array<std::uint64_t, kTrafficClassCount>;
 
-/// One row: an operation of one phase, summed over the `repeats` equal instances it stands for (layers, heads
-/// inside an operation, decode steps).
+/// One row: an operation of one phase, summed over the `repeats` equal instances it stands for
+/// (layers, heads inside an operation, decode steps).
 struct OperationRow {
-  std::string name;     ///< e.g. "attn_q", "ffn_down", "attention.scores", "rms_norm"
-  std::string kind;     ///< "gemm", "attention", "vector", "embedding"
-  std::string phase;    ///< "prefill" or "decode"
-  std::uint64_t repeats = 1;         ///< how many instances are summed in this row
-  std::uint64_t m = 0, n = 0, k = 0; ///< shape of one instance (0 where meaningless); decode attention: the last step's
-  std::string weight_format;         ///< stationary operand as stored, e.g. "int4 g128"
-  std::string activation_format;     ///< moving operand
+  std::string name;           ///< e.g. "attn_q", "ffn_down", "attention.scores", "rms_norm"
+  std::string kind;           ///< "gemm", "attention", "vector", "embedding"
+  std::string phase;          ///< "prefill" or "decode"
+  std::uint64_t repeats = 1;  ///< how many instances are summed in this row
+  std::uint64_t
+      m = 0,
+      n = 0,
+      k = 0;  ///< shape of one instance (0 where meaningless); decode attention: the last step's
+  std::string weight_format;      ///< stationary operand as stored, e.g. "int4 g128"
+  std::string activation_format;  ///< moving operand
   std::uint64_t macs = 0;
-  std::uint64_t cycles = 0;          ///< accelerator cycles this operation added to the run
-  CyclesByCause cycles_by_cause{};   ///< sums to `cycles`
+  std::uint64_t cycles = 0;         ///< accelerator cycles this operation added to the run
+  CyclesByCause cycles_by_cause{};  ///< sums to `cycles`
   BytesByClass dram_read_bytes{};
   BytesByClass dram_write_bytes{};
-  std::uint64_t compute_bound_cycles = 0;    ///< macs / peak MAC rate for these formats, or the vector unit's
+  std::uint64_t compute_bound_cycles =
+      0;  ///< macs / peak MAC rate for these formats, or the vector unit's
   std::uint64_t bandwidth_bound_cycles = 0;  ///< all DRAM bytes / peak DRAM bandwidth
-  std::string bound;                 ///< what limits it: "compute", "bandwidth", "fill/drain", ...
-  std::map<std::string, double> energy_pj;   ///< by component; sums to its share of the run's dynamic energy
+  std::string bound;  ///< what limits it: "compute", "bandwidth", "fill/drain", ...
+  std::map<std::string, double>
+      energy_pj;  ///< by component; sums to its share of the run's dynamic energy
 };
 
 /// Energy and area of one part of the machine.
 struct ComponentRow {
-  std::string name;          ///< "array", "dequantiser", "vector", "scratchpad", "dram", ...
+  std::string name;  ///< "array", "dequantiser", "vector", "scratchpad", "dram", ...
   double dynamic_pj = 0;
-  double static_pj = 0;      ///< leakage, clock, DRAM background and refresh over the run's time
-  double area_mm2 = 0;       ///< 0 for off-chip parts
+  double static_pj = 0;  ///< leakage, clock, DRAM background and refresh over the run's time
+  double area_mm2 = 0;   ///< 0 for off-chip parts
   std::string area_source;
   std::string energy_source;
 };
@@ -81,41 +87,44 @@ struct RunResult {
   std::string command;
   std::uint64_t seed = 0;
   std::string machine, recipe, model;
-  KeyValues config_echo;     ///< resolved configuration, "memory.dram.channels" -> "4", in field order
+  KeyValues config_echo;  ///< resolved configuration, "memory.dram.channels" -> "4", in field order
 
   double clock_mhz = 0;
   std::uint64_t prefill_tokens = 0;
   std::uint64_t decode_tokens = 0;
 
-  std::vector<OperationRow> operations;   ///< in program order, prefill first
+  std::vector<OperationRow> operations;  ///< in program order, prefill first
   std::vector<ComponentRow> components;
-  EventCounts events;                     ///< what the energy was priced from
-  KeyValues notes;                        ///< assumptions and approximations in force, "name" -> sentence
+  EventCounts events;  ///< what the energy was priced from
+  KeyValues notes;     ///< assumptions and approximations in force, "name" -> sentence
 
   // Totals of the run.
-  std::uint64_t cycles = 0;          ///< = sum of operations' cycles
+  std::uint64_t cycles = 0;  ///< = sum of operations' cycles
   std::uint64_t prefill_cycles = 0;
   std::uint64_t decode_cycles = 0;
-  double ttft_ms = 0;                ///< time to first token: the prefill, up to its argmax
-  std::optional<double> tpot_ms;     ///< time per output token: mean over decode steps; absent without decode
-  double energy_pj = 0;              ///< = sum of components' dynamic + static
-  double area_mm2 = 0;               ///< = sum of components' area
-  double peak_macs_per_cycle = 0;    ///< for the recipe's linear-layer formats
+  double ttft_ms = 0;  ///< time to first token: the prefill, up to its argmax
+  std::optional<double>
+      tpot_ms;           ///< time per output token: mean over decode steps; absent without decode
+  double energy_pj = 0;  ///< = sum of components' dynamic + static
+  double area_mm2 = 0;   ///< = sum of components' area
+  double peak_macs_per_cycle = 0;  ///< for the recipe's linear-layer formats
   double peak_dram_bytes_per_cycle = 0;
 
   std::optional<Quality> quality;
 
   // Derived figures, absent where the denominator is zero.
-  std::optional<double> utilisation() const;        ///< MACs / (cycles x peak MACs per cycle)
-  std::optional<double> bandwidth_share() const;    ///< DRAM bytes / (cycles x peak bytes per cycle)
+  std::optional<double> utilisation() const;      ///< MACs / (cycles x peak MACs per cycle)
+  std::optional<double> bandwidth_share() const;  ///< DRAM bytes / (cycles x peak bytes per cycle)
   std::optional<double> tokens_per_second() const;  ///< decode rate, one sequence
-  std::optional<double> tokens_per_joule() const;   ///< all tokens (prefill + decode) over all energy
-  std::optional<double> tops_per_watt() const;      ///< 2 x MACs / energy
-  std::optional<double> tops_per_mm2() const;       ///< 2 x MACs / time / area
+  std::optional<double> tokens_per_joule()
+      const;                                    ///< all tokens (prefill + decode) over all energy
+  std::optional<double> tops_per_watt() const;  ///< 2 x MACs / energy
+  std::optional<double> tops_per_mm2() const;   ///< 2 x MACs / time / area
   std::uint64_t total_macs() const;
   std::uint64_t total_dram_bytes() const;
 
-  /// Throws InternalError unless the parts sum to the wholes (cycles, causes, phases, energy, area).
+  /// Throws InternalError unless the parts sum to the wholes (cycles, causes, phases, energy,
+  /// area).
   void check_sums() const;
 };
 

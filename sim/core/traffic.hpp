@@ -8,7 +8,8 @@
 
 namespace systole {
 
-/// Traffic classes. Metadata (scales, zero points) travels and is counted with the tensor it belongs to.
+/// Traffic classes. Metadata (scales, zero points) travels and is counted with the tensor it
+/// belongs to.
 enum class TrafficClass : std::uint8_t { weights, activations, kv_cache };
 
 inline constexpr std::size_t kTrafficClassCount = 3;

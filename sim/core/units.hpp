@@ -1,5 +1,5 @@
-// Units as types: a number whose unit is only in a comment drifts from it. Construction is explicit,
-// arithmetic stays within one unit, and like divided by like is a plain number.
+// Units as types: a number whose unit is only in a comment drifts from it. Construction is
+// explicit, arithmetic stays within one unit, and like divided by like is a plain number.
 #pragma once
 
 #include <compare>

@@ -49,8 +49,9 @@ SegmentOutcome Accelerator::run(std::span<const Job> jobs) {
   const EventCounts start = memory.events();
 
   jobs_ = jobs;
-  for (Milestone* milestone : {&stationary_loaded_, &stationary_freed_, &moving_loaded_, &moving_freed_,
-                               &operations_ended_, &finished_, &background_done_, &stored_}) {
+  for (Milestone* milestone :
+       {&stationary_loaded_, &stationary_freed_, &moving_loaded_, &moving_freed_,
+        &operations_ended_, &finished_, &background_done_, &stored_}) {
     milestone->reset();
   }
   finish_issued_ = background_issued_ = store_issued_ = 0;
@@ -60,7 +61,8 @@ SegmentOutcome Accelerator::run(std::span<const Job> jobs) {
   for (std::uint64_t i = 0; i < jobs.size(); ++i) {
     OperationOutcome& operation = outcome.operations[jobs[i].operation];
     issue(jobs[i], i, operation);
-    if (i + 1 == jobs.size() || jobs[i + 1].operation != jobs[i].operation) end_operation(operation);
+    if (i + 1 == jobs.size() || jobs[i + 1].operation != jobs[i].operation)
+      end_operation(operation);
   }
   outcome.dram_events = memory.events().since(start);
   return outcome;
@@ -81,9 +83,11 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
 
   const std::uint64_t array_cycles =
       job.stream_cycles + job.fill_drain_cycles + job.scratchpad_cycles;
-  const bool finishes = job.dequantise_cycles > 0 || job.background_vector_cycles > 0 || !job.results.empty();
+  const bool finishes =
+      job.dequantise_cycles > 0 || job.background_vector_cycles > 0 || !job.results.empty();
   if (finishes) {
-    // Sums leave the array while it still runs, so the dequantiser starts with it and ends no earlier.
+    // Sums leave the array while it still runs, so the dequantiser starts with it and ends no
+    // earlier.
     const std::uint64_t busy = array_cycles + job.vector_cycles;
     to_dequantiser_.push({job.dequantise_cycles,
                           sc_core::sc_time_stamp() + clock_.time(Cycles(busy)),
@@ -148,8 +152,9 @@ void Accelerator::load_stationary() {
 void Accelerator::load_moving() {
   for (;;) {
     sc_core::wait(segment_started_);
-    // Always a delta cycle after load_stationary: the order in which SystemC wakes the two would otherwise depend on
-    // which of them ended the segment before, and with it which transfer comes first.
+    // Always a delta cycle after load_stationary: the order in which SystemC wakes the two would
+    // otherwise depend on which of them ended the segment before, and with it which transfer comes
+    // first.
     sc_core::wait(sc_core::SC_ZERO_TIME);
     load(&Job::moving, moving_loaded_, moving_freed_, true);
   }
@@ -163,7 +168,8 @@ void Accelerator::finish() {
       sc_core::wait(piece.array_end - sc_core::sc_time_stamp());
     }
     held_by_ = CycleCause::dequantise;
-    const auto ready = sc_core::sc_time_stamp().value();  // a number: the stamp itself is a reference to the present
+    const auto ready = sc_core::sc_time_stamp()
+                           .value();  // a number: the stamp itself is a reference to the present
     if (piece.background_vector_cycles > 0) to_vector_.push(piece.background_vector_cycles);
     const auto handed_over = sc_core::sc_time_stamp().value();
     if (!piece.results.empty()) to_storage_.push(std::move(piece.results));

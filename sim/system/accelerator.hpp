@@ -1,5 +1,6 @@
-// The timed machine in SystemC: two loaders, the array, the dequantiser and the vector unit, joined by bounded
-// queues and double buffers, in front of the memory system. It follows a schedule and finds out how long it takes.
+// The timed machine in SystemC: two loaders, the array, the dequantiser and the vector unit, joined
+// by bounded queues and double buffers, in front of the memory system. It follows a schedule and
+// finds out how long it takes.
 #pragma once
 
 #include <cstdint>
@@ -31,12 +32,13 @@ struct SegmentOutcome {
   EventCounts dram_events;
 };
 
-/// Runs segments one after the other. Call `run` from one SC_THREAD; it returns when the segment has ended and the
-/// machine is empty again, on a clock edge.
+/// Runs segments one after the other. Call `run` from one SC_THREAD; it returns when the segment
+/// has ended and the machine is empty again, on a clock edge.
 ///
-/// Operations issue in order: one starts when its predecessor's results are where it reads them. Weights and cache
-/// of later operations are fetched meanwhile, as far as half of the weight scratchpad allows. Each cycle is put down
-/// to what the issuing unit (array or vector unit) did or waited for.
+/// Operations issue in order: one starts when its predecessor's results are where it reads them.
+/// Weights and cache of later operations are fetched meanwhile, as far as half of the weight
+/// scratchpad allows. Each cycle is put down to what the issuing unit (array or vector unit) did or
+/// waited for.
 class Accelerator : public sc_core::sc_module {
  public:
   Accelerator(const sc_core::sc_module_name& name, const configs::MachineConfig& machine);
@@ -97,7 +99,8 @@ class Accelerator : public sc_core::sc_module {
   Milestone stored_;           ///< pieces whose results are in DRAM
   std::uint64_t jobs_issued_ = 0;
   std::uint64_t finish_issued_ = 0, background_issued_ = 0, store_issued_ = 0;
-  /// Why the last piece left the dequantiser when it did: its own work, the vector unit or DRAM not taking pieces.
+  /// Why the last piece left the dequantiser when it did: its own work, the vector unit or DRAM not
+  /// taking pieces.
   CycleCause held_by_ = CycleCause::dequantise;
 
   kernel::Channel<Finish> to_dequantiser_;

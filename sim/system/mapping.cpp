@@ -79,12 +79,16 @@ GemmMapping map_gemm(const configs::MachineConfig& machine, const pe::PeDesign& 
   const auto& memory = machine.memory;
   const std::uint64_t m = operation.m, n = operation.n, k = operation.k;
   const bool input_on_chip = stays_on_chip(machine, operation.input_bytes);
-  const auto moving_bytes = [&](std::uint64_t rows) { return ceil_div(operation.input_bytes * rows, m); };
+  const auto moving_bytes = [&](std::uint64_t rows) {
+    return ceil_div(operation.input_bytes * rows, m);
+  };
   const auto stationary_bytes = [&](std::uint64_t columns, std::uint64_t depth) {
-    return slice(slice(operation.stationary_region.bytes, 0, columns, n).bytes, 0, depth, k).bytes + 1;
+    return slice(slice(operation.stationary_region.bytes, 0, columns, n).bytes, 0, depth, k).bytes +
+           1;
   };
 
-  // The reduction is cut only when one array width of full columns does not fit; cuts fall on group boundaries.
+  // The reduction is cut only when one array width of full columns does not fit; cuts fall on group
+  // boundaries.
   const std::uint64_t narrow = std::min<std::uint64_t>(machine.array.cols, n);
   const std::uint64_t unit = operands.group != 0 ? operands.group : machine.array.rows;
   std::uint64_t k_tile = k;
@@ -93,8 +97,9 @@ GemmMapping map_gemm(const configs::MachineConfig& machine, const pe::PeDesign& 
   }
   if (stationary_bytes(narrow, k_tile) > half(memory.weight)) {
     throw ConfigError("operation '" + operation.name + "': half of memory.weight (" +
-                      std::to_string(half(memory.weight)) + " bytes) cannot hold one array width of " +
-                      std::to_string(k_tile) + " rows; enlarge memory.weight.capacity_bytes");
+                      std::to_string(half(memory.weight)) +
+                      " bytes) cannot hold one array width of " + std::to_string(k_tile) +
+                      " rows; enlarge memory.weight.capacity_bytes");
   }
 
   using Cost = std::tuple<double, std::uint64_t, std::uint64_t>;
@@ -131,8 +136,8 @@ GemmMapping map_gemm(const configs::MachineConfig& machine, const pe::PeDesign& 
     }
   }
   if (best.m_tile == 0) {
-    throw ConfigError("operation '" + operation.name + "': no tile of " + std::to_string(m) + " x " +
-                      std::to_string(n) + " x " + std::to_string(k) +
+    throw ConfigError("operation '" + operation.name + "': no tile of " + std::to_string(m) +
+                      " x " + std::to_string(n) + " x " + std::to_string(k) +
                       " fits half of memory.activation and memory.output; enlarge them");
   }
   return best;
@@ -145,10 +150,11 @@ AttentionMapping map_attention(const configs::MachineConfig& machine,
   const std::uint64_t probability_bits = quant::bits_of(operation.moving_context.format);
   const std::uint64_t score_row = operation.n * kAccumulatorBytes;
   const std::uint64_t probability_row = ceil_div(operation.n * probability_bits, 8);
-  const std::uint64_t fit = std::min(half(memory.output) / score_row,
-                                     half(memory.activation) / probability_row);
+  const std::uint64_t fit =
+      std::min(half(memory.output) / score_row, half(memory.activation) / probability_row);
   if (fit == 0) {
-    throw ConfigError("operation '" + operation.name + "': one row of " + std::to_string(operation.n) +
+    throw ConfigError("operation '" + operation.name + "': one row of " +
+                      std::to_string(operation.n) +
                       " scores does not fit half of memory.output and memory.activation; enlarge "
                       "them or shorten the context");
   }

@@ -14,12 +14,12 @@ namespace systole::sim {
 struct ArrayOperands {
   quant::Format stationary = quant::Format::int8;
   quant::Format moving = quant::Format::int8;
-  std::uint64_t group = 0;            ///< elements along K that share a scale; 0 = all of K
-  bool dequantise_elements = false;   ///< every stationary element is scaled on its way to the array
+  std::uint64_t group = 0;           ///< elements along K that share a scale; 0 = all of K
+  bool dequantise_elements = false;  ///< every stationary element is scaled on its way to the array
 };
 
-/// What the array has to multiply when a tensor `stationary` meets `moving` along `k` elements. Throws ConfigError,
-/// naming `operation`, when the PE has no such mode.
+/// What the array has to multiply when a tensor `stationary` meets `moving` along `k` elements.
+/// Throws ConfigError, naming `operation`, when the PE has no such mode.
 ArrayOperands array_operands(const std::string& operation, const pe::PeDesign& design,
                              const quant::QuantSpec& stationary, const quant::QuantSpec& moving,
                              configs::Dequantise dequantise, std::uint64_t k);
@@ -27,12 +27,13 @@ ArrayOperands array_operands(const std::string& operation, const pe::PeDesign& d
 /// Tiles of a GEMM: m_tile x n_tile outputs over k_tile of the reduction at a time.
 struct GemmMapping {
   std::uint64_t m_tile = 0, n_tile = 0, k_tile = 0;
-  bool stationary_outer = true;  ///< weights are read once and all rows stream past; else rows stay, weights pass
+  bool stationary_outer =
+      true;  ///< weights are read once and all rows stream past; else rows stay, weights pass
 };
 
-/// Chooses the mapping with the smallest max(array cycles, DRAM cycles), then the least DRAM traffic, then the
-/// largest tiles, over power-of-two tiles and both loop orders. `operation.kind` is gemm.
-/// Throws ConfigError when not even one array-wide tile fits.
+/// Chooses the mapping with the smallest max(array cycles, DRAM cycles), then the least DRAM
+/// traffic, then the largest tiles, over power-of-two tiles and both loop orders. `operation.kind`
+/// is gemm. Throws ConfigError when not even one array-wide tile fits.
 GemmMapping map_gemm(const configs::MachineConfig& machine, const pe::PeDesign& design,
                      const workloads::Operation& operation, const ArrayOperands& operands);
 
@@ -46,11 +47,12 @@ struct AttentionMapping {
 AttentionMapping map_attention(const configs::MachineConfig& machine,
                                const workloads::Operation& operation);
 
-/// True when a tensor of `bytes` passes from one operation to the next on chip: it fits half of the activation
-/// scratchpad. Otherwise its producer writes it to DRAM and its consumer reads it back.
+/// True when a tensor of `bytes` passes from one operation to the next on chip: it fits half of the
+/// activation scratchpad. Otherwise its producer writes it to DRAM and its consumer reads it back.
 bool stays_on_chip(const configs::MachineConfig& machine, std::uint64_t bytes);
 
-/// Bytes of rows [first, last) out of `total` equal rows of a region of `bytes`: cuts conserve the whole.
+/// Bytes of rows [first, last) out of `total` equal rows of a region of `bytes`: cuts conserve the
+/// whole.
 struct Slice {
   std::uint64_t offset = 0, bytes = 0;
 };

@@ -9,7 +9,8 @@ namespace {
 const configs::OpPrice& op_price(const configs::EnergyTable& table, const std::string& name) {
   const auto it = table.ops.find(name);
   if (it == table.ops.end()) {
-    throw ConfigError("energy table '" + table.name + "' has no price for operation '" + name + "'");
+    throw ConfigError("energy table '" + table.name + "' has no price for operation '" + name +
+                      "'");
   }
   return it->second;
 }
@@ -34,7 +35,8 @@ PriceList::PriceList(const configs::MachineConfig& machine) {
   parts_["array"] = {Milliwatts(pes * pe.leakage_uw * 1e-3), from_um2(pes * pe.area_um2), pe.source,
                      pe.source};
 
-  // A lane of the dequantiser is one fp32 multiplier and one fp32 adder, and so is one of the vector unit.
+  // A lane of the dequantiser is one fp32 multiplier and one fp32 adder, and so is one of the
+  // vector unit.
   const configs::OpPrice& add = op_price(table, "fp32_add");
   const configs::OpPrice& multiply = op_price(table, "fp32_mul");
   const double lane_um2 = add.area_um2 + multiply.area_um2;
@@ -89,7 +91,8 @@ std::vector<ComponentRow> PriceList::components(const EventCounts& events, Nanos
     if (const auto it = dynamic.find(name); it != dynamic.end()) row.dynamic_pj = it->second;
     row.static_pj = energy(part.standing, time).count();
     if (row.name == "dram") {
-      row.static_pj += event_pj_.at("dram.refresh") * static_cast<double>(events.get("dram.refresh"));
+      row.static_pj +=
+          event_pj_.at("dram.refresh") * static_cast<double>(events.get("dram.refresh"));
     }
     row.area_mm2 = part.area.count();
     row.area_source = part.area_source;

@@ -1,5 +1,6 @@
-// Prices: what an event costs on a machine and what its parts occupy, from the machine's energy table. Nothing here
-// knows how long anything took until it is told; the same counts can be priced again from another table.
+// Prices: what an event costs on a machine and what its parts occupy, from the machine's energy
+// table. Nothing here knows how long anything took until it is told; the same counts can be priced
+// again from another table.
 #pragma once
 
 #include <map>
@@ -14,9 +15,13 @@
 namespace systole::sim {
 
 /// The parts that reports show, in this order.
-inline constexpr const char* kComponents[] = {
-    "array", "dequantiser", "vector", "weight_scratchpad", "activation_scratchpad",
-    "output_scratchpad", "dram"};
+inline constexpr const char* kComponents[] = {"array",
+                                              "dequantiser",
+                                              "vector",
+                                              "weight_scratchpad",
+                                              "activation_scratchpad",
+                                              "output_scratchpad",
+                                              "dram"};
 
 class PriceList {
  public:
@@ -26,7 +31,8 @@ class PriceList {
   /// Dynamic energy of `events`, by component.
   std::map<std::string, double> dynamic_pj(const EventCounts& events) const;
 
-  /// All components: dynamic energy of `events`, leakage, DRAM background and refresh over `time`, area.
+  /// All components: dynamic energy of `events`, leakage, DRAM background and refresh over `time`,
+  /// area.
   std::vector<ComponentRow> components(const EventCounts& events, Nanoseconds time) const;
 
   /// Assumptions made where the table has no figure.
@@ -34,7 +40,7 @@ class PriceList {
 
  private:
   struct Part {
-    Milliwatts standing;       ///< leakage, or DRAM background
+    Milliwatts standing;  ///< leakage, or DRAM background
     SquareMillimetres area;
     std::string area_source, energy_source;
   };

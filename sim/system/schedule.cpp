@@ -40,9 +40,15 @@ class Scheduler {
 
   void add(const Operation& operation) {
     switch (operation.kind) {
-      case OpKind::gemm: add_gemm(operation); break;
-      case OpKind::attention: add_attention(operation); break;
-      case OpKind::vector: add_vector(operation); break;
+      case OpKind::gemm:
+        add_gemm(operation);
+        break;
+      case OpKind::attention:
+        add_attention(operation);
+        break;
+      case OpKind::vector:
+        add_vector(operation);
+        break;
     }
     ++operation_;
   }
@@ -76,20 +82,21 @@ class Scheduler {
     return {0, slice(region.bytes, head, head + 1, heads)};
   }
 
-  /// Activations that do not stay on chip have no place of their own in the Program: they pass through the spill ring.
+  /// Activations that do not stay on chip have no place of their own in the Program: they pass
+  /// through the spill ring.
   void spill(std::vector<memory::Transfer>& list, bool write, std::uint64_t bytes) {
     if (bytes == 0) return;
     if (spill_offset_ + bytes > placement_.spill_bytes) spill_offset_ = 0;
-    list.push_back({TrafficClass::activations, write, placement_.spill_base + spill_offset_, bytes});
+    list.push_back(
+        {TrafficClass::activations, write, placement_.spill_base + spill_offset_, bytes});
     spill_offset_ += bytes;
   }
 
   /// Array time and scratchpad traffic of out[m, n] += moving[m, k] * stationary[k, n].
   void add_array_work(Job& job, std::uint64_t m, std::uint64_t n, std::uint64_t k,
                       const ArrayOperands& operands) const {
-    const pe::ArrayWork work =
-        pe::array_work(machine_.array, design_,
-                       {m, n, k, operands.group, operands.stationary, operands.moving});
+    const pe::ArrayWork work = pe::array_work(
+        machine_.array, design_, {m, n, k, operands.group, operands.stationary, operands.moving});
     job.stream_cycles = work.stream_cycles;
     job.fill_drain_cycles = work.fill_drain_cycles;
     job.counts.macs += m * n * k;
@@ -212,8 +219,8 @@ class Scheduler {
   void add_attention(const Operation& op) {
     const ArrayOperands score_operands =
         array_operands(op.name, design_, op.stationary, op.moving, op.dequantise, op.k);
-    const ArrayOperands context_operands = array_operands(
-        op.name, design_, op.stationary_context, op.moving_context, op.dequantise, op.n);
+    const ArrayOperands context_operands = array_operands(op.name, design_, op.stationary_context,
+                                                          op.moving_context, op.dequantise, op.n);
     const AttentionMapping map = map_attention(machine_, op);
     const std::uint64_t rows = op.m * op.share;
     const std::uint64_t blocks = ceil_div(rows, map.row_block);
@@ -287,7 +294,8 @@ class Scheduler {
         for (std::uint64_t c = 0; c < chunks; ++c) product(scores, b, c);
       };
 
-      // Scores run one block ahead, so that the softmax of a block hides behind the next block's scores.
+      // Scores run one block ahead, so that the softmax of a block hides behind the next block's
+      // scores.
       all_chunks(true, 0);
       for (std::uint64_t b = 0; b < blocks; ++b) {
         if (b + 1 < blocks) all_chunks(true, b + 1);
@@ -339,8 +347,9 @@ class Scheduler {
         job.counts.activation_write_bytes += out;
       }
       for (std::uint64_t part = 0; part < op.written_region.pieces; ++part) {
-        transfer(job.results, op.written_region, part, true,
-                 slice(op.written_region.bytes / op.written_region.pieces, piece, piece + 1, pieces));
+        transfer(
+            job.results, op.written_region, part, true,
+            slice(op.written_region.bytes / op.written_region.pieces, piece, piece + 1, pieces));
       }
     }
   }

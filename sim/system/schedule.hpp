@@ -1,5 +1,5 @@
-// Schedule: the operations of a segment as a list of jobs, each a scratchpad-sized piece of work with the transfers
-// it needs. Built before the clock starts; the timed units only follow it.
+// Schedule: the operations of a segment as a list of jobs, each a scratchpad-sized piece of work
+// with the transfers it needs. Built before the clock starts; the timed units only follow it.
 #pragma once
 
 #include <cstdint>
@@ -28,39 +28,45 @@ struct WorkCounts {
   WorkCounts operator*(std::uint64_t times) const;
 };
 
-/// A load into one half of a double-buffered scratchpad. A half is taken by the first job that loads into it and
-/// freed after the last job that reads it.
+/// A load into one half of a double-buffered scratchpad. A half is taken by the first job that
+/// loads into it and freed after the last job that reads it.
 struct Load {
   bool takes_half = false;
   bool frees_half = false;
   std::vector<memory::Transfer> transfers;
 };
 
-/// One job. Order of events: both loads are in; the accumulators of the job before last are free; the array runs;
-/// finished sums leave through the dequantiser, the vector unit (`background_vector_cycles`) and the DMA.
+/// One job. Order of events: both loads are in; the accumulators of the job before last are free;
+/// the array runs; finished sums leave through the dequantiser, the vector unit
+/// (`background_vector_cycles`) and the DMA.
 struct Job {
-  std::uint32_t operation = 0;       ///< index in the segment
-  Load stationary;                   ///< weights or cache: may be fetched before earlier operations end
-  Load moving;                       ///< results of earlier operations that did not stay on chip
-  std::uint64_t stream_cycles = 0;   ///< array streaming useful operands
+  std::uint32_t operation = 0;  ///< index in the segment
+  Load stationary;              ///< weights or cache: may be fetched before earlier operations end
+  Load moving;                  ///< results of earlier operations that did not stay on chip
+  std::uint64_t stream_cycles = 0;  ///< array streaming useful operands
   std::uint64_t fill_drain_cycles = 0;
-  std::uint64_t scratchpad_cycles = 0;  ///< by which the scratchpads' ports are slower than the array
-  std::uint64_t vector_cycles = 0;   ///< in the foreground: the operation is the vector unit's own
+  std::uint64_t scratchpad_cycles =
+      0;                            ///< by which the scratchpads' ports are slower than the array
+  std::uint64_t vector_cycles = 0;  ///< in the foreground: the operation is the vector unit's own
   std::uint64_t dequantise_cycles = 0;
   std::uint64_t background_vector_cycles = 0;  ///< softmax of this block, beside the array
-  std::optional<std::uint64_t> needs_background;  ///< how many background pieces of this segment must be done first
+  std::optional<std::uint64_t>
+      needs_background;  ///< how many background pieces of this segment must be done first
   std::vector<memory::Transfer> results;
   WorkCounts counts;
 };
 
 /// Where a segment instance finds its data.
 struct Placement {
-  std::uint64_t offset = 0;       ///< added to every region's address: instance number x layer stride
-  std::uint64_t spill_base = 0;   ///< the ring that activations pass through which do not stay on chip, in the order of
-  std::uint64_t spill_bytes = 0;  ///< use; at least as large as any operand (Program::activation_region)
+  std::uint64_t offset = 0;  ///< added to every region's address: instance number x layer stride
+  std::uint64_t spill_base =
+      0;  ///< the ring that activations pass through which do not stay on chip, in the order of
+  std::uint64_t spill_bytes =
+      0;  ///< use; at least as large as any operand (Program::activation_region)
 };
 
-/// The jobs of one instance of `segment`. Throws ConfigError when an operation cannot run on the machine.
+/// The jobs of one instance of `segment`. Throws ConfigError when an operation cannot run on the
+/// machine.
 std::vector<Job> schedule(const configs::MachineConfig& machine, const pe::PeDesign& design,
                           const workloads::Segment& segment, const Placement& placement);
 

@@ -42,7 +42,8 @@ EventCounts on_chip_events(const WorkCounts& counts, const configs::MemoryConfig
   events.add("vector.multiply", counts.vector_multiplies);
   events.add("weight_scratchpad.read_word", words(counts.weight_read_bytes, memory.weight));
   events.add("weight_scratchpad.write_word", words(counts.weight_write_bytes, memory.weight));
-  events.add("activation_scratchpad.read_word", words(counts.activation_read_bytes, memory.activation));
+  events.add("activation_scratchpad.read_word",
+             words(counts.activation_read_bytes, memory.activation));
   events.add("activation_scratchpad.write_word",
              words(counts.activation_write_bytes, memory.activation));
   events.add("output_scratchpad.read_word", words(counts.output_read_bytes, memory.output));
@@ -77,8 +78,9 @@ std::string reuse_key(const Segment& segment) {
   return key;
 }
 
-/// A segment cut into what depends on the context length (cache appends and attention) and what does not, so that
-/// decode steps share the latter. Each region starts on a quiet machine, whether it is reused or not.
+/// A segment cut into what depends on the context length (cache appends and attention) and what
+/// does not, so that decode steps share the latter. Each region starts on a quiet machine, whether
+/// it is reused or not.
 std::vector<Segment> regions_of(const Segment& segment) {
   const auto grows = [](const Operation& op) {
     return op.kind == OpKind::attention || op.vector_op == workloads::VectorOp::kv_append;
@@ -93,7 +95,8 @@ std::vector<Segment> regions_of(const Segment& segment) {
   return regions;
 }
 
-/// Drives the accelerator through the program, one segment after the other, and collects the outcomes.
+/// Drives the accelerator through the program, one segment after the other, and collects the
+/// outcomes.
 class ProgramRunner : public sc_core::sc_module {
  public:
   ProgramRunner(const sc_core::sc_module_name& name, const Program& program,
@@ -106,18 +109,23 @@ class ProgramRunner : public sc_core::sc_module {
         design_(pe::find_design(machine.array.pe)),
         options_(options),
         progress_(progress) {
-    // Layers are placed a multiple of the memory's period apart, so that each meets the same banks and conflicts.
+    // Layers are placed a multiple of the memory's period apart, so that each meets the same banks
+    // and conflicts.
     const std::uint64_t period = accelerator_.memory.address_period_bytes();
     std::uint64_t layers = 0;
-    for (const Segment& segment : program.steps.at(0).segments) layers = std::max(layers, segment.repeats);
+    for (const Segment& segment : program.steps.at(0).segments)
+      layers = std::max(layers, segment.repeats);
     layer_stride_ = ceil_div(program.layer_stride_bytes, period) * period;
     const workloads::Region& spill = program.activation_region;
-    spill_base_ = ceil_div(spill.address + layers * (layer_stride_ - program.layer_stride_bytes), period) * period;
-    const std::uint64_t needed = spill_base_ + spill.bytes, capacity = accelerator_.memory.capacity().count();
+    spill_base_ =
+        ceil_div(spill.address + layers * (layer_stride_ - program.layer_stride_bytes), period) *
+        period;
+    const std::uint64_t needed = spill_base_ + spill.bytes,
+                        capacity = accelerator_.memory.capacity().count();
     if (needed > capacity) {
-      throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe + "' needs " +
-                        std::to_string(needed) + " bytes of DRAM; machine '" + machine.name + "' has " +
-                        std::to_string(capacity) +
+      throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe +
+                        "' needs " + std::to_string(needed) + " bytes of DRAM; machine '" +
+                        machine.name + "' has " + std::to_string(capacity) +
                         " (memory.dram.channels x memory.dram.capacity_bytes)");
     }
     SC_HAS_PROCESS(ProgramRunner);
@@ -170,7 +178,8 @@ class ProgramRunner : public sc_core::sc_module {
   }
 
   SegmentOutcome run_instance(const Segment& segment, std::uint64_t instance) {
-    const Placement placement{instance * layer_stride_, spill_base_, program_.activation_region.bytes};
+    const Placement placement{instance * layer_stride_, spill_base_,
+                              program_.activation_region.bytes};
     const std::vector<Job> jobs = schedule(machine_, design_, segment, placement);
     return accelerator_.run(jobs);
   }
@@ -225,21 +234,30 @@ std::string bound_of(const OperationRow& row) {
   if (row.cycles == 0) return "none";
   const auto largest = std::max_element(row.cycles_by_cause.begin(), row.cycles_by_cause.end());
   switch (static_cast<CycleCause>(largest - row.cycles_by_cause.begin())) {
-    case CycleCause::compute: return row.kind == "vector" ? "vector unit" : "compute";
-    case CycleCause::fill_drain: return "fill/drain";
-    case CycleCause::dram: return "bandwidth";
-    case CycleCause::scratchpad: return "scratchpad";
-    case CycleCause::dequantise: return "dequantiser";
-    case CycleCause::dependency: return "vector unit";
+    case CycleCause::compute:
+      return row.kind == "vector" ? "vector unit" : "compute";
+    case CycleCause::fill_drain:
+      return "fill/drain";
+    case CycleCause::dram:
+      return "bandwidth";
+    case CycleCause::scratchpad:
+      return "scratchpad";
+    case CycleCause::dequantise:
+      return "dequantiser";
+    case CycleCause::dependency:
+      return "vector unit";
   }
   return "none";
 }
 
 std::string kind_of(const Operation& op) {
   switch (op.kind) {
-    case OpKind::gemm: return "gemm";
-    case OpKind::attention: return "attention";
-    case OpKind::vector: return "vector";
+    case OpKind::gemm:
+      return "gemm";
+    case OpKind::attention:
+      return "attention";
+    case OpKind::vector:
+      return "vector";
   }
   return "";
 }
@@ -305,7 +323,8 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
       for (std::size_t o = 0; o < segment.operations.size(); ++o) {
         const Operation& op = segment.operations[o];
         const OperationOutcome& done = outcome.operations.at(o);
-        const auto [it, inserted] = row_of.try_emplace({step.phase, g, o}, result.operations.size());
+        const auto [it, inserted] =
+            row_of.try_emplace({step.phase, g, o}, result.operations.size());
         if (inserted) {
           result.operations.push_back(describe(op, step.phase));
           row_events.emplace_back();
@@ -341,8 +360,8 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
     }
   }
 
-  // DRAM energy of a row: its share of the bytes. Activations cannot be told apart more finely, since streams of
-  // neighbouring operations share open rows.
+  // DRAM energy of a row: its share of the bytes. Activations cannot be told apart more finely,
+  // since streams of neighbouring operations share open rows.
   for (const EventCounts& events : row_events) result.events += events;
   const std::map<std::string, double> dynamic = prices.dynamic_pj(result.events);
   const double dram_pj = dynamic.contains("dram") ? dynamic.at("dram") : 0.0;
@@ -357,7 +376,8 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
     }
     if (bytes > 0) row.energy_pj["dram"] = dram_pj * static_cast<double>(bytes) / all_bytes;
     result.cycles += row.cycles;
-    (row.phase == name_of(Phase::prefill) ? result.prefill_cycles : result.decode_cycles) += row.cycles;
+    (row.phase == name_of(Phase::prefill) ? result.prefill_cycles : result.decode_cycles) +=
+        row.cycles;
   }
 
   const ClockDomain clock(machine.clock_mhz);
@@ -371,13 +391,16 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
     result.energy_pj += part.dynamic_pj + part.static_pj;
     result.area_mm2 += part.area_mm2;
   }
-  result.notes.emplace_back(
-      "regions", "the operations of a layer before, in and after attention each start on a quiet machine: rows "
-                 "precharged, refresh timer restarted, nothing prefetched; errs upwards, by at most the load of "
-                 "both halves of the weight scratchpad and one DRAM latency a region");
-  result.notes.emplace_back(
-      "tiles", "the array empties between scratchpad-sized tiles, also where the next one is waiting; errs upwards, by "
-               "one fill and drain a tile");
+  result.notes.emplace_back("regions",
+                            "the operations of a layer before, in and after attention each start "
+                            "on a quiet machine: rows "
+                            "precharged, refresh timer restarted, nothing prefetched; errs "
+                            "upwards, by at most the load of "
+                            "both halves of the weight scratchpad and one DRAM latency a region");
+  result.notes.emplace_back("tiles",
+                            "the array empties between scratchpad-sized tiles, also where the next "
+                            "one is waiting; errs upwards, by "
+                            "one fill and drain a tile");
   result.notes.emplace_back("attention",
                             "all cached positions are computed; masked ones are not skipped");
   result.check_sums();

@@ -9,14 +9,15 @@
 namespace systole::sim {
 
 struct SimulateOptions {
-  /// Simulate equal work once: a region of a layer (before, in, after attention) whose operations, formats and addresses
-  /// modulo the layer stride have been run before reuses the outcome. Every region starts on a quiet machine either
-  /// way, so the figures are the same.
+  /// Simulate equal work once: a region of a layer (before, in, after attention) whose operations,
+  /// formats and addresses modulo the layer stride have been run before reuses the outcome. Every
+  /// region starts on a quiet machine either way, so the figures are the same.
   bool reuse = true;
 };
 
-/// The timed part of a RunResult: identity and quality are the caller's. SystemC elaborates once a process, so this
-/// can be called once in a process. Throws ConfigError when the program cannot run on the machine.
+/// The timed part of a RunResult: identity and quality are the caller's. SystemC elaborates once a
+/// process, so this can be called once in a process. Throws ConfigError when the program cannot run
+/// on the machine.
 RunResult simulate(const workloads::Program& program, const configs::MachineConfig& machine,
                    const SimulateOptions& options, Progress& progress);
 

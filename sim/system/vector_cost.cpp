@@ -3,9 +3,10 @@
 namespace systole::sim {
 namespace {
 
-// The sequences below are counted from the normative kernels in quant/kernels; where a unit would use an
-// iteration (reciprocal, reciprocal square root) three Newton steps of two multiplies and one subtraction are
-// assumed, and for exp a range reduction of three operations and a polynomial of degree 6 by Horner's rule.
+// The sequences below are counted from the normative kernels in quant/kernels; where a unit would
+// use an iteration (reciprocal, reciprocal square root) three Newton steps of two multiplies and
+// one subtraction are assumed, and for exp a range reduction of three operations and a polynomial
+// of degree 6 by Horner's rule.
 constexpr LaneOps kReciprocal{3, 6};
 constexpr LaneOps kExp{3 + 6, 2 + 6};
 

@@ -1,4 +1,5 @@
-// What the vector unit spends on an element of each operation: adds and multiplies, one a lane and cycle.
+// What the vector unit spends on an element of each operation: adds and multiplies, one a lane and
+// cycle.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +8,8 @@
 
 namespace systole::sim {
 
-/// fp32 lane operations. Comparisons, conversions and roundings are adds (they use the adder); a division or a
-/// reciprocal square root is a Newton sequence on the multiplier.
+/// fp32 lane operations. Comparisons, conversions and roundings are adds (they use the adder); a
+/// division or a reciprocal square root is a Newton sequence on the multiplier.
 struct LaneOps {
   std::uint64_t adds = 0;
   std::uint64_t multiplies = 0;

@@ -41,16 +41,21 @@ const BadInput kBadInputs[] = {
     {"unknown_option", [](auto&) { return "run --prefil 3"; }, "did you mean '--prefill'"},
     {"option_without_value", [](auto&) { return "run --prefill"; }, "prefill"},
     {"word_too_many", [](auto&) { return "run fast"; }, "unexpected argument 'fast'"},
-    {"number_is_text", [](auto&) { return "run --prefill many"; }, "expected a whole number, found 'many'"},
-    {"number_is_negative", [](auto&) { return "run --prefill=-5"; }, "expected a whole number, found '-5'"},
+    {"number_is_text", [](auto&) { return "run --prefill many"; },
+     "expected a whole number, found 'many'"},
+    {"number_is_negative", [](auto&) { return "run --prefill=-5"; },
+     "expected a whole number, found '-5'"},
     {"no_prompt", [](auto&) { return "run --prefill 0"; }, "0 tokens"},
     {"more_tokens_than_positions", [](auto&) { return "run --prefill 510 --decode 30"; }, "512"},
     {"absurd_tokens", [](auto&) { return "run --prefill 99999999999999999999"; }, "whole number"},
     {"too_many_threads", [](auto&) { return "run --threads 100000"; }, "at most 256"},
-    {"unknown_machine", [](auto&) { return "run --machine mixpe-128x182"; }, "did you mean 'mixpe-128x128'"},
-    {"unknown_recipe", [](auto&) { return "run --recipe mixpe-w4a9"; }, "did you mean 'mixpe-w4a8'"},
+    {"unknown_machine", [](auto&) { return "run --machine mixpe-128x182"; },
+     "did you mean 'mixpe-128x128'"},
+    {"unknown_recipe", [](auto&) { return "run --recipe mixpe-w4a9"; },
+     "did you mean 'mixpe-w4a8'"},
     {"unknown_model", [](auto&) { return "run --model llama-2-7c"; }, "did you mean 'llama-2-7b'"},
-    {"model_file_missing", [](auto& f) { return "run --model " + f.path("none.gguf"); }, "none.gguf"},
+    {"model_file_missing", [](auto& f) { return "run --model " + f.path("none.gguf"); },
+     "none.gguf"},
     {"model_is_a_folder", [](auto&) { return "run --model /tmp/"; }, "not a regular file"},
     {"gguf_truncated",
      [](auto& f) {
@@ -67,47 +72,65 @@ const BadInput kBadInputs[] = {
      "absurd.gguf"},
     {"gguf_other_version",
      [](auto& f) {
-       return "run --model " + f.write("old.gguf", "GGUF" + bytes_of<std::uint32_t>(1) + std::string(16, '\0'));
+       return "run --model " +
+              f.write("old.gguf", "GGUF" + bytes_of<std::uint32_t>(1) + std::string(16, '\0'));
      },
      "version"},
-    {"model_is_garbage", [](auto& f) { return "run --model " + f.write("g.bin", std::string(400, 'x')); }, "g.bin"},
+    {"model_is_garbage",
+     [](auto& f) { return "run --model " + f.write("g.bin", std::string(400, 'x')); }, "g.bin"},
     {"model_is_empty", [](auto& f) { return "run --model " + f.write("e.bin", ""); }, "e.bin"},
-    {"config_json_malformed", [](auto& f) { return "run --model " + f.write("config.json", "{\"hidden_size\": "); },
+    {"config_json_malformed",
+     [](auto& f) { return "run --model " + f.write("config.json", "{\"hidden_size\": "); },
      "config.json"},
     {"config_json_wrong_type",
      [](auto& f) {
-       return "run --model " + f.write("config.json", R"({"architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "hidden_size": "big"})");
+       return "run --model " +
+              f.write(
+                  "config.json",
+                  R"({"architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "hidden_size": "big"})");
      },
      "hidden_size"},
     {"config_json_other_architecture",
      [](auto& f) {
-       return "run --model " + f.write("config.json", R"({"architectures": ["BertModel"], "model_type": "bert"})");
+       return "run --model " +
+              f.write("config.json", R"({"architectures": ["BertModel"], "model_type": "bert"})");
      },
      "BertModel"},
     {"text_missing", [](auto& f) { return "run --text " + f.path("no.txt"); }, "no.txt"},
-    {"text_empty", [](auto& f) { return "eval --text " + f.write("empty.txt", " \n"); }, "empty.txt"},
+    {"text_empty", [](auto& f) { return "eval --text " + f.write("empty.txt", " \n"); },
+     "empty.txt"},
     {"shape_cannot_be_evaluated", [](auto&) { return "eval --model llama-2-7b"; }, "shape only"},
     {"formats_the_pe_lacks", [](auto&) { return "run --recipe fp32"; }, "PE 'mixpe-w4a8'"},
-    {"model_too_large_for_memory", [](auto&) { return "run --model llama-3.1-405b --set memory.dram.channels=1"; },
+    {"model_too_large_for_memory",
+     [](auto&) { return "run --model llama-3.1-405b --set memory.dram.channels=1"; },
      "bytes of DRAM"},
     {"override_unknown_path", [](auto&) { return "run --set memory.dram.chanels=4"; }, "chanels"},
     {"override_wrong_type", [](auto&) { return "run --set array.rows=many"; }, "array.rows"},
     {"override_malformed", [](auto&) { return "run --set array.rows"; }, "array.rows"},
     {"machine_without_rows", [](auto&) { return "run --set array.rows=0"; }, "array.rows"},
     {"machine_faster_than_its_pe", [](auto&) { return "run --set clock_mhz=5000"; }, "clock_mhz"},
-    {"machine_unknown_key", [](auto& f) { return with_machine(f, "base: mixpe-128x128\nname: x\narray: {rowz: 4}\n"); },
+    {"machine_unknown_key",
+     [](auto& f) { return with_machine(f, "base: mixpe-128x128\nname: x\narray: {rowz: 4}\n"); },
      "did you mean 'rows'"},
     {"machine_duplicate_key",
-     [](auto& f) { return with_machine(f, "base: mixpe-128x128\nname: x\narray: {rows: 4, rows: 8}\n"); }, "rows"},
-    {"machine_is_not_yaml", [](auto& f) { return with_machine(f, "array: [1, 2"); }, "machine.yaml"},
-    {"machine_base_cycle", [](auto& f) { return with_machine(f, "base: ./machine.yaml\nname: x\n"); }, "machine.yaml"},
+     [](auto& f) {
+       return with_machine(f, "base: mixpe-128x128\nname: x\narray: {rows: 4, rows: 8}\n");
+     },
+     "rows"},
+    {"machine_is_not_yaml", [](auto& f) { return with_machine(f, "array: [1, 2"); },
+     "machine.yaml"},
+    {"machine_base_cycle",
+     [](auto& f) { return with_machine(f, "base: ./machine.yaml\nname: x\n"); }, "machine.yaml"},
     {"result_missing", [](auto& f) { return "report " + f.path("none.h5"); }, "none.h5"},
-    {"result_is_garbage", [](auto& f) { return "report " + f.write("g.h5", std::string(5000, '\x7f')); }, "g.h5"},
+    {"result_is_garbage",
+     [](auto& f) { return "report " + f.write("g.h5", std::string(5000, '\x7f')); }, "g.h5"},
     {"report_without_files", [](auto&) { return "report"; }, "at least one result"},
-    {"output_folder_missing", [](auto& f) { return "run --out " + f.path("no/such/a.h5"); }, "does not exist"},
+    {"output_folder_missing", [](auto& f) { return "run --out " + f.path("no/such/a.h5"); },
+     "does not exist"},
     {"unknown_suite", [](auto&) { return "verify --suite gemm_w4a9"; }, "did you mean 'gemm_w4a8'"},
     {"unknown_kind", [](auto&) { return "list machine"; }, "did you mean 'machines'"},
-    {"unknown_name_to_show", [](auto&) { return "show mixpe-128x129"; }, "did you mean 'mixpe-128x128'"},
+    {"unknown_name_to_show", [](auto&) { return "show mixpe-128x129"; },
+     "did you mean 'mixpe-128x128'"},
 };
 
 class BadInputs : public ::testing::TestWithParam<BadInput> {};

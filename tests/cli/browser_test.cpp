@@ -22,10 +22,12 @@ TEST(Browser, ShowsThePageWithoutNetworkOrScriptErrors) {
   const std::string browser =
       "cd " + folder.path("") +
       " && timeout 120 chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
-      " --disable-background-networking --disable-component-update --disable-sync --enable-logging=stderr"
+      " --disable-background-networking --disable-component-update --disable-sync "
+      "--enable-logging=stderr"
       " --user-data-dir=profile --window-size=1280,2000 ";
-  ASSERT_EQ(std::system((browser + "--screenshot=page.png --dump-dom file://" + folder.path("page.html") +
-                         " >dom.html 2>log.txt").c_str()),
+  ASSERT_EQ(std::system((browser + "--screenshot=page.png --dump-dom file://" +
+                         folder.path("page.html") + " >dom.html 2>log.txt")
+                            .c_str()),
             0);
   const std::string dom = read_file(folder.path("dom.html"));
   EXPECT_THAT(dom, HasSubstr("mixpe-128x128"));

@@ -36,7 +36,8 @@ TEST(Run, IsTheSameByteForByteAtAnyThreadCount) {
   const TemporaryFolder folder;
   // The output names must be equal: the command line is part of the result.
   const auto run = [&](int threads) {
-    const Outcome outcome = run_systole("run --quiet --threads " + std::to_string(threads) + " --json -");
+    const Outcome outcome =
+        run_systole("run --quiet --threads " + std::to_string(threads) + " --json -");
     EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
     json result = json::parse(outcome.output, nullptr, false);
     result["summary"].erase("command");
@@ -47,7 +48,8 @@ TEST(Run, IsTheSameByteForByteAtAnyThreadCount) {
 
 TEST(Run, WritesAResultThatReportReadsBack) {
   const TemporaryFolder folder;
-  const std::string h5 = folder.path("a.h5"), page = folder.path("page.html"), text = folder.path("a.json");
+  const std::string h5 = folder.path("a.h5"), page = folder.path("page.html"),
+                    text = folder.path("a.json");
   ASSERT_EQ(run_systole("run --no-eval --out " + h5 + " --json " + text).exit_code, 0);
   ASSERT_TRUE(fs::exists(h5));
   const Outcome report = run_systole("report " + h5 + " " + h5 + " --html " + page);
@@ -58,8 +60,9 @@ TEST(Run, WritesAResultThatReportReadsBack) {
 }
 
 TEST(Run, TimesALargeShapeWithoutWeights) {
-  const json result =
-      run_json("run --model llama-2-7b --machine mixpe-128x128 --recipe mixpe-w4a8 --prefill 2048 --decode 64");
+  const json result = run_json(
+      "run --model llama-2-7b --machine mixpe-128x128 --recipe mixpe-w4a8 --prefill 2048 --decode "
+      "64");
   const json& summary = result.at("summary");
   EXPECT_TRUE(summary.at("perplexity").is_null());
   // 32 layers of 202.4 M weights on 2048 tokens, and attention: data.md, dependencies.md.
@@ -75,24 +78,28 @@ TEST(Run, TimesALargeShapeWithoutWeights) {
   EXPECT_GT(macs, 1.44e13);
   EXPECT_EQ(cycles, summary.at("cycles").get<double>());
   EXPECT_GE(cycles, macs / (128.0 * 128.0)) << "faster than the array";
-  EXPECT_GE(cycles, bytes / summary.at("peak_dram_bytes_per_cycle").get<double>()) << "faster than DRAM";
+  EXPECT_GE(cycles, bytes / summary.at("peak_dram_bytes_per_cycle").get<double>())
+      << "faster than DRAM";
 }
 
 TEST(Eval, GivesThePerplexityOfData32) {
   const std::string shared = SYSTOLE_SHARED_DIR;
   if (!fs::exists(shared + "/data/llm/stories260K")) GTEST_SKIP() << "shared/data is absent";
-  const json summary = run_json("eval --model " + shared + "/data/llm/stories260K/stories260K.bin --tokenizer " +
-                                shared + "/data/llm/stories260K/tok512.bin --recipe fp32 --text " + shared +
-                                "/data/text/tinystories/eval50.txt --split '<|endoftext|>'")
-                           .at("summary");
+  const json summary =
+      run_json("eval --model " + shared + "/data/llm/stories260K/stories260K.bin --tokenizer " +
+               shared + "/data/llm/stories260K/tok512.bin --recipe fp32 --text " + shared +
+               "/data/text/tinystories/eval50.txt --split '<|endoftext|>'")
+          .at("summary");
   EXPECT_NEAR(summary.at("perplexity").get<double>(), 3.7360, 0.0005);
   EXPECT_NEAR(summary.at("nll").get<double>(), 1.31801, 0.0002);
   EXPECT_EQ(summary.at("tokens"), 16993);
 }
 
 TEST(Eval, ContinuesAPrompt) {
-  // golden.json beside the model: an independent implementation's greedy text. The prompt's space is kept.
-  const Outcome outcome = run_systole("eval --recipe fp32 --prompt 'In the beginning' --generate 8");
+  // golden.json beside the model: an independent implementation's greedy text. The prompt's space
+  // is kept.
+  const Outcome outcome =
+      run_systole("eval --recipe fp32 --prompt 'In the beginning' --generate 8");
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   EXPECT_THAT(outcome.output, HasSubstr("In the beginning of the first year"));
 }

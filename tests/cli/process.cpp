@@ -21,8 +21,8 @@ Outcome run_systole(const std::string& arguments) { return run_systole_in(".", a
 
 Outcome run_systole_in(const std::string& where, const std::string& arguments) {
   const TemporaryFolder folder;
-  const std::string command = "cd " + where + " && " + SYSTOLE_BINARY + " " + arguments + " >" + folder.path("out") +
-                              " 2>" + folder.path("err") + " </dev/null";
+  const std::string command = "cd " + where + " && " + SYSTOLE_BINARY + " " + arguments + " >" +
+                              folder.path("out") + " 2>" + folder.path("err") + " </dev/null";
   const int status = std::system(command.c_str());
   Outcome outcome;
   outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

@@ -12,7 +12,8 @@ struct Outcome {
   std::string errors;
 };
 
-/// Runs `systole ARGUMENTS` through the shell (arguments are shell text) with CI-like plain streams.
+/// Runs `systole ARGUMENTS` through the shell (arguments are shell text) with CI-like plain
+/// streams.
 Outcome run_systole(const std::string& arguments);
 /// The same from within `folder`.
 Outcome run_systole_in(const std::string& folder, const std::string& arguments);

@@ -28,7 +28,8 @@ std::vector<std::string> readme_commands() {
     pending.clear();
     constexpr std::string_view kLauncher = "./systole ";
     if (!line.starts_with(kLauncher)) continue;
-    const std::string arguments = line.substr(kLauncher.size(), line.find("  #") - kLauncher.size());
+    const std::string arguments =
+        line.substr(kLauncher.size(), line.find("  #") - kLauncher.size());
     if (arguments.starts_with("test")) continue;  // this is it
     commands.push_back(arguments);
   }
@@ -41,7 +42,8 @@ TEST(Readme, EveryCommandItShowsWorks) {
   ASSERT_GE(commands.size(), 8u) << "the README shows an example of every command";
   const std::string shared = SYSTOLE_SHARED_DIR;
   for (const std::string& arguments : commands) {
-    if (arguments.find("../shared/") != std::string::npos && !std::filesystem::exists(shared)) continue;
+    if (arguments.find("../shared/") != std::string::npos && !std::filesystem::exists(shared))
+      continue;
     const Outcome outcome = run_systole_in(folder.path(""), arguments);
     EXPECT_EQ(outcome.exit_code, 0) << "./systole " << arguments << "\n" << outcome.errors;
   }

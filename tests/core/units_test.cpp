@@ -8,9 +8,13 @@ namespace systole {
 namespace {
 
 template <class A, class B>
-concept Addable = requires(A a, B b) { a + b; };
+concept Addable = requires(A a, B b) {
+  a + b;
+};
 template <class A, class B>
-concept Assignable = requires(A a, B b) { a = b; };
+concept Assignable = requires(A a, B b) {
+  a = b;
+};
 
 static_assert(Addable<Cycles, Cycles>);
 static_assert(!Addable<Cycles, Bytes>, "cycles and bytes must not mix");

@@ -1,5 +1,5 @@
-// Every shipped machine on one small program: figures that change only on purpose. After a change that is meant to move
-// them, regenerate with
+// Every shipped machine on one small program: figures that change only on purpose. After a change
+// that is meant to move them, regenerate with
 //
 //   SYSTOLE_UPDATE_GOLDEN=1 ./systole test --filter Golden.EveryShippedMachine
 //
@@ -29,13 +29,14 @@ std::string recipe_for(const configs::MachineConfig& machine) {
 std::string figures_of(const std::string& result_json) {
   const auto result = ordered_json::parse(result_json);
   ordered_json golden;
-  for (const char* key : {"cycles", "prefill_cycles", "decode_cycles", "energy_pj", "area_mm2", "macs", "dram_bytes"}) {
+  for (const char* key : {"cycles", "prefill_cycles", "decode_cycles", "energy_pj", "area_mm2",
+                          "macs", "dram_bytes"}) {
     golden["summary"][key] = result.at("summary").at(key);
   }
   golden["events"] = result.at("events");
   for (const auto& row : result.at("operations")) {
-    golden["cycles_by_cause"][row.at("phase").get<std::string>() + " " + row.at("name").get<std::string>()] =
-        row.at("cycles_by_cause").dump();
+    golden["cycles_by_cause"][row.at("phase").get<std::string>() + " " +
+                              row.at("name").get<std::string>()] = row.at("cycles_by_cause").dump();
   }
   return golden.dump(1) + "\n";
 }
@@ -44,8 +45,10 @@ TEST(Golden, EveryShippedMachineGivesItsCommittedFigures) {
   const bool update = std::getenv("SYSTOLE_UPDATE_GOLDEN") != nullptr;
   for (const std::string& name : configs::names(configs::Kind::machine)) {
     const auto machine = configs::load_machine(name);
-    const std::string figures = figures_of(simulate_in_child(small_program(recipe_for(machine), 100, 3), machine));
-    const std::string path = std::string(SYSTOLE_SOURCE_DIR) + "/tests/system/golden/" + name + ".json";
+    const std::string figures =
+        figures_of(simulate_in_child(small_program(recipe_for(machine), 100, 3), machine));
+    const std::string path =
+        std::string(SYSTOLE_SOURCE_DIR) + "/tests/system/golden/" + name + ".json";
     if (update) {
       std::ofstream(path) << figures;
       continue;
@@ -53,7 +56,8 @@ TEST(Golden, EveryShippedMachineGivesItsCommittedFigures) {
     std::ifstream file(path);
     std::stringstream committed;
     committed << file.rdbuf();
-    EXPECT_EQ(committed.str(), figures) << name << ": see the head of golden_test.cpp for how to regenerate";
+    EXPECT_EQ(committed.str(), figures)
+        << name << ": see the head of golden_test.cpp for how to regenerate";
   }
 }
 

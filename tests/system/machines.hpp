@@ -1,4 +1,5 @@
-// Programs and machines that the system tests share, and a way to simulate more than once in a process.
+// Programs and machines that the system tests share, and a way to simulate more than once in a
+// process.
 #pragma once
 
 #include <string>
@@ -11,8 +12,8 @@
 
 namespace systole::tests {
 
-/// A model small enough for a hundred simulations a second, with every feature: grouped queries, a group of 128 that
-/// divides one matrix and not another.
+/// A model small enough for a hundred simulations a second, with every feature: grouped queries, a
+/// group of 128 that divides one matrix and not another.
 inline configs::ModelShape small_shape() {
   configs::ModelShape shape;
   shape.name = "small";
@@ -27,13 +28,14 @@ inline configs::ModelShape small_shape() {
   return shape;
 }
 
-inline workloads::Program small_program(const std::string& recipe = "mixpe-w4a8", std::uint64_t prefill = 40,
-                                        std::uint64_t decode = 3) {
+inline workloads::Program small_program(const std::string& recipe = "mixpe-w4a8",
+                                        std::uint64_t prefill = 40, std::uint64_t decode = 3) {
   return workloads::lower(small_shape(), configs::load_recipe(recipe), prefill, decode);
 }
 
 /// Simulates in a child process (SystemC elaborates once a process) and returns the result as JSON.
-std::string simulate_in_child(const workloads::Program& program, const configs::MachineConfig& machine,
+std::string simulate_in_child(const workloads::Program& program,
+                              const configs::MachineConfig& machine,
                               const sim::SimulateOptions& options = {});
 
 }  // namespace systole::tests

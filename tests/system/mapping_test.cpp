@@ -17,7 +17,8 @@ TEST(Slice, CutsConserveTheWhole) {
   for (int i = 0; i < 2000; ++i) {
     const auto bytes = static_cast<std::uint64_t>(random.uniform(0, std::int64_t{1} << 50));
     const auto total = static_cast<std::uint64_t>(random.uniform(1, 70000));
-    const auto cut = static_cast<std::uint64_t>(random.uniform(0, static_cast<std::int64_t>(total)));
+    const auto cut =
+        static_cast<std::uint64_t>(random.uniform(0, static_cast<std::int64_t>(total)));
     const Slice low = slice(bytes, 0, cut, total), high = slice(bytes, cut, total, total);
     ASSERT_EQ(low.offset, 0u);
     ASSERT_EQ(high.offset, low.bytes);
@@ -46,11 +47,13 @@ TEST(ArrayOperands, SplitsTheReductionAtGroupsWhenDequantisingAfter) {
 
 TEST(ArrayOperands, NamesTheOperationAndWhatThePeComputes) {
   try {
-    array_operands("attn_q", pe::find_design("mixpe-w4a8"), {quant::Format::fp32}, {quant::Format::fp32},
-                   configs::Dequantise::after, 64);
+    array_operands("attn_q", pe::find_design("mixpe-w4a8"), {quant::Format::fp32},
+                   {quant::Format::fp32}, configs::Dequantise::after, 64);
     FAIL() << "accepted";
   } catch (const ConfigError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("operation 'attn_q' needs fp32 x fp32 products; PE 'mixpe-w4a8' computes"));
+    EXPECT_THAT(
+        error.what(),
+        HasSubstr("operation 'attn_q' needs fp32 x fp32 products; PE 'mixpe-w4a8' computes"));
   }
 }
 

@@ -28,13 +28,15 @@ TEST(PriceList, ChargesStandingPowerByTimeAndRefreshByCount) {
   for (const ComponentRow& part : prices.components(events, Nanoseconds(2000))) {
     EXPECT_EQ(part.dynamic_pj, 0) << part.name;
     if (part.name == "dram") {
-      EXPECT_DOUBLE_EQ(part.static_pj, 2000 * machine.memory.dram.standby_mw * machine.memory.channels +
-                                           3 * machine.memory.dram.refresh_pj);
+      EXPECT_DOUBLE_EQ(part.static_pj,
+                       2000 * machine.memory.dram.standby_mw * machine.memory.channels +
+                           3 * machine.memory.dram.refresh_pj);
     }
     if (part.name == "array") {
       EXPECT_DOUBLE_EQ(part.static_pj,
                        2000 * 128 * 128 * machine.energy.pes.at("mixpe-w4a8").leakage_uw * 1e-3);
-      EXPECT_DOUBLE_EQ(part.area_mm2, 128 * 128 * machine.energy.pes.at("mixpe-w4a8").area_um2 * 1e-6);
+      EXPECT_DOUBLE_EQ(part.area_mm2,
+                       128 * 128 * machine.energy.pes.at("mixpe-w4a8").area_um2 * 1e-6);
     }
     EXPECT_FALSE(part.energy_source.empty()) << part.name;
   }
@@ -49,8 +51,9 @@ TEST(PriceList, RefusesAnEventWithoutAPrice) {
 
 TEST(LaneOps, GrowWithTheElements) {
   using workloads::VectorOp;
-  for (const auto op : {VectorOp::rms_norm, VectorOp::rope, VectorOp::softmax, VectorOp::swiglu,
-                        VectorOp::residual_add, VectorOp::quantise, VectorOp::argmax, VectorOp::embedding}) {
+  for (const auto op :
+       {VectorOp::rms_norm, VectorOp::rope, VectorOp::softmax, VectorOp::swiglu,
+        VectorOp::residual_add, VectorOp::quantise, VectorOp::argmax, VectorOp::embedding}) {
     EXPECT_GT(lane_ops(op, 1, 1).total(), 0u);
     EXPECT_EQ(lane_ops(op, 6, 100).total(), 6 * lane_ops(op, 1, 100).total());
   }

@@ -20,7 +20,8 @@ Totals totals_of(const std::vector<Job>& jobs) {
     for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
       for (const memory::Transfer& t : *list) {
         if (t.traffic == TrafficClass::weights) totals.weight_bytes += t.bytes;
-        if (t.traffic == TrafficClass::kv_cache) (t.write ? totals.cache_written : totals.cache_read) += t.bytes;
+        if (t.traffic == TrafficClass::kv_cache)
+          (t.write ? totals.cache_written : totals.cache_read) += t.bytes;
       }
     }
   }
@@ -36,7 +37,8 @@ TEST(Schedule, DoesEveryMultiplyAccumulateOfTheProgramOnce) {
       for (const auto& segment : step.segments) {
         std::uint64_t macs = 0;
         for (const auto& op : segment.operations) macs += op.macs();
-        EXPECT_EQ(totals_of(schedule(machine, design, segment, {})).macs, macs) << name << " " << segment.name;
+        EXPECT_EQ(totals_of(schedule(machine, design, segment, {})).macs, macs)
+            << name << " " << segment.name;
       }
     }
   }
@@ -51,7 +53,8 @@ TEST(Schedule, ReadsEachWeightAndEachCachedTokenOnceInADecodeStep) {
   const Totals totals = totals_of(schedule(machine, design, layer, {}));
   std::uint64_t weights = 0;
   for (const auto& op : layer.operations) {
-    if (op.stationary_region.traffic == TrafficClass::weights) weights += op.stationary_region.bytes;
+    if (op.stationary_region.traffic == TrafficClass::weights)
+      weights += op.stationary_region.bytes;
   }
   EXPECT_EQ(totals.weight_bytes, weights);
   EXPECT_EQ(totals.cache_read * layer.repeats, program.kv_bytes_per_token * step.context);
@@ -84,7 +87,8 @@ TEST(Schedule, ShiftsRegionsButNotSpillsFromLayerToLayer) {
   const auto program = tests::small_program("mixpe-w4a8", 700, 0);
   const auto& layer = program.steps[0].segments[1];
   const auto first = schedule(machine, design, layer, {0, 1 << 30, 1 << 20});
-  const auto second = schedule(machine, design, layer, {program.layer_stride_bytes, 1 << 30, 1 << 20});
+  const auto second =
+      schedule(machine, design, layer, {program.layer_stride_bytes, 1 << 30, 1 << 20});
   ASSERT_EQ(first.size(), second.size());
   bool spilled = false;
   for (std::size_t i = 0; i < first.size(); ++i) {

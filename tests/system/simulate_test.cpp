@@ -10,7 +10,8 @@
 
 namespace systole::tests {
 
-std::string simulate_in_child(const workloads::Program& program, const configs::MachineConfig& machine,
+std::string simulate_in_child(const workloads::Program& program,
+                              const configs::MachineConfig& machine,
                               const sim::SimulateOptions& options) {
   int pipe_ends[2];
   if (pipe(pipe_ends) != 0) return "no pipe";
@@ -32,7 +33,8 @@ std::string simulate_in_child(const workloads::Program& program, const configs::
   close(pipe_ends[1]);
   std::string text;
   char buffer[4096];
-  for (ssize_t n; (n = read(pipe_ends[0], buffer, sizeof buffer)) > 0;) text.append(buffer, static_cast<std::size_t>(n));
+  for (ssize_t n; (n = read(pipe_ends[0], buffer, sizeof buffer)) > 0;)
+    text.append(buffer, static_cast<std::size_t>(n));
   close(pipe_ends[0]);
   int status = 0;
   waitpid(child, &status, 0);
@@ -131,7 +133,9 @@ TEST(Simulate, StopsWhenAsked) {
   struct Impatient : Progress {
     bool cancelled() const override { return true; }
   } impatient;
-  EXPECT_THROW(sim::simulate(small_program(), configs::load_machine("mixpe-128x128"), {}, impatient), Interrupted);
+  EXPECT_THROW(
+      sim::simulate(small_program(), configs::load_machine("mixpe-128x128"), {}, impatient),
+      Interrupted);
 }
 
 }  // namespace
