@@ -54,15 +54,10 @@ inline constexpr double kMaxBytes = 1099511627776.0;  // 1 TiB
 inline constexpr double kMaxClockMhz = 20000;
 
 // --- names of the enumerations -----------------------------------------------------------------
-inline constexpr auto kFormatNames = [] {
-  std::array<std::string_view, quant::kAllFormats.size()> names{};
-  for (std::size_t i = 0; i < names.size(); ++i) names[i] = name_of(quant::kAllFormats[i]);
-  return names;
-}();
 constexpr const auto& enum_names(Dataflow) { return kDataflowNames; }
 constexpr const auto& enum_names(FoldOverlap) { return kFoldOverlapNames; }
 constexpr const auto& enum_names(Dequantise) { return kDequantiseNames; }
-constexpr const auto& enum_names(quant::Format) { return kFormatNames; }
+constexpr const auto& enum_names(quant::Format) { return quant::kFormatNames; }
 constexpr const auto& enum_names(quant::Granularity) { return quant::kGranularityNames; }
 constexpr const auto& enum_names(quant::Affine) { return quant::kAffineNames; }
 

@@ -113,6 +113,13 @@ auto naming(const std::string& where, Work&& work) {
 
 }  // namespace
 
+void ForwardObserver::linear_input(std::size_t, std::string_view, std::span<const float>,
+                                   std::size_t) {}
+void ForwardObserver::attention(std::size_t, std::uint64_t, std::span<const float>,
+                                std::span<const float>, std::span<const float>,
+                                std::span<const float>, std::span<const float>) {}
+void ForwardObserver::block(std::size_t, std::span<const float>, std::span<const float>) {}
+
 struct FunctionalExecutor::State {
   State(const LlamaModel& m, const Recipe& r, unsigned t, Kernels kernels, std::size_t fp16_chunk)
       : model(m), shape(m.shape), recipe(r), threads(t == 0 ? 1 : t) {
@@ -180,28 +187,37 @@ struct FunctionalExecutor::State {
     for (std::size_t i = 0; i < residual.size(); ++i) residual[i] += change[i];
   }
 
-  void attention_block(std::vector<float>& residual, Layer& layer, const LayerWeights& weights,
-                       std::uint64_t start) {
+  void attention_block(std::size_t index, std::vector<float>& residual, std::uint64_t start) {
+    Layer& layer = layers[index];
+    const LayerWeights& weights = model.layers[index];
     const std::vector<float> norm = normalised(residual, weights.attn_norm);
+    if (observer) observer->linear_input(index, "attn_qkv", norm, shape.hidden);
     Activation x = input(norm, shape.hidden);
     std::vector<float> q = layer.q(x, threads), k = layer.k(x, threads);
     const std::vector<float> v = layer.v(x, threads);
+    std::vector<float> q_pre, k_pre;
+    if (observer) q_pre = q, k_pre = k;
     rotate(q, shape.q_dim(), start);
     rotate(k, shape.kv_dim(), start);
+    if (observer) observer->attention(index, start, q_pre, q, k_pre, k, v);
     layer.attention.append(k, v);
     std::vector<float> context(q.size());
     layer.attention.attend(q, context, threads);
+    if (observer) observer->linear_input(index, "attn_output", context, shape.q_dim());
     Activation y = input(context, shape.q_dim());
     add(residual, layer.output(y, threads));
   }
 
-  void ffn_block(std::vector<float>& residual, const Layer& layer,
-                 const LayerWeights& weights) const {
+  void ffn_block(std::size_t index, std::vector<float>& residual) const {
+    const Layer& layer = layers[index];
+    const LayerWeights& weights = model.layers[index];
     const std::vector<float> norm = normalised(residual, weights.ffn_norm);
+    if (observer) observer->linear_input(index, "ffn_gate_up", norm, shape.hidden);
     Activation x = input(norm, shape.hidden);
     std::vector<float> gate = layer.gate(x, threads);
     const std::vector<float> up = layer.up(x, threads);
     quant::swiglu(gate, up, gate);
+    if (observer) observer->linear_input(index, "ffn_down", gate, shape.intermediate);
     Activation y = input(gate, shape.intermediate);
     add(residual, layer.down(y, threads));
   }
@@ -214,12 +230,15 @@ struct FunctionalExecutor::State {
     std::vector<float> residual = embed(tokens);
     for (std::size_t i = 0; i < layers.size(); ++i) {
       naming(fmt::format("model {}, recipe {}, layer {}", shape.name, recipe.name, i), [&] {
-        attention_block(residual, layers[i], model.layers[i], start);
-        ffn_block(residual, layers[i], model.layers[i]);
+        const std::vector<float> before = observer ? residual : std::vector<float>();
+        attention_block(i, residual, start);
+        ffn_block(i, residual);
+        if (observer) observer->block(i, before, residual);
       });
     }
     if (logits == Logits::last) residual.erase(residual.begin(), residual.end() - shape.hidden);
     const std::vector<float> norm = normalised(residual, model.final_norm);
+    if (observer) observer->linear_input(layers.size(), "head", norm, shape.hidden);
     Activation x = input(norm, shape.hidden);
     return naming(fmt::format("model {}, recipe {}, classifier", shape.name, recipe.name),
                   [&] { return (*head)(x, threads); });
@@ -229,6 +248,7 @@ struct FunctionalExecutor::State {
   ModelShape shape;
   Recipe recipe;
   unsigned threads;
+  ForwardObserver* observer = nullptr;
   std::vector<Layer> layers;
   std::optional<Linear> head;
   std::vector<double> frequencies;
@@ -257,6 +277,8 @@ std::vector<float> FunctionalExecutor::forward(std::span<const std::uint32_t> to
   for (Layer& layer : state.layers) layer.attention.truncate(start_position);
   return state.forward(tokens, start_position, logits);
 }
+
+void FunctionalExecutor::observe(ForwardObserver* observer) { state_->observer = observer; }
 
 void FunctionalExecutor::reset() {
   for (Layer& layer : state_->layers) layer.attention.truncate(0);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "configs/recipe.hpp"
@@ -16,6 +17,25 @@ enum class Logits : std::uint8_t { last, all };
 
 /// Which kernels compute: the fastest this CPU has, or the normative ones. The bits are the same.
 enum class Kernels : std::uint8_t { fast, reference };
+
+/// Sees what flows through a forward pass: calibration and observations. Every callback may be
+/// called for any number of rows; layers come in order.
+class ForwardObserver {
+ public:
+  virtual ~ForwardObserver() = default;
+  /// The input [rows, cols] of linear layers that share it, before the activation policy: `inputs` is
+  /// "attn_qkv", "attn_output", "ffn_gate_up", "ffn_down" or (layer = number of layers) "head".
+  virtual void linear_input(std::size_t layer, std::string_view inputs, std::span<const float> rows,
+                            std::size_t cols);
+  /// Queries [rows, q_dim], keys [rows, kv_dim] before and after RoPE, values, of consecutive
+  /// positions from `start`.
+  virtual void attention(std::size_t layer, std::uint64_t start, std::span<const float> query_pre,
+                         std::span<const float> query, std::span<const float> key_pre,
+                         std::span<const float> key, std::span<const float> value);
+  /// The residual stream [rows, hidden] before and after a block.
+  virtual void block(std::size_t layer, std::span<const float> before,
+                     std::span<const float> after);
+};
 
 /// Runs a model under a recipe with the kernels of quant. Weights are quantised once, at
 /// construction; the KV cache is inside and holds the tokens passed since reset(), in the recipe's
@@ -44,6 +64,9 @@ class FunctionalExecutor {
   /// the vocabulary, a gap, or beyond max_positions.
   std::vector<float> forward(std::span<const std::uint32_t> tokens, std::uint64_t start_position,
                              Logits logits = Logits::last);
+
+  /// From now on tells `observer` (nullptr: nobody) what flows; it must outlive its use.
+  void observe(ForwardObserver* observer);
 
   /// Empties the cache.
   void reset();

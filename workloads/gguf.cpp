@@ -9,7 +9,7 @@
 #include <limits>
 #include <optional>
 
-#include "quant/ggml_blocks.hpp"
+#include "quant/ggml/blocks.hpp"
 #include "sim/core/error.hpp"
 #include "sim/core/units.hpp"
 #include "workloads/text.hpp"

@@ -119,7 +119,7 @@ TEST(Bf16, KeepsANanThatHasItsPayloadOnlyInTheLowerHalf) {
 
 TEST(Formats, HaveNamesThatParseBack) {
   for (const Format f : kAllFormats) EXPECT_EQ(parse_format(name_of(f)), f);
-  EXPECT_FALSE(parse_format("int9"));
+  EXPECT_FALSE(parse_format("int17"));
 }
 
 TEST(Formats, RoundToIsTheIdentityForFp32AndRefusesIntegers) {

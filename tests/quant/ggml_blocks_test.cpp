@@ -1,5 +1,5 @@
 // GGUF blocks against golden bytes and ggml's rules.
-#include "quant/ggml_blocks.hpp"
+#include "quant/ggml/blocks.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // Encoders and decoders of ggml's block formats. The contract is in the header.
-#include "quant/ggml_blocks.hpp"
+#include "quant/ggml/blocks.hpp"
 
 #include <bit>
 #include <cmath>

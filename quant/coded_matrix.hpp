@@ -1,0 +1,63 @@
+// A matrix in any format of the catalogue: codes, parameters, values and bytes. The one place where
+// a format name becomes numbers; quantise.hpp has the integer forms at speed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "quant/format.hpp"
+
+namespace systole::quant {
+
+/// Codes and parameters of a matrix [rows][cols] under a QuantSpec. What a code means, format by
+/// format, is in kFormatCatalogue; decode() is the definition.
+struct CodedMatrix {
+  std::size_t rows = 0;
+  std::size_t cols = 0;
+  QuantSpec spec;
+  std::size_t group = 0;             ///< elements along cols that share a scale
+  std::size_t groups = 0;            ///< scales a row; the last may cover fewer elements
+  std::vector<std::uint16_t> codes;  ///< [rows][cols]; vector formats: [rows][cols / length]
+  std::vector<float> scales;         ///< [rows][groups] as decoded from their stored format
+  std::vector<float> zeros;          ///< [rows][groups] minimum or zero; empty when there is none
+  std::vector<std::uint8_t> tags;    ///< [rows][groups] chosen special value or type; often empty
+  float tensor_scale = 1.0f;         ///< NVFP4, two-level scales
+  std::vector<float> table;          ///< lut, codebook, levels: entries [codes] or [codes][length]
+  std::vector<std::uint8_t> bytes;   ///< GGUF formats: the blocks themselves; otherwise empty
+};
+
+/// Encodes values [rows, cols] (row-major). ieee formats: codes are the bits (fp32 is refused: it
+/// has no 16-bit code). Errors: std::invalid_argument when sizes disagree or the format needs what
+/// the spec or the shape lacks (GGUF and MX: cols not a whole number of blocks);
+/// std::domain_error naming the element when a value is NaN or infinite.
+CodedMatrix encode(std::span<const float> values, std::size_t rows, std::size_t cols,
+                   const QuantSpec& spec);
+
+/// Decodes: value = scale * element, rounded as the format's definition says.
+std::vector<float> decode(const CodedMatrix& matrix);
+
+/// The matrix as bytes in memory, codes first, then scales, zeros, tags (metadata `separate`), each
+/// row padded to whole bytes; GGUF: the blocks. Its size in bits equals stored_bits().
+std::vector<std::uint8_t> pack(const CodedMatrix& matrix);
+/// The inverse. Errors: std::invalid_argument when `bytes` is not as long as the spec implies.
+CodedMatrix unpack(std::span<const std::uint8_t> bytes, std::size_t rows, std::size_t cols,
+                   const QuantSpec& spec);
+
+/// The element values of a format as integers: value = integers[code] * unit (times the scale).
+/// Nothing for formats whose elements are no integers times one power of two, whose codes have no
+/// fixed meaning (lut, codebook, gguf) or that need more than 16 bits. Pair formats: the decoded
+/// operand of one slot is in ovp.hpp.
+struct IntegerGrid {
+  std::vector<std::int32_t> integers;  ///< by code; codes that are not used: 0
+  float unit = 1.0f;                   ///< a power of two
+};
+std::optional<IntegerGrid> integer_grid(const QuantSpec& spec, std::uint8_t tag = 0);
+
+/// The decoded elements before any scale, as integers [rows][cols] times `unit`; nothing where
+/// integer_grid has nothing. For pair formats victims are 0 and outliers their full value.
+std::optional<std::vector<std::int32_t>> element_integers(const CodedMatrix& matrix, float& unit);
+
+}  // namespace systole::quant
