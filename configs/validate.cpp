@@ -531,7 +531,9 @@ std::vector<Broken> problems(const ModelShape& config) { return all_problems(con
 std::vector<Broken> problems(const DramConfig& config) { return all_problems(config); }
 std::vector<Broken> problems(const EnergyTable& config) { return all_problems(config); }
 
-void validate(const MachineConfig& config) { throw_problems("machine", config, all_problems(config)); }
+void validate(const MachineConfig& config) {
+  throw_problems("machine", config, all_problems(config));
+}
 void validate(const Recipe& config) { throw_problems("recipe", config, all_problems(config)); }
 void validate_policies(const Recipe& config) {
   Problems problems = check_ranges(config);
@@ -540,6 +542,8 @@ void validate_policies(const Recipe& config) {
 }
 void validate(const ModelShape& config) { throw_problems("model", config, all_problems(config)); }
 void validate(const DramConfig& config) { throw_problems("DRAM", config, all_problems(config)); }
-void validate(const EnergyTable& config) { throw_problems("energy table", config, all_problems(config)); }
+void validate(const EnergyTable& config) {
+  throw_problems("energy table", config, all_problems(config));
+}
 
 }  // namespace systole::configs
