@@ -3,13 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
-#include "quant/bfloat16.hpp"
 #include "quant/check.hpp"
 #include "quant/float16.hpp"
+#include "quant/formats/parameter.hpp"
 #include "quant/primitives/codebook.hpp"
-#include "quant/quantise.hpp"
 
 namespace systole::quant {
 namespace {
@@ -44,25 +42,25 @@ std::uint16_t to_code(float q) {
 
 BoxParameters float_min_parameters(float lo, float hi, const BoxRule& rule) {
   if (!half_encoder(rule))
-    return {stored_parameter(rule.scale, (hi - lo) / levels_of(rule)),
-            stored_parameter(rule.scale, lo)};
+    return {store_parameter(rule.scale, (hi - lo) / levels_of(rule)),
+            store_parameter(rule.scale, lo)};
   const float m = half(lo);
-  return {stored_parameter(Format::fp16, half(half(hi) - m) / levels_of(rule)), m};
+  return {store_parameter(Format::fp16, half(half(hi) - m) / levels_of(rule)), m};
 }
 
 BoxParameters float_zero_parameters(float lo, float hi, const BoxRule& rule) {
   const float range = hi - lo;
   if (range == 0.0f) return {};
   const float levels = levels_of(rule);
-  return {stored_parameter(rule.scale, range / levels),
-          stored_parameter(rule.scale, (-levels * lo) / range)};
+  return {store_parameter(rule.scale, range / levels),
+          store_parameter(rule.scale, (-levels * lo) / range)};
 }
 
 BoxParameters integer_zero_parameters(float lo, float hi, const BoxRule& rule) {
   const float bits = static_cast<float>(rule.bits);
   const float steps = follows_code(rule.contract) ? bits * bits - 1.0f : levels_of(rule);
   BoxParameters p;
-  p.scale = stored_parameter(rule.scale, (hi - lo) / steps);
+  p.scale = store_parameter(rule.scale, (hi - lo) / steps);
   float low = 0.0f, high = levels_of(rule);
   if (rule.signed_zero) {
     high = static_cast<float>((1u << (rule.zero_bits - 1u)) - 1u);
@@ -74,41 +72,18 @@ BoxParameters integer_zero_parameters(float lo, float hi, const BoxRule& rule) {
 
 }  // namespace
 
-float stored_parameter(Format format, float value) {
-  switch (format) {
-    case Format::fp32:
-      return std::clamp(value, -std::numeric_limits<float>::max(),
-                        std::numeric_limits<float>::max());
-    case Format::fp16:
-      return half(std::clamp(value, -65504.0f, 65504.0f));
-    case Format::bf16: {
-      const float limit = Bf16::from_bits(0x7F7F).decode();
-      return Bf16::encode(std::clamp(value, -limit, limit)).decode();
-    }
-    case Format::fp8_e4m3: {  // 1/4/3, bias 7: the last place of [2^e, 2^(e+1)) is 2^(e-3), e >= -6
-      const float x = std::clamp(value, -448.0f, 448.0f);
-      int exponent = -6;
-      if (std::fabs(x) >= 0x1p-6f) (void)std::frexp(x, &exponent), exponent -= 1;
-      const float unit = std::ldexp(1.0f, exponent - 3);
-      return nearest_even(x / unit) * unit;
-    }
-    default:
-      throw std::invalid_argument("kv: parameters are stored as fp32, fp16, bf16 or fp8_e4m3");
-  }
-}
-
 BoxParameters box_parameters_of_range(float lo, float hi, const BoxRule& rule) {
   if (rule.range == RangeRule::clip) {
     lo *= static_cast<float>(rule.range_value);
     hi *= static_cast<float>(rule.range_value);
   }
   if (rule.format == Format::lut)
-    return {stored_parameter(rule.scale, (hi - lo) / 2.0f),
-            stored_parameter(rule.scale, (hi + lo) / 2.0f)};
+    return {store_parameter(rule.scale, (hi - lo) / 2.0f),
+            store_parameter(rule.scale, (hi + lo) / 2.0f)};
   switch (rule.affine) {
     case Affine::symmetric:
-      return {stored_parameter(rule.scale,
-                               std::max(std::fabs(lo), std::fabs(hi)) / symmetric_limit(rule)),
+      return {store_parameter(rule.scale,
+                              std::max(std::fabs(lo), std::fabs(hi)) / symmetric_limit(rule)),
               0.0f};
     case Affine::float_min:
       return float_min_parameters(lo, hi, rule);
@@ -125,7 +100,7 @@ BoxParameters box_parameters(std::span<const float> x, const BoxRule& rule) {
   if (is_sign(rule) || is_ternary(rule)) {
     float sum = 0.0f;
     for (const float v : x) sum += std::fabs(v);
-    return {stored_parameter(rule.scale, sum / static_cast<float>(x.size())), 0.0f};
+    return {store_parameter(rule.scale, sum / static_cast<float>(x.size())), 0.0f};
   }
   float lo = x[0], hi = x[0];
   for (const float v : x) {
@@ -198,7 +173,7 @@ float decode_in_box(std::uint16_t code, const BoxParameters& p, const BoxRule& r
 
 BoxParameters shrink_parameters(const BoxParameters& p, unsigned n, Format scale) {
   const float factor = static_cast<float>((1u << n) + 1u);
-  return {stored_parameter(scale, p.scale * factor), p.zero};
+  return {store_parameter(scale, p.scale * factor), p.zero};
 }
 
 }  // namespace systole::quant

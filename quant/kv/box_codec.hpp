@@ -23,7 +23,8 @@ struct BoxTables {
 };
 
 /// NORMATIVE. Parameters of a box with values `x` (kept outliers left out). fp32 throughout except
-/// where said; levels = 2^b - 1; h() rounds to the scale format; stored parameters saturate.
+/// where said; levels = 2^b - 1; h() stores in the scale format
+/// (formats/parameter.hpp: nearest even, saturated).
 ///   symmetric    s = h(absmax / (2^(b-1) - 1))
 ///   float_min    s = h((max - min) / levels), m = h(min). Contract reference with an fp16 scale
 ///                (KIVI, ZipCache): the elements are fp16, and h is applied to the difference too:
@@ -61,9 +62,6 @@ std::uint16_t encode_in_box(float x, const BoxParameters& p, const BoxRule& rule
 /// lut fma(L[q], r, o).
 float decode_in_box(std::uint16_t code, const BoxParameters& p, const BoxRule& rule,
                     const BoxTables& tables);
-
-/// NORMATIVE. A parameter as it comes back from its stored format, saturated, never infinite.
-float stored_parameter(Format format, float value);
 
 /// The exact shrink of a float_min box from 2n to n bits (PM-KVQ): codes by shrink_code, the scale
 /// times (2^n + 1), rounded to its format; the minimum stays.

@@ -793,11 +793,11 @@ std::vector<std::uint16_t> KvCache::codes(KvTensor tensor, std::size_t i) const 
   return {first, first + static_cast<std::ptrdiff_t>(columns)};
 }
 
-StoredBits KvCache::stored_bits_of(KvTensor tensor) const {
+KvBits KvCache::stored_bits_of(KvTensor tensor) const {
   const std::size_t s = tensor == KvTensor::key ? kKey : kValue;
   const KvCoder& coder = sides_[s].coder;
   const KvPlan& p = coder.plan();
-  StoredBits bits;
+  KvBits bits;
   std::unordered_set<const KvChunk*> met;
   std::uint64_t coded = 0;
   for (const Token& t : tokens_) {
@@ -823,7 +823,7 @@ StoredBits KvCache::stored_bits_of(KvTensor tensor) const {
 }
 
 StoredBytes KvCache::stored() const {
-  StoredBits bits = stored_bits_of(KvTensor::key);
+  KvBits bits = stored_bits_of(KvTensor::key);
   bits += stored_bits_of(KvTensor::value);
   StoredBytes bytes;
   bytes.codes = ceil_div(bits.codes, 8);

@@ -92,7 +92,7 @@ class KvCache {
   std::vector<std::uint16_t> codes(KvTensor tensor, std::size_t i) const;
 
   StoredBytes stored() const;
-  StoredBits stored_bits_of(KvTensor tensor) const;
+  KvBits stored_bits_of(KvTensor tensor) const;
   /// Share of full-precision keys and values that live in another tier (RETR): bytes there.
   std::uint64_t backing_bytes() const;
 

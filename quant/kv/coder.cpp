@@ -6,9 +6,8 @@
 #include <cmath>
 #include <complex>
 
-#include "quant/bfloat16.hpp"
 #include "quant/check.hpp"
-#include "quant/float16.hpp"
+#include "quant/formats/parameter.hpp"
 #include "quant/primitives/codebook.hpp"
 #include "quant/primitives/transform.hpp"
 #include "quant/quantise.hpp"
@@ -72,28 +71,7 @@ void rotate_heads(std::span<const float> rotation, std::size_t dim, std::span<fl
   }
 }
 
-/// Elements a block of a format with scales of its own covers.
-std::size_t block_length(Format format) {
-  switch (format) {
-    case Format::nvfp4:
-      return 16;
-    case Format::q2_k:
-    case Format::q3_k:
-    case Format::q4_k:
-    case Format::q5_k:
-    case Format::q6_k:
-    case Format::iq4_xs:
-    case Format::tq1_0:
-    case Format::tq2_0:
-      return 256;
-    default:
-      return 32;
-  }
-}
-bool has_own_blocks(Format format) {
-  const FormatClass kind = info_of(format).kind;
-  return kind == FormatClass::block || kind == FormatClass::gguf;
-}
+bool has_own_blocks(Format format) { return kv_block_length(format) != 0; }
 
 QuantSpec matrix_spec(const KvPlan& plan, const BoxRule& rule) {
   QuantSpec spec = plan.policy.spec();
@@ -136,7 +114,7 @@ void count_element_decode(const KvPlan& plan, const BoxRule& rule, std::uint64_t
   if (rule.ieee()) return;
   ops.unpack += elements;
   if (has_own_blocks(rule.format)) {  // integer dot, one multiply-add a block
-    ops.fma += ceil_div(elements, block_length(rule.format));
+    ops.fma += ceil_div(elements, kv_block_length(rule.format));
     return;
   }
   // One scale a token and head, and nothing between the code and the dot product: it goes to the
@@ -165,7 +143,35 @@ void count_element_decode(const KvPlan& plan, const BoxRule& rule, std::uint64_t
 
 }  // namespace
 
-StoredBits& StoredBits::operator+=(const StoredBits& o) {
+std::size_t kv_block_length(Format format) {
+  const FormatClass kind = info_of(format).kind;
+  if (kind != FormatClass::block && kind != FormatClass::gguf) return 0;
+  switch (format) {
+    case Format::nvfp4:
+      return 16;
+    case Format::q2_k:
+    case Format::q3_k:
+    case Format::q4_k:
+    case Format::q5_k:
+    case Format::q6_k:
+    case Format::iq4_xs:
+    case Format::tq1_0:
+    case Format::tq2_0:
+      return 256;
+    default:
+      return 32;
+  }
+}
+
+std::size_t kv_boxes(const KvPlan& plan, std::size_t rows) {
+  const bool per_row = plan.box_tokens == 1 && !plan.class_box;
+  const std::size_t row_groups = per_row ? rows : 1;
+  if (plan.low_channels != 0) return row_groups * plan.columns();
+  return row_groups * (plan.shape.kv_heads / plan.box_heads) *
+         (plan.shape.head_dim / plan.box_channels);
+}
+
+KvBits& KvBits::operator+=(const KvBits& o) {
   codes += o.codes;
   metadata += o.metadata;
   full += o.full;
@@ -173,6 +179,62 @@ StoredBits& StoredBits::operator+=(const StoredBits& o) {
   index += o.index;
   padding += o.padding;
   return *this;
+}
+
+KvBits kv_chunk_bits(const KvPlan& plan, const BoxRule& rule, std::size_t rows) {
+  KvBits bits;
+  const std::uint64_t n = rows, width = plan.shape.width(), dim = plan.shape.head_dim,
+                      heads = plan.shape.kv_heads;
+  const std::uint64_t word = std::max<std::uint32_t>(plan.policy.layout.word_bits, 8);
+  if (rule.ieee()) {
+    bits.codes = n * width * bits_of(rule.format);
+    return bits;
+  }
+  if (!rule.scalar()) {
+    const std::uint64_t lines = has_own_blocks(rule.format) ? n : kv_boxes(plan, rows);
+    const std::uint64_t length = has_own_blocks(rule.format)
+                                     ? padded(width, kv_block_length(rule.format))
+                                     : n * width / lines;
+    bits.codes = n * width * bits_of(rule.format);
+    const std::uint64_t all = stored_bits(lines, length, matrix_spec(plan, rule));
+    const std::uint64_t filling = (lines * length - n * width) * bits_of(rule.format);
+    bits.padding = filling;
+    bits.metadata = all - bits.codes - filling;
+    return bits;
+  }
+  const bool along_tokens = plan.box_tokens > 1 && !plan.class_box;
+  if (rule.format == Format::ternary_b3) {  // five in a byte, through all of a head's box
+    const std::uint64_t bytes = ceil_div(n * dim, 5) * heads;
+    bits.codes = bytes * 8;
+  } else if (plan.low_channels != 0) {
+    for (const BoxRule* r : {&plan.high_rule, &rule}) {
+      const std::uint64_t columns = heads * (r == &rule ? plan.low_columns : plan.high_channels);
+      bits.codes += columns * n * r->bits;
+      bits.padding += columns * (padded(n * r->bits, word) - n * r->bits);
+    }
+  } else if (along_tokens) {
+    bits.codes = width * n * rule.bits;
+    bits.padding = width * padded(n * rule.bits, word) - bits.codes;
+  } else {
+    bits.codes = width * n * rule.bits;
+    bits.padding = n * heads * padded(dim * rule.bits, word) - bits.codes;
+  }
+  if (!plan.fixed_parameters) {
+    if (plan.low_channels != 0) {
+      const std::uint64_t groups = kv_boxes(plan, rows) / plan.columns();
+      for (const BoxRule* r : {&plan.high_rule, &rule})
+        bits.metadata += groups * heads * (r == &rule ? plan.low_columns : plan.high_channels) *
+                         (r->scale_bits + r->zero_bits);
+    } else {
+      bits.metadata = kv_boxes(plan, rows) * (rule.scale_bits + rule.zero_bits);
+    }
+  }
+  if (plan.mean_over_heads) bits.metadata += n * dim * 16;
+  if (plan.channel_scale) bits.metadata += width * 16;
+  if (plan.sparse_side != 0)
+    bits.sparse = n * 2 * plan.sparse_side *
+                  (plan.policy.outliers.value_bits + plan.policy.outliers.index_bits);
+  return bits;
 }
 
 KvCoder::KvCoder(KvPlan plan, SideCalibration calibration)
@@ -330,14 +392,6 @@ void KvCoder::transform_output(std::span<float> out) const {
   }
 }
 
-std::size_t KvCoder::boxes(std::size_t rows) const {
-  const bool per_row = plan_.box_tokens == 1 && !plan_.class_box;
-  const std::size_t row_groups = per_row ? rows : 1;
-  if (plan_.low_channels != 0) return row_groups * plan_.columns();
-  return row_groups * (plan_.shape.kv_heads / plan_.box_heads) *
-         (plan_.shape.head_dim / plan_.box_channels);
-}
-
 std::size_t KvCoder::box_index(std::size_t row, std::size_t column) const {
   const bool per_row = plan_.box_tokens == 1 && !plan_.class_box;
   const std::size_t group = per_row ? row : 0;
@@ -350,7 +404,7 @@ std::size_t KvCoder::box_index(std::size_t row, std::size_t column) const {
 }
 
 float KvCoder::sparse_stored(float value) const {
-  return plan_.policy.outliers.value_bits == 16 ? stored_parameter(Format::fp16, value) : value;
+  return plan_.policy.outliers.value_bits == 16 ? store_parameter(Format::fp16, value) : value;
 }
 
 void KvCoder::select_outliers_of(std::span<const float> x, KvChunk& chunk, OpCounts& ops) const {
@@ -398,7 +452,7 @@ std::vector<float> KvCoder::to_columns(std::span<const float> x, std::size_t row
       for (std::size_t j = 0; j < dim; ++j) {
         float sum = 0.0f;
         for (std::size_t h = 0; h < heads; ++h) sum += y[r * width + h * dim + j];
-        const float mean = stored_parameter(Format::bf16, sum / static_cast<float>(heads));
+        const float mean = store_parameter(Format::bf16, sum / static_cast<float>(heads));
         chunk.means[r * dim + j] = mean;
         for (std::size_t h = 0; h < heads; ++h) y[r * width + h * dim + j] -= mean;
       }
@@ -411,7 +465,7 @@ std::vector<float> KvCoder::to_columns(std::span<const float> x, std::size_t row
     for (std::size_t c = 0; c < width; ++c) {
       float most = 0.0f;
       for (std::size_t r = 0; r < rows; ++r) most = std::max(most, std::fabs(y[r * width + c]));
-      const float scale = stored_parameter(Format::fp16, std::sqrt(most));
+      const float scale = store_parameter(Format::fp16, std::sqrt(most));
       chunk.channel_scales[c] = scale;
       for (std::size_t r = 0; r < rows; ++r)
         y[r * width + c] = scale == 0.0f ? 0.0f : y[r * width + c] / scale;
@@ -507,7 +561,7 @@ void KvCoder::encode_matrix(std::span<const float> x, KvChunk& chunk, OpCounts& 
   std::size_t lines = 0, length = 0;
   if (has_own_blocks(chunk.rule.format)) {
     lines = rows;
-    length = padded(width, block_length(chunk.rule.format));
+    length = padded(width, kv_block_length(chunk.rule.format));
     ordered.resize(lines * length, 0.0f);
     for (std::size_t r = 0; r < rows; ++r)
       std::copy_n(x.begin() + static_cast<std::ptrdiff_t>(r * width), width,
@@ -638,63 +692,8 @@ std::shared_ptr<const KvChunk> KvCoder::shrink(const KvChunk& chunk, OpCounts& o
   return smaller;
 }
 
-StoredBits KvCoder::chunk_bits(const BoxRule& rule, std::size_t rows) const {
-  StoredBits bits;
-  const std::uint64_t n = rows, width = plan_.shape.width(), dim = plan_.shape.head_dim,
-                      heads = plan_.shape.kv_heads;
-  const std::uint64_t word = std::max<std::uint32_t>(plan_.policy.layout.word_bits, 8);
-  if (rule.ieee()) {
-    bits.codes = n * width * bits_of(rule.format);
-    return bits;
-  }
-  if (!rule.scalar()) {
-    const std::uint64_t lines = has_own_blocks(rule.format) ? n : boxes(rows);
-    const std::uint64_t length =
-        has_own_blocks(rule.format) ? padded(width, block_length(rule.format)) : n * width / lines;
-    bits.codes = n * width * bits_of(rule.format);
-    const std::uint64_t all = stored_bits(lines, length, matrix_spec(plan_, rule));
-    const std::uint64_t filling = (lines * length - n * width) * bits_of(rule.format);
-    bits.padding = filling;
-    bits.metadata = all - bits.codes - filling;
-    return bits;
-  }
-  const bool along_tokens = plan_.box_tokens > 1 && !plan_.class_box;
-  if (rule.format == Format::ternary_b3) {  // five in a byte, through all of a head's box
-    const std::uint64_t bytes = ceil_div(n * dim, 5) * heads;
-    bits.codes = bytes * 8;
-  } else if (plan_.low_channels != 0) {
-    for (const BoxRule* r : {&plan_.high_rule, &rule}) {
-      const std::uint64_t columns = heads * (r == &rule ? plan_.low_columns : plan_.high_channels);
-      bits.codes += columns * n * r->bits;
-      bits.padding += columns * (padded(n * r->bits, word) - n * r->bits);
-    }
-  } else if (along_tokens) {
-    bits.codes = width * n * rule.bits;
-    bits.padding = width * padded(n * rule.bits, word) - bits.codes;
-  } else {
-    bits.codes = width * n * rule.bits;
-    bits.padding = n * heads * padded(dim * rule.bits, word) - bits.codes;
-  }
-  if (!plan_.fixed_parameters) {
-    if (plan_.low_channels != 0) {
-      const std::uint64_t groups = boxes(rows) / plan_.columns();
-      for (const BoxRule* r : {&plan_.high_rule, &rule})
-        bits.metadata += groups * heads * (r == &rule ? plan_.low_columns : plan_.high_channels) *
-                         (r->scale_bits + r->zero_bits);
-    } else {
-      bits.metadata = boxes(rows) * (rule.scale_bits + rule.zero_bits);
-    }
-  }
-  if (plan_.mean_over_heads) bits.metadata += n * dim * 16;
-  if (plan_.channel_scale) bits.metadata += width * 16;
-  if (plan_.sparse_side != 0)
-    bits.sparse = n * 2 * plan_.sparse_side *
-                  (plan_.policy.outliers.value_bits + plan_.policy.outliers.index_bits);
-  return bits;
-}
-
-StoredBits KvCoder::full_bits(Format format) const {
-  StoredBits bits;
+KvBits KvCoder::full_bits(Format format) const {
+  KvBits bits;
   bits.full = plan_.shape.width() * bits_of(format);
   return bits;
 }

@@ -30,11 +30,11 @@ struct SideCalibration {
 };
 
 /// Bits held, by what they are. `full` are tokens kept whole (windows, sinks, salient ones).
-struct StoredBits {
+struct KvBits {
   std::uint64_t codes = 0, metadata = 0, full = 0, sparse = 0, index = 0, padding = 0;
   std::uint64_t total() const { return codes + metadata + full + sparse + index + padding; }
-  StoredBits& operator+=(const StoredBits& o);
-  friend bool operator==(const StoredBits&, const StoredBits&) = default;
+  KvBits& operator+=(const KvBits& o);
+  friend bool operator==(const KvBits&, const KvBits&) = default;
 };
 
 /// Tokens coded together.
@@ -48,10 +48,17 @@ struct KvChunk {
   std::vector<float> channel_scales;      ///< [width] DIAG when coded, fp16
   CodedMatrix matrix;                     ///< formats that are no scalar rule
   std::vector<float> decoded_matrix;      ///< its values
-  StoredBits stored;
+  KvBits stored;
   OpCounts read_once;   ///< a read of any of its tokens
   OpCounts read_token;  ///< a read of one of its tokens, besides
 };
+
+/// Boxes of `rows` tokens coded together.
+std::size_t kv_boxes(const KvPlan& plan, std::size_t rows);
+/// Exact bits of a chunk of `rows` tokens; padding is of its runs of codes, not of pages.
+KvBits kv_chunk_bits(const KvPlan& plan, const BoxRule& rule, std::size_t rows);
+/// Elements that a block of a format with scales of its own covers (MX, NVFP4, GGUF); else 0.
+std::size_t kv_block_length(Format format);
 
 class KvCoder {
  public:
@@ -80,14 +87,14 @@ class KvCoder {
   /// PM-KVQ: the same tokens in half the bits.
   std::shared_ptr<const KvChunk> shrink(const KvChunk& chunk, OpCounts& ops) const;
 
-  /// Exact bits of a chunk of `rows` tokens with `nonzeros` outliers kept in all, page padding not
-  /// included.
-  StoredBits chunk_bits(const BoxRule& rule, std::size_t rows) const;
-  StoredBits full_bits(Format format) const;  ///< of one token kept whole
+  KvBits chunk_bits(const BoxRule& rule, std::size_t rows) const {
+    return kv_chunk_bits(plan_, rule, rows);
+  }
+  KvBits full_bits(Format format) const;  ///< of one token kept whole
   std::uint64_t static_bits() const;          ///< tables and factors held once a layer
 
  private:
-  std::size_t boxes(std::size_t rows) const;
+  std::size_t boxes(std::size_t rows) const { return kv_boxes(plan_, rows); }
   std::size_t box_index(std::size_t row, std::size_t column) const;
   std::vector<float> to_columns(std::span<const float> x, std::size_t rows, KvChunk& chunk,
                                 OpCounts& ops) const;
