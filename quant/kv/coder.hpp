@@ -91,7 +91,7 @@ class KvCoder {
     return kv_chunk_bits(plan_, rule, rows);
   }
   KvBits full_bits(Format format) const;  ///< of one token kept whole
-  std::uint64_t static_bits() const;          ///< tables and factors held once a layer
+  std::uint64_t static_bits() const;      ///< tables and factors held once a layer
 
  private:
   std::size_t boxes(std::size_t rows) const { return kv_boxes(plan_, rows); }
