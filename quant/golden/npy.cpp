@@ -258,8 +258,10 @@ std::vector<std::uint8_t> npy_file(NpyType type, std::span<const std::size_t> sh
   dictionary.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
   dictionary += '\n';
   std::vector<std::uint8_t> file(kMagic.begin(), kMagic.end());
-  file.insert(file.end(), {1, 0, static_cast<std::uint8_t>(dictionary.size() & 0xFF),
-                           static_cast<std::uint8_t>(dictionary.size() >> 8)});
+  const std::size_t length = dictionary.size();
+  for (const std::size_t byte : {std::size_t{1}, std::size_t{0}, length & 0xFF, length >> 8}) {
+    file.push_back(static_cast<std::uint8_t>(byte));
+  }
   file.insert(file.end(), dictionary.begin(), dictionary.end());
   file.insert(file.end(), bytes.begin(), bytes.end());
   return file;
