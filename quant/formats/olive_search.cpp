@@ -16,8 +16,7 @@
 // wider vectors it does. No operation is contracted, so the versions give the same bits.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__)
-#define SYSTOLE_CLONES \
-  __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512")))
+#define SYSTOLE_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
 #else
 #define SYSTOLE_CLONES
 #endif
@@ -125,8 +124,8 @@ SYSTOLE_CLONES void add_pairs(const float* x, std::size_t pairs, bool keep_left,
       const bool outlier_b = std::fabs(qb) > limits.top;
       const bool a_wins = outlier_a & (!outlier_b | a_stays);
       const bool b_wins = outlier_b & !a_wins;
-      const double da = (b_wins ? 0.0f : qa) * s - a;
-      const double db = (a_wins ? 0.0f : qb) * s - b;
+      const double da = detail::select(b_wins, 0.0f, qa) * s - a;
+      const double db = detail::select(a_wins, 0.0f, qb) * s - b;
       errors[k] = (errors[k] + da * da) + db * db;
     }
   }

@@ -213,7 +213,7 @@ float ovp_nearest_scan(float x, const OvpType& type, const OvpRules& rules) {
 float ovp_nearest(float x, const OvpType& type, const OvpRules& rules) {
   const detail::OvpLimits limits = detail::ovp_limits(type, rules);
   return detail::with_ovp_lane(type, [&]<detail::OvpKind kKind, unsigned kMantissa>() {
-    return detail::ovp_lane<kKind, kMantissa>(x, limits);
+    return detail::ovp_lane<kKind, kMantissa>(x, limits) + 0.0f;  // no -0
   });
 }
 

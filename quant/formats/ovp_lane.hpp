@@ -47,13 +47,22 @@ constexpr OvpKind ovp_kind(const OvpType& t) {
   return t.is_signed ? OvpKind::int_signed : OvpKind::int_unsigned;
 }
 
-inline float step(float m, float threshold, float increment) {
-  return m >= threshold ? increment : 0.0f;
+// Inlined always: a caller compiled for wider vectors could not inline them by itself.
+#define SYSTOLE_LANE [[gnu::always_inline]] inline
+
+/// condition ? a : b, in masks: a conditional would be made a branch, and no loop with it a vector.
+SYSTOLE_LANE float select(bool condition, float a, float b) {
+  const std::uint32_t mask = 0u - static_cast<std::uint32_t>(condition);
+  return std::bit_cast<float>((std::bit_cast<std::uint32_t>(a) & mask) |
+                              (std::bit_cast<std::uint32_t>(b) & ~mask));
+}
+SYSTOLE_LANE float step(float m, float threshold, float increment) {
+  return select(m >= threshold, increment, 0.0f);
 }
 
 /// Magnitude to a normal entry, half up. The thresholds of flint are its midpoints.
 template <OvpKind kKind>
-inline float normal_magnitude(float m, float top) {
+SYSTOLE_LANE float normal_magnitude(float m, float top) {
   if constexpr (kKind == OvpKind::flint_signed) {  // 0 1 2 3 4 6 8 16
     return step(m, 0.5f, 1) + step(m, 1.5f, 1) + step(m, 2.5f, 1) + step(m, 3.5f, 1) +
            step(m, 5, 2) + step(m, 7, 2) + step(m, 12, 8);
@@ -66,13 +75,13 @@ inline float normal_magnitude(float m, float top) {
     constexpr float kShift = 0x1.8p23f;  // forces the fraction out: nearest, ties to even
     const float limited = m < top ? m : top;
     const float even = (limited + kShift) - kShift;
-    return even + (limited - even == 0.5f ? 1.0f : 0.0f);
+    return even + select(limited - even == 0.5f, 1.0f, 0.0f);
   }
 }
 
 /// Magnitude to an outlier entry: mantissa rounded half up to kMantissa bits, then the ends.
 template <unsigned kMantissa>
-inline float outlier_magnitude(float m, const OvpLimits& l) {
+SYSTOLE_LANE float outlier_magnitude(float m, const OvpLimits& l) {
   constexpr std::uint32_t kHalf = 1u << (22 - kMantissa);
   const float limited = m < l.last ? m : l.last;
   const float rounded =
@@ -80,22 +89,28 @@ inline float outlier_magnitude(float m, const OvpLimits& l) {
   return rounded > l.first ? rounded : l.first;
 }
 
+/// An entry; a zero may have a sign.
 template <OvpKind kKind, unsigned kMantissa>
-inline float ovp_lane(float v, const OvpLimits& l) {
+SYSTOLE_LANE float ovp_lane(float v, const OvpLimits& l) {
   constexpr bool kSigned = kKind == OvpKind::int_signed || kKind == OvpKind::flint_signed;
-  const std::uint32_t sign = std::bit_cast<std::uint32_t>(v) & 0x80000000u;
-  float m = std::bit_cast<float>(std::bit_cast<std::uint32_t>(v) ^ sign);
-  if constexpr (!kSigned) m = v > 0 ? v : 0.0f;
-  const bool too_far = m - l.last > l.reach;
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(v);
+  const std::uint32_t sign = bits & 0x80000000u;
+  float m = kSigned ? std::bit_cast<float>(bits ^ sign) : v;
+  if constexpr (!kSigned) m = m > 0.0f ? m : 0.0f;
+  const float beyond = m - l.last;
   m = m < l.cap ? m : l.cap;
   float nudged = m;
-  if constexpr (kSigned)
-    nudged = std::bit_cast<float>(std::bit_cast<std::uint32_t>(m) - (v < 0 && m > 0 ? 1u : 0u));
+  if constexpr (kSigned) {
+    // Of a zero nothing can be taken; one ulp more than the smallest magnitude changes no rounding.
+    constexpr float kTiny = 0x1p-100f;
+    nudged = m > kTiny ? m : kTiny;
+    nudged = std::bit_cast<float>(std::bit_cast<std::uint32_t>(nudged) - (sign >> 31));
+  }
   const float normal = normal_magnitude<kKind>(nudged, l.top);
-  const float outlier = too_far ? 0.0f : outlier_magnitude<kMantissa>(nudged, l);
-  const float q = m >= l.at_least ? outlier : normal;
-  if constexpr (!kSigned) return q;
-  return v < 0 ? 0.0f - q : q;
+  float outlier = outlier_magnitude<kMantissa>(nudged, l);
+  outlier = select(beyond > l.reach, 0.0f, outlier);
+  const float q = select(m >= l.at_least, outlier, normal);
+  return kSigned ? std::bit_cast<float>(std::bit_cast<std::uint32_t>(q) | sign) : q;
 }
 
 /// Calls work.template operator()<kind, mantissa bits>() for the type's pair of them.
@@ -131,5 +146,7 @@ inline bool left_stays(float left, float right, const OvpRules& rules) {
   const float r = right < 0 ? -right : right;
   return rules.keep_left || l >= r;
 }
+
+#undef SYSTOLE_LANE
 
 }  // namespace systole::quant::detail
