@@ -11,6 +11,7 @@
 #include "sim/core/error.hpp"
 #include "workloads/file.hpp"
 #include "workloads/gguf.hpp"
+#include "workloads/hf_model.hpp"
 #include "workloads/llama2c.hpp"
 #include "workloads/shape.hpp"
 #include "workloads/text.hpp"
@@ -192,8 +193,9 @@ void check_finite(const LlamaModel& model, const std::string& path) {
 }  // namespace
 
 LlamaModel load_model(const std::string& path, const std::string& tokenizer_path) {
-  LlamaModel model =
-      is_gguf(path) ? read_gguf_model(path, tokenizer_path.empty()) : read_llama2c(path);
+  LlamaModel model = is_huggingface(path) ? read_huggingface(path)
+                     : is_gguf(path)      ? read_gguf_model(path, tokenizer_path.empty())
+                                          : read_llama2c(path);
   check_finite(model, path);
   if (!tokenizer_path.empty()) {
     model.tokenizer = tokenizer_path.ends_with(".vocab") ? read_sentencepiece_vocab(tokenizer_path)

@@ -32,7 +32,8 @@ struct LlamaModel {
   const std::vector<float>& classifier() const { return head.empty() ? embedding : head; }
 };
 
-/// Reads a GGUF file (by its magic) or a llama2.c checkpoint (anything else). `tokenizer_path`,
+/// Reads a Hugging Face checkpoint (a folder, or a path ending in .safetensors), a GGUF file (by
+/// its magic) or a llama2.c checkpoint (anything else). `tokenizer_path`,
 /// when not empty, is a llama2.c tokenizer, or a SentencePiece `.vocab` by its suffix, and replaces
 /// one in the model file. Errors: ConfigError naming the file; also when the tokeniser has more
 /// tokens than the model has embeddings.
