@@ -10,7 +10,7 @@
 #include "quant/check.hpp"
 #include "quant/elementary.hpp"
 #include "quant/quantisers/gptq.hpp"
-#include "quant/quantisers/smooth.hpp"
+#include "quant/quantisers/range_search.hpp"
 #include "quant/quantisers/symmetric.hpp"
 
 namespace systole::quant {

@@ -248,22 +248,6 @@ double output_error(std::span<const float> a, std::span<const float> b, std::siz
   return ErrorMeter(k, inputs)(a, b);
 }
 
-std::vector<float> round_by_boxes(std::span<const float> values, std::size_t rows, std::size_t cols,
-                                  const QuantSpec& spec) {
-  require(cols != 0 && values.size() / cols == rows && values.size() % cols == 0,
-          "round_by_boxes: values is not [rows, cols]");
-  if (is_ieee(spec.format)) return fake_quantise(values, rows, cols, spec);
-  const BoxCodec codec(spec);
-  const std::size_t box =
-      spec.granularity == Granularity::tensor ? values.size() : group_length(cols, spec);
-  std::vector<float> out(values.size());
-  for (std::size_t first = 0; first < values.size(); first += box) {
-    const BoxParameters p = find_scale(values.subspan(first, box), codec);
-    for (std::size_t i = first; i < first + box; ++i) out[i] = codec.nearest(values[i], p);
-  }
-  return out;
-}
-
 AwqScales awq_scales(std::span<const std::span<const float>> weights, std::size_t k,
                      const QuantSpec& spec, std::span<const float> mean_abs,
                      const LayerInputs& inputs) {
@@ -296,10 +280,11 @@ std::vector<float> awq_clips(std::span<const float> weight, std::size_t n, std::
   ErrorMeter meter(k, inputs);
   QuantSpec plain = spec;
   plain.range = RangeRule::automatic;
-  const BoxCodec codec(plain);
+  const ValueCodec codec(plain);
   const std::size_t group = group_length(k, spec), groups = k / group;
   std::vector<float> clips(n * groups);
   std::vector<double> e(group);
+  std::vector<float> rounded(group);
   for (std::size_t box = 0; box < clips.size(); ++box) {
     const std::span<const float> values = weight.subspan(box * group, group);
     const auto ends = std::minmax_element(values.begin(), values.end());
@@ -307,11 +292,9 @@ std::vector<float> awq_clips(std::span<const float> weight, std::size_t n, std::
     double least = 0;
     for (int i = 0; i < 10; ++i) {
       const float limit = static_cast<float>(double{absmax} * (1.0 - i / 20.0));
-      const BoxParameters p =
-          codec.parameters(std::max(*ends.first, -limit), std::min(*ends.second, limit));
-      for (std::size_t j = 0; j < group; ++j) {
-        e[j] = double{values[j]} - double{codec.nearest(values[j], p)};
-      }
+      const BoxParameters p = codec.parameters(values, -limit, limit);
+      codec.nearest(values, p, rounded);
+      for (std::size_t j = 0; j < group; ++j) e[j] = double{values[j]} - double{rounded[j]};
       const double error = meter.part(e, box % groups * group);
       if (i == 0 || error < least) least = error, clips[box] = limit;
     }

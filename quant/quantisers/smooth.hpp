@@ -88,8 +88,4 @@ AwqScales awq_scales(std::span<const std::span<const float>> weights, std::size_
 std::vector<float> awq_clips(std::span<const float> weight, std::size_t n, std::size_t k,
                              const QuantSpec& spec, const LayerInputs& inputs);
 
-/// Every box of a matrix by find_scale() and nearest codes; boxes by group_length().
-std::vector<float> round_by_boxes(std::span<const float> values, std::size_t rows, std::size_t cols,
-                                  const QuantSpec& spec);
-
 }  // namespace systole::quant

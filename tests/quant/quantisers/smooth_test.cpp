@@ -155,18 +155,13 @@ TEST(Awq, ClipsNeverRaiseTheErrorOfABox) {
     ASSERT_EQ(clips.size(), 8u);
     EXPECT_LT(clips[1], 1.0f);
     EXPECT_GE(clips[1], 0.5f);
-    const BoxCodec codec(int3_groups());
+    const ValueCodec codec(int3_groups());
     for (std::size_t box = 0; box < 8; ++box) {
       std::vector<float> only(layer.weight.size(), 0.0f), plain = only, clipped = only;
-      float low = 0, high = 0;
-      for (std::size_t i = box * 32; i < box * 32 + 32; ++i) {
-        only[i] = layer.weight[i];
-        low = std::min(low, only[i]);
-        high = std::max(high, only[i]);
-      }
-      const BoxParameters whole = codec.parameters(low, high),
-                          narrow = codec.parameters(std::max(low, -clips[box]),
-                                                    std::min(high, clips[box]));
+      for (std::size_t i = box * 32; i < box * 32 + 32; ++i) only[i] = layer.weight[i];
+      const std::span<const float> part = std::span(only).subspan(box * 32, 32);
+      const BoxParameters whole = codec.parameters(part),
+                          narrow = codec.parameters(part, -clips[box], clips[box]);
       for (std::size_t i = box * 32; i < box * 32 + 32; ++i) {
         plain[i] = codec.nearest(only[i], whole);
         clipped[i] = codec.nearest(only[i], narrow);
