@@ -10,6 +10,7 @@
 #include "quant/primitives/codebook.hpp"
 #include "quant/primitives/select.hpp"
 #include "quant/quantise.hpp"
+#include "quant/quantisers/value_codec.hpp"
 
 namespace systole::quant {
 
@@ -22,16 +23,16 @@ double quest_clip(Format format) {
 QuestRow quest_quantise(std::span<const float> row, unsigned bits) {
   require(bits >= 1 && bits <= 8, "quest: 1 to 8 bits");
   QuestRow out;
-  out.codes.resize(row.size());
   if (row.empty()) return out;
-  double sum = 0;
-  for (const float x : row) sum += double{x} * double{x};
-  const double sigma = std::sqrt(sum / static_cast<double>(row.size()));
-  const double levels = static_cast<double>(1u << bits);
-  out.step = static_cast<float>(2.0 * kQuestClip[bits] * sigma / (levels - 1.0));
-  for (std::size_t i = 0; i < row.size(); ++i) {
-    const double q = out.step == 0 ? 0.0 : std::floor(double{row[i]} / double{out.step});
-    out.codes[i] = static_cast<std::int8_t>(std::clamp(q, -levels / 2, levels / 2 - 1));
+  QuantSpec spec;
+  spec.format = Format::half;
+  spec.granularity = Granularity::channel;
+  spec.levels = 1u << bits;
+  const ValueCodec codec(spec);
+  const BoxParameters p = codec.parameters(row);
+  out.step = p.scale[0];
+  for (const float x : row) {
+    out.codes.push_back(static_cast<std::int8_t>(int{codec.encode(x, p)} - (1 << (bits - 1))));
   }
   return out;
 }

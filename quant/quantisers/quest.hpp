@@ -24,13 +24,14 @@ inline constexpr double kQuestClipTernary = 1.22401;
 double quest_clip(Format format);
 
 /// One row under QuEST: code q stands for (q + 1/2) * step, step = 2 c_b sigma / (2^b - 1), sigma
-/// the root mean square of the row (weights) or token (activations). Training (the trust mask on
-/// gradients) is outside; the Hadamard of 128 in front is a transform of the policy. The same codes
-/// and values as Format::half with 2^b levels.
+/// the root mean square of the row (weights) or token (activations): Format::half with 2^b levels.
+/// Training (the trust mask on gradients) is outside; the Hadamard of 128 in front is a transform
+/// of the policy.
 struct QuestRow {
   float step = 0;
   std::vector<std::int8_t> codes;  ///< -2^(b-1) ... 2^(b-1) - 1
 };
+/// Errors: std::invalid_argument unless 1 <= bits <= 8.
 QuestRow quest_quantise(std::span<const float> row, unsigned bits);
 
 // --- any-precision -------------------------------------------------------------------------------
