@@ -142,8 +142,13 @@ void Binder::wrong(const Tree& node, const std::string& path, const std::string&
 
 void Binder::wrong_name(const Tree& node, const std::string& path,
                         const std::vector<std::string>& names) {
+  constexpr std::size_t kLongestList = 24;
   std::string expected = "one of";
-  for (const std::string& name : names) expected += (&name == &names.front() ? " " : ", ") + name;
+  if (names.size() > kLongestList) {
+    expected += " the " + std::to_string(names.size()) + " of `systole list formats`";
+  } else {
+    for (const std::string& name : names) expected += (&name == &names.front() ? " " : ", ") + name;
+  }
   if (node.kind == Tree::Kind::scalar && node.text.size() <= kLongestKeyWithHint) {
     const std::string near = nearest_name(node.text, names);
     if (!near.empty()) expected += "; did you mean '" + near + "'?";

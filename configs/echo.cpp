@@ -94,6 +94,7 @@ std::string yaml_scalar(const T& value) {
 /// Flattens a struct into path/value pairs.
 class Flattener {
  public:
+  static constexpr bool kLeavesOutDefaults = true;
   Flattener(KeyValues& out, std::string prefix) : out_(out), prefix_(std::move(prefix)) {}
 
   template <class T>
@@ -138,20 +139,38 @@ KeyValues flatten(const T& config) {
 /// One line: `{bytes: 1024, word_bytes: 8}`.
 class FlowWriter {
  public:
-  template <Scalar T>
+  static constexpr bool kLeavesOutDefaults = true;
+
+  template <class T>
   void operator()(std::string_view key, const T& member, const Info&) {
-    text_ += (text_.empty() ? "" : ", ") + std::string(key) + ": " + yaml_scalar(member);
+    text_ += (text_.empty() ? "" : ", ") + std::string(key) + ": " + flow(member);
   }
   std::string text() const { return "{" + text_ + "}"; }
-  void add(const std::string& text) { text_ += text; }
 
  private:
+  template <class T>
+  static std::string flow(const T& value) {
+    if constexpr (Scalar<T>) {
+      return yaml_scalar(value);
+    } else if constexpr (kIsVector<T>) {
+      std::string items;
+      for (const auto& item : value) items += (items.empty() ? "" : ", ") + flow(item);
+      return "[" + items + "]";
+    } else {
+      FlowWriter inner;
+      T copy = value;
+      describe(inner, copy);
+      return inner.text();
+    }
+  }
+
   std::string text_;
 };
 
 /// Indented YAML, the meaning of a key as a comment where it appears first.
 class YamlWriter {
  public:
+  static constexpr bool kLeavesOutDefaults = true;
   template <class T>
   void operator()(std::string_view key, const T& member, const Info& info) {
     write(std::string(key), member, info.meaning);
@@ -195,6 +214,7 @@ class YamlWriter {
     } else if constexpr (kIsTensors<T>) {
       line(key + ":", meaning);
       for (std::size_t t = 0; t < kTargetCount; ++t) {
+        if (t >= kFirstRareTarget && value.recipe.policies[t] == quant::TensorPolicy{}) continue;
         FlowWriter flow;
         flow("target", std::string(kTargetNames[t]), Info{});
         describe(flow, value.recipe.policies[t]);

@@ -60,6 +60,28 @@ constexpr const auto& enum_names(Dequantise) { return kDequantiseNames; }
 constexpr const auto& enum_names(quant::Format) { return quant::kFormatNames; }
 constexpr const auto& enum_names(quant::Granularity) { return quant::kGranularityNames; }
 constexpr const auto& enum_names(quant::Affine) { return quant::kAffineNames; }
+constexpr const auto& enum_names(quant::RangeRule) { return quant::kRangeRuleNames; }
+constexpr const auto& enum_names(quant::Rounding) { return quant::kRoundingNames; }
+constexpr const auto& enum_names(quant::ScaleRule) { return quant::kScaleRuleNames; }
+constexpr const auto& enum_names(quant::Contract) { return quant::kContractNames; }
+constexpr const auto& enum_names(quant::ParameterSource) { return quant::kParameterSourceNames; }
+constexpr const auto& enum_names(quant::TransformOp) { return quant::kTransformOpNames; }
+constexpr const auto& enum_names(quant::TransformAxis) { return quant::kTransformAxisNames; }
+constexpr const auto& enum_names(quant::Where) { return quant::kWhereNames; }
+constexpr const auto& enum_names(quant::FactorRule) { return quant::kFactorRuleNames; }
+constexpr const auto& enum_names(quant::OutlierKind) { return quant::kOutlierKindNames; }
+constexpr const auto& enum_names(quant::TokenKind) { return quant::kTokenKindNames; }
+constexpr const auto& enum_names(quant::Flush) { return quant::kFlushNames; }
+constexpr const auto& enum_names(quant::Scorer) { return quant::kScorerNames; }
+constexpr const auto& enum_names(quant::Keep) { return quant::kKeepNames; }
+constexpr const auto& enum_names(quant::ScheduleKind) { return quant::kScheduleKindNames; }
+constexpr const auto& enum_names(quant::MapUnit) { return quant::kMapUnitNames; }
+constexpr const auto& enum_names(quant::Sensitivity) { return quant::kSensitivityNames; }
+constexpr const auto& enum_names(quant::BitOrder) { return quant::kBitOrderNames; }
+constexpr const auto& enum_names(quant::Interleave) { return quant::kInterleaveNames; }
+constexpr const auto& enum_names(quant::Metadata) { return quant::kMetadataNames; }
+constexpr const auto& enum_names(quant::Method) { return quant::kMethodNames; }
+constexpr const auto& enum_names(quant::TokenWeighting) { return quant::kTokenWeightingNames; }
 
 template <class V, class C>
 void describe_identity(V& v, C& c) {
@@ -238,14 +260,142 @@ void describe(V& v, C& c) {
 }
 
 // --- recipe ------------------------------------------------------------------------------------
-template <class V, Maybe<quant::QuantSpec> C>
+/// A field that most files leave alone: printers leave it out where it has its default.
+template <class V, class T>
+void rare(V& v, std::string_view key, T& member, const std::remove_const_t<T>& usual,
+          const Info& info) {
+  if constexpr (requires { V::kLeavesOutDefaults; }) {
+    if (member == usual) return;
+  }
+  v(key, member, info);
+}
+
+template <class V, Maybe<quant::Level> C>
 void describe(V& v, C& c) {
-  v("format", c.format, Info{"as stored and multiplied"}.must());
-  v("granularity", c.granularity, Info{"what shares one scale (integer formats)"});
+  v("box", c.box,
+    Info{"elements that share a scale: [outputs, inputs], [tokens, channels] or [tokens, heads, "
+         "channels]; 0 is the whole axis"}
+        .in(0, 1 << 24)
+        .must());
+  v("param", c.parameters, Info{"static (calibrated), dynamic (when written) or streaming"});
+  v("scale", c.scale, Info{"how the scale is stored"});
+  v("zero_bits", c.zero_bits, Info{"stored bits of one zero or minimum"}.in(0, 32));
+}
+
+template <class V, Maybe<quant::Transform> C>
+void describe(V& v, C& c) {
+  v("op", c.op, Info{"diag, perm, had, rot, mean, fft, log2, chol or rope"}.must());
+  rare(v, "axis", c.axis, quant::TransformAxis::channel, Info{"along which it runs"});
+  v("where", c.where, Info{"fold (offline), write, read or query"}.must());
+  rare(v, "size", c.size, 0u, Info{"points or block; 0: the whole axis"}.in(0, 65536));
+  rare(v, "factors", c.factors, quant::FactorRule::none,
+       Info{"how diag factors or the order are found"});
+  rare(v, "alpha", c.alpha, 0.5, Info{"exponent or bound of the factor rule"}.in(0, 1e6));
+  rare(v, "rope_pair_tied", c.rope_pair_tied, false, Info{"equal within a rotary pair"});
+}
+
+template <class V, Maybe<quant::OutlierPolicy> C>
+void describe(V& v, C& c) {
+  v("kind", c.kind,
+    Info{"dense_sparse, channel_class, protect, clip, split, top_channels, constant"}.must());
+  rare(v, "fraction", c.fraction, 0.0,
+       Info{"of elements, or of channels in the high class"}.in(0, 1));
+  rare(v, "count", c.count, 0u, Info{"most a token (dense_sparse), or channels"}.in(0, 1 << 20));
+  rare(v, "value_bits", c.value_bits, 16u, Info{"of one kept value"}.in(8, 32));
+  rare(v, "index_bits", c.index_bits, 16u, Info{"of one index"}.in(0, 64));
+  rare(v, "dynamic", c.dynamic, false, Info{"chosen at run time instead of by calibration"});
+  rare(v, "high", c.high, quant::Format::fp16, Info{"format of the high class"});
+  rare(v, "low_bound", c.low_bound, 0, Info{"protective range"}.in(-32768, 0));
+  rare(v, "high_bound", c.high_bound, 0, Info{"protective range"}.in(0, 32767));
+  rare(v, "point", c.point, 0u,
+       Info{"first element of the second half; 0: the middle"}.in(0, 1 << 24));
+}
+
+template <class V, Maybe<quant::TokenPolicy> C>
+void describe(V& v, C& c) {
+  v("kind", c.kind, Info{"all, sink, window, salient, evict or retrieve"}.must());
+  rare(v, "count", c.count, 0u, Info{"tokens: sinks, window, budget"}.in(0, 1 << 24));
+  rare(v, "flush", c.flush, quant::Flush::block, Info{"block: all at once; slide: one a step"});
+  rare(v, "scorer", c.scorer, quant::Scorer::first, Info{"what ranks the tokens"});
+  rare(v, "ratio", c.ratio, 0.0, Info{"salient share, or share fetched"}.in(0, 1));
+  rare(v, "probe", c.probe, 0.1, Info{"share of the query rows that score"}.in(0, 1));
+  rare(v, "refresh", c.refresh, 0u, Info{"tokens between classifications"}.in(0, 1 << 24));
+  rare(v, "high", c.high, quant::Format::fp16, Info{"format of salient tokens"});
+  rare(v, "block", c.block, 1u, Info{"tokens decided together"}.in(1, 65536));
+  rare(v, "keep", c.keep, quant::Keep::score, Info{"which of the evictable stay"});
+  rare(v, "sinks", c.sinks, 0u, Info{"first tokens always kept"}.in(0, 1 << 20));
+  rare(v, "codewords", c.codewords, 0u, Info{"entries of the index codebook"}.in(0, 65536));
+  rare(v, "tier", c.tier, std::string("dram"), Info{"where the full cache lives: dram or host"});
+}
+
+template <class V, Maybe<quant::ScheduleEntry> C>
+void describe(V& v, C& c) {
+  rare(v, "match", c.match, std::string(), Info{"layer, range of layers, linear layer or phase"});
+  rare(v, "at", c.at, 0.0, Info{"first step, share of the newest tokens, or threshold"}.in(0, 1e9));
+  v("format", c.format, Info{"used there"}.must());
+}
+template <class V, Maybe<quant::Schedule> C>
+void describe(V& v, C& c) {
+  v("kind", c.kind,
+    Info{"static, map, phase, step, feedback, age, budget, spec or denoise"}.must());
+  rare(v, "unit", c.unit, quant::MapUnit::layer, Info{"what a map gives formats to"});
+  rare(v, "sensitivity", c.sensitivity, quant::Sensitivity::listed, Info{"what ranks the units"});
+  rare(v, "mean_bits", c.mean_bits, 0.0, Info{"budget of a map by sensitivity"}.in(0, 16));
+  rare(v, "budget_bytes", c.budget_bytes, std::uint64_t{0},
+       Info{"codes of one layer"}.in(0, kMaxBytes));
+  rare(v, "entries", c.entries, {}, Info{"formats by layer, phase, step, age or width"});
+}
+
+template <class V, Maybe<quant::Layout> C>
+void describe(V& v, C& c) {
+  rare(v, "word_bits", c.word_bits, 8u, Info{"of a packed word"}.in(8, 64));
+  rare(v, "order", c.order, quant::BitOrder::lsb, Info{"which code lies lowest in a word"});
+  rare(v, "interleave", c.interleave, quant::Interleave::none, Info{"order of codes in memory"});
+  rare(v, "page_tokens", c.page_tokens, 0u, Info{"tokens a page; 0: no pages"}.in(0, 65536));
+  rare(v, "metadata", c.metadata, quant::Metadata::separate, Info{"where scales lie"});
+  rare(v, "align_bytes", c.align_bytes, 1u,
+       Info{"pages and tensors are padded to this"}.in(1, 1 << 20));
+}
+
+template <class V, Maybe<quant::QuantiserOptions> C>
+void describe(V& v, C& c) {
+  v("method", c.method, Info{"rtn, gptq, bitmod or qoq"}.must());
+  rare(v, "act_order", c.act_order, false, Info{"columns by descending diag(H)"});
+  rare(v, "damp", c.damp, 0.01, Info{"share of the mean diagonal added to H"}.in(0, 1));
+  rare(v, "block", c.block, 128u, Info{"columns processed together"}.in(1, 65536));
+  rare(v, "weighting", c.weighting, quant::TokenWeighting::uniform, Info{"of calibration tokens"});
+}
+
+template <class V, Maybe<quant::TensorPolicy> C>
+void describe(V& v, C& c) {
+  using namespace quant;
+  v("format", c.format, Info{"as stored and multiplied, see `systole list formats`"}.must());
+  v("granularity", c.granularity, Info{"what shares one scale"});
   v("group", c.group,
     Info{"elements along K that share a scale, for granularity group"}.in(0, 131071));
   v("affine", c.affine, Info{"symmetric, or which form of zero point"});
-  v("scale", c.scale, Info{"how scales are stored: fp32, fp16 or bf16"});
+  v("scale", c.scale, Info{"how scales are stored"});
+  rare(v, "zero_bits", c.zero_bits, 0u,
+       Info{"stored bits of one zero; 0: by the affine form"}.in(0, 32));
+  rare(v, "range", c.range, RangeRule::automatic, Info{"how scales are found"});
+  rare(v, "range_value", c.range_value, 0.0, Info{"clip ratio or percentile"}.in(0, 1e6));
+  rare(v, "rounding", c.rounding, Rounding::even, Info{"of ties"});
+  rare(v, "scale_rule", c.scale_rule, ScaleRule::standard,
+       Info{"published variants of block scales"});
+  rare(v, "contract", c.contract, Contract::corrected,
+       Info{"where paper and released code differ: corrected (paper) or reference (code)"});
+  rare(v, "level_count", c.QuantSpec::levels, 0u,
+       Info{"levels of `levels`, entries of `lut`"}.in(0, 65536));
+  rare(v, "fraction_bits", c.fraction_bits, 0u, Info{"f of Q(i.f)"}.in(0, 16));
+  rare(v, "integer_bits", c.integer_bits, 0u, Info{"i of Q(i.f)"}.in(0, 16));
+  rare(v, "vector_length", c.vector_length, 0u, Info{"elements a codeword"}.in(0, 1024));
+  rare(v, "levels", c.levels, {}, Info{"nested scales, outermost first, instead of granularity"});
+  rare(v, "transforms", c.transforms, {}, Info{"what happens to the tensor on its way in and out"});
+  rare(v, "outliers", c.outliers, {}, Info{"what is kept apart or bounded"});
+  rare(v, "tokens", c.tokens, {}, Info{"which tokens are kept, and how (KV cache)"});
+  rare(v, "schedule", c.schedule, {}, Info{"which format when or where"});
+  rare(v, "layout", c.layout, {}, Info{"how codes lie in memory"});
+  rare(v, "quantiser", c.quantiser, {}, Info{"how weights are quantised offline"});
 }
 
 /// The key `tensors`: in files a list of {target: NAME, ...}, in paths `tensors.NAME`.
@@ -260,11 +410,19 @@ inline constexpr std::array<std::string_view, kTargetCount> kTargetMeanings = {
     "rotated queries",
     "rotated keys in the cache",
     "values in the cache",
-    "softmax output"};
+    "softmax output",
+    "the embedding table",
+    "the residual stream"};
+inline constexpr std::size_t kFirstRareTarget = static_cast<std::size_t>(Target::embedding);
 template <class V, class R>
 void describe(V& v, TensorsOfRecipe<R>& c) {
   for (std::size_t t = 0; t < kTargetCount; ++t) {
-    v(kTargetNames[t], c.recipe.policies[t], Info{kTargetMeanings[t]});
+    const Info info{kTargetMeanings[t]};
+    if (t < kFirstRareTarget) {
+      v(kTargetNames[t], c.recipe.policies[t], info);
+    } else {
+      rare(v, kTargetNames[t], c.recipe.policies[t], {}, info);
+    }
   }
 }
 
@@ -278,6 +436,12 @@ void describe(V& v, ComputeOfRecipe<R>& c) {
     Info{"where a quantised weight becomes a real number: after the integer sum, or before"});
 }
 
+template <class V, Maybe<Calibration> C>
+void describe(V& v, C& c) {
+  v("tokens", c.tokens, Info{"taken from the calibration text"}.in(1, 1 << 24));
+  v("seed", c.seed, Info{"of random rotations, codebooks and probe rows"});
+}
+
 template <class V, Maybe<Recipe> C>
 void describe(V& v, C& c) {
   describe_identity(v, c);
@@ -285,6 +449,7 @@ void describe(V& v, C& c) {
   v("tensors", tensors, Info{"one policy a tensor; a tensor not named is fp32"}.must());
   ComputeOfRecipe<C> compute{c};
   v("compute", compute, Info{"how products are formed"});
+  rare(v, "calibration", c.calibration, {}, Info{"what calibrated parameters are found with"});
 }
 
 // --- model -------------------------------------------------------------------------------------

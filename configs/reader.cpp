@@ -236,8 +236,10 @@ void complete(ModelShape& model) {
 }
 template <>
 void complete(Recipe& recipe) {
-  for (quant::QuantSpec& spec : recipe.policies) {
-    if (!is_integer(spec.format)) spec = {.format = spec.format};  // the rest has no meaning
+  for (quant::TensorPolicy& policy : recipe.policies) {
+    if (is_ieee(policy.format)) {  // a float has no scale: what the spec says of it has no meaning
+      static_cast<quant::QuantSpec&>(policy) = {.format = policy.format};
+    }
   }
 }
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "quant/format.hpp"
+#include "quant/policy.hpp"
 
 namespace systole::configs {
 
@@ -20,10 +20,13 @@ enum class Target : std::uint8_t {
   key,          ///< rotated keys in the cache
   value,        ///< values in the cache
   probability,  ///< softmax output, moving operand of the context product
+  embedding,    ///< the embedding table (not given: as the head has it, fp16 for an integer head)
+  shortcut,     ///< the residual stream
 };
-inline constexpr std::size_t kTargetCount = 7;
+inline constexpr std::size_t kTargetCount = 9;
 inline constexpr std::array<std::string_view, kTargetCount> kTargetNames = {
-    "weight", "head", "activation", "query", "key", "value", "probability"};
+    "weight", "head",        "activation", "query",   "key",
+    "value",  "probability", "embedding",  "shortcut"};
 
 /// Where a quantised weight becomes a real number (axis C).
 enum class Dequantise : std::uint8_t {
@@ -33,19 +36,30 @@ enum class Dequantise : std::uint8_t {
 };
 inline constexpr std::array<std::string_view, 2> kDequantiseNames = {"after", "before"};
 
+/// Which text calibrates what has to be calibrated (GPTQ, AWQ, KVQuant ...).
+struct Calibration {
+  std::uint32_t tokens = 4096;  ///< taken from the calibration text
+  std::uint32_t seed = 1;       ///< of random rotations, codebooks and probe rows
+  friend bool operator==(const Calibration&, const Calibration&) = default;
+};
+
 struct Recipe {
   std::string name;
   std::string summary;
   std::string source;
-  std::array<quant::QuantSpec, kTargetCount> policies{};  ///< indexed by Target; default fp32
+  std::array<quant::TensorPolicy, kTargetCount> policies{};  ///< indexed by Target; default fp32
   Dequantise dequantise = Dequantise::after;
+  Calibration calibration;
 
-  const quant::QuantSpec& operator[](Target t) const {
+  const quant::TensorPolicy& operator[](Target t) const {
     return policies[static_cast<std::size_t>(t)];
   }
-  quant::QuantSpec& operator[](Target t) { return policies[static_cast<std::size_t>(t)]; }
+  quant::TensorPolicy& operator[](Target t) { return policies[static_cast<std::size_t>(t)]; }
 
   friend bool operator==(const Recipe&, const Recipe&) = default;
 };
+
+/// Whether every policy is plain (quant::is_plain): what the timed machine models.
+bool is_plain(const Recipe& recipe);
 
 }  // namespace systole::configs

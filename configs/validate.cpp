@@ -218,73 +218,273 @@ void check_machine(const MachineConfig& m, Problems& problems) {
   check_energy(m.energy, Relations(problems, "energy."));
 }
 
-void check_recipe(const Recipe& recipe, Relations r) {
+std::string path_of(Target t) {
+  return "tensors." + std::string(kTargetNames[static_cast<std::size_t>(t)]);
+}
+template <class E>
+std::string name_in(E value) {
+  return std::string(enum_names(value)[static_cast<std::size_t>(value)]);
+}
+bool is_cache(Target t) { return t == Target::key || t == Target::value; }
+bool is_weight(Target t) {
+  return t == Target::weight || t == Target::head || t == Target::embedding;
+}
+
+/// What holds for policies that are their QuantSpec and nothing more: the integer kernels' rules.
+void check_plain_policy(Target target, const quant::QuantSpec& spec, Relations& r) {
   using quant::Affine;
   using quant::Granularity;
-  const auto path_of = [](Target t) {
-    return "tensors." + std::string(kTargetNames[static_cast<std::size_t>(t)]);
-  };
-  for (std::size_t i = 0; i < kTargetCount; ++i) {
-    const auto target = static_cast<Target>(i);
-    const quant::QuantSpec& spec = recipe[target];
-    if (!is_integer(spec.format)) continue;  // nothing else of the policy is used
-    const std::string path = path_of(target);
-    const bool stored_weight = target == Target::weight || target == Target::head;
-    const std::string granularity(
-        quant::kGranularityNames[static_cast<std::size_t>(spec.granularity)]);
-    if (stored_weight) {
-      r.require(spec.granularity != Granularity::token, path + ".granularity",
-                "found 'token'; expected tensor, channel or group (a weight has no tokens)");
-      r.require(spec.granularity != Granularity::group || spec.group > 0, path + ".group",
-                "found 0; expected the elements that share a scale, for granularity 'group'");
-      r.require(spec.granularity == Granularity::group || spec.group == 0, path + ".group",
-                "found " + number(spec.group) + " with granularity '" + granularity +
-                    "'; expected 0, or granularity 'group'");
-    } else {
-      const bool cache = target != Target::activation;
-      r.require(spec.granularity == Granularity::token ||
-                    (!cache && spec.granularity == Granularity::tensor),
-                path + ".granularity",
-                "found '" + granularity + "'; expected " + (cache ? "token" : "token or tensor") +
-                    " (this release has no other scale for it)");
-      r.require(spec.group == 0, path + ".group",
-                "found " + number(spec.group) + "; expected 0: only weights have groups");
-      r.require(spec.affine == Affine::symmetric, path + ".affine",
-                "found '" +
-                    std::string(quant::kAffineNames[static_cast<std::size_t>(spec.affine)]) +
-                    "'; expected symmetric (zero points are for weights)");
-    }
-    r.require(!is_integer(spec.scale), path + ".scale",
-              "found '" + std::string(name_of(spec.scale)) + "'; expected fp32, fp16 or bf16");
+  if (!is_integer(spec.format)) return;  // nothing else of the policy is used
+  const std::string path = path_of(target);
+  const std::string granularity = name_in(spec.granularity);
+  if (is_weight(target)) {
+    r.require(spec.granularity != Granularity::token, path + ".granularity",
+              "found 'token'; expected tensor, channel or group (a weight has no tokens)");
+    r.require(spec.granularity != Granularity::group || spec.group > 0, path + ".group",
+              "found 0; expected the elements that share a scale, for granularity 'group'");
+    r.require(spec.granularity == Granularity::group || spec.group == 0, path + ".group",
+              "found " + number(spec.group) + " with granularity '" + granularity +
+                  "'; expected 0, or granularity 'group'");
+  } else {
+    const bool cache = target != Target::activation && target != Target::shortcut;
+    r.require(spec.granularity == Granularity::token ||
+                  (!cache && spec.granularity == Granularity::tensor),
+              path + ".granularity",
+              "found '" + granularity + "'; expected " + (cache ? "token" : "token or tensor") +
+                  " (this release has no other scale for it)");
+    r.require(spec.group == 0, path + ".group",
+              "found " + number(spec.group) + "; expected 0: only weights have groups");
+    r.require(
+        spec.affine == Affine::symmetric, path + ".affine",
+        "found '" + name_in(spec.affine) + "'; expected symmetric (zero points are for weights)");
   }
+  r.require(is_ieee(spec.scale), path + ".scale",
+            "found '" + std::string(name_of(spec.scale)) + "'; expected fp32, fp16 or bf16");
+}
 
-  const auto integer = [&](Target t) { return is_integer(recipe[t].format); };
+/// The format, its parameters and the scales.
+void check_format(Target target, const quant::TensorPolicy& p, Relations& r) {
+  using quant::FormatClass;
+  const std::string path = path_of(target);
+  const FormatClass kind = info_of(p.format).kind;
+  const std::string name(name_of(p.format));
+  r.require(p.format != quant::Format::e8m0 && p.format != quant::Format::ue4m3, path + ".format",
+            "found '" + name + "'; expected an operand format: " + name + " is for scales");
+  const bool affine_integer = kind == FormatClass::integer && p.format != quant::Format::int1;
+  r.require(affine_integer || p.affine == quant::Affine::symmetric, path + ".affine",
+            "found '" + name_in(p.affine) + "'; expected symmetric: '" + name + "' has no zero");
+  const bool has_count = p.format == quant::Format::levels;
+  r.require(!has_count || p.QuantSpec::levels >= 2, path + ".level_count",
+            "found " + number(p.QuantSpec::levels) + "; expected the number of levels, 2 or more");
+  r.require(p.format != quant::Format::fixed || p.fraction_bits + p.integer_bits > 0,
+            path + ".fraction_bits", "missing; expected the f of Q(i.f)");
+  r.require(p.format != quant::Format::codebook || p.vector_length > 0, path + ".vector_length",
+            "found 0; expected the elements of one codeword");
+  r.require(p.granularity != quant::Granularity::group || p.group > 0, path + ".group",
+            "found 0; expected the elements that share a scale, for granularity 'group'");
+  r.require(p.range != quant::RangeRule::clip || (p.range_value > 0 && p.range_value <= 1),
+            path + ".range_value",
+            "found " + number(p.range_value) + "; expected a ratio above 0, at most 1");
+  r.require(p.range != quant::RangeRule::percentile || (p.range_value > 0 && p.range_value <= 100),
+            path + ".range_value",
+            "found " + number(p.range_value) + "; expected a percentile above 0, at most 100");
+  const std::size_t axes = is_cache(target) ? 3 : 2;
+  for (std::size_t i = 0; i < p.levels.size(); ++i) {
+    const std::string level = path + ".levels[" + number(i) + "].box";
+    r.require(p.levels[i].box.size() == axes, level,
+              "found " + number(p.levels[i].box.size()) + " extents; expected " +
+                  (axes == 3           ? "[tokens, heads, channels]"
+                   : is_weight(target) ? "[outputs, inputs]"
+                                       : "[tokens, channels]"));
+    if (i == 0 || p.levels[i].box.size() != axes || p.levels[i - 1].box.size() != axes) continue;
+    for (std::size_t a = 0; a < axes; ++a) {
+      const std::uint32_t outer = p.levels[i - 1].box[a];
+      const std::uint32_t inner = p.levels[i].box[a];
+      r.require(outer == 0 || (inner != 0 && outer % inner == 0), level,
+                "found an extent of " + number(inner) + " inside one of " + number(outer) +
+                    "; expected a divisor");
+    }
+  }
+}
+
+/// quantization.md §2.5: which axes go together.
+void check_composition(Target target, const quant::TensorPolicy& p, Relations& r) {
+  using namespace quant;
+  const std::string path = path_of(target);
+  const auto window = std::ranges::find(p.tokens, TokenKind::window, &TokenPolicy::kind);
+  // A box over several tokens needs them all before its parameters are known.
+  for (std::size_t i = 0; is_cache(target) && i < p.levels.size(); ++i) {
+    const Level& level = p.levels[i];
+    if (level.box.size() != 3 || level.box[0] == 1 || level.parameters == ParameterSource::fixed)
+      continue;
+    if (level.box[0] == 0) {
+      const bool closed = std::ranges::any_of(p.tokens, [](const TokenPolicy& t) {
+        return t.kind == TokenKind::salient && t.refresh > 0;
+      });
+      r.require(closed, path + ".levels[" + number(i) + "].param",
+                "found '" + name_in(level.parameters) +
+                    "' over all tokens; expected static, or a salient policy that refreshes");
+      continue;
+    }
+    r.require(window != p.tokens.end() && window->count > 0 && window->count % level.box[0] == 0,
+              path + ".tokens",
+              "a box of " + number(level.box[0]) +
+                  " tokens needs as many at full precision until it closes; expected a window "
+                  "whose count is a multiple of it");
+  }
+  const bool pre_rope = std::ranges::any_of(p.transforms, [](const Transform& t) {
+    return t.op == TransformOp::rope && t.where == Where::read;
+  });
+  for (std::size_t i = 0; i < p.transforms.size(); ++i) {
+    const Transform& t = p.transforms[i];
+    const std::string at = path + ".transforms[" + number(i) + "]";
+    const bool over_heads = t.axis == TransformAxis::heads_channel;
+    const bool mixes = t.op == TransformOp::had || t.op == TransformOp::rot;
+    r.require(t.op != TransformOp::rope || target == Target::key, at + ".op",
+              "found 'rope'; expected it on the key only");
+    r.require(t.op != TransformOp::rope || t.where == Where::read || t.where == Where::query,
+              at + ".where",
+              "found '" + name_in(t.where) +
+                  "'; expected read or query: keys are stored before their rotation");
+    r.require(t.where != Where::query || target == Target::key, at + ".where",
+              "found 'query'; expected it on the key only");
+    r.require(t.where != Where::read || is_cache(target), at + ".where",
+              "found 'read'; expected a tensor that is stored and read: key or value");
+    if (target == Target::key && mixes) {
+      r.require(
+          !over_heads || t.where != Where::query, at + ".where",
+          "found 'query' over heads; expected read: each query head has its own rotary angles");
+      r.require(over_heads || pre_rope || t.where != Where::fold, at + ".where",
+                "found 'fold' on keys rotated by RoPE; expected query (it commutes with the "
+                "product) or rope at read");
+    }
+    if (target == Target::value && mixes) {
+      r.require(!over_heads || t.where != Where::fold, at + ".where",
+                "found 'fold' over heads; expected read: each head has its own probabilities");
+    }
+    if (target == Target::key && t.op == TransformOp::diag && t.where == Where::fold) {
+      r.require(t.rope_pair_tied, at + ".rope_pair_tied",
+                "found false; expected true: a factor folds into q and k before RoPE only if equal "
+                "within a rotary pair");
+    }
+    const bool power = t.size == 0 || std::has_single_bit(t.size);
+    r.require(power || (t.op != TransformOp::had && t.op != TransformOp::fft), at + ".size",
+              "found " + number(t.size) + "; expected a power of two");
+    r.require(t.op != TransformOp::diag || t.factors != FactorRule::none, at + ".factors",
+              "missing; expected how the factors are found");
+  }
+  if (p.outliers.kind == OutlierKind::dense_sparse) {
+    const bool zero = p.format == Format::lut || p.affine != Affine::symmetric ||
+                      info_of(p.format).kind == FormatClass::integer;
+    r.require(zero && p.format != Format::int1, path + ".outliers.kind",
+              "found 'dense_sparse' with '" + std::string(name_of(p.format)) +
+                  "'; expected a format with a zero-point code for the dense place of an outlier");
+    r.require(p.outliers.fraction > 0 || p.outliers.count > 0, path + ".outliers.fraction",
+              "found 0 and no count; expected one of them");
+  }
+  if (p.outliers.kind == OutlierKind::channel_class) {
+    r.require(p.outliers.fraction > 0 && p.outliers.fraction < 1, path + ".outliers.fraction",
+              "found " + number(p.outliers.fraction) + "; expected a share between 0 and 1");
+  }
+  for (std::size_t i = 0; i < p.tokens.size(); ++i) {
+    const TokenPolicy& t = p.tokens[i];
+    const std::string at = path + ".tokens[" + number(i) + "]";
+    r.require(is_cache(target), path + ".tokens",
+              "found a token policy; expected it on key and value only");
+    const bool scores = (t.kind == TokenKind::salient && t.scorer != Scorer::text_similarity) ||
+                        t.kind == TokenKind::evict;
+    r.require(!scores || t.probe > 0, at + ".probe",
+              "found 0; expected the share of query rows that score: a scorer needs attention "
+              "probabilities");
+    r.require(t.kind != TokenKind::salient || (t.ratio > 0 && t.ratio <= 1), at + ".ratio",
+              "found " + number(t.ratio) + "; expected the salient share");
+    r.require(t.kind != TokenKind::retrieve || (t.ratio > 0 && t.codewords > 1), at + ".codewords",
+              "found " + number(t.codewords) + " and ratio " + number(t.ratio) +
+                  "; expected an index codebook and the share fetched");
+    r.require(
+        (t.kind != TokenKind::window && t.kind != TokenKind::evict && t.kind != TokenKind::sink) ||
+            t.count > 0,
+        at + ".count", "found 0; expected a number of tokens");
+    r.require(t.tier == "dram" || t.tier == "host", at + ".tier",
+              "found '" + t.tier + "'; expected dram or host");
+  }
+  const bool needs_entries =
+      p.schedule.kind == ScheduleKind::phase || p.schedule.kind == ScheduleKind::step ||
+      p.schedule.kind == ScheduleKind::age || p.schedule.kind == ScheduleKind::feedback ||
+      p.schedule.kind == ScheduleKind::map || p.schedule.kind == ScheduleKind::budget ||
+      p.schedule.kind == ScheduleKind::spec || p.schedule.kind == ScheduleKind::denoise;
+  r.require(!needs_entries || !p.schedule.entries.empty(), path + ".schedule.entries",
+            "missing; expected the formats of the schedule");
+  r.require(p.schedule.kind != ScheduleKind::map || p.schedule.sensitivity == Sensitivity::listed ||
+                p.schedule.mean_bits > 0,
+            path + ".schedule.mean_bits", "found 0; expected the mean bits that the map may spend");
+}
+
+/// What the executor multiplies: integers after, or reals before, with one kind on both sides.
+void check_compute(const Recipe& recipe, Relations& r) {
+  const auto integer = [&](Target t) {
+    return quant::is_plain(recipe[t]) ? is_integer(recipe[t].format) : !is_ieee(recipe[t].format);
+  };
+  const auto plain = [&](Target t) { return quant::is_plain(recipe[t]); };
+  const auto found = [&](Target t) {
+    return "found '" + std::string(name_of(recipe[t].format)) + "'";
+  };
   const bool weights = integer(Target::weight);
   const bool heads = integer(Target::head);
   const bool activations = integer(Target::activation);
-  if (recipe.dequantise == Dequantise::after) {
+  const bool all_plain = plain(Target::weight) && plain(Target::head) && plain(Target::activation);
+  if (all_plain && recipe.dequantise == Dequantise::after) {
     r.require(activations || (!weights && !heads), path_of(Target::activation) + ".format",
-              "found '" + std::string(name_of(recipe[Target::activation].format)) +
-                  "'; expected an integer format: dequantise 'after' multiplies integers (or set "
+              found(Target::activation) +
+                  "; expected an integer format: dequantise 'after' multiplies integers (or set "
                   "compute.dequantise to before)");
     r.require(weights || !activations, path_of(Target::weight) + ".format",
-              "found '" + std::string(name_of(recipe[Target::weight].format)) +
-                  "'; expected an integer format, as the activations have");
-  } else {
+              found(Target::weight) + "; expected an integer format, as the activations have");
+  } else if (all_plain) {
     r.require(!activations, path_of(Target::activation) + ".format",
-              "found '" + std::string(name_of(recipe[Target::activation].format)) +
-                  "'; expected a float format: dequantise 'before' multiplies floats (or set "
+              found(Target::activation) +
+                  "; expected a float format: dequantise 'before' multiplies floats (or set "
                   "compute.dequantise to after)");
   }
   const auto pair = [&](Target moving, Target stored) {
+    if (!plain(stored)) {
+      r.require(
+          is_ieee(recipe[moving].format), path_of(moving) + ".format",
+          found(moving) + " against a cache that is decoded on reading; expected a float format");
+      return;
+    }
     r.require(integer(moving) == integer(stored), path_of(moving) + ".format",
-              "found '" + std::string(name_of(recipe[moving].format)) + "' against " +
+              found(moving) + " against " +
                   std::string(kTargetNames[static_cast<std::size_t>(stored)]) + " '" +
                   std::string(name_of(recipe[stored].format)) +
                   "'; expected both integer or both float");
   };
   pair(Target::query, Target::key);
   pair(Target::probability, Target::value);
+  r.require(quant::is_plain(recipe[Target::key]) == quant::is_plain(recipe[Target::value]) ||
+                (is_ieee(recipe[Target::key].format) || is_ieee(recipe[Target::value].format)) ||
+                (!quant::is_plain(recipe[Target::key]) && !quant::is_plain(recipe[Target::value])),
+            path_of(Target::value) + ".format",
+            "one of key and value is decoded on reading and the other multiplied as integers; "
+            "expected both the same way");
+}
+
+void check_policies(const Recipe& recipe, Relations r) {
+  for (std::size_t i = 0; i < kTargetCount; ++i) {
+    const auto target = static_cast<Target>(i);
+    const quant::TensorPolicy& policy = recipe[target];
+    if (quant::is_plain(policy)) {
+      check_plain_policy(target, policy, r);
+    } else {
+      check_format(target, policy, r);
+      check_composition(target, policy, r);
+    }
+  }
+}
+
+void check_recipe(const Recipe& recipe, Relations r) {
+  check_policies(recipe, r);
+  check_compute(recipe, r);
 }
 
 void check_model(const ModelShape& m, Relations r) {
@@ -314,9 +514,9 @@ Problems all_problems(const C& config) {
 }
 
 template <class C>
-void throw_problems(std::string_view kind, const C& config) {
+void throw_problems(std::string_view kind, const C& config, const Problems& problems) {
   std::string text;
-  for (const Broken& broken : all_problems(config)) {
+  for (const Broken& broken : problems) {
     if (!text.empty()) text += '\n';
     text += std::string(kind) + " '" + config.name + "': " + broken.path + ": " + broken.message;
   }
@@ -331,10 +531,19 @@ std::vector<Broken> problems(const ModelShape& config) { return all_problems(con
 std::vector<Broken> problems(const DramConfig& config) { return all_problems(config); }
 std::vector<Broken> problems(const EnergyTable& config) { return all_problems(config); }
 
-void validate(const MachineConfig& config) { throw_problems("machine", config); }
-void validate(const Recipe& config) { throw_problems("recipe", config); }
-void validate(const ModelShape& config) { throw_problems("model", config); }
-void validate(const DramConfig& config) { throw_problems("DRAM", config); }
-void validate(const EnergyTable& config) { throw_problems("energy table", config); }
+void validate(const MachineConfig& config) {
+  throw_problems("machine", config, all_problems(config));
+}
+void validate(const Recipe& config) { throw_problems("recipe", config, all_problems(config)); }
+void validate_policies(const Recipe& config) {
+  Problems problems = check_ranges(config);
+  if (problems.empty()) check_policies(config, Relations(problems, ""));
+  throw_problems("recipe", config, problems);
+}
+void validate(const ModelShape& config) { throw_problems("model", config, all_problems(config)); }
+void validate(const DramConfig& config) { throw_problems("DRAM", config, all_problems(config)); }
+void validate(const EnergyTable& config) {
+  throw_problems("energy table", config, all_problems(config));
+}
 
 }  // namespace systole::configs

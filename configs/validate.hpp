@@ -27,6 +27,9 @@ std::vector<Broken> problems(const EnergyTable&);
 /// code.
 void validate(const MachineConfig&);
 void validate(const Recipe&);
+/// The policies of a recipe, each on its own: what the functional executor takes. validate() also
+/// asks that the operands of each product fit together as hardware wants them.
+void validate_policies(const Recipe&);
 void validate(const ModelShape&);
 void validate(const DramConfig&);
 void validate(const EnergyTable&);

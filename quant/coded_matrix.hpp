@@ -30,17 +30,22 @@ struct CodedMatrix {
 };
 
 /// Encodes values [rows, cols] (row-major). ieee formats: codes are the bits (fp32 is refused: it
-/// has no 16-bit code). Errors: std::invalid_argument when sizes disagree or the format needs what
-/// the spec or the shape lacks (GGUF and MX: cols not a whole number of blocks);
+/// has no 16-bit code). MX and NVFP4: where cols is no whole number of blocks, the last block of a
+/// row is shorter; a machine or file that cannot have that refuses earlier. `table` is what lut and
+/// codebook formats were calibrated to: [codes] or [codes][vector_length]; lut without one makes
+/// its own, see formats/lut.cpp.
+/// Errors: std::invalid_argument when sizes disagree or the format needs what the spec or the shape
+/// lacks (GGUF: cols not a whole number of blocks), or when it has no codec (the message names it);
 /// std::domain_error naming the element when a value is NaN or infinite.
 CodedMatrix encode(std::span<const float> values, std::size_t rows, std::size_t cols,
-                   const QuantSpec& spec);
+                   const QuantSpec& spec, std::span<const float> table = {});
 
 /// Decodes: value = scale * element, rounded as the format's definition says.
 std::vector<float> decode(const CodedMatrix& matrix);
 
 /// The matrix as bytes in memory, codes first, then scales, zeros, tags (metadata `separate`), each
-/// row padded to whole bytes; GGUF: the blocks. Its size in bits equals stored_bits().
+/// row padded to whole bytes, then the tensor's scale and the table, if there are any; GGUF: the
+/// blocks. Per-tensor parameters once. Its size in bits equals stored_bits().
 std::vector<std::uint8_t> pack(const CodedMatrix& matrix);
 /// The inverse. Errors: std::invalid_argument when `bytes` is not as long as the spec implies.
 CodedMatrix unpack(std::span<const std::uint8_t> bytes, std::size_t rows, std::size_t cols,

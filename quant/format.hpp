@@ -15,22 +15,96 @@ namespace systole::quant {
 /// An element or block format. The order is that of the catalogue and has no other meaning.
 enum class Format : std::uint8_t {
   // what the integer kernels and every machine take
-  fp32, fp16, bf16, int2, int3, int4, int5, int6, int7, int8,
+  fp32,
+  fp16,
+  bf16,
+  int2,
+  int3,
+  int4,
+  int5,
+  int6,
+  int7,
+  int8,
   // the other integers: signed symmetric (one bit: the sign), and unsigned
-  int1, int9, int10, int11, int12, int13, int14, int15, int16,
-  uint1, uint2, uint3, uint4, uint5, uint6, uint7, uint8,
-  uint9, uint10, uint11, uint12, uint13, uint14, uint15, uint16,
+  int1,
+  int9,
+  int10,
+  int11,
+  int12,
+  int13,
+  int14,
+  int15,
+  int16,
+  uint1,
+  uint2,
+  uint3,
+  uint4,
+  uint5,
+  uint6,
+  uint7,
+  uint8,
+  uint9,
+  uint10,
+  uint11,
+  uint12,
+  uint13,
+  uint14,
+  uint15,
+  uint16,
   // minifloats (accelerators.md §7.1) and scale formats
-  fp8_e4m3, fp8_e5m2, fp6_e3m2, fp6_e2m3, fp4_e2m1, e8m0, ue4m3,
+  fp8_e4m3,
+  fp8_e5m2,
+  fp6_e3m2,
+  fp6_e2m3,
+  fp4_e2m1,
+  e8m0,
+  ue4m3,
   // block formats with their own scales
-  mxfp4, mxfp6_e3m2, mxfp6_e2m3, mxfp8_e4m3, mxfp8_e5m2, mxint8, nvfp4,
+  mxfp4,
+  mxfp6_e3m2,
+  mxfp6_e2m3,
+  mxfp8_e4m3,
+  mxfp8_e5m2,
+  mxint8,
+  nvfp4,
   // look-up and value-set formats
-  nf4, nf3, lut, flint4, uflint4, pot4, upot4, bitmod3, bitmod4, half, sign, ternary, ternary_b3,
-  base5, levels, fixed, twinlog, codebook,
+  nf4,
+  nf3,
+  lut,
+  flint4,
+  uflint4,
+  pot4,
+  upot4,
+  bitmod3,
+  bitmod4,
+  half,
+  sign,
+  ternary,
+  ternary_b3,
+  base5,
+  levels,
+  fixed,
+  twinlog,
+  codebook,
   // outlier-victim pairs (OliVe)
-  ovp4_int, ovp4_flint, ovp8_int,
+  ovp4_int,
+  ovp4_flint,
+  ovp8_int,
   // GGUF blocks
-  q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, iq4_xs, tq1_0, tq2_0,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q8_0,
+  q2_k,
+  q3_k,
+  q4_k,
+  q5_k,
+  q6_k,
+  iq4_nl,
+  iq4_xs,
+  tq1_0,
+  tq2_0,
   gguf_mxfp4,
 };
 inline constexpr std::size_t kFormatCount = static_cast<std::size_t>(Format::gguf_mxfp4) + 1;
@@ -64,32 +138,32 @@ inline constexpr auto kAllFormats = [] {
 }();
 /// In the order of the enumeration; what files and options use.
 inline constexpr std::array<std::string_view, kFormatCount> kFormatNames = {
-    "fp32",       "fp16",     "bf16",       "int2",       "int3",       "int4",     "int5",
-    "int6",       "int7",     "int8",       "int1",       "int9",       "int10",    "int11",
-    "int12",      "int13",    "int14",      "int15",      "int16",      "uint1",    "uint2",
-    "uint3",      "uint4",    "uint5",      "uint6",      "uint7",      "uint8",    "uint9",
-    "uint10",     "uint11",   "uint12",     "uint13",     "uint14",     "uint15",   "uint16",
-    "fp8_e4m3",   "fp8_e5m2", "fp6_e3m2",   "fp6_e2m3",   "fp4_e2m1",   "e8m0",     "ue4m3",
-    "mxfp4",      "mxfp6_e3m2", "mxfp6_e2m3", "mxfp8_e4m3", "mxfp8_e5m2", "mxint8", "nvfp4",
-    "nf4",        "nf3",      "lut",        "flint4",     "uflint4",    "pot4",     "upot4",
-    "bitmod3",    "bitmod4",  "half",       "sign",       "ternary",    "ternary_b3", "base5",
-    "levels",     "fixed",    "twinlog",    "codebook",   "ovp4_int",   "ovp4_flint", "ovp8_int",
-    "q4_0",       "q4_1",     "q5_0",       "q5_1",       "q8_0",       "q2_k",     "q3_k",
-    "q4_k",       "q5_k",     "q6_k",       "iq4_nl",     "iq4_xs",     "tq1_0",    "tq2_0",
+    "fp32",      "fp16",       "bf16",       "int2",       "int3",       "int4",       "int5",
+    "int6",      "int7",       "int8",       "int1",       "int9",       "int10",      "int11",
+    "int12",     "int13",      "int14",      "int15",      "int16",      "uint1",      "uint2",
+    "uint3",     "uint4",      "uint5",      "uint6",      "uint7",      "uint8",      "uint9",
+    "uint10",    "uint11",     "uint12",     "uint13",     "uint14",     "uint15",     "uint16",
+    "fp8_e4m3",  "fp8_e5m2",   "fp6_e3m2",   "fp6_e2m3",   "fp4_e2m1",   "e8m0",       "ue4m3",
+    "mxfp4",     "mxfp6_e3m2", "mxfp6_e2m3", "mxfp8_e4m3", "mxfp8_e5m2", "mxint8",     "nvfp4",
+    "nf4",       "nf3",        "lut",        "flint4",     "uflint4",    "pot4",       "upot4",
+    "bitmod3",   "bitmod4",    "half",       "sign",       "ternary",    "ternary_b3", "base5",
+    "levels",    "fixed",      "twinlog",    "codebook",   "ovp4_int",   "ovp4_flint", "ovp8_int",
+    "q4_0",      "q4_1",       "q5_0",       "q5_1",       "q8_0",       "q2_k",       "q3_k",
+    "q4_k",      "q5_k",       "q6_k",       "iq4_nl",     "iq4_xs",     "tq1_0",      "tq2_0",
     "gguf_mxfp4"};
 
 constexpr std::string_view name_of(Format f) { return kFormatNames[static_cast<std::size_t>(f)]; }
 /// Bits of one code before packing; of a GGUF or pair format, of its element.
 constexpr unsigned bits_of(Format f) {
   constexpr std::array<std::uint8_t, kFormatCount> bits = {
-      32, 16, 16, 2, 3, 4, 5, 6, 7, 8,                                          // fp32 ... int8
-      1, 9, 10, 11, 12, 13, 14, 15, 16,                                         // int1, int9 ...
-      1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,                    // uint
-      8, 8, 6, 6, 4, 8, 8,                                                      // minifloats
-      4, 6, 6, 8, 8, 8, 4,                                                      // MX, NVFP4
-      4, 3, 4, 4, 4, 4, 4, 3, 4, 4, 1, 2, 2, 3, 8, 8, 8, 12,                    // grids, codebook
-      4, 4, 8,                                                                  // pairs
-      4, 4, 5, 5, 8, 2, 3, 4, 5, 6, 4, 4, 2, 2, 4};                             // GGUF
+      32, 16, 16, 2,  3,  4,  5,  6,  7,  8,                                  // fp32 ... int8
+      1,  9,  10, 11, 12, 13, 14, 15, 16,                                     // int1, int9 ...
+      1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16,         // uint
+      8,  8,  6,  6,  4,  8,  8,                                              // minifloats
+      4,  6,  6,  8,  8,  8,  4,                                              // MX, NVFP4
+      4,  3,  4,  4,  4,  4,  4,  3,  4,  4,  1,  2,  2,  3,  8,  8,  8, 12,  // grids, codebook
+      4,  4,  8,                                                              // pairs
+      4,  4,  5,  5,  8,  2,  3,  4,  5,  6,  4,  4,  2,  2,  4};             // GGUF
   return bits[static_cast<std::size_t>(f)];
 }
 /// int2 ... int8: what QuantizedMatrix holds and the integer kernels multiply.
@@ -127,7 +201,7 @@ inline constexpr std::array<std::string_view, 4> kAffineNames = {"symmetric", "f
 
 /// How the parameters of a box are found (axis S).
 enum class RangeRule : std::uint8_t {
-  automatic,      ///< absmax for symmetric forms and grids, minmax for affine ones
+  automatic,  ///< absmax for symmetric forms and grids, minmax for affine ones
   minmax,
   absmax,
   absmax_signed,  ///< the signed value of largest magnitude (Q4_0); the scale may be negative
@@ -141,8 +215,8 @@ enum class RangeRule : std::uint8_t {
   output_mse,     ///< least error of the layer's output (AWQ's clip search): needs calibration
 };
 inline constexpr std::array<std::string_view, 12> kRangeRuleNames = {
-    "automatic", "minmax", "absmax", "absmax_signed", "clip",  "percentile",
-    "mse",       "sigma",  "meanabs", "kmeans",       "olive", "output_mse"};
+    "automatic", "minmax", "absmax",  "absmax_signed", "clip",  "percentile",
+    "mse",       "sigma",  "meanabs", "kmeans",        "olive", "output_mse"};
 
 /// How a value between two codes is decided.
 enum class Rounding : std::uint8_t {
@@ -160,7 +234,8 @@ enum class ScaleRule : std::uint8_t {
   standard,        ///< OCP MX: 2^(floor(log2 amax) - emax); NVFP4: scale rounded, then elements
   enlarged,        ///< MXFP4 of FP-Quant: values times 4/3 before the elements are rounded
   sigma,           ///< MXFP4 "quest" mode: floor(log2(g * sigma))
-  elements_first,  ///< NVFP4 of the BitMoD fork: elements by the unrounded scale, then it is rounded
+  elements_first,  ///< NVFP4 of the BitMoD fork: elements by the unrounded scale, then it is
+                   ///< rounded
 };
 inline constexpr std::array<std::string_view, 4> kScaleRuleNames = {"standard", "enlarged", "sigma",
                                                                     "elements_first"};

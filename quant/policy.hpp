@@ -44,15 +44,15 @@ inline constexpr std::array<std::string_view, 4> kWhereNames = {"fold", "write",
 /// How the factors of a DIAG or the order of a PERM are found.
 enum class FactorRule : std::uint8_t {
   none,
-  smoothquant,   ///< absmax(x)^alpha / absmax(w)^(1-alpha)
-  awq,           ///< mean|x|^r, r searched on the output error
-  smooth_key,    ///< QServe SmoothAttention: absmax(k)^alpha, tied in rotary pairs
-  balance,       ///< MiKV: sqrt(max|q| / max|k|)
-  sqrt_max,      ///< ZipCache: sqrt(max_t |x|)
-  pair_max,      ///< FireQ: alpha over the largest pair magnitude
-  channel_sum,   ///< RotateKV: order by calibrated channel sums
-  hessian,       ///< GPTQ act-order: descending diag(H)
-  range,         ///< VidKV: order by channel range
+  smoothquant,  ///< absmax(x)^alpha / absmax(w)^(1-alpha)
+  awq,          ///< mean|x|^r, r searched on the output error
+  smooth_key,   ///< QServe SmoothAttention: absmax(k)^alpha, tied in rotary pairs
+  balance,      ///< MiKV: sqrt(max|q| / max|k|)
+  sqrt_max,     ///< ZipCache: sqrt(max_t |x|)
+  pair_max,     ///< FireQ: alpha over the largest pair magnitude
+  channel_sum,  ///< RotateKV: order by calibrated channel sums
+  hessian,      ///< GPTQ act-order: descending diag(H)
+  range,        ///< VidKV: order by channel range
 };
 inline constexpr std::array<std::string_view, 10> kFactorRuleNames = {
     "none",     "smoothquant", "awq",         "smooth_key", "balance",
@@ -62,9 +62,9 @@ struct Transform {
   TransformOp op = TransformOp::had;
   TransformAxis axis = TransformAxis::channel;
   Where where = Where::write;
-  std::uint32_t size = 0;   ///< points of a HAD, FFT or block of a ROT; 0: the whole axis
+  std::uint32_t size = 0;  ///< points of a HAD, FFT or block of a ROT; 0: the whole axis
   FactorRule factors = FactorRule::none;
-  double alpha = 0.5;       ///< exponent of the factor rule
+  double alpha = 0.5;  ///< exponent of the factor rule
   bool rope_pair_tied = false;
   friend bool operator==(const Transform&, const Transform&) = default;
 };
@@ -72,16 +72,17 @@ struct Transform {
 // --- O: outliers -------------------------------------------------------------------------------
 enum class OutlierKind : std::uint8_t {
   none,
-  dense_sparse,  ///< DS: the largest values kept apart at full precision
-  channel_class, ///< CLASS: a fraction of the channels in another format
-  protect,       ///< PROT: codes kept within a protective range
+  dense_sparse,   ///< DS: the largest values kept apart at full precision
+  channel_class,  ///< CLASS: a fraction of the channels in another format
+  protect,        ///< PROT: codes kept within a protective range
   clip,
   split,         ///< SPLIT: separate quantisers on both sides of `point`
   top_channels,  ///< TOPCH: the `count` worst channels scaled down
   constant,      ///< CONST: a precomputed full-precision result for the first token
 };
 inline constexpr std::array<std::string_view, 8> kOutlierKindNames = {
-    "none", "dense_sparse", "channel_class", "protect", "clip", "split", "top_channels", "constant"};
+    "none", "dense_sparse", "channel_class", "protect",
+    "clip", "split",        "top_channels",  "constant"};
 struct OutlierPolicy {
   OutlierKind kind = OutlierKind::none;
   double fraction = 0;            ///< of elements (DS) or of channels in the high class (CLASS)
@@ -102,12 +103,12 @@ inline constexpr std::array<std::string_view, 6> kTokenKindNames = {"all",     "
 enum class Flush : std::uint8_t { block, slide };
 inline constexpr std::array<std::string_view, 2> kFlushNames = {"block", "slide"};
 enum class Scorer : std::uint8_t {
-  first,               ///< the first tokens
-  hidden_max,          ///< RotateKV: owners of the largest |hidden|
-  normalised,          ///< ZipCache: attention received over the probe rows that can see the token
-  accumulated,         ///< H2O, MiKV: attention received so far
-  snap,                ///< SnapKV: attention of the last queries
-  text_similarity,     ///< VidKV STP
+  first,            ///< the first tokens
+  hidden_max,       ///< RotateKV: owners of the largest |hidden|
+  normalised,       ///< ZipCache: attention received over the probe rows that can see the token
+  accumulated,      ///< H2O, MiKV: attention received so far
+  snap,             ///< SnapKV: attention of the last queries
+  text_similarity,  ///< VidKV STP
 };
 inline constexpr std::array<std::string_view, 6> kScorerNames = {
     "first", "hidden_max", "normalised", "accumulated", "snap", "text_similarity"};
@@ -125,15 +126,23 @@ struct TokenPolicy {
   Format high = Format::fp16;  ///< SAL: format of salient tokens (the policy's own is the low one)
   std::uint32_t block = 1;     ///< EVICT: tokens decided together
   Keep keep = Keep::score;
-  std::uint32_t sinks = 0;         ///< RETR, EVICT: first tokens always kept
-  std::uint32_t codewords = 0;     ///< RETR: entries of the index codebook
-  std::string tier = "dram";       ///< RETR: where the full cache lives: dram or host
+  std::uint32_t sinks = 0;      ///< RETR, EVICT: first tokens always kept
+  std::uint32_t codewords = 0;  ///< RETR: entries of the index codebook
+  std::string tier = "dram";    ///< RETR: where the full cache lives: dram or host
   friend bool operator==(const TokenPolicy&, const TokenPolicy&) = default;
 };
 
 // --- P: precision schedule ---------------------------------------------------------------------
 enum class ScheduleKind : std::uint8_t {
-  fixed, map, phase, step, feedback, age, budget, spec, denoise
+  fixed,
+  map,
+  phase,
+  step,
+  feedback,
+  age,
+  budget,
+  spec,
+  denoise
 };
 inline constexpr std::array<std::string_view, 9> kScheduleKindNames = {
     "static", "map", "phase", "step", "feedback", "age", "budget", "spec", "denoise"};
@@ -156,8 +165,8 @@ inline constexpr std::array<std::string_view, 9> kSensitivityNames = {
     "listed", "weight_mse", "hessian", "lim", "zd", "baq", "sqnr", "taylor", "output_mse"};
 /// What one step, age, phase or unit uses. Which fields matter depends on the kind.
 struct ScheduleEntry {
-  std::string match;        ///< MAP: layer number, range "0-3" or linear name; PHASE: prefill, decode
-  double at = 0;            ///< STEP: first step; AGE: share of the newest tokens; FEEDBACK: threshold
+  std::string match;  ///< MAP: layer number, range "0-3" or linear name; PHASE: prefill, decode
+  double at = 0;      ///< STEP: first step; AGE: share of the newest tokens; FEEDBACK: threshold
   Format format = Format::fp32;
   friend bool operator==(const ScheduleEntry&, const ScheduleEntry&) = default;
 };
@@ -165,8 +174,8 @@ struct Schedule {
   ScheduleKind kind = ScheduleKind::fixed;
   MapUnit unit = MapUnit::layer;
   Sensitivity sensitivity = Sensitivity::listed;
-  double mean_bits = 0;           ///< MAP by sensitivity: the budget
-  std::uint64_t budget_bytes = 0; ///< BUDGET: of one layer's codes
+  double mean_bits = 0;            ///< MAP by sensitivity: the budget
+  std::uint64_t budget_bytes = 0;  ///< BUDGET: of one layer's codes
   std::vector<ScheduleEntry> entries;
   friend bool operator==(const Schedule&, const Schedule&) = default;
 };
@@ -197,10 +206,10 @@ struct Layout {
 
 // --- how weights are quantised offline -----------------------------------------------------------
 enum class Method : std::uint8_t {
-  rtn,    ///< each value to its nearest code
-  gptq,   ///< error of each column moved to the later ones
-  bitmod, ///< special value per group by least squared error
-  qoq,    ///< progressive: int8 by channel, then uint4 groups inside it
+  rtn,     ///< each value to its nearest code
+  gptq,    ///< error of each column moved to the later ones
+  bitmod,  ///< special value per group by least squared error
+  qoq,     ///< progressive: int8 by channel, then uint4 groups inside it
 };
 inline constexpr std::array<std::string_view, 4> kMethodNames = {"rtn", "gptq", "bitmod", "qoq"};
 enum class TokenWeighting : std::uint8_t { uniform, rsq };
@@ -208,8 +217,8 @@ inline constexpr std::array<std::string_view, 2> kTokenWeightingNames = {"unifor
 struct QuantiserOptions {
   Method method = Method::rtn;
   bool act_order = false;
-  double damp = 0.01;            ///< GPTQ: share of the mean diagonal
-  std::uint32_t block = 128;     ///< GPTQ: columns processed together
+  double damp = 0.01;         ///< GPTQ: share of the mean diagonal
+  std::uint32_t block = 128;  ///< GPTQ: columns processed together
   TokenWeighting weighting = TokenWeighting::uniform;
   friend bool operator==(const QuantiserOptions&, const QuantiserOptions&) = default;
 };
@@ -217,7 +226,7 @@ struct QuantiserOptions {
 /// One tensor's policy: QuantSpec (formats F, range rule S, and the innermost level of G), and the
 /// other axes. A default policy is fp32.
 struct TensorPolicy : QuantSpec {
-  std::vector<Level> levels;  ///< outermost first; empty: one level as QuantSpec has it
+  std::vector<Level> levels;          ///< outermost first; empty: one level as QuantSpec has it
   std::vector<Transform> transforms;  ///< in the order applied on the way in
   OutlierPolicy outliers;
   std::vector<TokenPolicy> tokens;
@@ -226,6 +235,12 @@ struct TensorPolicy : QuantSpec {
   QuantiserOptions quantiser;
 
   const QuantSpec& spec() const { return *this; }
+  /// A plain policy: the spec, every other axis at its default.
+  TensorPolicy& operator=(const QuantSpec& spec) {
+    *this = TensorPolicy{};
+    static_cast<QuantSpec&>(*this) = spec;
+    return *this;
+  }
   friend bool operator==(const TensorPolicy&, const TensorPolicy&) = default;
 };
 

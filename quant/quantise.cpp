@@ -9,7 +9,10 @@
 
 #include "quant/bfloat16.hpp"
 #include "quant/check.hpp"
+#include "quant/coded_matrix.hpp"
 #include "quant/float16.hpp"
+#include "quant/formats/codec.hpp"
+#include "quant/formats/parameter.hpp"
 
 namespace systole::quant {
 namespace {
@@ -83,7 +86,7 @@ Parameters parameters_of(Range range, const QuantSpec& spec) {
   return p;
 }
 
-int encode(float x, const Parameters& p, const QuantSpec& spec) {
+int code_of(float x, const Parameters& p, const QuantSpec& spec) {
   if (p.scale == 0.0f) return 0;
   const int levels = asymmetric_max(spec.format);
   switch (spec.affine) {
@@ -109,6 +112,27 @@ void check_finite(std::span<const float> values, std::size_t cols) {
                           std::to_string(index % cols) + ": the value is not finite");
 }
 
+/// Whether parameters_of and encode above say it all.
+bool is_usual(const QuantSpec& spec) {
+  return spec.range == RangeRule::automatic && spec.rounding == Rounding::even &&
+         spec.zero_bits == 0 && is_ieee(spec.scale);
+}
+
+/// Every other range rule, rounding and scale format: coded_matrix.hpp has the definition.
+QuantizedMatrix quantise_by_codec(std::span<const float> values, std::size_t rows, std::size_t cols,
+                                  const QuantSpec& spec) {
+  CodedMatrix coded = encode(values, rows, cols, spec);
+  QuantizedMatrix out{rows, cols, spec, coded.group, coded.groups, {}, {}, {}};
+  out.scales = std::move(coded.scales);
+  out.zeros = std::move(coded.zeros);
+  const unsigned sign = spec.affine == Affine::symmetric ? 1u << (bits_of(spec.format) - 1) : 0u;
+  for (const std::uint16_t code : coded.codes) {
+    const int q = static_cast<int>(code ^ sign) - static_cast<int>(sign);
+    out.codes.push_back(static_cast<std::int8_t>(q));
+  }
+  return out;
+}
+
 }  // namespace
 
 std::size_t group_length(std::size_t cols, const QuantSpec& spec) {
@@ -120,9 +144,10 @@ std::size_t group_length(std::size_t cols, const QuantSpec& spec) {
 QuantizedMatrix quantise(std::span<const float> values, std::size_t rows, std::size_t cols,
                          const QuantSpec& spec) {
   require(is_integer(spec.format), "quantise needs an integer format; round_to is for floats");
-  require(!is_integer(spec.scale), "scales are stored as fp32, fp16 or bf16");
+  require(is_parameter_format(spec.scale), "scales are stored as a float or an 8-bit scale format");
   require(cols == 0 ? values.empty() : values.size() / cols == rows && values.size() % cols == 0,
           "quantise: values is not [rows, cols]");
+  if (!is_usual(spec)) return quantise_by_codec(values, rows, cols, spec);
   QuantizedMatrix out;
   out.rows = rows;
   out.cols = cols;
@@ -144,7 +169,7 @@ QuantizedMatrix quantise(std::span<const float> values, std::size_t rows, std::s
     out.scales[i] = p.scale;
     if (!out.zeros.empty()) out.zeros[i] = p.zero;
     for (std::size_t j = 0; j < out.group; ++j) {
-      out.codes[i * out.group + j] = static_cast<std::int8_t>(encode(part[j], p, spec));
+      out.codes[i * out.group + j] = static_cast<std::int8_t>(code_of(part[j], p, spec));
     }
   }
   return out;
@@ -200,44 +225,15 @@ void round_to(Format format, std::span<float> values) {
 std::vector<float> fake_quantise(std::span<const float> values, std::size_t rows, std::size_t cols,
                                  const QuantSpec& spec) {
   if (is_integer(spec.format)) return dequantise(quantise(values, rows, cols, spec));
+  if (!is_ieee(spec.format)) return decode(encode(values, rows, cols, spec));
   std::vector<float> out(values.begin(), values.end());
   round_to(spec.format, out);
   return out;
 }
 
-namespace {
-
-std::uint64_t times(std::uint64_t a, std::uint64_t b) {
-  std::uint64_t product = 0;
-  if (__builtin_mul_overflow(a, b, &product))
-    throw std::overflow_error("stored_bits: more than 2^64 bits");
-  return product;
-}
-std::uint64_t plus(std::uint64_t a, std::uint64_t b) {
-  std::uint64_t sum = 0;
-  if (__builtin_add_overflow(a, b, &sum))
-    throw std::overflow_error("stored_bits: more than 2^64 bits");
-  return sum;
-}
-/// One row of `count` fields of `bits` bits, padded to whole bytes.
-std::uint64_t padded_row(std::uint64_t count, unsigned bits) {
-  return plus(times(count, bits), 7) & ~std::uint64_t{7};
-}
-
-}  // namespace
-
 std::uint64_t stored_bits(std::uint64_t rows, std::uint64_t cols, const QuantSpec& spec) {
   if (rows == 0 || cols == 0) return 0;
-  const unsigned bits = bits_of(spec.format);
-  if (!is_integer(spec.format)) return times(times(rows, cols), bits);
-  const bool tensor = spec.granularity == Granularity::tensor;
-  const std::uint64_t lines = tensor ? 1 : rows;  // rows of scales
-  const std::uint64_t groups = cols / group_length(cols, spec);
-  const std::uint64_t scales = times(times(lines, groups), bits_of(spec.scale));
-  std::uint64_t zeros = 0;
-  if (spec.affine == Affine::integer_zero) zeros = times(lines, padded_row(groups, bits));
-  if (spec.affine == Affine::float_min || spec.affine == Affine::float_zero) zeros = scales;
-  return plus(times(rows, padded_row(cols, bits)), plus(scales, zeros));
+  return codec_of(spec.format).stored(rows, cols, spec).total();
 }
 
 }  // namespace systole::quant

@@ -78,11 +78,13 @@ float round_to(Format format, float value);
 std::vector<float> fake_quantise(std::span<const float> values, std::size_t rows, std::size_t cols,
                                  const QuantSpec& spec);
 
-/// Bits that a [rows, cols] tensor occupies: codes with each row padded to whole bytes, one scale a
-/// group (a row, the tensor) in spec.scale, and for the affine forms one zero more: float forms in
-/// spec.scale, integer zeros with as many bits as a code, each row of them padded to whole bytes
-/// (per-tensor: one byte). Float formats: rows * cols * bits. Errors: std::overflow_error when the
-/// count does not fit 64 bits.
+/// Bits that a [rows, cols] tensor occupies in any format: what pack() of coded_matrix.hpp makes.
+/// Codes with each row padded to whole bytes, one scale a group (a row, the tensor) in spec.scale,
+/// and for the affine forms one zero more: float forms in spec.scale, integer zeros with as many
+/// bits as a code (or zero_bits), each row of them padded to whole bytes (per-tensor: one byte).
+/// ieee formats: rows * cols * bits. quant/storage.hpp splits it by part and adds outliers and
+/// pages. Errors: std::overflow_error when the count does not fit 64 bits; std::invalid_argument
+/// for a format without a codec.
 std::uint64_t stored_bits(std::uint64_t rows, std::uint64_t cols, const QuantSpec& spec);
 
 }  // namespace systole::quant

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "configs/validate.hpp"
 #include "quant/kernels/packed_gemm.hpp"
 #include "quant/kernels/vector.hpp"
 #include "sim/core/error.hpp"
@@ -123,7 +124,7 @@ void ForwardObserver::block(std::size_t, std::span<const float>, std::span<const
 struct FunctionalExecutor::State {
   State(const LlamaModel& m, const Recipe& r, unsigned t, Kernels kernels, std::size_t fp16_chunk)
       : model(m), shape(m.shape), recipe(r), threads(t == 0 ? 1 : t) {
-    validate_recipe(recipe);
+    configs::validate_policies(recipe);
     const bool reference = kernels == Kernels::reference;
     const Path path = reference ? Path::reference : quant::best_path();
     const QuantSpec& weight = recipe[Target::weight];

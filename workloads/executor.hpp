@@ -51,7 +51,7 @@ class FunctionalExecutor {
  public:
   /// `model` must outlive the executor. fp16_chunk: see quant::gemm_fp16; the rows of a
   /// weight-stationary array, 0 for one chunk. Errors: ConfigError for a recipe that
-  /// validate_recipe() refuses.
+  /// configs::validate_policies() refuses.
   FunctionalExecutor(const LlamaModel& model, const configs::Recipe& recipe, unsigned threads = 1,
                      Kernels kernels = Kernels::fast, std::uint32_t fp16_chunk = 0);
   FunctionalExecutor(FunctionalExecutor&&) noexcept;

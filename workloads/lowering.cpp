@@ -344,7 +344,7 @@ void check_tokens(const ModelShape& shape, std::uint64_t prefill, std::uint64_t 
 Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefill_tokens,
               std::uint64_t decode_tokens) {
   const ModelShape shape = validated(given, "model " + given.name);
-  validate_recipe(recipe);
+  require_timed(recipe);
   check_tokens(shape, prefill_tokens, decode_tokens);
   const MemoryMap memory = map_memory(shape, recipe, prefill_tokens + decode_tokens);
 

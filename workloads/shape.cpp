@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "configs/validate.hpp"
 #include "sim/core/error.hpp"
 
 namespace systole::workloads {
@@ -12,7 +13,6 @@ namespace systole::workloads {
 using configs::ModelShape;
 using configs::Recipe;
 using configs::Target;
-using quant::Granularity;
 
 namespace {
 
@@ -74,44 +74,23 @@ ModelShape validated(ModelShape shape, const std::string& where) {
   return shape;
 }
 
-void validate_recipe(const Recipe& recipe) {
+void require_timed(const Recipe& recipe) {
+  configs::validate_policies(recipe);
+  if (configs::is_plain(recipe)) return;
   std::vector<std::string> faults;
   for (std::size_t i = 0; i < configs::kTargetCount; ++i) {
-    const auto target = static_cast<Target>(i);
-    const quant::QuantSpec& spec = recipe[target];
-    if (!quant::is_integer(spec.format)) continue;
-    auto fault = [&](const std::string& expected) {
-      faults.push_back(fmt::format("{} is {}; expected {}", configs::kTargetNames[i],
-                                   quant::describe(spec), expected));
-    };
-    if (quant::is_integer(spec.scale)) fault("a scale stored as fp32, fp16 or bf16");
-    if (spec.granularity == Granularity::group && spec.group == 0)
-      fault("a group of at least 1 element");
-    switch (target) {
-      case Target::weight:
-      case Target::head:
-        if (spec.granularity == Granularity::token) fault("one scale a tensor, channel or group");
-        break;
-      case Target::activation:
-        if (spec.granularity != Granularity::token && spec.granularity != Granularity::tensor) {
-          fault("one scale a token or tensor");
-        }
-        if (spec.affine != quant::Affine::symmetric) fault("the symmetric form");
-        break;
-      case Target::query:
-      case Target::key:
-      case Target::value:
-      case Target::probability:
-        // The cache grows token by token, so a scale can be shared within one token and head only.
-        if (spec.granularity != Granularity::token) fault("one scale a token (and head)");
-        if (spec.affine != quant::Affine::symmetric) fault("the symmetric form");
-        break;
-    }
+    if (quant::is_plain(recipe.policies[i])) continue;
+    faults.push_back(fmt::format(
+        "tensors.{}: {} with this policy is not timed yet; expected one of fp32, fp16, bf16, int2 "
+        "to int8 with one scale a tensor, channel, token or group (`systole eval` executes it)",
+        configs::kTargetNames[i], name_of(recipe.policies[i].format)));
   }
   raise("recipe " + recipe.name, faults);
 }
 
 quant::Format embedding_format(const Recipe& recipe) {
+  const quant::Format own = recipe[Target::embedding].format;
+  if (own != quant::Format::fp32) return own;
   const quant::Format head = recipe[Target::head].format;
   return quant::is_integer(head) ? quant::Format::fp16 : head;
 }

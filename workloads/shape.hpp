@@ -17,12 +17,12 @@ namespace systole::workloads {
 /// inside 64 bits.
 configs::ModelShape validated(configs::ModelShape shape, const std::string& where);
 
-/// Throws one ConfigError listing every policy that cannot be executed or lowered: an activation or
-/// a query, key, value or probability in groups, a key or value with one scale for the whole cache
-/// (it grows), a weight per token.
-void validate_recipe(const configs::Recipe& recipe);
+/// Throws one ConfigError for a recipe that is invalid, or that the timed machine does not model:
+/// it times policies that are one format with one scale a tensor, channel, token or group. The
+/// functional executor takes every recipe.
+void require_timed(const configs::Recipe& recipe);
 
-/// The embedding table is stored as the head is where that is a float format, else in fp16: a
+/// The embedding table is stored as its own policy says, or, when that is not given, as the head is where that is a float format, else in fp16: a
 /// look-up has no integer form here. A tied model whose head is a float format therefore stores one
 /// table.
 quant::Format embedding_format(const configs::Recipe& recipe);

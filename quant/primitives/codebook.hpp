@@ -14,8 +14,11 @@ namespace systole::quant {
 std::uint32_t nearest_entry(float x, std::span<const float> table);
 
 /// Weighted one-dimensional k-means (Lloyd), at most `iterations`, initial centres at the uniform
-/// quantiles of the weighted data, double sums in index order; result ascending. Weights empty: all
-/// 1. Source: KVQuant (arXiv 2401.18079), weights = diagonal Fisher information.
+/// quantiles ((c + 1/2) / centres) of the weighted data, double sums in index order; a value half
+/// way goes to the lower centre, an empty cluster keeps its centre; result ascending. Weights
+/// empty: all 1. Errors: std::invalid_argument without data or centres, for values that are not
+/// finite and for weights that are negative, not finite or all zero. Source: KVQuant (arXiv
+/// 2401.18079), weights = diagonal Fisher information.
 std::vector<float> kmeans_1d(std::span<const float> x, std::span<const float> weights,
                              std::size_t centres, unsigned iterations = 50);
 

@@ -9,8 +9,9 @@
 
 namespace systole::quant {
 
-/// One pass over a box. minimum and maximum: the first met of +0 and -0 wins; sums sequential fp32,
-/// index ascending. Errors: std::invalid_argument when empty.
+/// One pass over a box. minimum and maximum: the first met of +0 and -0 wins, a NaN only when it is
+/// first; sums sequential fp32, index ascending, products rounded. Errors: std::invalid_argument
+/// when empty or beyond the data.
 struct BoxStatistics {
   float minimum = 0, maximum = 0, absmax = 0;
   float mean = 0;      ///< sum / n
@@ -21,8 +22,9 @@ struct BoxStatistics {
 BoxStatistics reduce(std::span<const float> x, std::size_t offset, std::size_t stride,
                      std::size_t count);
 
-/// Indices of the k largest values (by magnitude when `magnitude`), descending; ties: the lower
-/// index first; NaN never wins. k > size: all.
+/// Indices of the k largest (smallest) values (by magnitude when `magnitude`), descending
+/// (ascending); ties, and +0 against -0: the lower index first; NaN never wins: it comes behind all
+/// numbers. k > size: all.
 std::vector<std::uint32_t> top_k(std::span<const float> x, std::size_t k, bool magnitude = false);
 std::vector<std::uint32_t> bottom_k(std::span<const float> x, std::size_t k);
 
@@ -31,7 +33,8 @@ struct SparseRow {
   std::vector<std::uint32_t> index;
   std::vector<float> value;
 };
-/// The `above` largest and the `below` smallest elements (KVQuant's deployed cap: 21 + 21).
+/// The `above` largest and the `below` smallest elements (KVQuant's deployed cap: 21 + 21); an
+/// element that is both is listed once.
 SparseRow select_outliers(std::span<const float> x, std::size_t above, std::size_t below);
 /// Elements outside [low[i], high[i]] (KVQuant's calibrated thresholds).
 SparseRow select_outliers(std::span<const float> x, std::span<const float> low,
@@ -58,13 +61,21 @@ struct Salience {
 
 /// popcount(a XOR b) over packed words. Errors: std::invalid_argument unless of one size.
 std::uint32_t hamming(std::span<const std::uint64_t> a, std::span<const std::uint64_t> b);
-/// KVCrush: sorts (stable) items by distance and picks `count` at uniform spacing.
-std::vector<std::uint32_t> strided_pick(std::span<const std::uint32_t> distances, std::size_t count);
+/// KVCrush: sorts (stable) items by distance and picks `count` at uniform spacing: the items at 0,
+/// step, 2 step, ... of that order, step = items / count rounded down (openvino.genai, kvcrush.cpp,
+/// whose sort is not stable: there the order of equal distances is the library's). count beyond the
+/// items: all, in that order.
+std::vector<std::uint32_t> strided_pick(std::span<const std::uint32_t> distances,
+                                        std::size_t count);
 
 /// Running statistics of logits for feedback schedules (PMPD, FlexQuant).
-float entropy(std::span<const float> probabilities);  ///< -sum p ln p, nats, index ascending
+/// -sum of p * float(ln p) in nats, fp32, index ascending; p <= 0 adds nothing; NaN or infinity:
+/// NaN.
+float entropy(std::span<const float> probabilities);
 float confidence(std::span<const float> probabilities);  ///< largest
-class RunningWindow {  ///< mean and standard deviation of the last n values, recomputed in order
+/// Mean and standard deviation (of the population, divided by n) of the last n values, recomputed
+/// oldest first; 0 when there are none.
+class RunningWindow {
  public:
   explicit RunningWindow(std::size_t size) : size_(size) {}
   void add(float value);

@@ -34,13 +34,17 @@ void rotate(std::span<const float> rotation, std::span<const float> x, std::span
 /// double, rounded once).
 std::vector<float> random_rotation(std::size_t n, std::uint64_t seed);
 
-/// NORMATIVE. Radix-2 decimation-in-time transform in place, fp32, twiddles rounded once from
-/// double; inverse multiplies by 1/n at the end. n a power of two. Source: VidKV (arXiv 2503.16257).
+/// NORMATIVE. Radix-2 decimation-in-time transform in place, fp32: bit reversal, then stages of
+/// length 2, 4, ...: (a, b) -> (a + w b, a - w b), w = e^(-2 pi i k / length) with each part
+/// rounded once from double (a quarter turn is exactly -i), w b = (br wr - bi wi, br wi + bi wr),
+/// every product and sum rounded. The inverse conjugates w and multiplies by float(1/n) at the end.
+/// n a power of two. Source of the use: VidKV (arXiv 2503.16257).
 void fft(std::span<std::complex<float>> x);
 void inverse_fft(std::span<std::complex<float>> x);
 
 /// NORMATIVE. RoPE on half-split pairs (x[i], x[i + d/2]): the pairing of Hugging Face checkpoints.
-/// Angles as in kernels/vector.hpp. rope_inverse turns back by the same angle (interleaved pairs).
+/// Angles as in kernels/vector.hpp, operations as rope() there. rope_inverse turns interleaved
+/// pairs back by the same angle: x0' = x0*c + x1*s, x1' = x1*c - x0*s.
 struct RopeAngles;
 void rope_half_split(std::span<float> x, const RopeAngles& angles);
 void rope_inverse(std::span<float> x, const RopeAngles& angles);

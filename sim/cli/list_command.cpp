@@ -38,6 +38,16 @@ std::vector<Line> pe_lines() {
   return lines;
 }
 
+std::vector<Line> format_lines() {
+  std::vector<Line> lines;
+  for (const quant::FormatInfo& format : quant::kFormatCatalogue) {
+    lines.push_back(
+        {std::string(format.name), fmt::format("{:2} bit{}  {}", format.bits,
+                                               format.bits == 1 ? " " : "s", format.definition)});
+  }
+  return lines;
+}
+
 std::vector<Line> model_lines() {
   std::vector<Line> lines = library_lines(configs::Kind::model);
   lines.insert(lines.begin(),
@@ -58,6 +68,7 @@ const ListKind kKinds[] = {
     {"pes", pe_lines},
     {"drams", [] { return library_lines(configs::Kind::dram); }},
     {"energy", [] { return library_lines(configs::Kind::energy); }},
+    {"formats", format_lines},
 };
 
 std::string show_pe(const pe::PeDesign& design) {
@@ -81,7 +92,7 @@ std::string show_pe(const pe::PeDesign& design) {
 
 int list_command(const Arguments& arguments) {
   std::vector<std::string> words;
-  Options options("list [machines|recipes|models|pes|drams|energy]",
+  Options options("list [machines|recipes|models|pes|drams|energy|formats|kernels]",
                   "Lists what ships with Systole, a line each; without a word, everything.\n"
                   "`systole show NAME` prints one of them.",
                   "  systole list machines\n");

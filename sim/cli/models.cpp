@@ -21,6 +21,7 @@ Model resolve_model(const std::string& name, const std::string& tokenizer_path) 
   if (name == kEmbeddedModel) {
     Model model = with_weights(embedded_folder() + "/" + kEmbeddedModel + ".gguf");
     model.default_text = embedded_folder() + "/eval.txt";
+    model.calibration_text = embedded_folder() + "/calibration.txt";
     return model;
   }
   const bool is_path = name.find('/') != std::string::npos || fs::is_regular_file(name);
@@ -29,14 +30,14 @@ Model resolve_model(const std::string& name, const std::string& tokenizer_path) 
     if (!fs::is_regular_file(name))
       throw ConfigError(name + ": not a regular file; expected a model file");
     const std::string suffix = fs::path(name).extension().string();
-    if (suffix == ".json") return {workloads::read_hf_config(name), std::nullopt, ""};
+    if (suffix == ".json") return {workloads::read_hf_config(name), std::nullopt, "", ""};
     if (suffix == ".yaml" || suffix == ".yml")
-      return {configs::load_model_shape(name), std::nullopt, ""};
+      return {configs::load_model_shape(name), std::nullopt, "", ""};
     return with_weights(name);
   }
   std::vector<std::string> known = {kEmbeddedModel};
   for (const configs::Entry& entry : configs::list(configs::Kind::model)) {
-    if (entry.name == name) return {configs::load_model_shape(name), std::nullopt, ""};
+    if (entry.name == name) return {configs::load_model_shape(name), std::nullopt, "", ""};
     known.push_back(entry.name);
   }
   throw ConfigError(unknown_name_message("model", name, known));

@@ -19,6 +19,7 @@ struct Model {
   configs::ModelShape shape;
   std::optional<workloads::LlamaModel> weights;  ///< absent for a shape only
   std::string default_text;                      ///< path of a held-out text, or empty
+  std::string calibration_text;                  ///< path of another held-out text, or empty
 };
 
 /// `name` is the embedded model's name, a file (GGUF, llama2.c checkpoint, HF config.json), or a

@@ -192,11 +192,11 @@ TEST(Validate, RefusesRecipesThatNoKernelComputes) {
   EXPECT_EQ(recipe([](auto& r) { r[Target::weight].scale = Format::int8; }),
             "tensors.weight.scale: found 'int8'; expected fp32, fp16 or bf16");
   EXPECT_EQ(
-      recipe([](auto& r) { r[Target::activation] = {}; }),
+      recipe([](auto& r) { r[Target::activation] = quant::QuantSpec{}; }),
       "tensors.activation.format: found 'fp32'; expected an integer format: dequantise 'after' "
       "multiplies integers (or set compute.dequantise to before)");
   EXPECT_EQ(
-      recipe([](auto& r) { r[Target::weight] = {}; }),
+      recipe([](auto& r) { r[Target::weight] = quant::QuantSpec{}; }),
       "tensors.weight.format: found 'fp32'; expected an integer format, as the activations have");
   EXPECT_EQ(recipe([](auto& r) { r.dequantise = Dequantise::before; }),
             "tensors.activation.format: found 'int8'; expected a float format: dequantise 'before' "
@@ -205,7 +205,7 @@ TEST(Validate, RefusesRecipesThatNoKernelComputes) {
   EXPECT_EQ(
       recipe([](auto& r) { r[Target::query] = {.format = Format::fp16}; }),
       "tensors.query.format: found 'fp16' against key 'int8'; expected both integer or both float");
-  EXPECT_EQ(recipe([](auto& r) { r[Target::value] = {}; }),
+  EXPECT_EQ(recipe([](auto& r) { r[Target::value] = quant::QuantSpec{}; }),
             "tensors.probability.format: found 'int8' against value 'fp32'; expected both integer "
             "or both "
             "float");

@@ -43,7 +43,7 @@ TEST(Packing, LeavesTheUnusedBitsOfTheLastByteZero) {
 TEST(Packing, RefusesTooFewBytesAndImpossibleWidths) {
   EXPECT_THROW(unpack(std::vector<std::uint8_t>(2), 6, 3, false), std::invalid_argument);
   EXPECT_THROW(packed_bytes(1, 0), std::invalid_argument);
-  EXPECT_THROW(packed_bytes(1, 9), std::invalid_argument);
+  EXPECT_THROW(packed_bytes(1, 17), std::invalid_argument);
   EXPECT_THROW(pack(std::vector<std::int8_t>{1}, 9), std::invalid_argument);
 }
 

@@ -325,7 +325,7 @@ TEST(ExecutorErrors, ARecipeItCannotComputeIsRefused) {
   Recipe recipe = integer(Format::int8);
   recipe[Target::value].granularity = Granularity::tensor;
   expect_refusal([&] { FunctionalExecutor(model, recipe); },
-                 "recipe a8 with weights int8: value is int8");
+                 "recipe 'a8 with weights int8': tensors.value.granularity: found 'tensor'");
 }
 
 TEST(ExecutorErrors, ValuesThatOverflowNameModelRecipeAndLayer) {

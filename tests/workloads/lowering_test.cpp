@@ -344,23 +344,23 @@ TEST(Lowering, RefusesWhatCannotBeLowered) {
   auto recipe_refused = [](Target target, quant::QuantSpec spec, const char* part) {
     Recipe recipe = w4a8();
     recipe[target] = spec;
-    expect_refusal([&] { lower(llama2_7b(), recipe, 8, 1); }, "recipe w4a8: ", part);
+    expect_refusal([&] { lower(llama2_7b(), recipe, 8, 1); }, "recipe 'w4a8': tensors.", part);
   };
   recipe_refused(Target::key, {.format = Format::int8, .granularity = Granularity::tensor},
-                 "key is int8");
+                 "key.granularity: found 'tensor'");
   recipe_refused(Target::activation,
                  {.format = Format::int8, .granularity = Granularity::group, .group = 32},
-                 "expected one scale a token or tensor");
+                 "expected token or tensor");
   recipe_refused(Target::weight,
                  {.format = Format::int4, .granularity = Granularity::group, .group = 0},
-                 "a group of at least 1");
+                 "expected the elements that share a scale");
   recipe_refused(Target::weight, {.format = Format::int4, .granularity = Granularity::token},
-                 "weight is int4");
+                 "weight.granularity: found 'token'");
   recipe_refused(Target::activation,
                  {.format = Format::int8,
                   .granularity = Granularity::token,
                   .affine = quant::Affine::integer_zero},
-                 "the symmetric form");
+                 "expected symmetric");
 }
 
 }  // namespace

@@ -49,10 +49,10 @@ def read_chapters():
 
 
 def split_chapters(chapters):
-    """Training chapters, held-out chapters, and those of the latter that make eval.txt."""
+    """Training chapters, held-out chapters, and those of the latter that make eval.txt and calibration.txt."""
     train = [c for i, c in enumerate(chapters) if (i + 1) % HELD_OUT_EVERY]
     held_out = chapters[HELD_OUT_EVERY - 1::HELD_OUT_EVERY]
-    return train, held_out, held_out[EVAL_EVERY - 1::EVAL_EVERY]
+    return train, held_out, held_out[EVAL_EVERY - 1::EVAL_EVERY], held_out[::EVAL_EVERY]
 
 
 # ---------------------------------------------------------------- tokenizer
@@ -409,7 +409,7 @@ def write_gguf(path, metadata, tensors, alignment=32):
         file.write(head + b"\0" * (-len(head) % alignment) + b"".join(body))
 
 
-def export(args, model, pieces, eval_chapters):
+def export(args, model, pieces, eval_chapters, calibration_chapters):
     tensors = collections.OrderedDict()
     for name, value in model.state_dict().items():
         array = value.numpy()
@@ -435,8 +435,13 @@ def export(args, model, pieces, eval_chapters):
                 for key, value in part.items()}
     os.makedirs(args.out, exist_ok=True)
     write_gguf(os.path.join(args.out, "systole-kjv-3m.gguf"), metadata, tensors)
-    with open(os.path.join(args.out, "eval.txt"), "w") as file:
-        file.write(f"\n{SEPARATOR}\n".join(eval_chapters) + "\n")
+    write_text(args, "eval.txt", eval_chapters)
+    write_text(args, "calibration.txt", calibration_chapters)
+
+
+def write_text(args, name, chapters):
+    with open(os.path.join(args.out, name), "w") as file:
+        file.write(f"\n{SEPARATOR}\n".join(chapters) + "\n")
 
 
 def main():
@@ -461,7 +466,7 @@ def main():
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
 
-    chapters, held_out_text, eval_text = split_chapters(read_chapters())
+    chapters, held_out_text, eval_text, calibration_text = split_chapters(read_chapters())
     pieces = train_bpe(chapters)
     tokenizer = Tokenizer(pieces)
     documents, held_out = ([tokenizer.encode(text) for text in part] for part in (chapters, held_out_text))
@@ -479,7 +484,7 @@ def main():
               f"{sum(p.numel() for p in model.parameters())} parameters", flush=True)
         Linear.fast = args.bf16
         train(args, model, documents, held_out, starts, path)
-    export(args, model, pieces, eval_text)
+    export(args, model, pieces, eval_text, calibration_text)
 
 
 if __name__ == "__main__":

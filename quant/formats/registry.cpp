@@ -1,0 +1,35 @@
+// The one table from a format to its codec.
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+#include <string>
+
+#include "quant/formats/codec.hpp"
+
+namespace systole::quant {
+namespace {
+
+// One line a family; formats that no line covers have no codec yet.
+constexpr std::array kFamilies = {
+    CodecFamily{Format::fp32, Format::bf16, ieee_codec},
+    CodecFamily{Format::int2, Format::uint16, integer_codec},
+};
+
+const Codec* find(Format format) {
+  const auto row = std::ranges::find_if(
+      kFamilies, [format](const CodecFamily& f) { return f.first <= format && format <= f.last; });
+  return row == kFamilies.end() ? nullptr : row->family(format);
+}
+
+}  // namespace
+
+bool has_codec(Format format) { return find(format) != nullptr; }
+
+const Codec& codec_of(Format format) {
+  const Codec* codec = find(format);
+  if (codec == nullptr)
+    throw std::invalid_argument("format " + std::string(name_of(format)) + " has no codec");
+  return *codec;
+}
+
+}  // namespace systole::quant
