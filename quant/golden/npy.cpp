@@ -257,11 +257,13 @@ std::vector<std::uint8_t> npy_file(NpyType type, std::span<const std::size_t> sh
   const std::size_t unpadded = 10 + dictionary.size() + 1;
   dictionary.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
   dictionary += '\n';
-  std::vector<std::uint8_t> file(kMagic.begin(), kMagic.end());
-  file.insert(file.end(), {1, 0, static_cast<std::uint8_t>(dictionary.size() & 0xFF),
-                           static_cast<std::uint8_t>(dictionary.size() >> 8)});
-  file.insert(file.end(), dictionary.begin(), dictionary.end());
-  file.insert(file.end(), bytes.begin(), bytes.end());
+  std::string head(kMagic);
+  head += {'\1', '\0', static_cast<char>(dictionary.size() & 0xFF),
+           static_cast<char>(dictionary.size() >> 8)};
+  head += dictionary;
+  std::vector<std::uint8_t> file(head.size() + bytes.size());
+  std::ranges::transform(head, file.begin(), [](char c) { return static_cast<std::uint8_t>(c); });
+  std::ranges::copy(bytes, file.begin() + static_cast<std::ptrdiff_t>(head.size()));
   return file;
 }
 
