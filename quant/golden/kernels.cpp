@@ -230,6 +230,7 @@ KernelCase golden_case(std::string_view name, GemmShape shape, std::uint64_t see
     require(rows <= kMostElements && cols <= kMostElements / rows,
             "verify: a shape of more than 2^26 elements");
   }
+  require(shape.m * shape.n <= kMostProducts / shape.k, "verify: more than 2^36 products");
   require(values != Values::non_finite || kernel.non_finite,
           "verify: this kernel takes finite values only");
   KernelCase c;

@@ -86,12 +86,14 @@ std::span<const GoldenKernel> golden_kernels();
 /// Errors: std::invalid_argument for an unknown name.
 const GoldenKernel& golden_kernel(std::string_view name);
 
-/// Products beyond this are refused: operands and results each.
+/// A case is refused beyond this: elements of an operand or result, and products in all (the
+/// definition takes about a nanosecond each).
 inline constexpr std::size_t kMostElements = std::size_t{1} << 26;
+inline constexpr std::size_t kMostProducts = std::size_t{1} << 36;
 
 /// The case of a kernel at a shape. Errors: std::invalid_argument for an unknown kernel, values it
-/// does not take, a shape with a zero or with more than kMostElements elements in an operand or
-/// result, and, unless `drawn`, for one that the kernel's format cannot have.
+/// does not take, a shape with a zero or with more elements or products than
+/// those, and, unless `drawn`, for one that the kernel's format cannot have.
 KernelCase golden_case(std::string_view kernel, GemmShape shape, std::uint64_t seed, Values values,
                        bool drawn);
 
