@@ -27,7 +27,7 @@ namespace {
 /// Cases a suite: enough that every path meets every edge, within seconds. The clocked arrays
 /// simulate every cycle, a thousand times slower.
 constexpr std::uint64_t kDefaultCases = 2000;
-constexpr std::uint64_t kDefaultArrayCases = 200;
+constexpr std::uint64_t kDefaultArrayCases = 500;
 constexpr std::uint64_t kMostCases = 100'000'000;
 
 struct Request {
