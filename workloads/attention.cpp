@@ -23,9 +23,9 @@ constexpr std::size_t kWorthThreads =
     1u << 18;  // multiply-accumulates below which starting threads costs more
 
 // The compiler vectorises these over their independent outputs, once for each instruction set,
-// chosen at run time. Each output keeps the order of the normative kernel, and nothing is
-// contracted (-ffp-contract=off), so the bits are equal.
-#define SYSTOLE_VECTOR_CLONES [[gnu::target_clones("default", "avx2", "avx512f")]]
+// chosen at run time. Each output keeps the order and the fused steps of the normative kernel, so
+// the bits are equal.
+#define SYSTOLE_VECTOR_CLONES [[gnu::target_clones("default", "fma", "avx512f")]]
 
 /// out[t] = sum over i of a[i] * b[i][t], i ascending in chunks of `chunk`; partial: [count] of
 /// scratch.
@@ -40,9 +40,10 @@ void weighted_rows(const float* a, const float* b, std::size_t stride, std::size
     for (std::size_t i = first; i < last; ++i) {
       const float weight = a[i];
       const float* row = b + i * stride;
-      for (std::size_t t = 0; t < count; ++t) partial[t] += weight * row[t];
+      for (std::size_t t = 0; t < count; ++t) partial[t] = std::fma(weight, row[t], partial[t]);
     }
-    for (std::size_t t = 0; t < count; ++t) out[t] += partial[t];
+    // The first chunk is kept as it is: a fused sum may be -0, which +0 would turn.
+    for (std::size_t t = 0; t < count; ++t) out[t] = first == 0 ? partial[t] : out[t] + partial[t];
   }
 }
 

@@ -80,7 +80,9 @@ void gemm_fp32(std::span<const float> a, std::span<const float> w, GemmShape sha
   for (std::size_t m = 0; m < shape.m; ++m) {
     for (std::size_t n = 0; n < shape.n; ++n) {
       float acc = 0.0f;
-      for (std::size_t k = 0; k < shape.k; ++k) acc += a[m * shape.k + k] * w[n * shape.k + k];
+      for (std::size_t k = 0; k < shape.k; ++k) {
+        acc = std::fma(a[m * shape.k + k], w[n * shape.k + k], acc);
+      }
       out[m * shape.n + n] = acc;
     }
   }

@@ -38,9 +38,8 @@ std::int32_t integer_dot(std::span<const std::int8_t> a, std::span<const std::in
 void gemm_dequantise_after(const QuantizedMatrix& a, const QuantizedMatrix& w,
                            std::span<float> out);
 
-/// NORMATIVE. fp32: acc = +0; for k ascending acc = acc + a * w, product rounded, then sum rounded
-/// (no fma). Errors: std::invalid_argument when sizes and shape disagree. NaN and infinities
-/// propagate as IEEE says.
+/// NORMATIVE. fp32: acc = +0; for k ascending acc = fma(a, w, acc), one rounding a step. Errors:
+/// std::invalid_argument when sizes and shape disagree. NaN and infinities propagate as IEEE says.
 void gemm_fp32(std::span<const float> a, std::span<const float> w, GemmShape shape,
                std::span<float> out);
 

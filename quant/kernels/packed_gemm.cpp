@@ -343,8 +343,7 @@ Format PackedFloatWeights::operands() const { return impl_->operands; }
 
 namespace {
 
-/// Both float products: chunk = k makes gemm_fp32 (a sum that starts at +0 is never -0, so adding
-/// it to +0 keeps it).
+/// Both float products: one chunk that is not added to a total makes gemm_fp32.
 void float_product(std::span<const float> a, const PackedFloatWeights::Impl& w, std::size_t m,
                    std::size_t chunk, std::span<float> out, unsigned threads) {
   require(m == 0 || w.k == 0 ? a.empty() : a.size() % m == 0 && a.size() / m == w.k,
@@ -357,7 +356,6 @@ void float_product(std::span<const float> a, const PackedFloatWeights::Impl& w, 
     return;
   }
   const FloatTiles& tiles = *w.tiles;
-  const bool fused = w.operands == Format::fp16;
   std::vector<float> activations(a.size());  // [tile][k][row]
   for (std::size_t row = 0; row < m; ++row) {
     const std::size_t first = row / tiles.rows * tiles.rows;
@@ -384,8 +382,9 @@ void float_product(std::span<const float> a, const PackedFloatWeights::Impl& w, 
           tile.weights = w.values.data() + (panel * w.k + segment.first_step) * tiles.columns;
           tile.total = total.data() + r * tiles.columns;
           tile.sum = sum.data() + r * tiles.columns;
+          tile.accumulate = w.operands == Format::fp16;
           tile.segment = segment;
-          (fused ? tiles.run_fused : tiles.run)[height](tile);
+          tiles.run[height](tile);
         }
       }
       const std::size_t n = panel * tiles.columns;

@@ -35,12 +35,15 @@ struct IntegerTile {
   Segment segment;
 };
 
-/// Float tile: for each chunk sum = +0, k ascending sum += a * w; then total += sum.
+/// Float tile: for each chunk sum = +0, k ascending sum = fma(a, w, sum); then total += sum. Of
+/// fp16 operands the products are exact, so that this is also what a product rounded on its own
+/// gives.
 struct FloatTile {
   const float* activations;
   const float* weights;
   float* total;
   float* sum;
+  bool accumulate;  ///< false: total = sum (a fused sum may be -0, which adding to +0 would lose)
   Segment segment;
 };
 
@@ -66,9 +69,7 @@ struct IntegerTiles {
 struct FloatTiles {
   std::size_t rows;
   std::size_t columns;
-  FloatTileFunction run[kMaxTileRows + 1];  ///< product rounded, then the sum
-  FloatTileFunction run_fused[kMaxTileRows +
-                              1];  ///< fused; the same bits when products are exact (fp16 operands)
+  FloatTileFunction run[kMaxTileRows + 1];
 };
 
 #if defined(__x86_64__)

@@ -80,7 +80,7 @@ SYSTOLE_TARGET void unpack_nibbles(const std::uint8_t* packed, std::size_t steps
   }
 }
 
-template <std::size_t R, bool kFused>
+template <std::size_t R>
 SYSTOLE_TARGET void float_tile(const FloatTile& t) {
   const float* a = t.activations;
   const float* w = t.weights;
@@ -98,19 +98,14 @@ SYSTOLE_TARGET void float_tile(const FloatTile& t) {
       w += kColumns;
       for (std::size_t r = 0; r < R; ++r) {
         const __m512 b = _mm512_set1_ps(a[r]);
-        if constexpr (kFused) {
-          sum0[r] = _mm512_fmadd_ps(b, w0, sum0[r]);
-          sum1[r] = _mm512_fmadd_ps(b, w1, sum1[r]);
-        } else {
-          sum0[r] = _mm512_add_ps(sum0[r], _mm512_mul_ps(b, w0));
-          sum1[r] = _mm512_add_ps(sum1[r], _mm512_mul_ps(b, w1));
-        }
+        sum0[r] = _mm512_fmadd_ps(b, w0, sum0[r]);
+        sum1[r] = _mm512_fmadd_ps(b, w1, sum1[r]);
       }
       a += R;
     }
     float* into = t.segment.ends ? t.total : t.sum;
     for (std::size_t r = 0; r < R; ++r, into += kColumns) {
-      if (t.segment.ends) {
+      if (t.segment.ends && t.accumulate) {
         sum0[r] = _mm512_add_ps(_mm512_loadu_ps(into), sum0[r]);
         sum1[r] = _mm512_add_ps(_mm512_loadu_ps(into + kLanes), sum1[r]);
       }
@@ -139,11 +134,8 @@ const FloatTiles& avx512_float_tiles() {
   static constexpr FloatTiles tiles = {
       8,
       kColumns,
-      {nullptr, float_tile<1, false>, float_tile<2, false>, float_tile<3, false>,
-       float_tile<4, false>, float_tile<5, false>, float_tile<6, false>, float_tile<7, false>,
-       float_tile<8, false>},
-      {nullptr, float_tile<1, true>, float_tile<2, true>, float_tile<3, true>, float_tile<4, true>,
-       float_tile<5, true>, float_tile<6, true>, float_tile<7, true>, float_tile<8, true>}};
+      {nullptr, float_tile<1>, float_tile<2>, float_tile<3>, float_tile<4>, float_tile<5>,
+       float_tile<6>, float_tile<7>, float_tile<8>}};
   return tiles;
 }
 

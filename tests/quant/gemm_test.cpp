@@ -127,13 +127,15 @@ TEST(IntegerDot, IsExactAndChecksItsLength) {
                std::invalid_argument);
 }
 
-TEST(GemmFp32, RoundsProductAndSumSeparately) {
+TEST(GemmFp32, FusesTheProductIntoTheSum) {
   const std::vector<float> a{1.0f, 3.0f};
   const float product = 3.0f * 0.1f;
   const std::vector<float> w{-product, 0.1f};
   std::vector<float> out(1);
   gemm_fp32(a, w, {1, 1, 2}, out);
-  EXPECT_EQ(out[0], 0.0f);  // a fused step would leave the rounding error of the product
+  // The rounding error of the product is left; rounded on its own it would give zero.
+  EXPECT_EQ(out[0], std::fma(3.0f, 0.1f, -product));
+  EXPECT_NE(out[0], 0.0f);
 }
 
 TEST(GemmFp32, AddsInAscendingK) {

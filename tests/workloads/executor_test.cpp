@@ -220,13 +220,14 @@ std::vector<float> by_definition(const LlamaModel& model, std::span<const std::u
         std::vector<float> scores;
         for (std::size_t t = 0; t <= p; ++t) {
           float score = 0;
-          for (std::size_t i = 0; i < d; ++i) score = score + q[at + i] * keys[l][t][kv + i];
+          for (std::size_t i = 0; i < d; ++i)
+            score = std::fma(q[at + i], keys[l][t][kv + i], score);
           scores.push_back(score * (1.0f / std::sqrt(static_cast<float>(d))));
         }
         quant::softmax(scores);
         for (std::size_t j = 0; j < d; ++j) {
           for (std::size_t t = 0; t <= p; ++t)
-            context[at + j] = context[at + j] + scores[t] * values[l][t][kv + j];
+            context[at + j] = std::fma(scores[t], values[l][t][kv + j], context[at + j]);
         }
       }
       const std::vector<float> attended = linear(w.output, context);
