@@ -377,6 +377,20 @@ KvCalibration calibrate_kv(const KvShape& shape, const TensorPolicy& key, const 
   return found;
 }
 
+bool kv_needs_calibration(const TensorPolicy& policy) {
+  const auto found = [](const Transform& t) {
+    return t.op == TransformOp::perm || t.op == TransformOp::chol || t.op == TransformOp::rot ||
+           (t.op == TransformOp::diag && t.factors != FactorRule::sqrt_max);
+  };
+  const auto fixed = [](const Level& level) { return level.parameters == ParameterSource::fixed; };
+  const auto indexed = [](const TokenPolicy& t) { return t.kind == TokenKind::retrieve; };
+  const OutlierKind kept = policy.outliers.kind;
+  return policy.format == Format::lut || policy.format == Format::nvfp4 ||
+         std::ranges::any_of(policy.transforms, found) ||
+         std::ranges::any_of(policy.levels, fixed) || std::ranges::any_of(policy.tokens, indexed) ||
+         kept == OutlierKind::channel_class || kept == OutlierKind::top_channels;
+}
+
 double kv_sensitivity(KvTensor tensor, const KvShape& shape, const TensorPolicy& policy,
                       Format format, std::span<const float> rows, std::span<const float> gradient,
                       const SideCalibration& calibration) {
