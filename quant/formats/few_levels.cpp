@@ -90,8 +90,8 @@ class HalfCodec final : public BoxCodec {
   }
 };
 
-/// F6: x = mu +- alpha, alpha the mean magnitude of the values (not of their distance from mu: so
-/// PTQ1.61 and SliM have it). symmetric: mu = 0 (VidKV); float_min: mu the mean, stored.
+/// F6: x = mu +- alpha, mu the mean, alpha the mean magnitude of the values (not of their distance
+/// from mu: so PTQ1.61 and SliM have it). Without mu (VidKV) the format is int1.
 /// What an exact x = mu becomes (quantization.md §12 trap 18): corrected: +alpha, in one bit;
 /// reference: mu itself, as sign(0) = 0 in the released code, which takes a third code and two
 /// bits.
@@ -102,8 +102,8 @@ class SignCodec final : public BoxCodec {
     CodecLayout l;
     l.codes.word_bits = follows_code(spec.contract) ? 2 : 1;
     l.scale = spec.scale;
-    if (spec.affine == Affine::symmetric) return l;
-    require(spec.affine == Affine::float_min, "sign: mu is a float (float_min) or 0 (symmetric)");
+    require(spec.affine == Affine::symmetric || spec.affine == Affine::float_min,
+            "sign: mu is a float");
     l.zero = ZeroKind::floating;
     l.zero_format = is_ieee(spec.scale) ? spec.scale : Format::fp16;
     l.zero_bits = bits_of(l.zero_format);
@@ -114,8 +114,7 @@ class SignCodec final : public BoxCodec {
     BoxParameters p;
     const bool usual = spec.range == RangeRule::automatic;
     p.scale[0] = store_parameter(spec.scale, usual ? mean_abs(values) : magnitude_of(values, spec));
-    if (spec.affine != Affine::symmetric)
-      p.zero[0] = store_parameter(layout(spec).zero_format, mean(values));
+    p.zero[0] = store_parameter(layout(spec).zero_format, mean(values));
     return p;
   }
   /// NORMATIVE. code = 1 where x > mu, 0 where x < mu, mu as stored; x = mu: 1, or 2 (reference).

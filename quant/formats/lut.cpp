@@ -84,10 +84,10 @@ class NormalFloatCodec final : public BoxCodec {
 };
 
 /// Two kinds of table. Shared (every rule but kmeans): one table of values in [-1, 1] for the
-/// matrix, a range a box, and with float_min an offset too (KVQuant). By box (kmeans): each box
-/// has a table of its own in the values' own units, and no other parameter (any-precision, PMPD).
-/// Entries are stored as scales are. A table that nobody calibrated comes from k-means of 50 steps
-/// over the normalised values.
+/// matrix, and a range and an offset a box (KVQuant); absmax, sigma and meanabs are symmetric and
+/// have no offset. By box (kmeans): each box has a table of its own in the values' own units, and
+/// no other parameter (any-precision, PMPD). Entries are stored as scales are. A table that nobody
+/// calibrated comes from k-means of 50 steps over the normalised values.
 class LutCodec final : public BoxCodec {
  public:
   CodecLayout layout(const QuantSpec& spec) const override {
@@ -100,10 +100,8 @@ class LutCodec final : public BoxCodec {
     l.table_by_box = spec.range == RangeRule::kmeans;
     l.scales = l.table_by_box ? 0 : 1;
     require(spec.affine == Affine::symmetric || spec.affine == Affine::float_min,
-            "a look-up table has an offset (float_min) or none (symmetric)");
-    require(!l.table_by_box || spec.affine == Affine::symmetric,
-            "tables by box hold the values themselves: no offset");
-    if (spec.affine == Affine::float_min) {
+            "a look-up table has an offset, not a zero point");
+    if (has_offset(spec)) {
       l.zero = ZeroKind::floating;
       l.zero_format = is_ieee(spec.scale) ? spec.scale : Format::fp16;
       l.zero_bits = bits_of(l.zero_format);
@@ -111,15 +109,14 @@ class LutCodec final : public BoxCodec {
     return l;
   }
 
-  /// NORMATIVE. offset = (max + min) / 2 and range = (max - min) / 2 of the extent (float_min), or
-  /// offset 0 and range = magnitude (symmetric), each as stored.
+  /// NORMATIVE. offset = (max + min) / 2 and range = (max - min) / 2 of the extent, or offset 0 and
+  /// range = magnitude (symmetric rules), each as stored.
   BoxParameters parameters(std::span<const float> values, const QuantSpec& spec,
                            std::span<const float> table) const override {
     BoxParameters p;
     p.table = table;
     if (spec.range == RangeRule::kmeans) return p;
-    if (spec.affine == Affine::symmetric) {
-      require(spec.range != RangeRule::absmax_signed, "this format has a scale without a sign");
+    if (!has_offset(spec)) {
       p.scale[0] = store_parameter(spec.scale, magnitude_of(values, spec));
       return p;
     }
@@ -168,6 +165,10 @@ class LutCodec final : public BoxCodec {
     const std::uint32_t count = spec.levels == 0 ? 16 : spec.levels;
     require(count >= 2 && count <= 65536, "lut: between 2 and 65536 entries");
     return count;
+  }
+  static bool has_offset(const QuantSpec& spec) {
+    return spec.range != RangeRule::kmeans && spec.range != RangeRule::absmax &&
+           spec.range != RangeRule::sigma && spec.range != RangeRule::meanabs;
   }
   static float normalised(float x, const BoxParameters& p) {
     return p.scale[0] == 0 ? 0.0f : (x - p.zero[0]) / p.scale[0];
