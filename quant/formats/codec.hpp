@@ -111,6 +111,13 @@ bool has_codec(Format format);
 // The families. Each returns the codec of a format that is theirs; the table asks for no other.
 const Codec* ieee_codec(Format format);
 const Codec* integer_codec(Format format);
+const Codec* minifloat_codec(Format format);
+const Codec* block_codec(Format format);
+const Codec* lut_codec(Format format);
+const Codec* few_levels_codec(Format format);
+const Codec* fixed_codec(Format format);
+const Codec* twinlog_codec(Format format);
+const Codec* codebook_codec(Format format);
 
 /// The registry's row: formats first..last (in the order of Format) come from `family`.
 struct CodecFamily {

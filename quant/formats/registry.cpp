@@ -13,6 +13,14 @@ namespace {
 constexpr std::array kFamilies = {
     CodecFamily{Format::fp32, Format::bf16, ieee_codec},
     CodecFamily{Format::int2, Format::uint16, integer_codec},
+    CodecFamily{Format::fp8_e4m3, Format::ue4m3, minifloat_codec},
+    CodecFamily{Format::mxfp4, Format::nvfp4, block_codec},
+    CodecFamily{Format::nf4, Format::lut, lut_codec},
+    CodecFamily{Format::half, Format::ternary_b3, few_levels_codec},
+    CodecFamily{Format::base5, Format::levels, integer_codec},
+    CodecFamily{Format::fixed, Format::fixed, fixed_codec},
+    CodecFamily{Format::twinlog, Format::twinlog, twinlog_codec},
+    CodecFamily{Format::codebook, Format::codebook, codebook_codec},
 };
 
 const Codec* find(Format format) {
