@@ -13,12 +13,18 @@ namespace {
 
 bool one_scale(const CodedMatrix& m) { return m.groups <= 1; }
 
+/// Formats with an offset of their own (sign: a mean) have zeros under a symmetric form.
+Affine form_of(const CodedMatrix& m) {
+  const bool offset = m.spec.affine == Affine::symmetric && !m.zeros.empty();
+  return offset ? Affine::float_min : m.spec.affine;
+}
+
 const char* refusal(const CodedMatrix& a, const CodedMatrix& w) {
   if (a.cols != w.cols) return "grid_gemm: activation and weight differ in k";
-  if (a.spec.affine != Affine::symmetric) return "grid_gemm: the activation must be symmetric";
+  if (form_of(a) != Affine::symmetric) return "grid_gemm: the activation must be symmetric";
   if (a.scales.size() != a.rows * a.groups || w.scales.size() != w.rows * w.groups)
     return "grid_gemm: an operand has not one scale a group";
-  if (w.spec.affine != Affine::symmetric && w.zeros.size() != w.scales.size())
+  if (form_of(w) != Affine::symmetric && w.zeros.size() != w.scales.size())
     return "grid_gemm: an affine weight has not one zero a group";
   if (!one_scale(a) && !one_scale(w) && a.group != w.group)
     return "grid_gemm: the groups of the operands differ";
@@ -66,7 +72,7 @@ void grid_gemm(const CodedMatrix& a, const CodedMatrix& w, std::span<float> out,
   require(a_integers && w_integers,
           "grid_gemm: a format whose elements are no integers of 16 bits");
 
-  const Affine form = w.spec.affine;
+  const Affine form = form_of(w);
   const float unit = a_unit * w_unit;
   const float tensor = a.tensor_scale * w.tensor_scale;
   const std::size_t length = one_scale(a) ? w.group : a.group;
