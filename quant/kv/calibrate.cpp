@@ -153,7 +153,7 @@ Normalised normalised_values(const KvPlan& plan, const SideCalibration& found,
                              std::span<const float> rows, std::span<const float> weights) {
   const std::size_t width = plan.shape.width(), dim = plan.shape.head_dim;
   Normalised all;
-  const auto add = [&](std::size_t i, const BoxParameters& p) {
+  const auto add = [&](std::size_t i, const KvParameters& p) {
     if (p.scale == 0.0f) return;
     all.x.push_back((rows[i] - p.zero) / p.scale);
     if (!weights.empty()) all.weights.push_back(weights[i]);
@@ -181,7 +181,7 @@ Normalised normalised_values(const KvPlan& plan, const SideCalibration& found,
     for (const auto& box : boxes) {
       std::vector<float> members;
       for (const std::size_t i : box) members.push_back(rows[i]);
-      const BoxParameters p = box_parameters(members, plan.rule);
+      const KvParameters p = box_parameters(members, plan.rule);
       for (const std::size_t i : box) add(i, p);
     }
   }
