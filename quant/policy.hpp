@@ -114,6 +114,10 @@ inline constexpr std::array<std::string_view, 6> kScorerNames = {
     "first", "hidden_max", "normalised", "accumulated", "snap", "text_similarity"};
 enum class Keep : std::uint8_t { score, representative };
 inline constexpr std::array<std::string_view, 2> kKeepNames = {"score", "representative"};
+/// What KVCrush measures the distance of a block's signature to.
+enum class Anchor : std::uint8_t { random, zeros, ones, mean, alternating };
+inline constexpr std::array<std::string_view, 5> kAnchorNames = {"random", "zeros", "ones", "mean",
+                                                                 "alternating"};
 /// One policy; several compose left to right.
 struct TokenPolicy {
   TokenKind kind = TokenKind::all;
@@ -126,9 +130,13 @@ struct TokenPolicy {
   Format high = Format::fp16;  ///< SAL: format of salient tokens (the policy's own is the low one)
   std::uint32_t block = 1;     ///< EVICT: tokens decided together
   Keep keep = Keep::score;
-  std::uint32_t sinks = 0;      ///< RETR, EVICT: first tokens always kept
-  std::uint32_t codewords = 0;  ///< RETR: entries of the index codebook
-  std::string tier = "dram";    ///< RETR: where the full cache lives: dram or host
+  std::uint32_t sinks = 0;            ///< RETR, EVICT: first tokens always kept
+  std::uint32_t recent = 0;           ///< EVICT: newest tokens never evicted
+  std::uint32_t queries = 8;          ///< EVICT, snap: newest queries that score
+  std::uint32_t representatives = 0;  ///< EVICT: blocks of the budget for representatives
+  Anchor anchor = Anchor::random;     ///< EVICT, representatives
+  std::uint32_t codewords = 0;        ///< RETR: entries of the index codebook
+  std::string tier = "dram";          ///< RETR: where the full cache lives: dram or host
   friend bool operator==(const TokenPolicy&, const TokenPolicy&) = default;
 };
 
@@ -220,6 +228,7 @@ struct QuantiserOptions {
   double damp = 0.01;         ///< GPTQ: share of the mean diagonal
   std::uint32_t block = 128;  ///< GPTQ: columns processed together
   TokenWeighting weighting = TokenWeighting::uniform;
+  bool q_norm = false;  ///< KVQuant: the decoding lut keeps mean and deviation
   friend bool operator==(const QuantiserOptions&, const QuantiserOptions&) = default;
 };
 

@@ -3,60 +3,58 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "quant/kernels/gemm.hpp"
-#include "quant/quantise.hpp"
+#include "quant/golden/kernels.hpp"
 
 namespace systole::quant {
-
-/// How the operands of a case are drawn.
-enum class Values : std::uint8_t {
-  normal,      ///< bell-shaped, as weights are
-  outliers,    ///< the same with a few values a thousand times larger
-  ties,        ///< multiples of half the step of a symmetric format: every second rounding is a tie
-  extremes,    ///< only the largest magnitudes: sums as large as they get
-  zeros,       ///< +0 and -0, now and then a one
-  subnormal,   ///< magnitudes around and below the smallest normal number
-  non_finite,  ///< NaN and infinities among normal values (float kernels only)
-};
-
-/// One case: everything that follows from (suite, seed, index).
-struct KernelCase {
-  GemmShape shape;
-  QuantSpec activation;
-  QuantSpec weight;
-  std::size_t chunk = 1;  ///< gemm_fp16
-  unsigned threads = 1;
-  Values values = Values::normal;
-  std::uint64_t stream = 0;  ///< seeds the operands
-};
-std::string describe(const KernelCase& kernel_case);
 
 /// What a comparison found.
 struct CaseOutcome {
   std::uint64_t elements = 0;  ///< results compared, all paths together
   std::uint64_t mismatches = 0;
   std::string
-      first_mismatch;  ///< case, path, index, expected and actual bits; empty when there is none
+      first_mismatch;  ///< case, path, place, expected and actual bits; empty when there is none
 };
 
-/// The suites, e.g. "gemm_w4a8".
+/// One bit to flip in what a fast implementation gives: shows that the comparison would notice.
+struct Fault {
+  std::string path;         ///< the twin whose name begins so; empty: every one
+  std::size_t element = 0;  ///< of all results one after the other; wraps round at their end
+  unsigned bit = 0;         ///< wraps round at the element's width
+};
+
+/// The suites: one a kernel of the table, e.g. "gemm_w4a8".
 std::vector<std::string> suite_names();
 
 /// The case that (suite, seed, index) stands for; each index has a stream of its own, so cases may
 /// run in any order. Errors: std::invalid_argument for an unknown suite.
 KernelCase make_case(std::string_view suite, std::uint64_t seed, std::uint64_t index);
 
-/// Runs that case: the definition against every accelerated path of this CPU, on one thread and on
+/// Runs a case: the definition against every accelerated path of this CPU, on one thread and on
 /// case.threads; the quantisers and packers against a second, independent computation.
+CaseOutcome run_case(const KernelCase& kernel_case, const Fault* fault = nullptr);
+
+/// The same for the case of (suite, seed, index).
 CaseOutcome run_case(std::string_view suite, std::uint64_t seed, std::uint64_t index);
 
-/// Compares bits; any NaN equals any other NaN. `label` opens the description of the first
-/// mismatch.
+/// Cases [first, first + count) of a suite on `threads` threads; outcome i is that of case
+/// first + i, whichever thread ran it.
+std::vector<CaseOutcome> run_cases(std::string_view suite, std::uint64_t seed, std::uint64_t first,
+                                   std::uint64_t count, unsigned threads,
+                                   const Fault* fault = nullptr);
+
+/// The arguments of `systole` that run this very case: "verify --kernel K --shape MxNxK --seed N
+/// --values V --options drawn".
+std::string repeat_arguments(const KernelCase& kernel_case);
+
+/// Compares bits, result by result; any NaN equals any other NaN. `label` opens the description of
+/// the first mismatch. Errors: std::invalid_argument when names, types or shapes differ.
+CaseOutcome compare_arrays(const Arrays& expected, const Arrays& actual, std::string_view label);
+
+/// The same of two vectors of floats.
 CaseOutcome compare_bits(std::span<const float> expected, std::span<const float> actual,
                          std::string_view label);
 

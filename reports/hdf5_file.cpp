@@ -211,6 +211,44 @@ void Hdf5Writer::table(const std::string& name, std::span<const std::uint64_t> v
   attribute_texts(name, "columns", names, false);
 }
 
+namespace {
+
+struct NumberType {
+  std::int64_t id;
+  std::uint64_t bytes;
+  const char* name;
+};
+NumberType number_type(Hdf5Number type) {
+  switch (type) {
+    case Hdf5Number::int8:
+      return {H5T_STD_I8LE, 1, "8-bit integers"};
+    case Hdf5Number::uint8:
+      return {H5T_STD_U8LE, 1, "unsigned 8-bit integers"};
+    case Hdf5Number::int16:
+      return {H5T_STD_I16LE, 2, "16-bit integers"};
+    case Hdf5Number::uint16:
+      return {H5T_STD_U16LE, 2, "unsigned 16-bit integers"};
+    case Hdf5Number::int32:
+      return {H5T_STD_I32LE, 4, "32-bit integers"};
+    case Hdf5Number::uint32:
+      return {H5T_STD_U32LE, 4, "unsigned 32-bit integers"};
+    case Hdf5Number::float32:
+      break;
+  }
+  return {H5T_IEEE_F32LE, 4, "32-bit floating point"};
+}
+
+}  // namespace
+
+void Hdf5Writer::array(const std::string& name, Hdf5Number type,
+                       std::span<const std::uint64_t> extents,
+                       std::span<const std::uint8_t> bytes) {
+  std::uint64_t size = number_type(type).bytes;
+  for (const std::uint64_t extent : extents) size *= extent;
+  SYSTOLE_CHECK(size == bytes.size(), "array " + name + ": extents and bytes disagree");
+  write(name, number_type(type).id, extents, bytes.data(), {});
+}
+
 void Hdf5Writer::attribute_texts(const std::string& object, const char* name,
                                  std::span<const std::string_view> values, bool scalar) {
   std::uint64_t width = 0;
@@ -312,8 +350,7 @@ Hdf5Handle Hdf5Reader::open_object(const std::string& name) const {
   return object;
 }
 
-Hdf5Reader::Dataset Hdf5Reader::open(const std::string& name, bool scalar,
-                                     std::uint64_t columns) const {
+Hdf5Reader::Dataset Hdf5Reader::open_whole(const std::string& name) const {
   if (!has(name)) fail("the dataset '" + name + "' is missing");
   Dataset dataset{name, owned<H5Dclose>(H5Dopen2(file_.id(), name.c_str(), H5P_DEFAULT)), 1};
   if (!dataset.handle.valid()) fail("'" + name + "' is damaged or not a dataset");
@@ -322,6 +359,12 @@ Hdf5Reader::Dataset Hdf5Reader::open(const std::string& name, bool scalar,
       H5Pget_nfilters(creation.id()) != 0 || H5Pget_external_count(creation.id()) != 0) {
     fail("'" + name + "' is not stored contiguously in this file");
   }
+  return dataset;
+}
+
+Hdf5Reader::Dataset Hdf5Reader::open(const std::string& name, bool scalar,
+                                     std::uint64_t columns) const {
+  Dataset dataset = open_whole(name);
   const Hdf5Handle space = owned<H5Sclose>(H5Dget_space(dataset.handle.id()));
   if (!space.valid()) fail("'" + name + "' is damaged");
   const H5S_class_t kind = H5Sget_simple_extent_type(space.id());
@@ -456,6 +499,41 @@ void Hdf5Reader::table(const std::string& name, std::vector<std::uint64_t>& valu
   }
   values.resize(count);
   read(dataset, H5T_NATIVE_UINT64, 8, values.data());
+}
+
+std::vector<std::uint8_t> Hdf5Reader::array(const std::string& name, Hdf5Number type,
+                                            std::span<const std::uint64_t> extents) const {
+  constexpr std::size_t kMostDimensions = 8;
+  SYSTOLE_CHECK(extents.size() <= kMostDimensions, "array of more than 8 dimensions");
+  Dataset dataset = open_whole(name);
+  const Hdf5Handle space = owned<H5Sclose>(H5Dget_space(dataset.handle.id()));
+  const int rank = space.valid() ? H5Sget_simple_extent_ndims(space.id()) : -1;
+  if (rank != static_cast<int>(extents.size())) {
+    fail("'" + name + "' has rank " + std::to_string(rank) + ", expected " +
+         std::to_string(extents.size()));
+  }
+  std::array<hsize_t, kMostDimensions> found{};
+  if (rank > 0) H5Sget_simple_extent_dims(space.id(), found.data(), nullptr);
+  const std::span<const hsize_t> found_extents(found.data(), extents.size());
+  const std::vector<hsize_t> wanted(extents.begin(), extents.end());
+  if (!std::equal(wanted.begin(), wanted.end(), found_extents.begin())) {
+    fail("'" + name + "' has " + times(found_extents) + ", expected " + times(wanted));
+  }
+  const NumberType number = number_type(type);
+  for (const std::uint64_t extent : extents) {
+    if (__builtin_mul_overflow(dataset.elements, extent, &dataset.elements)) {
+      fail("'" + name + "' is too large");
+    }
+  }
+  checked_elements(dataset, number.id, number.name);
+  if (dataset.elements > limits_.dataset_bytes / number.bytes ||
+      !stored_whole(dataset.handle.id(), dataset.elements * number.bytes, file_bytes_)) {
+    fail("'" + name + "' claims " + std::to_string(dataset.elements) +
+         " elements that are not in the file");
+  }
+  std::vector<std::uint8_t> bytes(dataset.elements * number.bytes);
+  read(dataset, number.id, number.bytes, bytes.data());
+  return bytes;
 }
 
 std::vector<std::string> Hdf5Reader::attribute_texts(const std::string& object, const char* name,

@@ -1,7 +1,7 @@
 // HDF5 for results: the C API (1.10) behind two small classes, one that writes a whole file or none
 // and one that reads a file it does not trust. Only scalars, columns and tables of three element
-// types exist, so that everything can be checked: unsigned 64-bit, IEEE double, UTF-8 text of a
-// fixed width.
+// types exist (unsigned 64-bit, IEEE double, UTF-8 text of a fixed width), and arrays of small
+// numbers, so that everything can be checked.
 //
 // HDF5 keeps global state and the packaged library is not thread-safe: use from one thread at a
 // time (reports/result_file.hpp holds a lock).
@@ -41,6 +41,9 @@ class Hdf5Handle {
   std::int64_t id_ = -1;
   Closer closer_ = nullptr;
 };
+
+/// Elements of arrays beyond the three above: operands and results of kernels.
+enum class Hdf5Number : std::uint8_t { int8, uint8, int16, uint16, int32, uint32, float32 };
 
 /// What a reader accepts before it allocates anything.
 struct Hdf5Limits {
@@ -91,6 +94,10 @@ class Hdf5Writer {
   void table(const std::string& name, std::span<const std::uint64_t> values,
              std::span<const std::string_view> names, std::string_view unit);
 
+  /// An array of any rank, little-endian, row-major; `bytes` holds its elements so.
+  void array(const std::string& name, Hdf5Number type, std::span<const std::uint64_t> extents,
+             std::span<const std::uint8_t> bytes);
+
   // Attributes of a group or dataset.
   void attribute(const std::string& object, const char* name, std::string_view value);
   void attribute(const std::string& object, const char* name, std::uint64_t value);
@@ -130,6 +137,9 @@ class Hdf5Reader {
   /// Table [rows, names.size()]; the file's column names must be `names`, in that order.
   void table(const std::string& name, std::vector<std::uint64_t>& values,
              std::span<const std::string_view> names) const;
+  /// The bytes of an array of exactly that type and those extents, little-endian, row-major.
+  std::vector<std::uint8_t> array(const std::string& name, Hdf5Number type,
+                                  std::span<const std::uint64_t> extents) const;
   std::string text_attribute(const std::string& object, const char* name) const;
   std::uint64_t count_attribute(const std::string& object, const char* name) const;
 
@@ -137,6 +147,8 @@ class Hdf5Reader {
 
  private:
   struct Dataset;
+  /// The dataset, stored in one piece in this file; its extents are not looked at.
+  Dataset open_whole(const std::string& name) const;
   /// Opens and checks everything but the element type. `columns` 0: rank 1.
   Dataset open(const std::string& name, bool scalar, std::uint64_t columns) const;
   void read(const Dataset& dataset, std::int64_t type, std::uint64_t element_bytes,

@@ -257,14 +257,91 @@ std::vector<std::uint8_t> npy_file(NpyType type, std::span<const std::size_t> sh
   const std::size_t unpadded = 10 + dictionary.size() + 1;
   dictionary.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
   dictionary += '\n';
-  std::vector<std::uint8_t> file(kMagic.begin(), kMagic.end());
-  const std::size_t length = dictionary.size();
-  for (const std::size_t byte : {std::size_t{1}, std::size_t{0}, length & 0xFF, length >> 8}) {
-    file.push_back(static_cast<std::uint8_t>(byte));
-  }
-  file.insert(file.end(), dictionary.begin(), dictionary.end());
-  file.insert(file.end(), bytes.begin(), bytes.end());
+  std::string head(kMagic);
+  head += {'\1', '\0', static_cast<char>(dictionary.size() & 0xFF),
+           static_cast<char>(dictionary.size() >> 8)};
+  head += dictionary;
+  std::vector<std::uint8_t> file(head.size() + bytes.size());
+  std::ranges::transform(head, file.begin(), [](char c) { return static_cast<std::uint8_t>(c); });
+  std::ranges::copy(bytes, file.begin() + static_cast<std::ptrdiff_t>(head.size()));
   return file;
+}
+
+namespace {
+
+NpyType npy_type(Element type) {
+  switch (type) {
+    case Element::int8:
+      return NpyType::int8;
+    case Element::uint8:
+      return NpyType::uint8;
+    case Element::int16:
+      return NpyType::int16;
+    case Element::uint16:
+      return NpyType::uint16;
+    case Element::int32:
+      return NpyType::int32;
+    case Element::uint32:
+      return NpyType::uint32;
+    case Element::fp32:
+      break;
+  }
+  return NpyType::float32;
+}
+
+bool is_float(NpyType type) {
+  return type == NpyType::float16 || type == NpyType::float32 || type == NpyType::float64;
+}
+
+struct IntegerRange {
+  std::int64_t low, high;
+};
+IntegerRange range_of(Element type) {
+  const std::int64_t span = std::int64_t{1} << (8 * bytes_of(type));
+  const bool is_signed = type == Element::int8 || type == Element::int16 || type == Element::int32;
+  return is_signed ? IntegerRange{-span / 2, span / 2 - 1} : IntegerRange{0, span - 1};
+}
+
+/// Element i as a number; unsigned ones beyond int64 become its largest, which fits no element.
+std::int64_t integer_at(const NpyArray& file, std::size_t i) {
+  const std::size_t width = bytes_of(file.type);
+  std::uint64_t bits = 0;
+  for (std::size_t j = width; j-- > 0;) bits = bits << 8 | file.bytes[i * width + j];
+  const bool is_signed = file.type == NpyType::int8 || file.type == NpyType::int16 ||
+                         file.type == NpyType::int32 || file.type == NpyType::int64;
+  if (is_signed) {
+    const unsigned unused = static_cast<unsigned>(64 - 8 * width);
+    return static_cast<std::int64_t>(bits << unused) >> unused;
+  }
+  constexpr std::uint64_t kMost = INT64_MAX;
+  return static_cast<std::int64_t>(std::min(bits, kMost));
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> npy_file(const Array& array) {
+  return npy_file(npy_type(array.type), array.shape, to_bytes(array));
+}
+
+Array array_of(const NpyArray& file, std::string name, Element type) {
+  if (file.type == npy_type(type)) return from_bytes(std::move(name), type, file.shape, file.bytes);
+  if (type == Element::fp32 || is_float(file.type)) {
+    refuse("elements of type '" + std::string(descr_of(file.type)) + "'; expected '" +
+           std::string(descr_of(npy_type(type))) + "'");
+  }
+  const IntegerRange range = range_of(type);
+  Array array{std::move(name), type, file.shape, {}};
+  const std::uint32_t mask =
+      static_cast<std::uint32_t>(~std::uint64_t{0} >> (64 - 8 * bytes_of(type)));
+  for (std::size_t i = 0; i < file.elements(); ++i) {
+    const std::int64_t value = integer_at(file, i);
+    if (value < range.low || value > range.high) {
+      refuse("element " + std::to_string(i) + " is " + std::to_string(value) + ", beyond " +
+             std::string(name_of(type)));
+    }
+    array.words.push_back(static_cast<std::uint32_t>(value) & mask);
+  }
+  return array;
 }
 
 }  // namespace systole::quant

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "quant/golden/array.hpp"
+
 namespace systole::quant {
 
 /// The element types taken; all little-endian.
@@ -46,5 +48,10 @@ NpyArray parse_npy(std::span<const std::uint8_t> file);
 /// writes. Errors: std::invalid_argument unless shape and bytes agree.
 std::vector<std::uint8_t> npy_file(NpyType type, std::span<const std::size_t> shape,
                                    std::span<const std::uint8_t> bytes);
+
+/// An array as a file, and a file as an array of a wanted element type: the same type, or integers
+/// of any width whose values it can hold. Errors: std::invalid_argument.
+std::vector<std::uint8_t> npy_file(const Array& array);
+Array array_of(const NpyArray& file, std::string name, Element type);
 
 }  // namespace systole::quant

@@ -1,26 +1,50 @@
-// Private to the packed products: a static partition over threads.
+// Independent pieces of work on the threads of one pool, which lives as long as the process.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
-#include <thread>
-#include <vector>
 
-namespace systole::quant::detail {
+namespace systole::quant {
 
-/// Calls work(begin, end) on contiguous parts of [0, count), one part a thread, the last on the
-/// calling thread. `work` must not throw. Which thread computes what never changes a bit: parts are
-/// independent outputs.
+namespace detail {
+/// Calls run(work, part) for every part in [0, parts), at most one part a thread at a time, part 0
+/// on the calling thread. When the pool is busy (a call from inside a part, or from another thread)
+/// all parts run on the calling thread. The exception of the lowest part that threw is thrown here
+/// when no part runs any more.
+void run_parts(std::size_t parts, void (*run)(const void* work, std::size_t part),
+               const void* work);
+}  // namespace detail
+
+/// Calls work(part) for every part in [0, parts), on up to `parts` threads; see run_parts.
 template <class Work>
-void parallel_for(std::size_t threads, std::size_t count, const Work& work) {
-  threads = std::max<std::size_t>(1, std::min(threads, count));
-  std::vector<std::jthread> helpers;
-  helpers.reserve(threads - 1);
-  for (std::size_t t = 0; t + 1 < threads; ++t) {
-    helpers.emplace_back(
-        [&work, t, threads, count] { work(t * count / threads, (t + 1) * count / threads); });
+void parallel_parts(std::size_t parts, const Work& work) {
+  if (parts <= 1) {
+    if (parts == 1) work(std::size_t{0});
+    return;
   }
-  work((threads - 1) * count / threads, count);
+  detail::run_parts(
+      parts, [](const void* body, std::size_t part) { (*static_cast<const Work*>(body))(part); },
+      &work);
 }
 
-}  // namespace systole::quant::detail
+/// Calls work(begin, end) on contiguous parts of [0, count), one part a thread (threads 0 counts as
+/// 1). Which thread computes what never changes a bit: parts are independent outputs.
+template <class Work>
+void parallel_ranges(std::size_t threads, std::size_t count, const Work& work) {
+  threads = std::max<std::size_t>(1, std::min(threads, count));
+  parallel_parts(threads, [&work, threads, count](std::size_t part) {
+    work(part * count / threads, (part + 1) * count / threads);
+  });
+}
+
+/// Calls work(i) for every i in [0, count), thread t taking t, t + threads, ...: even where the
+/// cost grows with i.
+template <class Work>
+void parallel_strided(std::size_t threads, std::size_t count, const Work& work) {
+  threads = std::max<std::size_t>(1, std::min(threads, count));
+  parallel_parts(threads, [&work, threads, count](std::size_t part) {
+    for (std::size_t i = part; i < count; i += threads) work(i);
+  });
+}
+
+}  // namespace systole::quant

@@ -4,12 +4,12 @@
 // A panel is `columns` output channels wide; weights lie [k / unit][columns][unit] so that one
 // vector load feeds one dot instruction a column. A tile is up to `rows` activations high;
 // activations lie [k / unit][rows][unit], zero-padded at the end of each group, so that a step
-// needs one pointer. The driver (packed_gemm.cpp) walks K in segments small enough for the
-// first-level cache.
+// needs one pointer. The driver (packed_gemm.cpp) walks K in segments small enough for a cache.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace systole::quant::detail {
 
@@ -24,23 +24,85 @@ struct Segment {
   bool ends = true;    ///< the sum is folded into `total` here, otherwise it is kept in `sum`
 };
 
-/// Integer tile: for each group sum = start + sum of w * a; total = fma(float(sum), scale, total).
+/// How the element integers of a weight are stored. A dot instruction that takes them unsigned gets
+/// element + offset.
+struct Coding {
+  enum class Kind : std::uint8_t {
+    bytes,    ///< element + offset
+    nibbles,  ///< index into `table`; the low half of a byte is the first half of the columns
+    pairs,  ///< two neighbours along K in a byte (the even one low): index into `table`, or beside
+            ///< kPairMark into `outliers`; kPairMark itself stands for 0
+  };
+  static constexpr unsigned kPairMark = 15;
+  Kind kind = Kind::bytes;
+  int offset = 0;               ///< 0 or 128; 8 where nibbles are two's complement shifted by 8
+  bool table_is_index = false;  ///< table[i] + offset == i: nibbles need no look-up
+  std::int8_t table[16] = {};
+  std::int8_t outliers[16] = {};
+};
+
+/// Integer tile: for each group sum = start + sum of w * a, less zeros * activation_sums where
+/// there are zeros; total = fma(float(sum), scale, total); and where there are minimums total =
+/// fma(float(activation_sums), minimum, total).
 struct IntegerTile {
-  const void* activations;    ///< at the segment's first step
-  const void* weights;        ///< at the segment's first step
-  const std::int32_t* start;  ///< [groups][rows] what a sum starts from (undoes the weight offset)
-  const float* scales;        ///< [groups][columns]
-  float* total;               ///< [rows][columns]
-  std::int32_t* sum;          ///< [rows][columns], between segments of one group
+  const void* activations;              ///< at the segment's first step
+  const void* weights;                  ///< at the segment's first step
+  const std::int32_t* start;            ///< [groups][rows] undoes the weight offset
+  const std::int32_t* activation_sums;  ///< [groups][rows]
+  const float* scales;                  ///< [groups][columns]
+  const std::int32_t* zeros;            ///< [groups][columns] or null
+  const float* minimums;                ///< [groups][columns] or null
+  float* total;                         ///< [rows][columns]
+  bool fresh;                           ///< totals start at +0, whatever `total` holds
+  std::int32_t* sum;                    ///< [rows][columns], between segments of one group
+  /// Where there is an out, total * row_scales goes there at the end, and `total` is scratch.
+  float* out;
+  std::size_t out_stride;  ///< floats from row to row
+  const float* row_scales;
   Segment segment;
+};
+
+/// The portable interleave. Element: int8 or int16; a unit is four bytes of them.
+template <class Element>
+void interleave_units(const std::int8_t* codes, std::size_t stride, std::size_t rows,
+                      std::size_t count, void* to) {
+  constexpr std::size_t unit = 4 / sizeof(Element);
+  auto* out = static_cast<unsigned char*>(to);
+  std::size_t i = 0;
+  for (; i + unit <= count; i += unit) {
+    for (std::size_t r = 0; r < rows; ++r, out += 4) {
+      Element four_bytes[unit];
+      for (std::size_t j = 0; j < unit; ++j) four_bytes[j] = codes[r * stride + i + j];
+      std::memcpy(out, four_bytes, 4);
+    }
+  }
+  for (std::size_t r = 0; r < rows && i < count; ++r, out += 4) {
+    Element four_bytes[unit] = {};
+    for (std::size_t j = 0; i + j < count; ++j) four_bytes[j] = codes[r * stride + i + j];
+    std::memcpy(out, four_bytes, 4);
+  }
+}
+
+/// One row of activations against a panel of stored weights, all of K: as IntegerTile, without
+/// unpacking to memory.
+struct RowTile {
+  const void* activations;     ///< [steps][unit]
+  const std::uint8_t* stored;  ///< the panel as stored
+  const Coding* coding;
+  const std::int32_t* start;  ///< [groups]
+  const float* scales;        ///< [groups][columns]
+  std::size_t group_steps;
+  std::size_t groups;
+  float* total;  ///< [columns]
 };
 
 /// Float tile: for each chunk sum = +0, k ascending sum = fma(a, w, sum); then total += sum. Of
 /// fp16 operands the products are exact, so that this is also what a product rounded on its own
 /// gives.
 struct FloatTile {
-  const float* activations;
-  const float* weights;
+  const float* activations;  ///< [k][rows]
+  const float* weights;      ///< [k][weight_stride], `columns` of which are read
+  std::size_t weight_stride;
   float* total;
   float* sum;
   bool accumulate;  ///< false: total = sum (a fused sum may be -0, which adding to +0 would lose)
@@ -50,20 +112,29 @@ struct FloatTile {
 using IntegerTileFunction = void (*)(const IntegerTile&);
 using FloatTileFunction = void (*)(const FloatTile&);
 
-inline constexpr std::size_t kMaxTileRows = 16;
+inline constexpr std::size_t kMaxTileRows = 8;
+inline constexpr std::size_t kMaxColumns = 32;
 
 struct IntegerTiles {
   std::size_t rows;     ///< of a full tile
   std::size_t columns;  ///< of a panel
   std::size_t unit;     ///< consecutive k a dot instruction takes
-  bool signed16;  ///< operands as int16 (weights signed) instead of int8 (weights unsigned, w +
-                  ///< offset)
+  bool signed16;  ///< operands as int16 (weights signed) instead of int8 (weights unsigned, element
+                  ///< + offset)
   IntegerTileFunction run[kMaxTileRows + 1];  ///< [rows of this tile], 1..rows
-  /// Weights of `steps` units of a panel as the tile wants them, from nibbles (low half = first
-  /// half of the columns) or bytes.
-  void (*unpack_nibbles)(const std::uint8_t* packed, std::size_t steps, void* weights);
-  void (*unpack_bytes)(const std::uint8_t* packed, std::size_t steps,
-                       void* weights);  ///< null: bytes are used in place
+  void (*run_row)(const RowTile&);            ///< nibbles only; null: none
+  /// Stored weights of `steps` units of a panel as the tiles want them.
+  void (*unpack)(const std::uint8_t* stored, std::size_t steps, const Coding& coding,
+                 void* weights);
+  bool bytes_in_place;  ///< stored bytes are what the tiles want
+  /// Where in the bytes of a unit the pair p of a column lies (Coding::Kind::pairs).
+  std::size_t (*pair_place)(std::size_t column, std::size_t pair);
+  /// Activations of `rows` rows, `stride` codes apart, interleaved [count / unit][rows][unit] (the
+  /// last unit padded with zeros), and the sum of each row. One group.
+  void (*interleave)(const std::int8_t* codes, std::size_t stride, std::size_t rows,
+                     std::size_t count, void* to, std::int32_t* sums);
+  /// out[i] = total[i] * scale for the first `count` of a tile's columns.
+  void (*scale_row)(const float* total, float scale, std::size_t count, float* out);
 };
 
 struct FloatTiles {

@@ -28,8 +28,36 @@ SYSTOLE_TARGET inline void store(void* p, __m256i v) {
   _mm256_storeu_si256(static_cast<__m256i*>(p), v);
 }
 
+SYSTOLE_TARGET void scale_row(const float* total, float scale, std::size_t count, float* out) {
+  const __m256 factor = _mm256_set1_ps(scale);
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    _mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_loadu_ps(total + i), factor));
+  }
+  for (; i < count; ++i) out[i] = total[i] * scale;
+}
+
+/// Adds one group's sum to the totals of one row and vector.
+SYSTOLE_TARGET inline void fold(const IntegerTile& t, std::size_t g, std::size_t rows,
+                                std::size_t r, std::size_t lane, __m256i sum) {
+  const std::size_t column = g * kColumns + lane;
+  float* total = t.total + r * kColumns + lane;
+  if (t.zeros != nullptr) {
+    const __m256i asum = _mm256_set1_epi32(t.activation_sums[g * rows + r]);
+    sum = _mm256_sub_epi32(sum, _mm256_mullo_epi32(asum, load(t.zeros + column)));
+  }
+  __m256 acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(t.scales + column),
+                               _mm256_loadu_ps(total));
+  if (t.minimums != nullptr) {
+    const __m256 asum = _mm256_cvtepi32_ps(_mm256_set1_epi32(t.activation_sums[g * rows + r]));
+    acc = _mm256_fmadd_ps(asum, _mm256_loadu_ps(t.minimums + column), acc);
+  }
+  _mm256_storeu_ps(total, acc);
+}
+
 template <std::size_t R>
 SYSTOLE_TARGET void integer_tile(const IntegerTile& t) {
+  if (t.fresh) std::memset(t.total, 0, R * kColumns * sizeof(float));
   const auto* a = static_cast<const std::int16_t*>(t.activations);
   const auto* w = static_cast<const std::int16_t*>(t.weights);
   for (std::size_t g = 0; g < t.segment.groups; ++g) {
@@ -56,47 +84,84 @@ SYSTOLE_TARGET void integer_tile(const IntegerTile& t) {
       }
       a += R * kUnit;
     }
-    if (!t.segment.ends) {
-      for (std::size_t r = 0; r < R; ++r) {
+    for (std::size_t r = 0; r < R; ++r) {
+      if (t.segment.ends) {
+        fold(t, g, R, r, 0, sum0[r]);
+        fold(t, g, R, r, kLanes, sum1[r]);
+      } else {
         store(t.sum + r * kColumns, sum0[r]);
         store(t.sum + r * kColumns + kLanes, sum1[r]);
       }
-      continue;
     }
-    const __m256 scale0 = _mm256_loadu_ps(t.scales + g * kColumns);
-    const __m256 scale1 = _mm256_loadu_ps(t.scales + g * kColumns + kLanes);
-    for (std::size_t r = 0; r < R; ++r) {
-      float* total = t.total + r * kColumns;
-      _mm256_storeu_ps(
-          total, _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum0[r]), scale0, _mm256_loadu_ps(total)));
-      total += kLanes;
-      _mm256_storeu_ps(
-          total, _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum1[r]), scale1, _mm256_loadu_ps(total)));
+  }
+  for (std::size_t r = 0; r < R && t.out != nullptr; ++r) {
+    scale_row(t.total + r * kColumns, t.row_scales[r], kColumns, t.out + r * t.out_stride);
+  }
+}
+
+// --- stored weights ----------------------------------------------------------------------------
+// Elements as they are: the stored offset is taken off here, so sums start at zero.
+
+SYSTOLE_TARGET inline __m128i load16(const void* p) {
+  return _mm_loadu_si128(static_cast<const __m128i*>(p));
+}
+
+SYSTOLE_TARGET void unpack_bytes(const std::uint8_t* stored, std::size_t steps,
+                                 const Coding& coding, std::int16_t* out) {
+  const __m256i offset = _mm256_set1_epi16(static_cast<std::int16_t>(coding.offset));
+  for (std::size_t i = 0; i < 2 * steps; ++i, stored += 16, out += 16) {
+    store(out, _mm256_sub_epi16(_mm256_cvtepu8_epi16(load16(stored)), offset));
+  }
+}
+
+SYSTOLE_TARGET void unpack(const std::uint8_t* stored, std::size_t steps, const Coding& coding,
+                           void* weights) {
+  auto* out = static_cast<std::int16_t*>(weights);
+  if (coding.kind == Coding::Kind::bytes) return unpack_bytes(stored, steps, coding, out);
+  const __m128i table = load16(coding.table);
+  const __m128i outliers = load16(coding.outliers);
+  const __m128i mask = _mm_set1_epi8(15);
+  const __m128i mark = _mm_set1_epi8(Coding::kPairMark);
+  for (std::size_t s = 0; s < steps; ++s, stored += 16, out += kColumns * kUnit) {
+    const __m128i both = load16(stored);
+    const __m128i low = _mm_and_si128(both, mask);
+    const __m128i high = _mm_and_si128(_mm_srli_epi16(both, 4), mask);
+    __m128i even = _mm_shuffle_epi8(table, low);
+    __m128i odd = _mm_shuffle_epi8(table, high);
+    if (coding.kind == Coding::Kind::pairs) {  // beside a mark the other table holds
+      even = _mm_blendv_epi8(even, _mm_shuffle_epi8(outliers, low), _mm_cmpeq_epi8(high, mark));
+      odd = _mm_blendv_epi8(odd, _mm_shuffle_epi8(outliers, high), _mm_cmpeq_epi8(low, mark));
+      store(out, _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(even, odd)));
+      store(out + 16, _mm256_cvtepi8_epi16(_mm_unpackhi_epi8(even, odd)));
+    } else {
+      store(out, _mm256_cvtepi8_epi16(even));
+      store(out + 16, _mm256_cvtepi8_epi16(odd));
     }
   }
 }
 
-// The stored offsets (8 for nibbles, 128 for bytes) are taken off here, so sums start at zero.
-SYSTOLE_TARGET void unpack_nibbles(const std::uint8_t* packed, std::size_t steps, void* weights) {
-  auto* out = static_cast<std::int16_t*>(weights);
-  const __m256i mask = _mm256_set1_epi16(15);
-  const __m256i offset = _mm256_set1_epi16(8);
-  for (std::size_t s = 0; s < steps; ++s, packed += 16, out += kColumns * kUnit) {
-    const __m256i both =
-        _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(packed)));
-    store(out, _mm256_sub_epi16(_mm256_and_si256(both, mask), offset));
-    store(out + 16, _mm256_sub_epi16(_mm256_srli_epi16(both, 4), offset));
+/// A unit is one pair, a byte a column.
+std::size_t pair_place(std::size_t column, std::size_t) { return column; }
+
+SYSTOLE_TARGET std::int32_t sum_of(const std::int8_t* codes, std::size_t count) {
+  const __m256i bias = _mm256_set1_epi8(-128);  // as unsigned bytes every code is 128 more
+  __m256i total = _mm256_setzero_si256();
+  std::size_t i = 0;
+  for (; i + 32 <= count; i += 32) {
+    const __m256i biased = _mm256_xor_si256(load(codes + i), bias);
+    total = _mm256_add_epi64(total, _mm256_sad_epu8(biased, _mm256_setzero_si256()));
   }
+  alignas(32) std::int64_t lanes[4];
+  store(lanes, total);
+  std::int64_t all = lanes[0] + lanes[1] + lanes[2] + lanes[3] - static_cast<std::int64_t>(i) * 128;
+  for (; i < count; ++i) all += codes[i];
+  return static_cast<std::int32_t>(all);
 }
 
-SYSTOLE_TARGET void unpack_bytes(const std::uint8_t* packed, std::size_t steps, void* weights) {
-  auto* out = static_cast<std::int16_t*>(weights);
-  const __m256i offset = _mm256_set1_epi16(128);
-  for (std::size_t i = 0; i < 2 * steps; ++i, packed += 16, out += 16) {
-    const __m256i wide =
-        _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(packed)));
-    store(out, _mm256_sub_epi16(wide, offset));
-  }
+void interleave(const std::int8_t* codes, std::size_t stride, std::size_t rows, std::size_t count,
+                void* to, std::int32_t* sums) {
+  interleave_units<std::int16_t>(codes, stride, rows, count, to);
+  for (std::size_t r = 0; r < rows; ++r) sums[r] = sum_of(codes + r * stride, count);
 }
 
 template <std::size_t R>
@@ -114,7 +179,7 @@ SYSTOLE_TARGET void float_tile(const FloatTile& t) {
     for (std::size_t s = 0; s < t.segment.steps; ++s) {
       const __m256 w0 = _mm256_loadu_ps(w);
       const __m256 w1 = _mm256_loadu_ps(w + kLanes);
-      w += kColumns;
+      w += t.weight_stride;
       for (std::size_t r = 0; r < R; ++r) {
         const __m256 b = _mm256_set1_ps(a[r]);
         sum0[r] = _mm256_fmadd_ps(b, w0, sum0[r]);
@@ -143,8 +208,12 @@ const IntegerTiles& avx2_integer_tiles() {
       kUnit,
       true,
       {nullptr, integer_tile<1>, integer_tile<2>, integer_tile<3>, integer_tile<4>},
-      unpack_nibbles,
-      unpack_bytes};
+      nullptr,
+      unpack,
+      false,
+      pair_place,
+      interleave,
+      scale_row};
   return tiles;
 }
 

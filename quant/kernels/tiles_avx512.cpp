@@ -7,7 +7,7 @@
 
 #include <cstring>
 
-#define SYSTOLE_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
+#define SYSTOLE_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni,prfchw")))
 
 namespace systole::quant::detail {
 namespace {
@@ -15,17 +15,166 @@ namespace {
 constexpr std::size_t kLanes = 16;   // 32-bit lanes of a vector
 constexpr std::size_t kVectors = 2;  // vectors across a panel
 constexpr std::size_t kColumns = kLanes * kVectors;
-constexpr std::size_t kUnit = 4;  // bytes that vpdpbusd sums into one lane
+constexpr std::size_t kUnit = 4;         // bytes that vpdpbusd sums into one lane
+constexpr std::size_t kStepBytes = 128;  // unpacked weights of a step
+constexpr std::size_t kIntegerRows =
+    6;  // 12 sums, 12 totals, 2 weights, 2 broadcasts: 28 registers
+constexpr std::size_t kFloatRows = 8;
 
 /// int32 to float, RNE. The all-ones mask is only there because g++ 12 takes the unmasked intrinsic
 /// for a use of an uninitialised vector (GCC bug 105593); both compile to vcvtdq2ps.
 SYSTOLE_TARGET inline __m512 to_float(__m512i v) { return _mm512_maskz_cvtepi32_ps(0xFFFF, v); }
 
-// Integer: weights are the unsigned operand of vpdpbusd. Intermediate sums may wrap in int32 (the
-// instruction does not saturate); the final sum is in range by check_integer_operands, so it is
-// exact.
+SYSTOLE_TARGET inline __m512i broadcast(const void* four_bytes) {
+  std::int32_t value;
+  std::memcpy(&value, four_bytes, sizeof value);
+  return _mm512_set1_epi32(value);
+}
+
+SYSTOLE_TARGET void scale_row(const float* total, float scale, std::size_t count, float* out) {
+  const __m512 factor = _mm512_set1_ps(scale);
+  for (std::size_t i = 0; i < count; i += kLanes) {
+    const __mmask16 lanes =
+        count - i >= kLanes ? 0xFFFF : static_cast<__mmask16>((1u << (count - i)) - 1u);
+    _mm512_mask_storeu_ps(out + i, lanes, _mm512_mul_ps(_mm512_loadu_ps(total + i), factor));
+  }
+}
+
+// --- whole groups: the hot loop, in assembly ---------------------------------------------------
+// Written by hand because g++ 12 spills or reorders the intrinsic form (7-50 % slower). Registers:
+// sums zmm0-11, totals zmm12-23, broadcast activations zmm28-29, weights zmm30-31. Weights are the
+// unsigned operand of vpdpbusd; intermediate sums may wrap (the instruction does not saturate), the
+// final one is in range by check_integer_operands.
+
+// X(row, sum 0, sum 1, total 0, total 1, broadcast)
+#define SYSTOLE_ROWS_1(X) X(0, 0, 1, 12, 13, 28)
+#define SYSTOLE_ROWS_2(X) SYSTOLE_ROWS_1(X) X(1, 2, 3, 14, 15, 29)
+#define SYSTOLE_ROWS_3(X) SYSTOLE_ROWS_2(X) X(2, 4, 5, 16, 17, 28)
+#define SYSTOLE_ROWS_4(X) SYSTOLE_ROWS_3(X) X(3, 6, 7, 18, 19, 29)
+#define SYSTOLE_ROWS_5(X) SYSTOLE_ROWS_4(X) X(4, 8, 9, 20, 21, 28)
+#define SYSTOLE_ROWS_6(X) SYSTOLE_ROWS_5(X) X(5, 10, 11, 22, 23, 29)
+#define SYSTOLE_LOAD_TOTAL(r, s0, s1, t0, t1, b) \
+  "vmovups 128*" #r "(%[total]), %%zmm" #t0      \
+  "%{%%k1%}%{z%}\n\t"                            \
+  "vmovups 128*" #r "+64(%[total]), %%zmm" #t1 "%{%%k1%}%{z%}\n\t"
+#define SYSTOLE_STORE_OUT(r, s0, s1, t0, t1, b)    \
+  "vbroadcastss 4*" #r "(%[row_scales]), %%zmm" #b \
+  "\n\t"                                           \
+  "vmulps %%zmm" #b ", %%zmm" #t0 ", %%zmm" #t0    \
+  "\n\t"                                           \
+  "vmulps %%zmm" #b ", %%zmm" #t1 ", %%zmm" #t1    \
+  "\n\t"                                           \
+  "vmovups %%zmm" #t0                              \
+  ", (%[out])\n\t"                                 \
+  "vmovups %%zmm" #t1                              \
+  ", 64(%[out])\n\t"                               \
+  "addq %[stride], %[out]\n\t"
+#define SYSTOLE_START(r, s0, s1, t0, t1, b)    \
+  "vpbroadcastd 4*" #r "(%[start]), %%zmm" #s0 \
+  "\n\t"                                       \
+  "vmovdqa64 %%zmm" #s0 ", %%zmm" #s1 "\n\t"
+#define SYSTOLE_DOT(r, s0, s1, t0, t1, b)    \
+  "vpbroadcastd 4*" #r "(%[a]), %%zmm" #b    \
+  "\n\t"                                     \
+  "vpdpbusd %%zmm" #b ", %%zmm30, %%zmm" #s0 \
+  "\n\t"                                     \
+  "vpdpbusd %%zmm" #b ", %%zmm31, %%zmm" #s1 "\n\t"
+#define SYSTOLE_FOLD(r, s0, s1, t0, t1, b)           \
+  "vcvtdq2ps %%zmm" #s0 ", %%zmm" #s0                \
+  "\n\t"                                             \
+  "vcvtdq2ps %%zmm" #s1 ", %%zmm" #s1                \
+  "\n\t"                                             \
+  "vfmadd231ps (%[scales]), %%zmm" #s0 ", %%zmm" #t0 \
+  "\n\t"                                             \
+  "vfmadd231ps 64(%[scales]), %%zmm" #s1 ", %%zmm" #t1 "\n\t"
+#define SYSTOLE_ZMM                                                                             \
+  "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",      \
+      "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", \
+      "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", \
+      "xmm31"
+
+/// Row scales of totals that are not written out yet: x * 1 is x.
+constexpr float kOnes[kIntegerRows] = {1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f};
+
+/// Asks for the cache lines that a tile will write, so that they are there when it ends.
+SYSTOLE_TARGET inline void fetch_for_writing(const float* out, std::size_t stride_bytes,
+                                             std::size_t rows) {
+  const auto* line = reinterpret_cast<const char*>(out);
+  for (std::size_t r = 0; r < rows; ++r, line += stride_bytes) {
+    __builtin_prefetch(line, 1);
+    __builtin_prefetch(line + 64, 1);
+    __builtin_prefetch(line + 127, 1);
+  }
+}
+
 template <std::size_t R>
-SYSTOLE_TARGET void integer_tile(const IntegerTile& t) {
+void whole_groups(const IntegerTile& t);
+
+#define SYSTOLE_WHOLE_GROUPS(R)                                                                \
+  template <>                                                                                  \
+  SYSTOLE_TARGET void whole_groups<R>(const IntegerTile& t) {                                  \
+    const void* a = t.activations;                                                             \
+    const void* w = t.weights;                                                                 \
+    const std::int32_t* start = t.start;                                                       \
+    const float* scales = t.scales;                                                            \
+    std::size_t groups = t.segment.groups;                                                     \
+    std::size_t left;                                                                          \
+    float* out = t.out != nullptr ? t.out : t.total;                                           \
+    const std::size_t stride = 4 * (t.out != nullptr ? t.out_stride : kColumns);               \
+    const float* row_scales = t.out != nullptr ? t.row_scales : kOnes;                         \
+    fetch_for_writing(out, stride, R);                                                         \
+    const int keep = t.fresh ? 0 : 0xFFFF;                                                     \
+    asm volatile("kmovw %[keep], %%k1\n\t" SYSTOLE_ROWS_##R(SYSTOLE_LOAD_TOTAL)              \
+                 "2:\n\t" SYSTOLE_ROWS_##R(SYSTOLE_START)                                    \
+                 "movq %[steps], %[left]\n\t"                                                \
+                 ".p2align 5\n"                                                              \
+                 "1:\n\t"                                                                    \
+                 "vmovdqu64 (%[w]), %%zmm30\n\t"                                             \
+                 "vmovdqu64 64(%[w]), %%zmm31\n\t" SYSTOLE_ROWS_##R(SYSTOLE_DOT)             \
+                 "addq $128, %[w]\n\t"                                                       \
+                 "addq $4*" #R ", %[a]\n\t"                                                  \
+                 "decq %[left]\n\t"                                                          \
+                 "jnz 1b\n\t" SYSTOLE_ROWS_##R(SYSTOLE_FOLD)                                 \
+                 "addq $128, %[scales]\n\t"                                                  \
+                 "addq $4*" #R ", %[start]\n\t"                                              \
+                 "decq %[groups]\n\t"                                                        \
+                 "jnz 2b\n\t" SYSTOLE_ROWS_##R(SYSTOLE_STORE_OUT)                            \
+                 : [w] "+r"(w), [a] "+r"(a), [start] "+r"(start), [scales] "+r"(scales),     \
+                   [groups] "+r"(groups), [left] "=&r"(left), [out] "+r"(out)                \
+                 : [steps] "r"(t.segment.steps), [total] "r"(t.total), [keep] "r"(keep),     \
+                   [stride] "r"(stride), [row_scales] "r"(row_scales)                        \
+                 : "memory", "cc", "k1", SYSTOLE_ZMM); \
+  }
+SYSTOLE_WHOLE_GROUPS(1)
+SYSTOLE_WHOLE_GROUPS(2)
+SYSTOLE_WHOLE_GROUPS(3)
+SYSTOLE_WHOLE_GROUPS(4)
+SYSTOLE_WHOLE_GROUPS(5)
+SYSTOLE_WHOLE_GROUPS(6)
+
+// --- parts of groups, zero points and minimums -------------------------------------------------
+
+/// Adds one group's sum to the totals of one row and vector.
+SYSTOLE_TARGET inline void fold(const IntegerTile& t, std::size_t g, std::size_t rows,
+                                std::size_t r, std::size_t lane, __m512i sum) {
+  const std::size_t column = g * kColumns + lane;
+  float* total = t.total + r * kColumns + lane;
+  if (t.zeros != nullptr) {
+    const __m512i asum = _mm512_set1_epi32(t.activation_sums[g * rows + r]);
+    sum = _mm512_sub_epi32(sum, _mm512_mullo_epi32(asum, _mm512_loadu_si512(t.zeros + column)));
+  }
+  __m512 acc =
+      _mm512_fmadd_ps(to_float(sum), _mm512_loadu_ps(t.scales + column), _mm512_loadu_ps(total));
+  if (t.minimums != nullptr) {
+    const __m512 asum = to_float(_mm512_set1_epi32(t.activation_sums[g * rows + r]));
+    acc = _mm512_fmadd_ps(asum, _mm512_loadu_ps(t.minimums + column), acc);
+  }
+  _mm512_storeu_ps(total, acc);
+}
+
+template <std::size_t R>
+SYSTOLE_TARGET void any_groups(const IntegerTile& t) {
+  if (t.fresh) std::memset(t.total, 0, R * kColumns * sizeof(float));
   const auto* a = static_cast<const std::int8_t*>(t.activations);
   const auto* w = static_cast<const std::uint8_t*>(t.weights);
   for (std::size_t g = 0; g < t.segment.groups; ++g) {
@@ -42,43 +191,223 @@ SYSTOLE_TARGET void integer_tile(const IntegerTile& t) {
     for (std::size_t s = 0; s < t.segment.steps; ++s) {
       const __m512i w0 = _mm512_loadu_si512(w);
       const __m512i w1 = _mm512_loadu_si512(w + 64);
-      w += kColumns * kUnit;
+      w += kStepBytes;
       for (std::size_t r = 0; r < R; ++r) {
-        std::int32_t four;
-        std::memcpy(&four, a + r * kUnit, sizeof four);
-        const __m512i b = _mm512_set1_epi32(four);
+        const __m512i b = broadcast(a + r * kUnit);
         sum0[r] = _mm512_dpbusd_epi32(sum0[r], w0, b);
         sum1[r] = _mm512_dpbusd_epi32(sum1[r], w1, b);
       }
       a += R * kUnit;
     }
-    if (!t.segment.ends) {
-      for (std::size_t r = 0; r < R; ++r) {
+    for (std::size_t r = 0; r < R; ++r) {
+      if (t.segment.ends) {
+        fold(t, g, R, r, 0, sum0[r]);
+        fold(t, g, R, r, kLanes, sum1[r]);
+      } else {
         _mm512_storeu_si512(t.sum + r * kColumns, sum0[r]);
         _mm512_storeu_si512(t.sum + r * kColumns + kLanes, sum1[r]);
       }
-      continue;
     }
-    const __m512 scale0 = _mm512_loadu_ps(t.scales + g * kColumns);
-    const __m512 scale1 = _mm512_loadu_ps(t.scales + g * kColumns + kLanes);
-    for (std::size_t r = 0; r < R; ++r) {
-      float* total = t.total + r * kColumns;
-      _mm512_storeu_ps(total, _mm512_fmadd_ps(to_float(sum0[r]), scale0, _mm512_loadu_ps(total)));
-      total += kLanes;
-      _mm512_storeu_ps(total, _mm512_fmadd_ps(to_float(sum1[r]), scale1, _mm512_loadu_ps(total)));
-    }
+  }
+  for (std::size_t r = 0; r < R && t.out != nullptr; ++r) {
+    scale_row(t.total + r * kColumns, t.row_scales[r], kColumns, t.out + r * t.out_stride);
   }
 }
 
-SYSTOLE_TARGET void unpack_nibbles(const std::uint8_t* packed, std::size_t steps, void* weights) {
-  auto* out = static_cast<std::uint8_t*>(weights);
-  const __m512i mask = _mm512_set1_epi8(15);
-  for (std::size_t s = 0; s < steps; ++s) {
-    const __m512i both = _mm512_loadu_si512(packed + s * 64);
-    _mm512_storeu_si512(out + s * 128, _mm512_and_si512(both, mask));
-    _mm512_storeu_si512(out + s * 128 + 64, _mm512_and_si512(_mm512_srli_epi16(both, 4), mask));
+template <std::size_t R>
+void integer_tile(const IntegerTile& t) {
+  const bool plain = t.zeros == nullptr && t.minimums == nullptr;
+  const bool whole = t.segment.begins && t.segment.ends && t.segment.steps != 0;
+  plain&& whole ? whole_groups<R>(t) : any_groups<R>(t);
+}
+
+// --- stored weights ----------------------------------------------------------------------------
+
+SYSTOLE_TARGET inline __m512i table_of(const std::int8_t (&entries)[16], int offset) {
+  const __m128i table = _mm_add_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(entries)),
+                                     _mm_set1_epi8(static_cast<char>(offset)));
+  // The zeroing mask for the reason given at to_float.
+  return _mm512_maskz_broadcast_i32x4(0xFFFF, table);
+}
+
+SYSTOLE_TARGET inline __m512i low_nibbles(__m512i both) {
+  return _mm512_and_si512(both, _mm512_set1_epi8(15));
+}
+SYSTOLE_TARGET inline __m512i high_nibbles(__m512i both) {
+  return _mm512_and_si512(_mm512_srli_epi16(both, 4), _mm512_set1_epi8(15));
+}
+
+template <bool kTable>
+SYSTOLE_TARGET void unpack_nibbles(const std::uint8_t* stored, std::size_t steps, __m512i table,
+                                   std::uint8_t* out) {
+  for (std::size_t s = 0; s < steps; ++s, stored += 64, out += kStepBytes) {
+    const __m512i both = _mm512_loadu_si512(stored);
+    const __m512i low = low_nibbles(both);
+    const __m512i high = high_nibbles(both);
+    _mm512_storeu_si512(out, kTable ? _mm512_shuffle_epi8(table, low) : low);
+    _mm512_storeu_si512(out + 64, kTable ? _mm512_shuffle_epi8(table, high) : high);
   }
 }
+
+SYSTOLE_TARGET void unpack_pairs(const std::uint8_t* stored, std::size_t steps,
+                                 const Coding& coding, std::uint8_t* out) {
+  const __m512i normal = table_of(coding.table, coding.offset);
+  const __m512i outlier = table_of(coding.outliers, coding.offset);
+  const __m512i mark = _mm512_set1_epi8(Coding::kPairMark);
+  for (std::size_t s = 0; s < steps; ++s, stored += 64, out += kStepBytes) {
+    const __m512i both = _mm512_loadu_si512(stored);
+    const __m512i low = low_nibbles(both);
+    const __m512i high = high_nibbles(both);
+    // Beside a mark the other table holds.
+    const __m512i even = _mm512_mask_shuffle_epi8(_mm512_shuffle_epi8(normal, low),
+                                                  _mm512_cmpeq_epi8_mask(high, mark), outlier, low);
+    const __m512i odd = _mm512_mask_shuffle_epi8(_mm512_shuffle_epi8(normal, high),
+                                                 _mm512_cmpeq_epi8_mask(low, mark), outlier, high);
+    _mm512_storeu_si512(out, _mm512_unpacklo_epi8(even, odd));
+    _mm512_storeu_si512(out + 64, _mm512_unpackhi_epi8(even, odd));
+  }
+}
+
+/// The interleaving of unpack_pairs works in 128-bit lanes of four columns.
+std::size_t pair_place(std::size_t column, std::size_t pair) {
+  const std::size_t within = column % kLanes;
+  return within / 4 * 16 + column / kLanes * 8 + within % 4 * 2 + pair;
+}
+
+SYSTOLE_TARGET void unpack(const std::uint8_t* stored, std::size_t steps, const Coding& coding,
+                           void* weights) {
+  auto* out = static_cast<std::uint8_t*>(weights);
+  if (coding.kind == Coding::Kind::pairs) return unpack_pairs(stored, steps, coding, out);
+  const __m512i table = table_of(coding.table, coding.offset);
+  coding.table_is_index ? unpack_nibbles<false>(stored, steps, table, out)
+                        : unpack_nibbles<true>(stored, steps, table, out);
+}
+
+/// Nibbles of one panel against one row, straight from memory: two steps at a time in sums of their
+/// own, so that the stream and not the latency of vpdpbusd sets the pace.
+template <bool kTable>
+SYSTOLE_TARGET void row_tile(const RowTile& t) {
+  constexpr std::size_t kAhead = 2048;  // bytes: some 60 ns of a stream at memory speed
+  const __m512i table = table_of(t.coding->table, t.coding->offset);
+  const auto* a = static_cast<const std::int8_t*>(t.activations);
+  const std::uint8_t* w = t.stored;
+  __m512 total0 = _mm512_setzero_ps();
+  __m512 total1 = _mm512_setzero_ps();
+  for (std::size_t g = 0; g < t.groups; ++g) {
+    __m512i sum0[2];
+    __m512i sum1[2];
+    sum0[0] = sum1[0] = _mm512_set1_epi32(t.start[g]);
+    sum0[1] = sum1[1] = _mm512_setzero_si512();
+    std::size_t s = 0;
+    const auto step = [&](std::size_t chain) SYSTOLE_TARGET {
+      const __m512i both = _mm512_loadu_si512(w);
+      _mm_prefetch(reinterpret_cast<const char*>(w) + kAhead, _MM_HINT_T0);
+      const __m512i low = low_nibbles(both);
+      const __m512i high = high_nibbles(both);
+      const __m512i b = broadcast(a);
+      sum0[chain] =
+          _mm512_dpbusd_epi32(sum0[chain], kTable ? _mm512_shuffle_epi8(table, low) : low, b);
+      sum1[chain] =
+          _mm512_dpbusd_epi32(sum1[chain], kTable ? _mm512_shuffle_epi8(table, high) : high, b);
+      w += 64;
+      a += kUnit;
+    };
+    for (; s + 2 <= t.group_steps; s += 2) {
+      step(0);
+      step(1);
+    }
+    if (s < t.group_steps) step(0);
+    const float* scales = t.scales + g * kColumns;
+    total0 = _mm512_fmadd_ps(to_float(_mm512_add_epi32(sum0[0], sum0[1])), _mm512_loadu_ps(scales),
+                             total0);
+    total1 = _mm512_fmadd_ps(to_float(_mm512_add_epi32(sum1[0], sum1[1])),
+                             _mm512_loadu_ps(scales + kLanes), total1);
+  }
+  _mm512_storeu_ps(t.total, total0);
+  _mm512_storeu_ps(t.total + kLanes, total1);
+}
+
+void run_row(const RowTile& t) {
+  t.coding->table_is_index ? row_tile<false>(t) : row_tile<true>(t);
+}
+
+SYSTOLE_TARGET std::int32_t sum_of(const std::int8_t* codes, std::size_t count) {
+  const __m512i ones = _mm512_set1_epi8(1);
+  __m512i total = _mm512_setzero_si512();
+  std::size_t i = 0;
+  for (; i + 64 <= count; i += 64) {
+    total = _mm512_dpbusd_epi32(total, ones, _mm512_loadu_si512(codes + i));
+  }
+  if (i < count) {
+    const __mmask64 rest = ~__mmask64{0} >> (64 - (count - i));
+    total = _mm512_dpbusd_epi32(total, ones, _mm512_maskz_loadu_epi8(rest, codes + i));
+  }
+  alignas(64) std::int32_t lanes[kLanes];
+  _mm512_store_si512(lanes, total);
+  std::int32_t all = 0;
+  for (const std::int32_t lane : lanes) all += lane;
+  return all;
+}
+
+/// Where the lanes of an interleaved vector come from: lane j of vector v is unit (16 v + j) / 6 of
+/// row (16 v + j) % 6; of two rows at a time vpermt2d picks, under a mask.
+struct Interleaving {
+  alignas(64) std::int32_t lane[kIntegerRows][3][kLanes] = {};
+  __mmask16 mask[kIntegerRows][3] = {};
+  constexpr Interleaving() {
+    for (std::size_t v = 0; v < kIntegerRows; ++v) {
+      for (std::size_t j = 0; j < kLanes; ++j) {
+        const std::size_t unit = (kLanes * v + j) / kIntegerRows;
+        const std::size_t row = (kLanes * v + j) % kIntegerRows;
+        lane[v][row / 2][j] = static_cast<std::int32_t>(unit + row % 2 * kLanes);
+        mask[v][row / 2] = static_cast<__mmask16>(mask[v][row / 2] | (1u << j));
+      }
+    }
+  }
+};
+constexpr Interleaving kInterleaving;
+
+/// Full tiles of whole vectors, 16 units of six rows at a time.
+SYSTOLE_TARGET void interleave_vectors(const std::int8_t* codes, std::size_t stride,
+                                       std::size_t count, std::uint8_t* to, std::int32_t* sums) {
+  const __m512i ones = _mm512_set1_epi8(1);
+  __m512i total[kIntegerRows];
+  for (__m512i& t : total) t = _mm512_setzero_si512();
+  for (std::size_t i = 0; i < count; i += 64, to += 64 * kIntegerRows) {
+    __m512i row[kIntegerRows];
+    for (std::size_t r = 0; r < kIntegerRows; ++r) {
+      row[r] = _mm512_loadu_si512(codes + r * stride + i);
+      total[r] = _mm512_dpbusd_epi32(total[r], ones, row[r]);
+    }
+    for (std::size_t v = 0; v < kIntegerRows; ++v) {
+      __m512i units = _mm512_setzero_si512();
+      for (std::size_t pair = 0; pair < 3; ++pair) {
+        const __m512i lanes = _mm512_load_si512(kInterleaving.lane[v][pair]);
+        units = _mm512_or_si512(
+            units, _mm512_maskz_permutex2var_epi32(kInterleaving.mask[v][pair], row[2 * pair],
+                                                   lanes, row[2 * pair + 1]));
+      }
+      _mm512_storeu_si512(to + 64 * v, units);
+    }
+  }
+  for (std::size_t r = 0; r < kIntegerRows; ++r) {
+    alignas(64) std::int32_t lanes[kLanes];
+    _mm512_store_si512(lanes, total[r]);
+    sums[r] = 0;
+    for (const std::int32_t lane : lanes) sums[r] += lane;
+  }
+}
+
+void interleave(const std::int8_t* codes, std::size_t stride, std::size_t rows, std::size_t count,
+                void* to, std::int32_t* sums) {
+  if (rows == kIntegerRows && count % 64 == 0) {
+    return interleave_vectors(codes, stride, count, static_cast<std::uint8_t*>(to), sums);
+  }
+  interleave_units<std::int8_t>(codes, stride, rows, count, to);
+  for (std::size_t r = 0; r < rows; ++r) sums[r] = sum_of(codes + r * stride, count);
+}
+
+// --- floats ------------------------------------------------------------------------------------
 
 template <std::size_t R>
 SYSTOLE_TARGET void float_tile(const FloatTile& t) {
@@ -95,7 +424,7 @@ SYSTOLE_TARGET void float_tile(const FloatTile& t) {
     for (std::size_t s = 0; s < t.segment.steps; ++s) {
       const __m512 w0 = _mm512_loadu_ps(w);
       const __m512 w1 = _mm512_loadu_ps(w + kLanes);
-      w += kColumns;
+      w += t.weight_stride;
       for (std::size_t r = 0; r < R; ++r) {
         const __m512 b = _mm512_set1_ps(a[r]);
         sum0[r] = _mm512_fmadd_ps(b, w0, sum0[r]);
@@ -119,20 +448,24 @@ SYSTOLE_TARGET void float_tile(const FloatTile& t) {
 
 const IntegerTiles& avx512_integer_tiles() {
   static constexpr IntegerTiles tiles = {
-      8,
+      kIntegerRows,
       kColumns,
       kUnit,
       false,
       {nullptr, integer_tile<1>, integer_tile<2>, integer_tile<3>, integer_tile<4>, integer_tile<5>,
-       integer_tile<6>, integer_tile<7>, integer_tile<8>},
-      unpack_nibbles,
-      nullptr};
+       integer_tile<6>},
+      run_row,
+      unpack,
+      true,
+      pair_place,
+      interleave,
+      scale_row};
   return tiles;
 }
 
 const FloatTiles& avx512_float_tiles() {
   static constexpr FloatTiles tiles = {
-      8,
+      kFloatRows,
       kColumns,
       {nullptr, float_tile<1>, float_tile<2>, float_tile<3>, float_tile<4>, float_tile<5>,
        float_tile<6>, float_tile<7>, float_tile<8>}};

@@ -201,7 +201,7 @@ GptqResult gptq(std::span<const float> weight, std::size_t n, std::size_t k,
 
 // --- a box codec -----------------------------------------------------------------------------
 
-BoxGptqCodec::BoxGptqCodec(BoxCodec codec, std::size_t n, std::size_t k, std::size_t group)
+BoxGptqCodec::BoxGptqCodec(ValueCodec codec, std::size_t n, std::size_t k, std::size_t group)
     : codec_(std::move(codec)),
       k_(k),
       group_(group == 0 ? k : group),
@@ -282,14 +282,13 @@ class SlimCodec final : public GptqCodec {
       QuantSpec one = spec;
       if (b == 1) {
         one.format = Format::sign;
-        one.range = RangeRule::meanabs;
-        constexpr float elements[] = {-1.0f, 1.0f};
-        codecs_.emplace_back(one, elements);
+        one.affine = Affine::float_min;
+        one.range = RangeRule::automatic;
       } else {
         one.format = static_cast<Format>(static_cast<unsigned>(Format::int2) + b - 2);
         one.affine = Affine::integer_zero;
-        codecs_.emplace_back(one);
       }
+      codecs_.emplace_back(one);
     }
     first_ = bits - 1;
   }
@@ -303,12 +302,12 @@ class SlimCodec final : public GptqCodec {
   }
 
  private:
-  const BoxCodec& codec(std::size_t group) const { return codecs_[widths_[group] - first_]; }
+  const ValueCodec& codec(std::size_t group) const { return codecs_[widths_[group] - first_]; }
 
   std::size_t group_;
   std::vector<std::uint8_t> widths_;
   std::vector<BoxParameters> parameters_;
-  std::vector<BoxCodec> codecs_;
+  std::vector<ValueCodec> codecs_;
   unsigned first_ = 1;
 };
 
@@ -410,11 +409,16 @@ class BaqCodec final : public GptqCodec {
     ranges_[row] = range_of(values);
   }
   float quantise(std::size_t row, std::size_t, std::uint32_t column, float w) override {
+    const RowRange& range = ranges_[row];
+    if (levels_[column] == 1) return range.low + (range.high - range.low) * 0.5f;
     QuantSpec spec;
     spec.format = Format::levels;
+    spec.granularity = Granularity::channel;
+    spec.affine = Affine::float_min;
     spec.levels = levels_[column];
-    const BoxCodec codec(spec);
-    return codec.nearest(w, codec.parameters(ranges_[row].low, ranges_[row].high));
+    const ValueCodec codec(spec);
+    const float ends[] = {range.low, range.high};
+    return codec.nearest(w, codec.parameters(ends));
   }
 
  private:

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "quant/format.hpp"
-#include "quant/quantisers/box_codec.hpp"
+#include "quant/quantisers/value_codec.hpp"
 
 namespace systole::quant {
 
@@ -68,11 +68,11 @@ GptqResult gptq(std::span<const float> weight, std::size_t n, std::size_t k,
 GptqResult gptq(std::span<const float> weight, std::size_t n, std::size_t k,
                 const GptqHessian& hessian, GptqCodec& codec, const GptqOptions& options = {});
 
-/// Boxes of a BoxCodec, range rule and all. What was fitted and coded stays readable.
+/// Boxes of a ValueCodec, range rule and all. What was fitted and coded stays readable.
 class BoxGptqCodec final : public GptqCodec {
  public:
   /// `group` 0: whole rows. Errors: std::invalid_argument when group does not divide k.
-  BoxGptqCodec(BoxCodec codec, std::size_t n, std::size_t k, std::size_t group);
+  BoxGptqCodec(ValueCodec codec, std::size_t n, std::size_t k, std::size_t group);
   std::size_t group() const override { return group_; }
   void fit(std::size_t row, std::size_t group, std::span<const float> values,
            std::span<const std::uint32_t> columns) override;
@@ -84,7 +84,7 @@ class BoxGptqCodec final : public GptqCodec {
   const std::vector<std::uint16_t>& codes() const { return codes_; }  ///< [n][k], original order
 
  private:
-  BoxCodec codec_;
+  ValueCodec codec_;
   std::size_t k_, group_, groups_;
   bool fixed_ = false;
   std::vector<BoxParameters> parameters_;

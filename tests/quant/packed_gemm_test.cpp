@@ -95,22 +95,24 @@ TEST_P(OnPath, TheLongestGroupAtFullMagnitudeIsExact) {
   expect_same(expected, actual, "longest group");
 }
 
-TEST_P(OnPath, IntegerZeroPointsFoldIntoTheCodesUpToSevenBits) {
+TEST_P(OnPath, AffineWeightsOfEveryWidthGiveTheSameBits) {
   const std::size_t n = 35;
   const std::size_t k = 60;
   const auto a = quantise(wave(9 * k, 3), 9, k, spec(Format::int8, Granularity::token));
   for (const Format format : {Format::int2, Format::int4, Format::int7, Format::int8}) {
-    QuantSpec affine = spec(format, Granularity::group, 20);
-    affine.affine = Affine::integer_zero;
-    const auto w = quantise(wave(n * k, 9), n, k, affine);
-    const PackedWeights packed(w, GetParam());
-    EXPECT_EQ(packed.path(), format == Format::int8 ? Path::reference : GetParam());
-    EXPECT_EQ(packed.spec(), affine);
-    std::vector<float> expected(9 * n);
-    std::vector<float> actual(9 * n);
-    gemm_dequantise_after(a, w, expected);
-    gemm_dequantise_after(a, packed, actual, 2);
-    expect_same(expected, actual, std::string(name_of(format)));
+    for (const Affine form : {Affine::integer_zero, Affine::float_min, Affine::float_zero}) {
+      QuantSpec affine = spec(format, Granularity::group, 20);
+      affine.affine = form;
+      const auto w = quantise(wave(n * k, 9), n, k, affine);
+      const PackedWeights packed(w, GetParam());
+      EXPECT_EQ(packed.path(), GetParam());
+      EXPECT_EQ(packed.spec(), affine);
+      std::vector<float> expected(9 * n);
+      std::vector<float> actual(9 * n);
+      gemm_dequantise_after(a, w, expected);
+      gemm_dequantise_after(a, packed, actual, 2);
+      expect_same(expected, actual, std::string(name_of(format)));
+    }
   }
 }
 

@@ -30,7 +30,7 @@ QuantSpec weights(Format format, std::uint32_t group, Affine affine = Affine::sy
 }
 
 GptqResult run(const Layer& layer, const QuantSpec& spec, const GptqOptions& options = {}) {
-  BoxGptqCodec codec(BoxCodec(spec), layer.n, layer.k, spec.group);
+  BoxGptqCodec codec(ValueCodec(spec), layer.n, layer.k, spec.group);
   return gptq(layer.weight, layer.n, layer.k, layer.sum_xx, layer.tokens, codec, options);
 }
 
@@ -100,14 +100,12 @@ std::vector<float> brain_quantisation(const Layer& layer, const QuantSpec& spec,
   for (double& x : h) x *= 2.0 / static_cast<double>(layer.tokens);
   for (std::size_t j = 0; j < k; ++j) trace += h[j * k + j];
   for (std::size_t j = 0; j < k; ++j) h[j * k + j] += damp * trace / static_cast<double>(k);
-  const BoxCodec codec(spec);
+  const ValueCodec codec(spec);
   std::vector<float> values(layer.n * k);
   for (std::size_t r = 0; r < layer.n; ++r) {
     std::vector<double> w(layer.weight.begin() + static_cast<std::ptrdiff_t>(r * k),
                           layer.weight.begin() + static_cast<std::ptrdiff_t>((r + 1) * k));
-    float absmax = 0;
-    for (const double x : w) absmax = std::max(absmax, static_cast<float>(std::fabs(x)));
-    const BoxParameters p = codec.parameters(-absmax, absmax);
+    const BoxParameters p = codec.parameters(std::vector<float>(w.begin(), w.end()));
     for (std::size_t step = 0; step < k; ++step) {
       const std::size_t left = k - step;
       std::vector<double> sub(left * left);
@@ -217,13 +215,13 @@ TEST(Gptq, GivesDeadColumnsNoWeight) {
 
 TEST(Gptq, RefusesWhatItCannotQuantise) {
   const Layer layer = make_layer(8, 2, 8, 20);
-  BoxGptqCodec codec(BoxCodec(weights(Format::int4, 0)), 2, 8, 0);
+  BoxGptqCodec codec(ValueCodec(weights(Format::int4, 0)), 2, 8, 0);
   std::vector<float> bad = layer.weight;
   bad[3] = std::nanf("");
   EXPECT_THROW(gptq(bad, 2, 8, layer.sum_xx, 20, codec), std::domain_error);
   EXPECT_THROW(gptq(layer.weight, 3, 8, layer.sum_xx, 20, codec), std::invalid_argument);
   EXPECT_THROW(gptq(layer.weight, 2, 8, layer.sum_xx, 0, codec), std::invalid_argument);
-  EXPECT_THROW(BoxGptqCodec(BoxCodec(weights(Format::int4, 3)), 2, 8, 3), std::invalid_argument);
+  EXPECT_THROW(BoxGptqCodec(ValueCodec(weights(Format::int4, 3)), 2, 8, 3), std::invalid_argument);
 }
 
 TEST(Rsq, WeightsSumToTheTokensAndFollowTheAttention) {

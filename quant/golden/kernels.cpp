@@ -1,0 +1,261 @@
+// The table, and how cases follow from kernel, shape, seed and values.
+#include "quant/golden/kernels.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <stdexcept>
+
+#include "quant/check.hpp"
+#include "quant/golden/problems.hpp"
+
+namespace systole::quant {
+
+namespace golden {
+
+namespace {
+
+constexpr std::array<Format, 7> kIntegers = {Format::int2, Format::int3, Format::int4, Format::int5,
+                                             Format::int6, Format::int7, Format::int8};
+constexpr std::array<Format, 3> kScales = {Format::fp32, Format::fp16, Format::bf16};
+constexpr std::array<std::size_t, 12> kGroups = {1, 2, 3, 4, 5, 8, 16, 31, 32, 64, 100, 128};
+constexpr std::array<std::size_t, 10> kChunks = {1, 2, 3, 4, 7, 8, 15, 16, 17, 32};
+
+/// One value of a kind that is not Values::normal, from a bell-shaped one and a die of 64 sides.
+float bent(Stream& random, float v, Values values, int qmax) {
+  const std::size_t dice = random.next() & 63;
+  switch (values) {
+    case Values::normal:
+      break;
+    case Values::outliers:
+      return dice == 0 ? v * 1000.0f : v;
+    case Values::ties:  // with a value of qmax among them the step is 1
+      return dice == 0
+                 ? static_cast<float>(qmax)
+                 : static_cast<float>(random.below(static_cast<std::size_t>(4 * qmax) + 1)) * 0.5f -
+                       static_cast<float>(qmax);
+    case Values::extremes:
+      return std::copysign(3.0f, v);
+    case Values::zeros:
+      return dice == 0 ? 1.0f : std::copysign(0.0f, v);
+    case Values::subnormal:
+      return v * (dice % 2 == 0 ? 0x1p-126f : 0x1p-140f);
+    case Values::non_finite:
+      if (dice == 0) return std::numeric_limits<float>::quiet_NaN();
+      if (dice == 1) return std::copysign(std::numeric_limits<float>::infinity(), v);
+      if (dice == 2) return std::copysign(std::numeric_limits<float>::max(), v);
+      break;
+  }
+  return v;
+}
+
+void draw_affine(KernelCase& c, Stream& random) {
+  c.weight.affine =
+      random.pick(std::array{Affine::float_min, Affine::integer_zero, Affine::float_zero});
+}
+
+// Options of the entries below.
+
+template <Format weight, Format activation>
+void integer_options(KernelCase& c, Stream* random) {
+  if (random == nullptr) {
+    c.weight = usual_weight(weight, c.shape.k);
+    c.activation = usual_activation(activation);
+    return;
+  }
+  draw_weight(c, *random, weight);
+  draw_activation(c, *random, activation);
+}
+
+void any_integer_options(KernelCase& c, Stream* random) {
+  if (random == nullptr) return integer_options<Format::int4, Format::int8>(c, random);
+  draw_weight(c, *random, draw_integer(*random));
+  draw_activation(c, *random, draw_integer(*random));
+}
+
+void affine_options(KernelCase& c, Stream* random) {
+  any_integer_options(c, random);
+  c.weight.affine = Affine::integer_zero;
+  if (random != nullptr) draw_affine(c, *random);
+}
+
+void no_options(KernelCase&, Stream*) {}
+
+void fp16_options(KernelCase& c, Stream* random) {
+  c.activation.format = c.weight.format = Format::fp16;
+  c.chunk = c.shape.k;
+  if (random != nullptr && random->below(4) != 0) c.chunk = random->pick(kChunks);
+}
+
+void codec_options(KernelCase& c, Stream* random) {
+  any_integer_options(c, random);
+  if (random != nullptr && random->below(4) != 0) draw_affine(c, *random);
+}
+
+constexpr std::string_view kAfterContract =
+    "per group an exact int32 sum of code products; acc (fp32, from +0) = fma(float(sum), s_w, "
+    "acc), groups ascending; a zero point enters as the header of gemm_dequantise_after says; "
+    "out = acc * s_a, one rounding";
+
+constexpr std::array<GoldenKernel, 8> kKernels = {{
+    {"gemm_w4a8", "w int4 groups, a int8 token", kAfterContract, "MixPE (arXiv 2411.16158)", false,
+     integer_options<Format::int4, Format::int8>, integer_gemm},
+    {"gemm_w8a8", "w int8 groups, a int8 token", kAfterContract, "MixPE (arXiv 2411.16158)", false,
+     integer_options<Format::int8, Format::int8>, integer_gemm},
+    {"gemm_integer", "w int2-int8, a int2-int8", kAfterContract, "MixPE (arXiv 2411.16158)", false,
+     any_integer_options, integer_gemm},
+    {"gemm_affine", "w uint2-uint8 with minimum or zero point, a int2-int8", kAfterContract,
+     "MixPE (arXiv 2411.16158)", false, affine_options, integer_gemm},
+    {"gemm_fp32", "w fp32, a fp32",
+     "acc (fp32, from +0) = fma(a, w, acc), one rounding a step, k ascending", "IEEE 754-2019",
+     true, no_options, fp32_gemm},
+    {"gemm_fp16", "w fp16, a fp16",
+     "products exact in fp32; each chunk of consecutive k summed in fp32 from +0, k ascending; "
+     "then total = total + chunk sum, chunks ascending",
+     "IEEE 754-2019; chunk = rows of a weight-stationary array", true, fp16_options, fp16_gemm},
+    {"quantise", "x fp32 to int2-int8 codes, any affine form",
+     "fp32, IEEE division, round to nearest, ties to even: see quantise.hpp", "quantise.hpp", false,
+     codec_options, integer_quantiser},
+    {"packing", "codes of 2-8 bits to bytes", "least significant bit first, no gaps: packing.hpp",
+     "packing.hpp", false, codec_options, code_packing},
+}};
+
+}  // namespace
+
+std::vector<float> draw(Stream& random, std::size_t size, Values values, int qmax) {
+  std::vector<float> x(size);
+  for (float& v : x) {
+    v = random.bell();
+    if (values != Values::normal) v = bent(random, v, values, qmax);
+  }
+  return x;
+}
+
+std::size_t draw_group(Stream& random) { return random.pick(kGroups); }
+Format draw_scale(Stream& random) { return random.pick(kScales); }
+Format draw_integer(Stream& random) { return random.pick(kIntegers); }
+
+QuantSpec usual_weight(Format format, std::size_t k) {
+  QuantSpec spec;
+  spec.format = format;
+  spec.scale = Format::fp16;
+  spec.granularity = Granularity::channel;
+  for (const std::uint32_t group : {128u, 32u}) {
+    if (k % group != 0 || spec.granularity == Granularity::group) continue;
+    spec.granularity = Granularity::group;
+    spec.group = group;
+  }
+  return spec;
+}
+
+QuantSpec usual_activation(Format format) {
+  QuantSpec spec;
+  spec.format = format;
+  spec.granularity = Granularity::token;
+  return spec;
+}
+
+void draw_weight(KernelCase& c, Stream& random, Format format) {
+  c.weight = {};
+  c.weight.format = format;
+  c.weight.scale = draw_scale(random);
+  c.weight.granularity = random.pick(std::array{Granularity::tensor, Granularity::channel,
+                                                Granularity::group, Granularity::group});
+  const std::size_t group = draw_group(random);
+  const bool whole = random.below(8) != 0;
+  if (c.weight.granularity != Granularity::group) return;
+  c.weight.group = static_cast<std::uint32_t>(group);
+  if (whole) c.shape.k = std::max<std::size_t>(1, c.shape.k / group) * group;
+}
+
+void draw_activation(KernelCase& c, Stream& random, Format format) {
+  c.activation = {};
+  c.activation.format = format;
+  c.activation.granularity = random.below(4) == 0 ? Granularity::tensor : Granularity::token;
+  c.activation.scale = draw_scale(random);
+}
+
+std::string text_of(float value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.9g", value);
+  return text.data();
+}
+
+Step step(std::string what, float accumulator) {
+  return {std::move(what), Element::fp32, std::bit_cast<std::uint32_t>(accumulator)};
+}
+Step step(std::string what, std::int32_t accumulator) {
+  return {std::move(what), Element::int32, static_cast<std::uint32_t>(accumulator)};
+}
+
+Array codes_of(std::string name, const QuantizedMatrix& matrix) {
+  Array codes = array_of(std::move(name), {matrix.rows, matrix.cols},
+                         std::span<const std::int8_t>(matrix.codes));
+  if (matrix.spec.affine != Affine::symmetric) codes.type = Element::uint8;
+  return codes;
+}
+
+Arrays arrays_of(const std::string& prefix, const QuantizedMatrix& matrix) {
+  Arrays arrays{codes_of(prefix + "_codes", matrix)};
+  arrays.push_back(array_of(prefix + "_scales", {matrix.rows, matrix.groups},
+                            std::span<const float>(matrix.scales)));
+  if (!matrix.zeros.empty()) {
+    arrays.push_back(array_of(prefix + "_zeros", {matrix.rows, matrix.groups},
+                              std::span<const float>(matrix.zeros)));
+  }
+  return arrays;
+}
+
+}  // namespace golden
+
+std::span<const GoldenKernel> golden_kernels() { return golden::kKernels; }
+
+const GoldenKernel& golden_kernel(std::string_view name) {
+  const auto kernels = golden_kernels();
+  const auto it = std::ranges::find(kernels, name, &GoldenKernel::name);
+  require(it != kernels.end(), "verify: unknown kernel");
+  return *it;
+}
+
+std::string describe(const KernelCase& c) {
+  return std::string(c.kernel) + " " + std::to_string(c.shape.m) + " x " +
+         std::to_string(c.shape.n) + " x " + std::to_string(c.shape.k) + " (m, n, k), a " +
+         describe(c.activation) + ", w " + describe(c.weight) + ", chunk " +
+         std::to_string(c.chunk) + ", " +
+         std::string(kValuesNames[static_cast<std::size_t>(c.values)]) + " values, seed " +
+         std::to_string(c.seed);
+}
+
+KernelCase golden_case(std::string_view name, GemmShape shape, std::uint64_t seed, Values values,
+                       bool drawn) {
+  const GoldenKernel& kernel = golden_kernel(name);
+  require(shape.m > 0 && shape.n > 0 && shape.k > 0, "verify: a shape without elements");
+  for (const auto& [rows, cols] :
+       {std::pair(shape.m, shape.n), std::pair(shape.m, shape.k), std::pair(shape.n, shape.k)}) {
+    require(rows <= kMostElements && cols <= kMostElements / rows,
+            "verify: a shape of more than 2^26 elements");
+  }
+  require(shape.m * shape.n <= kMostProducts / shape.k, "verify: more than 2^36 products");
+  require(values != Values::non_finite || kernel.non_finite,
+          "verify: this kernel takes finite values only");
+  KernelCase c;
+  c.kernel = kernel.name;
+  c.shape = shape;
+  c.values = values;
+  c.seed = seed;
+  c.drawn = drawn;
+  if (drawn) {
+    Stream random(Stream(seed ^ 0x6F7074696F6E73u).next());  // a stream apart from the operands'
+    c.threads = random.below(4) == 0 ? random.pick(std::array<unsigned, 3>{2, 3, 7}) : 1;
+    kernel.options(c, &random);
+  } else {
+    c.threads = 2;
+    kernel.options(c, nullptr);
+  }
+  return c;
+}
+
+}  // namespace systole::quant

@@ -1,0 +1,66 @@
+// Private to the table of golden kernels: drawing operands, options that kernels share, and the
+// makers of the entries, a file a family.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "quant/golden/kernels.hpp"
+#include "quant/kernels/path.hpp"
+
+namespace systole::quant::golden {
+
+/// `size` values of the kind. qmax: the largest code of the symmetric format they meet
+/// (Values::ties).
+std::vector<float> draw(Stream& random, std::size_t size, Values values, int qmax = 7);
+
+/// A power of two or not, as groups come: 1 ... 128.
+std::size_t draw_group(Stream& random);
+/// Any of fp32, fp16, bf16.
+Format draw_scale(Stream& random);
+/// Any of int2 ... int8.
+Format draw_integer(Stream& random);
+
+/// The usual weight: 4 or fewer bits in groups of 128, or 32 where 128 does not divide k, or the
+/// whole row; scales fp16.
+QuantSpec usual_weight(Format format, std::size_t k);
+/// The usual activation: one fp32 scale a token.
+QuantSpec usual_activation(Format format);
+/// A weight of any granularity; rounds k to whole groups seven times in eight.
+void draw_weight(KernelCase& c, Stream& random, Format format);
+void draw_activation(KernelCase& c, Stream& random, Format format);
+
+/// Adds a twin for each available path and thread count: run(path, threads) gives the results.
+template <class Run>
+void add_paths(Problem& problem, const KernelCase& c, const Run& run) {
+  const std::vector<Path> paths = available_paths();
+  for (const Path path : paths) {
+    if (path == Path::reference && paths.size() > 1) continue;  // itself: nothing to learn
+    for (const unsigned threads : {1u, c.threads}) {
+      problem.twins.push_back({std::string(name_of(path)) + ", " + std::to_string(threads) +
+                                   (threads == 1 ? " thread" : " threads"),
+                               [run, path, threads] { return run(path, threads); }});
+      if (c.threads == 1) break;
+    }
+  }
+}
+
+/// As many digits as tell one fp32 from another.
+std::string text_of(float value);
+Step step(std::string what, float accumulator);
+Step step(std::string what, std::int32_t accumulator);
+
+/// The codes of an integer matrix as they are stored: signed, or the bits of a uint8.
+Array codes_of(std::string name, const QuantizedMatrix& matrix);
+/// codes, scales and zeros of a matrix, named "a_codes", ...
+Arrays arrays_of(const std::string& prefix, const QuantizedMatrix& matrix);
+
+// gemm_problems.cpp
+Problem integer_gemm(const KernelCase& c);
+Problem fp32_gemm(const KernelCase& c);
+Problem fp16_gemm(const KernelCase& c);
+// codec_problems.cpp
+Problem integer_quantiser(const KernelCase& c);
+Problem code_packing(const KernelCase& c);
+
+}  // namespace systole::quant::golden

@@ -1,0 +1,147 @@
+// The float products at speed.
+#include <algorithm>
+
+#include "quant/check.hpp"
+#include "quant/kernels/blocking.hpp"
+#include "quant/kernels/packed_gemm.hpp"
+
+namespace systole::quant {
+
+using detail::Aligned;
+using detail::ceil_div;
+using detail::FloatTile;
+using detail::FloatTiles;
+using detail::Part;
+using detail::Segment;
+
+struct PackedFloatWeights::Impl {
+  Path path = Path::reference;
+  const FloatTiles* tiles = nullptr;
+  Format operands = Format::fp32;
+  std::size_t n = 0;
+  std::size_t k = 0;
+  Aligned<float> values;  ///< [panel][k][column], or as given for the reference
+};
+
+PackedFloatWeights::PackedFloatWeights(std::span<const float> weights, std::size_t n, std::size_t k,
+                                       Format operands, Path path)
+    : impl_(std::make_unique<Impl>()) {
+  require(operands == Format::fp32 || operands == Format::fp16,
+          "PackedFloatWeights: operands are fp32 or fp16");
+  require(n == 0 || k == 0 ? weights.empty() : weights.size() % n == 0 && weights.size() / n == k,
+          "PackedFloatWeights: the weights are not [n, k]");
+  require(is_available(path), "PackedFloatWeights: this CPU lacks the instructions of that path");
+  Impl& w = *impl_;
+  w.path = path;
+  w.tiles = detail::float_tiles(path);
+  w.operands = operands;
+  w.n = n;
+  w.k = k;
+  if (w.tiles == nullptr) {
+    w.values = Aligned<float>(weights.size());
+    std::ranges::copy(weights, w.values.data());
+    return;
+  }
+  const std::size_t columns = w.tiles->columns;
+  w.values = Aligned<float>(ceil_div(n, columns) * columns * k);
+  for (std::size_t row = 0; row < n; ++row) {
+    float* panel = w.values.data() + row / columns * columns * k + row % columns;
+    for (std::size_t i = 0; i < k; ++i)
+      panel[i * columns] = round_to(operands, weights[row * k + i]);
+  }
+}
+PackedFloatWeights::PackedFloatWeights(PackedFloatWeights&&) noexcept = default;
+PackedFloatWeights& PackedFloatWeights::operator=(PackedFloatWeights&&) noexcept = default;
+PackedFloatWeights::~PackedFloatWeights() = default;
+std::size_t PackedFloatWeights::rows() const { return impl_->n; }
+std::size_t PackedFloatWeights::cols() const { return impl_->k; }
+Path PackedFloatWeights::path() const { return impl_->path; }
+Format PackedFloatWeights::operands() const { return impl_->operands; }
+
+namespace {
+
+constexpr std::size_t kFloatSegment = 256;  ///< k a segment: 32 KiB of a panel
+
+/// Both float products: one chunk that is not added to a total makes gemm_fp32.
+void float_product(std::span<const float> a, const PackedFloatWeights::Impl& w, std::size_t m,
+                   std::size_t chunk, std::span<float> out, unsigned threads) {
+  require(m == 0 || w.k == 0 ? a.empty() : a.size() % m == 0 && a.size() / m == w.k,
+          "gemm: the activation is not [m, k]");
+  require(m == 0 || w.n == 0 ? out.empty() : out.size() % m == 0 && out.size() / m == w.n,
+          "gemm: out is not [m, n]");
+  if (out.empty()) return;
+  if (w.k == 0) {
+    std::ranges::fill(out, 0.0f);
+    return;
+  }
+  const FloatTiles& tiles = *w.tiles;
+  std::vector<float> activations(a.size());  // [tile][k][row]
+  for (std::size_t row = 0; row < m; ++row) {
+    const std::size_t first = row / tiles.rows * tiles.rows;
+    const std::size_t height = std::min(tiles.rows, m - first);
+    float* tile = activations.data() + first * w.k + (row - first);
+    for (std::size_t i = 0; i < w.k; ++i) tile[i * height] = round_to(w.operands, a[row * w.k + i]);
+  }
+  const std::vector<Segment> segments =
+      detail::segments_of(w.k, std::min(chunk, w.k), kFloatSegment);
+
+  const std::size_t block = detail::tiles_a_block(tiles.rows, w.k * sizeof(float));
+  const auto body = [&](const Part& part) {
+    const std::size_t first_row = part.first_tile * tiles.rows;
+    const std::size_t rows = std::min(part.end_tile * tiles.rows, m) - first_row;
+    Aligned<float> total(rows * tiles.columns);
+    Aligned<float> sum(rows * tiles.columns);
+    for (std::size_t panel = part.first_panel; panel < part.end_panel; ++panel) {
+      std::fill_n(total.data(), total.size(), 0.0f);
+      for (const Segment& segment : segments) {
+        for (std::size_t r = 0; r < rows; r += tiles.rows) {
+          const std::size_t height = std::min(tiles.rows, rows - r);
+          FloatTile tile;
+          tile.activations =
+              activations.data() + (first_row + r) * w.k + segment.first_step * height;
+          tile.weights = w.values.data() + (panel * w.k + segment.first_step) * tiles.columns;
+          tile.weight_stride = tiles.columns;
+          tile.total = total.data() + r * tiles.columns;
+          tile.sum = sum.data() + r * tiles.columns;
+          tile.accumulate = w.operands == Format::fp16;
+          tile.segment = segment;
+          tiles.run[height](tile);
+        }
+      }
+      const std::size_t n = panel * tiles.columns;
+      const std::size_t columns = std::min(tiles.columns, w.n - n);
+      for (std::size_t r = 0; r < rows; ++r) {
+        std::copy_n(total.data() + r * tiles.columns, columns,
+                    out.data() + (first_row + r) * w.n + n);
+      }
+    }
+  };
+  detail::partition(threads, ceil_div(w.n, tiles.columns), ceil_div(m, tiles.rows), block, body);
+}
+
+}  // namespace
+
+void gemm_fp32(std::span<const float> a, const PackedFloatWeights& w, std::size_t m,
+               std::span<float> out, unsigned threads) {
+  require(w.operands() == Format::fp32, "gemm_fp32: the weights were packed for fp16 operands");
+  if (w.impl().tiles == nullptr) {
+    gemm_fp32(a, std::span(w.impl().values.data(), w.impl().values.size()), {m, w.rows(), w.cols()},
+              out);
+  } else {
+    float_product(a, w.impl(), m, std::max<std::size_t>(1, w.cols()), out, threads);
+  }
+}
+
+void gemm_fp16(std::span<const float> a, const PackedFloatWeights& w, std::size_t m,
+               std::size_t chunk, std::span<float> out, unsigned threads) {
+  require(w.operands() == Format::fp16, "gemm_fp16: the weights were packed for fp32 operands");
+  require(chunk != 0, "gemm_fp16: a chunk has at least one product");
+  if (w.impl().tiles == nullptr) {
+    gemm_fp16(a, std::span(w.impl().values.data(), w.impl().values.size()), {m, w.rows(), w.cols()},
+              chunk, out);
+  } else {
+    float_product(a, w.impl(), m, chunk, out, threads);
+  }
+}
+
+}  // namespace systole::quant
