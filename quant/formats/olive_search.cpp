@@ -209,7 +209,7 @@ OliveScales olive_search(std::span<const float> values, const OvpShape& shape, c
     for (std::size_t k = 0; k < factors.size(); ++k)
       scales[k] = scale_of(start, factors[k], type, scale_format);
     std::vector<double> errors(factors.size(), 0.0);
-    detail::parallel_for(
+    parallel_ranges(
         share_boxes ? 1 : threads, factors.size(), [&](std::size_t begin, std::size_t end) {
           const Candidates part{scales.data() + begin, errors.data() + begin, end - begin};
           detail::with_ovp_lane(type, [&]<OvpKind kKind, unsigned kMantissa>() {
@@ -220,7 +220,7 @@ OliveScales olive_search(std::span<const float> values, const OvpShape& shape, c
     best.errors[b] = *least;
     best.scales[b] = scales[static_cast<std::size_t>(least - errors.begin())];
   };
-  detail::parallel_for(share_boxes ? threads : 1, boxes, [&](std::size_t begin, std::size_t end) {
+  parallel_ranges(share_boxes ? threads : 1, boxes, [&](std::size_t begin, std::size_t end) {
     for (std::size_t b = begin; b < end; ++b) one_box(b);
   });
   return best;
