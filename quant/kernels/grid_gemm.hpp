@@ -16,8 +16,8 @@ const char* grid_gemm_refuses(const CodedMatrix& a, const CodedMatrix& w);
 
 /// NORMATIVE. out[m][n], with a_k and w_k the element integers, u the product of the two units,
 /// over the runs of k that share a scale on both sides (g), ascending, acc from +0:
-///   isum = sum of a_k * w_k, k ascending, int32 accumulator under `overflow`;
-///   with an affine weight also asum = sum of a_k (int32, same policy);
+///   isum = sum of a_k * w_k, k ascending, accumulator of accumulator_bits under `overflow`;
+///   with an affine weight also asum = sum of a_k (the same register);
 ///   s = s_w[n][g], times s_a[m][g] (rounded) where the activation has groups too;
 ///   symmetric     acc = fma(float(isum) * u, s, acc)
 ///   integer_zero  the same with isum - z * asum (one more accumulation)
@@ -30,6 +30,7 @@ const char* grid_gemm_refuses(const CodedMatrix& a, const CodedMatrix& w);
 /// gemm_dequantise_after. a: symmetric. a [M, K], w [N, K], out [M, N].
 /// Errors: std::invalid_argument on shapes and for what grid_gemm_refuses; std::overflow_error by
 /// the policy.
-void grid_gemm(const CodedMatrix& a, const CodedMatrix& w, std::span<float> out, Overflow overflow);
+void grid_gemm(const CodedMatrix& a, const CodedMatrix& w, std::span<float> out, Overflow overflow,
+               unsigned accumulator_bits = 32);
 
 }  // namespace systole::quant

@@ -7,6 +7,8 @@
 
 #include "operands.hpp"
 #include "quant/kernels/gemm.hpp"
+#include "quant/kernels/ovp_gemm.hpp"
+#include "quant/kernels/packed_gemm.hpp"
 
 namespace systole::quant {
 namespace {
@@ -120,6 +122,48 @@ TEST(GridGemm, MultipliesGroupScalesOfBothOperands) {
   EXPECT_EQ(out[0], 2 * 2 * 5 + 2 * 3 * 7);
 }
 
+TEST(GridGemm, HasTheBitsOfTheExponentIntegerGemmForPairsAndFlint) {
+  SYSTOLE_SEEDED(random);
+  const std::size_t k = 64;
+  auto values = normals(random, 3 * k);
+  for (std::size_t i = 0; i < values.size(); i += 29) values[i] *= 20.0f;  // outliers
+  const CodedMatrix a =
+      encode(normals(random, 2 * k), 2, k, spec_of(Format::int4, Granularity::token));
+  for (const Format format : {Format::ovp4_int, Format::ovp4_flint, Format::flint4, Format::pot4}) {
+    const CodedMatrix w = encode(values, 3, k, spec_of(format, Granularity::channel));
+    ASSERT_EQ(grid_gemm_refuses(a, w), nullptr) << name_of(format);
+    std::vector<float> expected(6);
+    std::vector<float> actual(6);
+    ovp_gemm(a, w, expected);
+    grid_gemm(a, w, actual, Overflow::error);
+    EXPECT_TRUE(same_bits(actual, expected)) << name_of(format);
+  }
+}
+
+TEST(GridGemm, HasTheBitsOfTheProductOfElementIntegers) {
+  SYSTOLE_SEEDED(random);
+  const std::size_t k = 70;
+  const CodedMatrix a =
+      encode(normals(random, 2 * k), 2, k, spec_of(Format::int8, Granularity::token));
+  for (const Format format : {Format::fp4_e2m1, Format::bitmod4, Format::flint4, Format::ternary}) {
+    const CodedMatrix w =
+        encode(normals(random, 3 * k), 3, k, spec_of(format, Granularity::group, 35));
+    const auto grid = [](const CodedMatrix& m) {
+      GridMatrix g;
+      g.rows = m.rows, g.cols = m.cols, g.group = m.group, g.groups = m.groups;
+      g.scales = m.scales;
+      const auto integers = element_integers(m, g.unit);
+      g.integers.assign(integers->begin(), integers->end());
+      return g;
+    };
+    std::vector<float> expected(6);
+    std::vector<float> actual(6);
+    gemm_grid(grid(a), grid(w), expected);
+    grid_gemm(a, w, actual, Overflow::error);
+    EXPECT_TRUE(same_bits(actual, expected)) << name_of(format);
+  }
+}
+
 TEST(GridGemm, RefusesWhatHasNoIntegersOrOtherGroups) {
   SYSTOLE_SEEDED(random);
   const auto values = normals(random, 64);
@@ -141,6 +185,10 @@ TEST(GridGemm, ObeysItsOverflowPolicy) {
   grid_gemm(a, a, out, Overflow::saturate);  // 4 * 32767^2 > 2^31
   EXPECT_EQ(out[0], std::fma(2147483648.0f, a.scales[0], 0.0f) * a.scales[0]);
   EXPECT_THROW(grid_gemm(a, a, out, Overflow::error), std::overflow_error);
+  grid_gemm(a, a, out, Overflow::wrap);
+  grid_gemm(a, a, out, Overflow::error, 36);  // 4 * 32767^2 takes 33 bits and a sign
+  EXPECT_EQ(out[0], std::fma(4.0f * 32767 * 32767, a.scales[0], 0.0f) * a.scales[0]);
+  EXPECT_THROW(grid_gemm(a, a, out, Overflow::error, 65), std::invalid_argument);
   grid_gemm(a, a, out, Overflow::wrap);
   const auto wrapped = static_cast<std::int32_t>(std::int64_t{4} * 32767 * 32767);
   EXPECT_EQ(out[0], std::fma(static_cast<float>(wrapped), a.scales[0], 0.0f) * a.scales[0]);
