@@ -119,10 +119,9 @@ Problem float_gemm(const KernelCase& c, Format operands) {
       float sum = 0.0f;
       const std::size_t end = begin + std::min(chunk, c.shape.k - begin);
       for (std::size_t k = begin; k < end; ++k) {
-        sum += a[k] * w[k];
-        steps.push_back(step("k " + std::to_string(k) + ": sum += " + std::to_string(a[k]) + " * " +
-                                 std::to_string(w[k]),
-                             sum));
+        sum = operands == Format::fp32 ? std::fma(a[k], w[k], sum) : sum + a[k] * w[k];
+        steps.push_back(step(
+            "k " + std::to_string(k) + ": sum += " + text_of(a[k]) + " * " + text_of(w[k]), sum));
       }
       total = operands == Format::fp32 ? sum : total + sum;
       if (operands != Format::fp32) steps.push_back(step("total += sum", total));

@@ -5,6 +5,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <stdexcept>
 
@@ -83,7 +84,8 @@ void affine_options(KernelCase& c, Stream* random) {
 
 void no_options(KernelCase&, Stream*) {}
 
-void chunk_options(KernelCase& c, Stream* random) {
+void fp16_options(KernelCase& c, Stream* random) {
+  c.activation.format = c.weight.format = Format::fp16;
   c.chunk = c.shape.k;
   if (random != nullptr && random->below(4) != 0) c.chunk = random->pick(kChunks);
 }
@@ -108,12 +110,12 @@ constexpr std::array<GoldenKernel, 8> kKernels = {{
     {"gemm_affine", "w uint2-uint8 with minimum or zero point, a int2-int8", kAfterContract,
      "MixPE (arXiv 2411.16158)", false, affine_options, integer_gemm},
     {"gemm_fp32", "w fp32, a fp32",
-     "acc (fp32, from +0) = acc + a * w, product rounded, then sum rounded, k ascending",
-     "IEEE 754-2019", true, no_options, fp32_gemm},
+     "acc (fp32, from +0) = fma(a, w, acc), one rounding a step, k ascending", "IEEE 754-2019",
+     true, no_options, fp32_gemm},
     {"gemm_fp16", "w fp16, a fp16",
      "products exact in fp32; each chunk of consecutive k summed in fp32 from +0, k ascending; "
      "then total = total + chunk sum, chunks ascending",
-     "IEEE 754-2019; chunk = rows of a weight-stationary array", true, chunk_options, fp16_gemm},
+     "IEEE 754-2019; chunk = rows of a weight-stationary array", true, fp16_options, fp16_gemm},
     {"quantise", "x fp32 to int2-int8 codes, any affine form",
      "fp32, IEEE division, round to nearest, ties to even: see quantise.hpp", "quantise.hpp", false,
      codec_options, integer_quantiser},
@@ -174,6 +176,12 @@ void draw_activation(KernelCase& c, Stream& random, Format format) {
   c.activation.format = format;
   c.activation.granularity = random.below(4) == 0 ? Granularity::tensor : Granularity::token;
   c.activation.scale = draw_scale(random);
+}
+
+std::string text_of(float value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.9g", value);
+  return text.data();
 }
 
 Step step(std::string what, float accumulator) {

@@ -45,6 +45,8 @@ void add_paths(Problem& problem, const KernelCase& c, const Run& run) {
   }
 }
 
+/// As many digits as tell one fp32 from another.
+std::string text_of(float value);
 Step step(std::string what, float accumulator);
 Step step(std::string what, std::int32_t accumulator);
 

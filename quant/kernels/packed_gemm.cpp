@@ -38,51 +38,29 @@ struct Activations {
 /// Activations as integer tiles want them, with what undoes the weight offset.
 struct PackedActivations {
   PackedActivations(const Activations& a, const Weights& w)
-      : codes(a.rows * w.steps * kUnitBytes), sums(a.rows * w.groups), starts(a.rows * w.groups) {}
+      : codes(a.rows * w.steps * kUnitBytes, Contents::none),
+        sums(a.rows * w.groups, Contents::none),
+        starts(a.rows * w.groups, Contents::none) {}
 
   Aligned<std::uint8_t> codes;   ///< [tile][step][row][unit], int8 or int16
   Aligned<std::int32_t> sums;    ///< [tile][group][row] of the group's codes
   Aligned<std::int32_t> starts;  ///< likewise: -offset * sum
 };
 
-/// The units of one group of `rows` rows, interleaved; the rest of the last unit stays zero.
-template <class Element>
-void interleave(const std::int8_t* codes, std::size_t stride, std::size_t rows, std::size_t count,
-                std::uint8_t* to) {
-  constexpr std::size_t unit = kUnitBytes / sizeof(Element);
-  std::size_t i = 0;
-  for (; i + unit <= count; i += unit, to += rows * kUnitBytes) {
-    for (std::size_t r = 0; r < rows; ++r) {
-      Element four_bytes[unit];
-      for (std::size_t j = 0; j < unit; ++j) four_bytes[j] = codes[r * stride + i + j];
-      std::memcpy(to + r * kUnitBytes, four_bytes, kUnitBytes);
-    }
-  }
-  for (std::size_t r = 0; r < rows && i < count; ++r) {
-    Element four_bytes[unit] = {};
-    for (std::size_t j = 0; i + j < count; ++j) four_bytes[j] = codes[r * stride + i + j];
-    std::memcpy(to + r * kUnitBytes, four_bytes, kUnitBytes);
-  }
-}
-
 void pack_tile(const Activations& a, const Weights& w, std::size_t first, PackedActivations& out) {
   const std::size_t rows = std::min(w.tiles->rows, a.rows - first);
   for (std::size_t g = 0; g < w.groups; ++g) {
-    const std::size_t count = std::min(w.group, w.cols - g * w.group);
-    const std::int8_t* codes = a.codes + first * a.cols + g * w.group;
+    const std::size_t at = first * w.groups + g * rows;
+    std::int32_t* sums = out.sums.data() + at;
     std::uint8_t* to = out.codes.data() + (first * w.steps + g * w.group_steps * rows) * kUnitBytes;
-    if (w.tiles->signed16) {
-      interleave<std::int16_t>(codes, a.cols, rows, count, to);
-    } else {
-      interleave<std::int8_t>(codes, a.cols, rows, count, to);
-    }
+    const std::size_t count = std::min(w.group, w.cols - g * w.group);
+    const std::size_t units = ceil_div(count, w.tiles->unit);
+    w.tiles->interleave(a.codes + first * a.cols + g * w.group, a.cols, rows, count, to, sums);
+    std::memset(to + units * rows * kUnitBytes, 0, (w.group_steps - units) * rows * kUnitBytes);
     for (std::size_t r = 0; r < rows; ++r) {
-      const std::int32_t sum = w.tiles->sum(codes + r * a.cols, count);
-      const std::size_t at = first * w.groups + g * rows + r;
-      out.sums.data()[at] = sum;
       // The product may exceed 32 bits; the tile needs it modulo 2^32 only.
-      out.starts.data()[at] = static_cast<std::int32_t>(
-          0u - static_cast<std::uint32_t>(w.coding.offset) * static_cast<std::uint32_t>(sum));
+      out.starts.data()[at + r] = static_cast<std::int32_t>(
+          0u - static_cast<std::uint32_t>(w.coding.offset) * static_cast<std::uint32_t>(sums[r]));
     }
   }
 }
