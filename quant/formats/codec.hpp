@@ -120,6 +120,7 @@ const Codec* few_levels_codec(Format format);
 const Codec* fixed_codec(Format format);
 const Codec* twinlog_codec(Format format);
 const Codec* codebook_codec(Format format);
+const Codec* gguf_codec(Format format);
 const Codec* ovp_codec(Format format);
 
 /// The registry's row: formats first..last (in the order of Format) come from `family`.

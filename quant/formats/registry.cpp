@@ -23,6 +23,7 @@ constexpr std::array kFamilies = {
     CodecFamily{Format::fixed, Format::fixed, fixed_codec},
     CodecFamily{Format::twinlog, Format::twinlog, twinlog_codec},
     CodecFamily{Format::codebook, Format::codebook, codebook_codec},
+    CodecFamily{Format::q4_0, Format::gguf_mxfp4, gguf_codec},
     CodecFamily{Format::ovp4_int, Format::ovp8_int, ovp_codec},
 };
 
