@@ -258,7 +258,8 @@ struct QuantSpec {
   Format scale = Format::fp32;
   std::uint32_t zero_bits = 0;  ///< stored bits of one zero; 0: what the affine form takes
   RangeRule range = RangeRule::automatic;
-  double range_value = 0;  ///< clip ratio, percentile; 0 where the rule has none
+  double range_value = 0;  ///< clip ratio, percentile; of pair formats under olive, the border
+                           ///< of outliers in alphas (0: the contract's); 0 where there is none
   Rounding rounding = Rounding::even;
   ScaleRule scale_rule = ScaleRule::standard;
   Contract contract = Contract::corrected;

@@ -606,25 +606,38 @@ QuantSpec spec_of(Format format, Granularity granularity, Contract contract, dou
   return spec;
 }
 
-double mse(const std::vector<float>& x, std::size_t rows, const QuantSpec& spec) {
+/// Mean squared error of the values of magnitude at most `limit`.
+double mse(const std::vector<float>& x, std::size_t rows, const QuantSpec& spec,
+           float limit = 1e9f) {
   const auto decoded = decode(encode(x, rows, x.size() / rows, spec));
-  return squared_error(x, decoded) / static_cast<double>(x.size());
+  double sum = 0, count = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (std::fabs(x[i]) > limit) continue;
+    const double d = static_cast<double>(decoded[i]) - static_cast<double>(x[i]);
+    sum += d * d;
+    ++count;
+  }
+  return sum / count;
 }
 
 // The published effect, per tensor: INT4 by absmax has a step of about 14 sigma, so every normal
-// value becomes 0 and the error is the variance, 1; pairs keep both kinds.
+// value becomes 0 and its error is the variance, 1. Pairs keep the normal values and, coarsely (one
+// bit of mantissa), the outliers; with many of those up to 100 sigma their own rounding is most of
+// what is left, so the bound on the whole is looser there than with few.
 TEST(OliveSearch, OnHeavyTailsTheErrorIsFarBelowThatOfInt4) {
-  const std::size_t rows = 256;
-  const auto heavy = cases::heavy_tailed(rows * 256, 0.005, 30, 100);
-  const auto rare = cases::heavy_tailed(rows * 256, 0.001, 30, 60, 1);
+  const std::size_t rows = 512;
+  const auto heavy = cases::heavy_tailed(rows * 512, 0.005, 30, 100);
+  const auto rare = cases::heavy_tailed(rows * 512, 0.001, 30, 60, 1);
   const QuantSpec int4 = spec_of(Format::int4, Granularity::tensor, Contract::paper);
   for (const Contract contract : kContracts) {
     const QuantSpec pairs = spec_of(Format::ovp4_int, Granularity::tensor, contract);
     const QuantSpec flint = spec_of(Format::ovp4_flint, Granularity::tensor, contract);
-    EXPECT_LT(mse(heavy, rows, pairs), mse(heavy, rows, int4) / 2) << cases::repeat();
-    EXPECT_LT(mse(heavy, rows, flint), mse(heavy, rows, int4) / 3.5) << cases::repeat();
     EXPECT_LT(mse(rare, rows, pairs), mse(rare, rows, int4) / 8) << cases::repeat();
     EXPECT_LT(mse(rare, rows, flint), mse(rare, rows, int4) / 8) << cases::repeat();
+    EXPECT_LT(mse(heavy, rows, pairs), mse(heavy, rows, int4) / 1.4) << cases::repeat();
+    EXPECT_LT(mse(heavy, rows, flint), mse(heavy, rows, int4) / 2) << cases::repeat();
+    EXPECT_LT(mse(heavy, rows, pairs, 10), mse(heavy, rows, int4, 10) / 3) << cases::repeat();
+    EXPECT_LT(mse(heavy, rows, flint, 10), mse(heavy, rows, int4, 10) / 8) << cases::repeat();
   }
 }
 
