@@ -106,7 +106,8 @@ struct FunctionalExecutor::State {
     for (std::uint32_t i = 0; i < shape.layers; ++i) add_layer(i, policies, calibration);
     prepare_head(calibration);
     embedding = model.embedding;
-    if (const TensorPolicy& own = recipe[Target::embedding]; !is_ieee(own.format)) {
+    if (TensorPolicy own = recipe[Target::embedding]; !is_ieee(own.format)) {
+      fit_to_row(own, shape.hidden);
       store_as(own, embedding, shape.hidden);
     } else {
       quant::round_to(embedding_format(recipe), embedding);

@@ -46,6 +46,15 @@ class Aligned {
   std::unique_ptr<T[], Free> data_;
 };
 
+/// Scratch that a thread keeps from call to call: fresh pages from the system cost a few per cent
+/// of a product. Each `Tag` has its own.
+template <class T, class Tag>
+T* scratch(std::size_t size) {
+  thread_local Aligned<T> held;
+  if (held.size() < size) held = Aligned<T>(size, Contents::none);
+  return held.data();
+}
+
 /// Cuts `total` steps, in groups of `group` (the last may be shorter), into segments of about
 /// `target` steps: several whole groups, one, or parts of one.
 std::vector<Segment> segments_of(std::size_t total, std::size_t group, std::size_t target);

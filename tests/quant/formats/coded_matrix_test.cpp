@@ -24,6 +24,8 @@ QuantSpec any_spec(Format format) {
   s.group = 8;
   s.scale = *rc::gen::element(Format::fp32, Format::fp16, Format::bf16, Format::e8m0, Format::ue4m3,
                               Format::fp8_e4m3);
+  if (info_of(format).kind == FormatClass::pair)  // OliVe's search rounds scales to floats only
+    s.scale = *rc::gen::element(Format::fp32, Format::fp16, Format::bf16);
   const bool uniform = info_of(format).kind == FormatClass::integer || format == Format::levels;
   if (uniform) {
     s.affine = *rc::gen::element(Affine::symmetric, Affine::float_min, Affine::integer_zero,

@@ -235,6 +235,18 @@ TEST(IntegerCodec, MatchesThePublishedExamples) {
   const auto bytes = pack(m);
   EXPECT_EQ(bytes[0], 0x50);  // the word 0xEA50
   EXPECT_EQ(bytes[1], 0xEA);
+  // QServe KV4: scale and unrounded zero in fp16.
+  s = token(Format::int4, Affine::float_zero);
+  s.scale = Format::fp16;
+  const auto first = encode(std::vector<float>{-1, 0, .1f, .5f, 1, 2}, 1, 6, s);
+  EXPECT_EQ(Fp16::encode(first.scales[0]).to_bits(), 0x3266);
+  EXPECT_EQ(first.zeros[0], 5.0f);
+  EXPECT_THAT(first.codes, ElementsAre(0, 5, 6, 8, 10, 15));
+  const auto second = encode(std::vector<float>{-.7f, 0, .33f, 1.9f}, 1, 4, s);
+  EXPECT_EQ(Fp16::encode(second.scales[0]).to_bits(), 0x318C);
+  EXPECT_EQ(Fp16::encode(second.zeros[0]).to_bits(), 0x440A);
+  EXPECT_THAT(second.codes, ElementsAre(0, 4, 6, 15));
+  EXPECT_NEAR(decode(second)[1], -0.00677f, 5e-6f);  // zero is not exact
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "quant/float16.hpp"
+#include "quant/ggml/blocks.hpp"
 
 namespace systole::quant {
 namespace {
@@ -203,6 +204,13 @@ TEST(E2M1, TiesAreEvenOrGoDownAsThePublishedPathsDiffer) {
     EXPECT_EQ(E2M1::encode(-ties[i]).decode(), -even[i]);
     EXPECT_EQ(E2M1::encode(ties[i], Rounding::down).decode(), down[i]);
     EXPECT_EQ(E2M1::encode(-ties[i], Rounding::down).decode(), -down[i]);
+  }
+}
+
+TEST(E2M1, HasTheValuesThatGgmlTabulatesDoubled) {
+  for (unsigned code = 0; code < 16; ++code) {
+    const float value = E2M1::from_bits(static_cast<std::uint8_t>(code)).decode();
+    EXPECT_EQ(2 * value, static_cast<float>(kE2m1Doubled[code])) << code;
   }
 }
 
