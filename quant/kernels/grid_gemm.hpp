@@ -29,8 +29,9 @@ const char* grid_gemm_refuses(const CodedMatrix& a, const CodedMatrix& w);
 /// has a tensor scale. Where both have groups they must be equal. float(isum) * u is exact beside
 /// the rounding of float(). For integer formats with an activation of one scale a row: the bits of
 /// gemm_dequantise_after. a: symmetric. a [M, K], w [N, K], out [M, N].
-/// Errors: std::invalid_argument on shapes and for what grid_gemm_refuses; std::overflow_error by
-/// the policy.
+/// accumulator_bits 2 ... 64: 32 holds 131071 products of 8 bits; operands of 16 bits need more.
+/// Errors: std::invalid_argument on shapes, widths and for what grid_gemm_refuses;
+/// std::overflow_error by the policy.
 void grid_gemm(const CodedMatrix& a, const CodedMatrix& w, std::span<float> out, Overflow overflow,
                unsigned accumulator_bits = 32);
 
