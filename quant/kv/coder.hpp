@@ -60,6 +60,10 @@ KvBits kv_chunk_bits(const KvPlan& plan, const BoxRule& rule, std::size_t rows);
 /// Elements that a block of a format with scales of its own covers (MX, NVFP4, GGUF); else 0.
 std::size_t kv_block_length(Format format);
 
+/// NORMATIVE. A value kept whole: rounded to the IEEE format, saturated at its largest finite value
+/// (an infinite key would make every score of its head NaN).
+float kept_whole(Format format, float value);
+
 class KvCoder {
  public:
   /// Errors: std::invalid_argument when the plan needs a calibration that is missing or of a wrong
