@@ -26,7 +26,7 @@ constexpr std::uint32_t kAgeBlock = 16;     // tokens demoted together where no 
 
 // Vectorised over independent outputs by the compiler, once for each instruction set; each output
 // keeps its own chain of fused steps, so the bits are those of the definition.
-#define SYSTOLE_KV_CLONES [[gnu::target_clones("default", "arch=haswell", "arch=skylake-avx512")]]
+#define SYSTOLE_KV_CLONES [[gnu::target_clones("default", "fma", "avx512f")]]
 
 /// out[t] = fma(weight, row[t], out[t]).
 SYSTOLE_KV_CLONES
