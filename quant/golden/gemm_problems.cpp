@@ -9,10 +9,6 @@ namespace systole::quant::golden {
 
 namespace {
 
-struct IntegerOperands {
-  QuantizedMatrix a, w;
-};
-
 std::string product_text(std::size_t k, int a, int w) {
   return "k " + std::to_string(k) + ": isum += " + std::to_string(a) + " * " + std::to_string(w);
 }
@@ -70,10 +66,6 @@ Array group_sums(const IntegerOperands& x) {
                   std::span<const std::int32_t>(sums));
 }
 
-Arrays out_of(const KernelCase& c, std::span<const float> out) {
-  return {array_of("out", {c.shape.m, c.shape.n}, out)};
-}
-
 struct FloatOperands {
   std::vector<float> a, w;
 };
@@ -119,10 +111,9 @@ Problem float_gemm(const KernelCase& c, Format operands) {
       float sum = 0.0f;
       const std::size_t end = begin + std::min(chunk, c.shape.k - begin);
       for (std::size_t k = begin; k < end; ++k) {
-        sum += a[k] * w[k];
-        steps.push_back(step("k " + std::to_string(k) + ": sum += " + std::to_string(a[k]) + " * " +
-                                 std::to_string(w[k]),
-                             sum));
+        sum = operands == Format::fp32 ? std::fma(a[k], w[k], sum) : sum + a[k] * w[k];
+        steps.push_back(step(
+            "k " + std::to_string(k) + ": sum += " + text_of(a[k]) + " * " + text_of(w[k]), sum));
       }
       total = operands == Format::fp32 ? sum : total + sum;
       if (operands != Format::fp32) steps.push_back(step("total += sum", total));
@@ -134,13 +125,22 @@ Problem float_gemm(const KernelCase& c, Format operands) {
 
 }  // namespace
 
-Problem integer_gemm(const KernelCase& c) {
+Arrays out_of(const KernelCase& c, std::span<const float> out) {
+  return {array_of("out", {c.shape.m, c.shape.n}, out)};
+}
+
+IntegerOperands integer_operands(const KernelCase& c) {
   Stream random(c.seed);
-  auto x = std::make_shared<IntegerOperands>();
-  x->a = quantise(draw(random, c.shape.m * c.shape.k, c.values, symmetric_max(c.activation.format)),
-                  c.shape.m, c.shape.k, c.activation);
-  x->w = quantise(draw(random, c.shape.n * c.shape.k, c.values, symmetric_max(c.weight.format)),
-                  c.shape.n, c.shape.k, c.weight);
+  IntegerOperands x;
+  x.a = quantise(draw(random, c.shape.m * c.shape.k, c.values, symmetric_max(c.activation.format)),
+                 c.shape.m, c.shape.k, c.activation);
+  x.w = quantise(draw(random, c.shape.n * c.shape.k, c.values, symmetric_max(c.weight.format)),
+                 c.shape.n, c.shape.k, c.weight);
+  return x;
+}
+
+Problem integer_gemm(const KernelCase& c) {
+  const auto x = std::make_shared<IntegerOperands>(integer_operands(c));
   Problem problem;
   problem.operands = [x] {
     Arrays arrays = arrays_of("a", x->a);

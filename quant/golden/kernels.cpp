@@ -5,11 +5,13 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <stdexcept>
 
 #include "quant/check.hpp"
 #include "quant/golden/problems.hpp"
+#include "quant/primitives/transform.hpp"
 
 namespace systole::quant {
 
@@ -83,7 +85,8 @@ void affine_options(KernelCase& c, Stream* random) {
 
 void no_options(KernelCase&, Stream*) {}
 
-void chunk_options(KernelCase& c, Stream* random) {
+void fp16_options(KernelCase& c, Stream* random) {
+  c.activation.format = c.weight.format = Format::fp16;
   c.chunk = c.shape.k;
   if (random != nullptr && random->below(4) != 0) c.chunk = random->pick(kChunks);
 }
@@ -93,12 +96,80 @@ void codec_options(KernelCase& c, Stream* random) {
   if (random != nullptr && random->below(4) != 0) draw_affine(c, *random);
 }
 
+/// One scale a row on both sides.
+void row_options(KernelCase& c, Stream* random) {
+  c.weight = usual_activation(random == nullptr ? Format::int4 : draw_integer(*random));
+  c.weight.granularity = Granularity::channel;
+  c.activation = usual_activation(random == nullptr ? Format::int8 : draw_integer(*random));
+}
+
+void tender_options(KernelCase& c, Stream*) {
+  c.weight = c.activation = usual_activation(Format::int4);
+  c.weight.granularity = Granularity::channel;
+}
+
+template <Format format>
+void grid_options(KernelCase& c, Stream*) {
+  c.weight = usual_weight(format, c.shape.k);
+  c.activation = usual_activation(Format::int8);
+}
+
+template <Format format>
+void pair_options(KernelCase& c, Stream*) {
+  c.weight.format = c.activation.format = format;
+}
+
+template <Format format, std::size_t block>
+void block_options(KernelCase& c, Stream*) {
+  c.weight.format = c.activation.format = format;
+  c.shape.k = (c.shape.k + block - 1) / block * block;
+}
+
+template <Format format>
+void unit_options(KernelCase& c, Stream* random) {
+  fp16_options(c, random);
+  c.weight.format = c.activation.format = format;
+}
+
+void figna_options(KernelCase& c, Stream*) {
+  c.weight = usual_weight(Format::int4, c.shape.k);
+  c.activation.format = Format::fp16;
+}
+
+template <Format format>
+void bitmod_options(KernelCase& c, Stream* random) {
+  c.weight.format = format;
+  c.activation.format = Format::fp16;
+  c.chunk = random == nullptr ? 128 : random->pick(std::array<std::size_t, 4>{16, 30, 64, 128});
+}
+
+void gemv_options(KernelCase& c, Stream* random) {
+  codec_options(c, random);
+  c.activation = {};
+}
+
+/// Blocks of the largest power of two that divides k, at most 128 (drawn: any that does).
+void hadamard_options(KernelCase& c, Stream* random) {
+  c.chunk = fwht_size(c.shape.k, random == nullptr ? 128 : std::size_t{1} << random->below(8));
+}
+
 constexpr std::string_view kAfterContract =
     "per group an exact int32 sum of code products; acc (fp32, from +0) = fma(float(sum), s_w, "
     "acc), groups ascending; a zero point enters as the header of gemm_dequantise_after says; "
     "out = acc * s_a, one rounding";
 
-constexpr std::array<GoldenKernel, 8> kKernels = {{
+constexpr std::string_view kBlockContract =
+    "products exact inside a block, one rounding to fp32; acc = fma(block sum, X_a * X_w, acc), "
+    "blocks ascending; out = acc * (t_a * t_w)";
+constexpr std::string_view kMxSource = "OCP Microscaling Formats 1.0";
+constexpr std::string_view kUnitContract =
+    "elements decoded, products in fp32, chunks summed from +0, then total = total + chunk sum";
+constexpr std::string_view kBitmodContract =
+    "four lanes a cycle, terms aligned with 3 guard bits and truncated, fp32 accumulator; group "
+    "scale (8 bits) exact then one rounding; out = total * channel scale";
+constexpr std::string_view kBitmodSource = "BitMoD (arXiv 2411.11745)";
+
+constexpr auto kKernels = std::to_array<GoldenKernel>({
     {"gemm_w4a8", "w int4 groups, a int8 token", kAfterContract, "MixPE (arXiv 2411.16158)", false,
      integer_options<Format::int4, Format::int8>, integer_gemm},
     {"gemm_w8a8", "w int8 groups, a int8 token", kAfterContract, "MixPE (arXiv 2411.16158)", false,
@@ -108,18 +179,92 @@ constexpr std::array<GoldenKernel, 8> kKernels = {{
     {"gemm_affine", "w uint2-uint8 with minimum or zero point, a int2-int8", kAfterContract,
      "MixPE (arXiv 2411.16158)", false, affine_options, integer_gemm},
     {"gemm_fp32", "w fp32, a fp32",
-     "acc (fp32, from +0) = acc + a * w, product rounded, then sum rounded, k ascending",
-     "IEEE 754-2019", true, no_options, fp32_gemm},
+     "acc (fp32, from +0) = fma(a, w, acc), one rounding a step, k ascending", "IEEE 754-2019",
+     true, no_options, fp32_gemm},
     {"gemm_fp16", "w fp16, a fp16",
      "products exact in fp32; each chunk of consecutive k summed in fp32 from +0, k ascending; "
      "then total = total + chunk sum, chunks ascending",
-     "IEEE 754-2019; chunk = rows of a weight-stationary array", true, chunk_options, fp16_gemm},
+     "IEEE 754-2019; chunk = rows of a weight-stationary array", true, fp16_options, fp16_gemm},
     {"quantise", "x fp32 to int2-int8 codes, any affine form",
      "fp32, IEEE division, round to nearest, ties to even: see quantise.hpp", "quantise.hpp", false,
      codec_options, integer_quantiser},
     {"packing", "codes of 2-8 bits to bytes", "least significant bit first, no gaps: packing.hpp",
      "packing.hpp", false, codec_options, code_packing},
-}};
+    {"shift_add", "w int4 groups, a int8 token",
+     "each product the sum of shifted copies of a gated by the bits of w, then as gemm_w4a8",
+     "MixPE (arXiv 2411.16158)", false, integer_options<Format::int4, Format::int8>,
+     shift_add_gemm},
+    {"bit_plane", "w int2-int8 channel, a int2-int8 token",
+     "sum over pairs of planes of +-2^(i+j) popcount(a_i AND w_j), int32; (float(sum) * s_w) * s_a",
+     "ABQ-LLM (arXiv 2408.08554)", false, row_options, bit_plane_product},
+    {"lut", "w int2-int8 any form, a int8 token",
+     "tables of the signed sums of four activations, one look-up a weight plane; exact, then as "
+     "gemm_w4a8",
+     "T-MAC (EuroSys 2025), LUT Tensor Core (ISCA 2025)", false, any_integer_options, lut_gemm},
+    {"grid_fp4", "w fp4_e2m1 groups, a int8 token",
+     "element integers multiply exactly in int32 inside a group; acc = fma(float(sum) * unit, s_w, "
+     "acc); out = acc * s_a",
+     "accelerators.md 7.4", false, grid_options<Format::fp4_e2m1>, element_grid_gemm},
+    {"grid_int4", "w int4 groups, a int8 token", "as grid_fp4", "MixPE (arXiv 2411.16158)", false,
+     grid_options<Format::int4>, element_grid_gemm},
+    {"ovp_int4", "w and a ovp4_int, one scale each",
+     "pairs decode to <exponent, integer>; product <a + c, b * d>, shifted and added in int32; "
+     "out = fma(float(sum), s_w, 0) * s_a",
+     "OliVe (arXiv 2304.07493)", false, pair_options<Format::ovp4_int>, ovp_pair_gemm},
+    {"ovp_flint4", "w and a ovp4_flint, one scale each", "as ovp_int4", "OliVe (arXiv 2304.07493)",
+     false, pair_options<Format::ovp4_flint>, ovp_pair_gemm},
+    {"tender", "w int4 channel, a int4 in six classes of channels",
+     "classes from the largest scale down, accumulator shifted left at each boundary; "
+     "out = fma(float(A), s_last, bias) * s_w",
+     "Tender (ISCA 2024)", false, tender_options, tender_product},
+    {"mxfp4", "w and a mxfp4", kBlockContract, kMxSource, false, block_options<Format::mxfp4, 32>,
+     block_scaled_product},
+    {"mxfp6_e3m2", "w and a mxfp6_e3m2", kBlockContract, kMxSource, false,
+     block_options<Format::mxfp6_e3m2, 32>, block_scaled_product},
+    {"mxfp6_e2m3", "w and a mxfp6_e2m3", kBlockContract, kMxSource, false,
+     block_options<Format::mxfp6_e2m3, 32>, block_scaled_product},
+    {"mxfp8_e4m3", "w and a mxfp8_e4m3", kBlockContract, kMxSource, false,
+     block_options<Format::mxfp8_e4m3, 32>, block_scaled_product},
+    {"mxfp8_e5m2", "w and a mxfp8_e5m2", kBlockContract, kMxSource, false,
+     block_options<Format::mxfp8_e5m2, 32>, block_scaled_product},
+    {"mxint8", "w and a mxint8", kBlockContract, kMxSource, false,
+     block_options<Format::mxint8, 32>, block_scaled_product},
+    {"nvfp4", "w and a nvfp4", kBlockContract, "NVIDIA NVFP4", false,
+     block_options<Format::nvfp4, 16>, block_scaled_product},
+    {"fp8_e4m3", "w and a fp8_e4m3, no scale", kUnitContract, "OCP OFP8", false,
+     unit_options<Format::fp8_e4m3>, unit_product},
+    {"fp8_e5m2", "w and a fp8_e5m2, no scale", kUnitContract, "OCP OFP8", false,
+     unit_options<Format::fp8_e5m2>, unit_product},
+    {"bf16", "w and a bf16", kUnitContract, "IEEE 754-2019", true, unit_options<Format::bf16>,
+     unit_product},
+    {"figna", "w int4 groups, a fp16",
+     "mantissas of a group aligned to its largest exponent (13 bits, truncated), exact integer "
+     "sum, one rounding; acc = fma(sum, s_w, acc)",
+     "FIGNA (HPCA 2024)", false, figna_options, figna_product},
+    {"bitmod_fp4", "w bitmod4 values, a fp16", kBitmodContract, kBitmodSource, false,
+     bitmod_options<Format::bitmod4>, bitmod_product},
+    {"bitmod_int6", "w int6, a fp16", kBitmodContract, kBitmodSource, false,
+     bitmod_options<Format::int6>, bitmod_product},
+    {"bitmod_int8", "w int8, a fp16", kBitmodContract, kBitmodSource, false,
+     bitmod_options<Format::int8>, bitmod_product},
+    {"gemv", "w int2-int8 any form, x fp32",
+     "each element decoded with one rounding, acc = fma(x, w, acc) in fp32, k ascending",
+     "KIVI (arXiv 2402.02750), AWQ (arXiv 2306.00978)", false, gemv_options, dequantising_gemv},
+    {"conv", "3 x 3, image and kernel fp32: m pixels, n filters, k channels",
+     "acc = fma(patch, kernel, acc) from +0, k in the order of the layout, padding +0",
+     "implicit GEMM: conv2d.hpp", false, no_options, convolution},
+    {"attention", "m tokens (half int4, half fp16), n queries, head of k elements",
+     "score = dot (fma) * scale; softmax; out = fma over tokens ascending", "mixed_attention.hpp",
+     false, no_options, attention},
+    {"fwht", "n rows of k fp32",
+     "butterflies of stride 1, 2, 4 ...: (a + b, a - b), each rounded; then times 1 / sqrt(n)",
+     "transform.hpp", true, hadamard_options, hadamard},
+    {"top_k", "the m largest of each of n rows of k fp32",
+     "descending; ties: the lower index first", "select.hpp", false, no_options, selection},
+    {"codebook", "m queries, n codewords of k fp32",
+     "scores by fma from +0; nearest by squared distance, the lowest wins ties", "codebook.hpp",
+     false, no_options, codebook_search},
+});
 
 }  // namespace
 
@@ -174,6 +319,12 @@ void draw_activation(KernelCase& c, Stream& random, Format format) {
   c.activation.format = format;
   c.activation.granularity = random.below(4) == 0 ? Granularity::tensor : Granularity::token;
   c.activation.scale = draw_scale(random);
+}
+
+std::string text_of(float value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.9g", value);
+  return text.data();
 }
 
 Step step(std::string what, float accumulator) {

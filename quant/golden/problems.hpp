@@ -45,6 +45,8 @@ void add_paths(Problem& problem, const KernelCase& c, const Run& run) {
   }
 }
 
+/// As many digits as tell one fp32 from another.
+std::string text_of(float value);
 Step step(std::string what, float accumulator);
 Step step(std::string what, std::int32_t accumulator);
 
@@ -53,6 +55,19 @@ Array codes_of(std::string name, const QuantizedMatrix& matrix);
 /// codes, scales and zeros of a matrix, named "a_codes", ...
 Arrays arrays_of(const std::string& prefix, const QuantizedMatrix& matrix);
 
+/// Result "out" [m, n].
+Arrays out_of(const KernelCase& c, std::span<const float> out);
+
+struct IntegerOperands {
+  QuantizedMatrix a, w;
+};
+/// The operands of integer_gemm and of every other formulation of it.
+IntegerOperands integer_operands(const KernelCase& c);
+
+/// The code of a value in a float format of at most 16 bits, without a scale: to nearest, ties to
+/// even, as the format's class rounds.
+std::uint16_t encode_element(Format format, float value);
+
 // gemm_problems.cpp
 Problem integer_gemm(const KernelCase& c);
 Problem fp32_gemm(const KernelCase& c);
@@ -60,5 +75,24 @@ Problem fp16_gemm(const KernelCase& c);
 // codec_problems.cpp
 Problem integer_quantiser(const KernelCase& c);
 Problem code_packing(const KernelCase& c);
+// formulation_problems.cpp
+Problem shift_add_gemm(const KernelCase& c);
+Problem lut_gemm(const KernelCase& c);
+Problem bit_plane_product(const KernelCase& c);
+Problem element_grid_gemm(const KernelCase& c);
+Problem ovp_pair_gemm(const KernelCase& c);
+Problem tender_product(const KernelCase& c);
+// float_problems.cpp
+Problem block_scaled_product(const KernelCase& c);
+Problem unit_product(const KernelCase& c);
+Problem figna_product(const KernelCase& c);
+Problem bitmod_product(const KernelCase& c);
+Problem dequantising_gemv(const KernelCase& c);
+// transformer_problems.cpp
+Problem convolution(const KernelCase& c);
+Problem attention(const KernelCase& c);
+Problem hadamard(const KernelCase& c);
+Problem selection(const KernelCase& c);
+Problem codebook_search(const KernelCase& c);
 
 }  // namespace systole::quant::golden

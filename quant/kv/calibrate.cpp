@@ -153,7 +153,7 @@ Normalised normalised_values(const KvPlan& plan, const SideCalibration& found,
                              std::span<const float> rows, std::span<const float> weights) {
   const std::size_t width = plan.shape.width(), dim = plan.shape.head_dim;
   Normalised all;
-  const auto add = [&](std::size_t i, const BoxParameters& p) {
+  const auto add = [&](std::size_t i, const KvParameters& p) {
     if (p.scale == 0.0f) return;
     all.x.push_back((rows[i] - p.zero) / p.scale);
     if (!weights.empty()) all.weights.push_back(weights[i]);
@@ -181,7 +181,7 @@ Normalised normalised_values(const KvPlan& plan, const SideCalibration& found,
     for (const auto& box : boxes) {
       std::vector<float> members;
       for (const std::size_t i : box) members.push_back(rows[i]);
-      const BoxParameters p = box_parameters(members, plan.rule);
+      const KvParameters p = box_parameters(members, plan.rule);
       for (const std::size_t i : box) add(i, p);
     }
   }
@@ -375,6 +375,20 @@ KvCalibration calibrate_kv(const KvShape& shape, const TensorPolicy& key, const 
   if (key_plan.retrieve)
     find_index(shape, key_plan.retrieve->codewords, samples, frequencies, seed, found);
   return found;
+}
+
+bool kv_needs_calibration(const TensorPolicy& policy) {
+  const auto found = [](const Transform& t) {
+    return t.op == TransformOp::perm || t.op == TransformOp::chol || t.op == TransformOp::rot ||
+           (t.op == TransformOp::diag && t.factors != FactorRule::sqrt_max);
+  };
+  const auto fixed = [](const Level& level) { return level.parameters == ParameterSource::fixed; };
+  const auto indexed = [](const TokenPolicy& t) { return t.kind == TokenKind::retrieve; };
+  const OutlierKind kept = policy.outliers.kind;
+  return policy.format == Format::lut || policy.format == Format::nvfp4 ||
+         std::ranges::any_of(policy.transforms, found) ||
+         std::ranges::any_of(policy.levels, fixed) || std::ranges::any_of(policy.tokens, indexed) ||
+         kept == OutlierKind::channel_class || kept == OutlierKind::top_channels;
 }
 
 double kv_sensitivity(KvTensor tensor, const KvShape& shape, const TensorPolicy& policy,

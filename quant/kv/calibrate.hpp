@@ -42,6 +42,9 @@ KvCalibration calibrate_kv(const KvShape& shape, const TensorPolicy& key, const 
                            const KvSampleRows& samples, std::span<const double> rope_frequencies,
                            std::uint64_t seed = 1);
 
+/// Whether a cache policy has anything that calibrate_kv finds.
+bool kv_needs_calibration(const TensorPolicy& policy);
+
 /// First-order sensitivity of a layer to one tensor's quantisation: mean |(Q(x) - x) * gradient|
 /// (PM-KVQ), Q being the policy's codec in `format`; without gradients mean (Q(x) - x)^2 (TaDA's
 /// error). Rows [tokens][width] as given to append. For an allocator of bits over layers.

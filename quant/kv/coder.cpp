@@ -534,7 +534,7 @@ void KvCoder::encode_boxes(std::span<const float> columns, KvChunk& chunk, OpCou
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t c = 0; c < width; ++c) {
       const BoxRule& rule = rule_at(c);
-      const BoxParameters p =
+      const KvParameters p =
           plan_.fixed_parameters
               ? box_parameters_of_range(calibration_.low[c], calibration_.high[c], rule)
               : chunk.parameters[box_index(r, c)];
@@ -646,7 +646,7 @@ void KvCoder::decode(const KvChunk& chunk, std::size_t row, std::span<float> out
     const BoxTables lut = tables();
     for (std::size_t c = 0; c < stored; ++c) {
       const BoxRule& rule = plan_.low_channels == 0 ? chunk.rule : plan_.rule_of(c);
-      const BoxParameters p =
+      const KvParameters p =
           plan_.fixed_parameters
               ? box_parameters_of_range(calibration_.low[c], calibration_.high[c], rule)
               : chunk.parameters[box_index(row, c)];
@@ -692,7 +692,7 @@ std::shared_ptr<const KvChunk> KvCoder::shrink(const KvChunk& chunk, OpCounts& o
   smaller->rule = rule_with_format(plan_, kNarrow[log2_of(n) - 1]);
   for (std::uint16_t& code : smaller->codes)
     code = static_cast<std::uint16_t>(shrink_code(code, n));
-  for (BoxParameters& p : smaller->parameters) p = shrink_parameters(p, n, chunk.rule.scale);
+  for (KvParameters& p : smaller->parameters) p = shrink_parameters(p, n, chunk.rule.scale);
   smaller->stored = chunk_bits(smaller->rule, chunk.rows);
   smaller->read_once = {}, smaller->read_token = {};
   count_read(*smaller);

@@ -42,7 +42,7 @@ struct KvChunk {
   BoxRule rule;
   std::size_t rows = 0;
   std::vector<std::uint16_t> codes;       ///< [rows][columns]; scalar rules and fp16, bf16
-  std::vector<BoxParameters> parameters;  ///< [boxes]: see KvCoder::box_index
+  std::vector<KvParameters> parameters;  ///< [boxes]: see KvCoder::box_index
   std::vector<SparseRow> outliers;        ///< [rows] when the plan keeps some
   std::vector<float> means;               ///< [rows][head_dim] MEAN(head), bf16
   std::vector<float> channel_scales;      ///< [width] DIAG when coded, fp16

@@ -180,6 +180,11 @@ SuiteReport run_array_suite(std::uint64_t seed, std::uint64_t first, std::uint64
   return report;
 }
 
+/// A planted fault is part of the command that finds it again.
+std::string planted(const Request& request) {
+  return request.fault.empty() ? "" : " --plant-fault '" + request.fault + "'";
+}
+
 std::vector<SuiteReport> run_suites(const Request& request) {
   std::vector<std::string> suites = all_suites();
   if (request.suite != "all") suites = {known_name("suite", request.suite, suites)};
@@ -204,6 +209,7 @@ std::vector<SuiteReport> run_suites(const Request& request) {
                             : run_quant_suite(name, request.seed, first, cases, threads,
                                               fault ? &*fault : nullptr, progress));
     reports.back().seconds = seconds_since(start);
+    if (!array) reports.back().repeat += planted(request);
   }
   return reports;
 }
@@ -216,7 +222,7 @@ SuiteReport run_one_kernel(const Request& request) {
   SuiteReport report{.suite = std::string(c.kernel)};
   report.add(0, outcome.elements, outcome.mismatches, outcome.first_mismatch);
   report.seconds = seconds_since(start);
-  if (report.first_case) report.repeat = "systole " + quant::repeat_arguments(c);
+  if (report.first_case) report.repeat = "systole " + quant::repeat_arguments(c) + planted(request);
   return report;
 }
 

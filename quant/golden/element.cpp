@@ -1,0 +1,33 @@
+// A value's code in a float format without a scale. Apart, because the minifloats' Overflow and the
+// accumulators' cannot be seen in one file.
+#include <stdexcept>
+
+#include "quant/bfloat16.hpp"
+#include "quant/float16.hpp"
+#include "quant/formats/minifloat.hpp"
+#include "quant/golden/problems.hpp"
+
+namespace systole::quant::golden {
+
+std::uint16_t encode_element(Format format, float value) {
+  switch (format) {
+    case Format::fp16:
+      return Fp16::encode(value).to_bits();
+    case Format::bf16:
+      return Bf16::encode(value).to_bits();
+    case Format::fp8_e4m3:
+      return E4M3::encode(value).to_bits();
+    case Format::fp8_e5m2:
+      return E5M2::encode(value).to_bits();
+    case Format::fp6_e3m2:
+      return E3M2::encode(value).to_bits();
+    case Format::fp6_e2m3:
+      return E2M3::encode(value).to_bits();
+    case Format::fp4_e2m1:
+      return E2M1::encode(value).to_bits();
+    default:
+      throw std::invalid_argument("encode_element: not a float of at most 16 bits");
+  }
+}
+
+}  // namespace systole::quant::golden
