@@ -41,13 +41,13 @@ struct KvBits {
 struct KvChunk {
   BoxRule rule;
   std::size_t rows = 0;
-  std::vector<std::uint16_t> codes;       ///< [rows][columns]; scalar rules and fp16, bf16
+  std::vector<std::uint16_t> codes;      ///< [rows][columns]; scalar rules and fp16, bf16
   std::vector<KvParameters> parameters;  ///< [boxes]: see KvCoder::box_index
-  std::vector<SparseRow> outliers;        ///< [rows] when the plan keeps some
-  std::vector<float> means;               ///< [rows][head_dim] MEAN(head), bf16
-  std::vector<float> channel_scales;      ///< [width] DIAG when coded, fp16
-  CodedMatrix matrix;                     ///< formats that are no scalar rule
-  std::vector<float> decoded_matrix;      ///< its values
+  std::vector<SparseRow> outliers;       ///< [rows] when the plan keeps some
+  std::vector<float> means;              ///< [rows][head_dim] MEAN(head), bf16
+  std::vector<float> channel_scales;     ///< [width] DIAG when coded, fp16
+  CodedMatrix matrix;                    ///< formats that are no scalar rule
+  std::vector<float> decoded_matrix;     ///< its values
   KvBits stored;
   OpCounts read_once;   ///< a read of any of its tokens
   OpCounts read_token;  ///< a read of one of its tokens, besides

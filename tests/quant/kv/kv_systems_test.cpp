@@ -149,7 +149,7 @@ TEST(KvSystems, RotateKvIsAHadamardOverHeadsAnOrderAndGroups) {
   const BoxRule& rule = cache.plan(KvTensor::key).rule;
   for (std::size_t g = 0; g < 4; ++g) {
     const std::span<float> group = std::span<float>(ordered).subspan(g * 128, 128);
-    const BoxParameters b = box_parameters(group, rule);
+    const KvParameters b = box_parameters(group, rule);
     for (float& x : group) x = decode_in_box(encode_in_box(x, b, rule, {}), b, rule, {});
   }
   permute(ordered, inverse_permutation(found.key.order), back);
