@@ -165,6 +165,8 @@ std::size_t kv_block_length(Format format) {
   }
 }
 
+float kept_whole(Format format, float value) { return store_parameter(format, value); }
+
 std::size_t kv_boxes(const KvPlan& plan, std::size_t rows) {
   const bool per_row = plan.box_tokens == 1 && !plan.class_box;
   const std::size_t row_groups = per_row ? rows : 1;
@@ -544,7 +546,11 @@ void KvCoder::encode_boxes(std::span<const float> columns, KvChunk& chunk, OpCou
     }
   }
   const std::uint64_t n = rows * width;
-  if (!plan_.fixed_parameters) ops.compare += (chunk.rule.affine == Affine::symmetric ? 1 : 2) * n;
+  if (!plan_.fixed_parameters) {  // the range: one comparison for an absmax, two for a minimum too
+    const bool magnitudes =
+        chunk.rule.affine == Affine::symmetric && chunk.rule.format != Format::lut;
+    ops.compare += (magnitudes ? 1 : 2) * n;
+  }
   if (chunk.rule.format == Format::lut) {
     ops.fma += n;
     ops.compare += n << chunk.rule.bits;
@@ -617,7 +623,7 @@ std::shared_ptr<const KvChunk> KvCoder::encode(std::span<const float> x, std::si
   chunk->rows = rows;
   if (rule.ieee()) {
     chunk->decoded_matrix.assign(x.begin(), x.end());
-    round_to(rule.format, chunk->decoded_matrix);
+    for (float& v : chunk->decoded_matrix) v = kept_whole(rule.format, v);
   } else {
     select_outliers_of(x, *chunk, ops);
     const std::vector<float> columns = to_columns(x, rows, *chunk, ops);
