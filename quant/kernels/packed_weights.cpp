@@ -67,14 +67,16 @@ Coding coding_of(const GridMatrix& m) {
   }
   std::array<bool, 256> outlier{};
   for (std::size_t i = 0; i < all.size(); ++i) outlier[i] = all[i] && !normal[i];
-  if (tabulate(normal, Coding::kPairMark, coding.table) && tabulate(outlier, 16, coding.outliers)) {
+  if (tabulate(normal, Coding::kPairMark, coding.table) &&
+      tabulate(outlier, Coding::kPairMark, coding.outliers)) {
     coding.kind = Coding::Kind::pairs;
     coding.table[Coding::kPairMark] = 0;
   }
   return coding;
 }
 
-/// The codes of a pair, low nibble first. A neighbour of an outlier becomes the mark.
+/// The codes of a pair, low nibble first. A neighbour of an outlier becomes the mark; no outlier
+/// has the mark's own code, or the two could not be told apart.
 std::uint8_t pair_byte(const Coding& coding, std::int8_t even, std::int8_t odd) {
   const auto code = [&](std::int8_t v) {
     const std::size_t at = place_in(coding.table, v);
