@@ -2,6 +2,7 @@
 #include "quant/quantise.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -100,13 +101,13 @@ struct Parameters {
   float zero = 0.0f;  ///< minimum for float_min
 };
 
+float symmetric_scale(float absmax, const QuantSpec& spec) {
+  return store(spec.scale, absmax / static_cast<float>(symmetric_max(spec.format)));
+}
+
+/// Of the affine forms.
 Parameters parameters_of(Range range, const QuantSpec& spec) {
   Parameters p;
-  if (spec.affine == Affine::symmetric) {
-    const float absmax = std::max(std::fabs(range.min), std::fabs(range.max));
-    p.scale = store(spec.scale, absmax / static_cast<float>(symmetric_max(spec.format)));
-    return p;
-  }
   const float levels = static_cast<float>(asymmetric_max(spec.format));
   p.scale = store(spec.scale, (range.max - range.min) / levels);
   if (spec.affine == Affine::float_min) {
@@ -123,10 +124,8 @@ int code_of(float x, const Parameters& p, const QuantSpec& spec) {
   if (p.scale == 0.0f) return 0;
   const int levels = asymmetric_max(spec.format);
   switch (spec.affine) {
-    case Affine::symmetric: {
-      const int qmax = symmetric_max(spec.format);
-      return clamped(round_nearest_even(x / p.scale), -qmax, qmax);
-    }
+    case Affine::symmetric:
+      break;  // encode_symmetric
     case Affine::float_min:
       return clamped(round_nearest_even((x - p.zero) / p.scale), 0, levels);
     case Affine::integer_zero:
@@ -147,6 +146,18 @@ SYSTOLE_VECTOR_CLONES void encode_symmetric(const float* x, std::size_t n, float
     q = q > qmax ? qmax : q;
     codes[i] = static_cast<std::int8_t>(static_cast<std::int32_t>((q + kShift) - kShift));
   }
+}
+
+constexpr std::int32_t kLargestFinite = 0x7F7FFFFF;  // as the bits of a magnitude
+
+/// The largest magnitude as bits: integers order non-negative floats, and put infinities and NaNs
+/// above kLargestFinite. A maximum of integers may be taken in any order.
+SYSTOLE_VECTOR_CLONES std::int32_t largest_magnitude(const float* x, std::size_t n) {
+  std::int32_t largest = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    largest = std::max(largest, std::bit_cast<std::int32_t>(x[i]) & 0x7FFFFFFF);
+  }
+  return largest;
 }
 
 SYSTOLE_VECTOR_CLONES bool all_finite(const float* x, std::size_t n) {
@@ -187,6 +198,25 @@ QuantizedMatrix quantise_by_codec(std::span<const float> values, std::size_t row
   return out;
 }
 
+/// Fills codes and scales of a matrix that is laid out.
+void quantise_symmetric(std::span<const float> values, QuantizedMatrix& out) {
+  const auto scale_of = [&](std::span<const float> part) {
+    const std::int32_t largest = largest_magnitude(part.data(), part.size());
+    if (largest > kLargestFinite) check_finite(values, out.cols);  // throws
+    return symmetric_scale(std::bit_cast<float>(largest), out.spec);
+  };
+  const auto qmax = static_cast<float>(symmetric_max(out.spec.format));
+  const bool whole_tensor = out.spec.granularity == Granularity::tensor;
+  float scale = whole_tensor ? scale_of(values) : 0.0f;
+  for (std::size_t i = 0; i < out.scales.size(); ++i) {
+    const std::span<const float> part = values.subspan(i * out.group, out.group);
+    if (!whole_tensor) scale = scale_of(part);
+    out.scales[i] = scale;
+    if (scale == 0.0f) continue;  // codes stay 0
+    encode_symmetric(part.data(), part.size(), scale, qmax, out.codes.data() + i * out.group);
+  }
+}
+
 }  // namespace
 
 std::size_t group_length(std::size_t cols, const QuantSpec& spec) {
@@ -209,11 +239,14 @@ QuantizedMatrix quantise(std::span<const float> values, std::size_t rows, std::s
   out.group = group_length(cols, spec);
   out.groups = cols == 0 ? 0 : cols / out.group;
   if (values.empty()) return out;
-  check_finite(values, cols);
-
   out.codes.resize(values.size());
   out.scales.resize(rows * out.groups);
-  if (spec.affine != Affine::symmetric) out.zeros.resize(rows * out.groups);
+  if (spec.affine == Affine::symmetric) {
+    quantise_symmetric(values, out);
+    return out;
+  }
+  check_finite(values, cols);
+  out.zeros.resize(rows * out.groups);
   const bool whole_tensor = spec.granularity == Granularity::tensor;
   Parameters p;
   if (whole_tensor) p = parameters_of(range_of(values), spec);
@@ -221,15 +254,7 @@ QuantizedMatrix quantise(std::span<const float> values, std::size_t rows, std::s
     const std::span<const float> part = values.subspan(i * out.group, out.group);
     if (!whole_tensor) p = parameters_of(range_of(part), spec);
     out.scales[i] = p.scale;
-    if (!out.zeros.empty()) out.zeros[i] = p.zero;
-    if (spec.affine == Affine::symmetric) {
-      if (p.scale != 0.0f) {
-        encode_symmetric(part.data(), part.size(), p.scale,
-                         static_cast<float>(symmetric_max(spec.format)),
-                         out.codes.data() + i * out.group);
-      }
-      continue;
-    }
+    out.zeros[i] = p.zero;
     for (std::size_t j = 0; j < out.group; ++j) {
       out.codes[i * out.group + j] = static_cast<std::int8_t>(code_of(part[j], p, spec));
     }

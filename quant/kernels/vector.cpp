@@ -73,15 +73,25 @@ SYSTOLE_VECTOR_CLONES float largest(const float* x, std::size_t n) {
   return max;
 }
 
-/// x = exp(x - max); returns the sum.
+/// x = exp(x - max); returns the sum. The rest of a row, of which attention has many short ones,
+/// goes through a block of its own.
 SYSTOLE_VECTOR_CLONES float exponentials(float* x, float max, std::size_t n) {
-  for (std::size_t i = 0; i < n; ++i) x[i] = elementary::exp(x[i] - max);
   float sums[kSums] = {};
+  float block[kSums];
   std::size_t i = 0;
   for (; i + kSums <= n; i += kSums) {
-    for (std::size_t j = 0; j < kSums; ++j) sums[j] += x[i + j];
+    for (std::size_t j = 0; j < kSums; ++j) block[j] = elementary::exp(x[i + j] - max);
+    for (std::size_t j = 0; j < kSums; ++j) x[i + j] = block[j];
+    for (std::size_t j = 0; j < kSums; ++j) sums[j] += block[j];
   }
-  for (std::size_t j = 0; i + j < n; ++j) sums[j] += x[i + j];
+  if (i < n) {
+    for (std::size_t j = 0; j < kSums; ++j) block[j] = i + j < n ? x[i + j] : max;
+    for (std::size_t j = 0; j < kSums; ++j) block[j] = elementary::exp(block[j] - max);
+    for (std::size_t j = 0; i + j < n; ++j) {
+      x[i + j] = block[j];
+      sums[j] += block[j];
+    }
+  }
   return fold(sums);
 }
 
