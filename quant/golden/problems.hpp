@@ -96,6 +96,8 @@ IntegerOperands integer_operands(const KernelCase& c);
 /// The code of a value in a float format of at most 16 bits, without a scale: to nearest, ties to
 /// even, as the format's class rounds.
 std::uint16_t encode_element(Format format, float value);
+/// The value of an e8m0 or ue4m3 code.
+float decode_scale(Format format, std::uint8_t code);
 
 // gemm_problems.cpp
 Problem integer_gemm(const KernelCase& c);
