@@ -27,8 +27,8 @@ std::size_t extent(Stream& random) {
 
 /// Most cases are small, around the sizes where something changes; one in sixteen is deep and
 /// narrow, one in sixteen wide and shallow, so that most of the results come from those.
-GemmShape draw_shape(Stream& random) {
-  switch (random.below(16)) {
+GemmShape draw_shape(Stream& random, bool small) {
+  switch (small ? 2 + random.below(14) : random.below(16)) {
     case 0:
       return {1 + random.below(17), 1 + random.below(17), random.pick(kDepths)};
     case 1:
@@ -78,7 +78,7 @@ KernelCase make_case(std::string_view suite, std::uint64_t seed, std::uint64_t i
   std::uint64_t which = 0;
   for (const char letter : kernel.name) which = which * 131 + static_cast<unsigned char>(letter);
   Stream random(Stream(Stream(Stream(seed).next() ^ which).next() ^ index).next());
-  const GemmShape shape = draw_shape(random);
+  const GemmShape shape = draw_shape(random, kernel.cost > 1);
   const auto values =
       static_cast<Values>(random.below(kValuesNames.size() - (kernel.non_finite ? 0 : 1)));
   return golden_case(kernel.name, shape, random.next(), values, true);

@@ -25,9 +25,17 @@ std::uint16_t encode_element(Format format, float value) {
       return E2M3::encode(value).to_bits();
     case Format::fp4_e2m1:
       return E2M1::encode(value).to_bits();
+    case Format::e8m0:
+      return E8M0::encode(value).to_bits();
+    case Format::ue4m3:
+      return UE4M3::encode(value).to_bits();
     default:
       throw std::invalid_argument("encode_element: not a float of at most 16 bits");
   }
+}
+
+float decode_scale(Format format, std::uint8_t code) {
+  return format == Format::e8m0 ? E8M0::from_bits(code).decode() : UE4M3::from_bits(code).decode();
 }
 
 }  // namespace systole::quant::golden

@@ -47,25 +47,31 @@ struct CodedPair {
   }
 };
 
-std::vector<Step> trace_blocks(const CodedPair& x, std::size_t m, std::size_t n) {
-  std::vector<Step> steps;
+float block_result(const CodedPair& x, std::size_t m, std::size_t n, const Recorder& record) {
   float acc = 0.0f;
   for (std::size_t g = 0; g < x.w.groups; ++g) {
     ExactSum sum;
     const std::size_t end = std::min(x.w.cols, (g + 1) * x.w.group);
     for (std::size_t k = g * x.w.group; k < end; ++k) {
-      sum.add(x.a_value(m, k), x.w_value(n, k));
-      steps.push_back(step("k " + std::to_string(k) + ": block sum (exact, shown rounded) += " +
-                               text_of(x.a_value(m, k)) + " * " + text_of(x.w_value(n, k)),
-                           sum.rounded()));
+      const float a = x.a_value(m, k), w = x.w_value(n, k);
+      sum.add(a, w);
+      if (record.steps != nullptr) {
+        record(
+            [&] {
+              return "k " + std::to_string(k) +
+                     ": block sum (exact, shown rounded) += " + text_of(a) + " * " + text_of(w);
+            },
+            sum.rounded());
+      }
     }
     const float scale = x.a.scales[m * x.a.groups + g] * x.w.scales[n * x.w.groups + g];
     acc = std::fma(sum.rounded(), scale, acc);
-    steps.push_back(
-        step("block " + std::to_string(g) + ": acc = fma(block sum, X_a * X_w, acc)", acc));
+    record([&] { return "block " + std::to_string(g) + ": acc = fma(block sum, X_a * X_w, acc)"; },
+           acc);
   }
-  steps.push_back(step("out = acc * (t_a * t_w)", acc * (x.a.tensor_scale * x.w.tensor_scale)));
-  return steps;
+  const float out = acc * (x.a.tensor_scale * x.w.tensor_scale);
+  record([] { return "out = acc * (t_a * t_w)"; }, out);
+  return out;
 }
 
 }  // namespace
@@ -86,17 +92,10 @@ Problem block_scaled_product(const KernelCase& c) {
     block_scaled_gemm(x->a, x->w, out);
     return out_of(c, out);
   };
-  problem.twins.push_back({"second computation", [c, x] {
-                             std::vector<float> out;
-                             for (std::size_t i = 0; i < c.shape.m * c.shape.n; ++i) {
-                               const auto steps = trace_blocks(*x, i / c.shape.n, i % c.shape.n);
-                               out.push_back(std::bit_cast<float>(steps.back().accumulator));
-                             }
-                             return out_of(c, out);
-                           }});
-  problem.trace = [c, x](std::size_t, std::size_t element) {
-    return trace_blocks(*x, element / c.shape.n, element % c.shape.n);
-  };
+  add_second_computation(problem, c, "second computation",
+                         [x](std::size_t m, std::size_t n, const Recorder& record) {
+                           return block_result(*x, m, n, record);
+                         });
   return problem;
 }
 
@@ -129,41 +128,35 @@ Problem unit_product(const KernelCase& c) {
     gemm_units(format, x->a, format, x->w, c.shape, c.chunk, out);
     return out_of(c, out);
   };
-  const auto trace = [c, x](std::size_t, std::size_t element) {
-    const float* a = x->a_values.data() + element / c.shape.n * c.shape.k;
-    const float* w = x->w_values.data() + element % c.shape.n * c.shape.k;
-    std::vector<Step> steps;
-    float total = 0.0f;
-    for (std::size_t begin = 0; begin < c.shape.k; begin += c.chunk) {
-      float sum = 0.0f;
-      for (std::size_t k = begin; k < std::min(c.shape.k, begin + c.chunk); ++k) {
-        sum += a[k] * w[k];
-        steps.push_back(step(
-            "k " + std::to_string(k) + ": sum += " + text_of(a[k]) + " * " + text_of(w[k]), sum));
-      }
-      total += sum;
-      steps.push_back(step("total += sum", total));
-    }
-    return steps;
-  };
-  if (format == Format::bf16) {
-    problem.twins.push_back({"second computation", [c, trace] {
-                               std::vector<float> out;
-                               for (std::size_t i = 0; i < c.shape.m * c.shape.n; ++i) {
-                                 out.push_back(
-                                     std::bit_cast<float>(trace(0, i).back().accumulator));
-                               }
-                               return out_of(c, out);
-                             }});
-  } else {  // every minifloat is an fp16 number
-    add_paths(problem, c, [c, x](Path path, unsigned threads) {
-      std::vector<float> out(c.shape.m * c.shape.n);
-      const PackedFloatWeights packed(x->w_values, c.shape.n, c.shape.k, Format::fp16, path);
-      gemm_fp16(x->a_values, packed, c.shape.m, c.chunk, out, threads);
-      return out_of(c, out);
-    });
-  }
-  problem.trace = trace;
+  add_second_computation(problem, c, "second computation",
+                         [c, x](std::size_t m, std::size_t n, const Recorder& record) {
+                           const float* a = x->a_values.data() + m * c.shape.k;
+                           const float* w = x->w_values.data() + n * c.shape.k;
+                           float total = 0.0f;
+                           for (std::size_t begin = 0; begin < c.shape.k; begin += c.chunk) {
+                             float sum = 0.0f;
+                             for (std::size_t k = begin; k < std::min(c.shape.k, begin + c.chunk);
+                                  ++k) {
+                               sum += a[k] * w[k];
+                               record(
+                                   [&] {
+                                     return "k " + std::to_string(k) + ": sum += " + text_of(a[k]) +
+                                            " * " + text_of(w[k]);
+                                   },
+                                   sum);
+                             }
+                             total += sum;
+                             record([] { return "total += sum"; }, total);
+                           }
+                           return total;
+                         });
+  if (format == Format::bf16) return problem;
+  add_paths(problem, c, [c, x](Path path, unsigned threads) {  // every minifloat is an fp16 number
+    std::vector<float> out(c.shape.m * c.shape.n);
+    const PackedFloatWeights packed(x->w_values, c.shape.n, c.shape.k, Format::fp16, path);
+    gemm_fp16(x->a_values, packed, c.shape.m, c.chunk, out, threads);
+    return out_of(c, out);
+  });
   return problem;
 }
 
@@ -178,28 +171,6 @@ Problem figna_product(const KernelCase& c) {
     x->a.push_back(Fp16::encode(std::clamp(v, -60000.0f, 60000.0f)));
   }
   x->w = quantise(draw(random, c.shape.n * c.shape.k, c.values), c.shape.n, c.shape.k, c.weight);
-  /// The steps by iFPU's bit planes: another sum of the same integers.
-  const auto trace = [c, x](std::size_t, std::size_t element) {
-    const std::size_t m = element / c.shape.n, n = element % c.shape.n;
-    std::vector<Step> steps;
-    float acc = 0.0f;
-    for (std::size_t g = 0; g < x->w.groups; ++g) {
-      const std::size_t begin = g * x->w.group;
-      const auto group = std::span(x->a).subspan(m * c.shape.k + begin, x->w.group);
-      std::vector<std::int16_t> q;
-      for (std::size_t k = begin; k < begin + x->w.group; ++k) {
-        q.push_back(static_cast<std::int16_t>(x->w.code(n, k)));
-      }
-      const AlignedGroup aligned = align(group, kFignaMantissa, Alignment::truncate);
-      const float dot = ifpu_dot(aligned, q, bits_of(c.weight.format));
-      steps.push_back(step("group " + std::to_string(g) + ": dot, mantissas at 2^" +
-                               std::to_string(aligned.exponent),
-                           dot));
-      acc = std::fma(dot, x->w.scale(n, g), acc);
-      steps.push_back(step("group " + std::to_string(g) + ": acc = fma(dot, s_w, acc)", acc));
-    }
-    return steps;
-  };
   Problem problem;
   problem.operands = [c, x] {
     std::vector<std::uint16_t> bits;
@@ -213,14 +184,31 @@ Problem figna_product(const KernelCase& c) {
     figna_gemm(x->a, x->w, kFignaMantissa, Alignment::truncate, out);
     return out_of(c, out);
   };
-  problem.twins.push_back({"bit planes", [c, trace] {
-                             std::vector<float> out;
-                             for (std::size_t i = 0; i < c.shape.m * c.shape.n; ++i) {
-                               out.push_back(std::bit_cast<float>(trace(0, i).back().accumulator));
-                             }
-                             return out_of(c, out);
-                           }});
-  problem.trace = trace;
+  add_second_computation(
+      problem, c, "bit planes",  // iFPU's: another sum of the same integers
+      [c, x](std::size_t m, std::size_t n, const Recorder& record) {
+        float acc = 0.0f;
+        for (std::size_t g = 0; g < x->w.groups; ++g) {
+          const std::size_t begin = g * x->w.group;
+          std::vector<std::int16_t> q;
+          for (std::size_t k = begin; k < begin + x->w.group; ++k) {
+            q.push_back(static_cast<std::int16_t>(x->w.code(n, k)));
+          }
+          const AlignedGroup aligned =
+              align(std::span(x->a).subspan(m * c.shape.k + begin, x->w.group), kFignaMantissa,
+                    Alignment::truncate);
+          const float dot = ifpu_dot(aligned, q, bits_of(c.weight.format));
+          record(
+              [&] {
+                return "group " + std::to_string(g) + ": dot, mantissas at 2^" +
+                       std::to_string(aligned.exponent);
+              },
+              dot);
+          acc = std::fma(dot, x->w.scale(n, g), acc);
+          record([&] { return "group " + std::to_string(g) + ": acc = fma(dot, s_w, acc)"; }, acc);
+        }
+        return acc;
+      });
   return problem;
 }
 
@@ -258,9 +246,8 @@ struct BitmodOperands {
   std::size_t group = 128, groups = 1;
 };
 
-std::vector<Step> trace_bitmod(const BitmodOperands& x, std::size_t k_size, std::size_t m,
-                               std::size_t n) {
-  std::vector<Step> steps;
+float bitmod_result(const BitmodOperands& x, std::size_t k_size, std::size_t m, std::size_t n,
+                    const Recorder& record) {
   float total = 0.0f;
   for (std::size_t g = 0; g < x.groups; ++g) {
     float acc = 0.0f;
@@ -277,17 +264,20 @@ std::vector<Step> trace_bitmod(const BitmodOperands& x, std::size_t k_size, std:
         const std::array<Term, 4> cycle{terms[0][t], terms[1][t], terms[2][t], terms[3][t]};
         // The cycle's sum has at most 20 bits: exact as fp32.
         acc += static_cast<float>(bitmod_cycle(a, cycle));
-        steps.push_back(step("k " + std::to_string(k) + "-" + std::to_string(k + 3) + ", term " +
-                                 std::to_string(t) + ": acc += adder tree",
-                             acc));
+        record(
+            [&] {
+              return "k " + std::to_string(k) + "-" + std::to_string(k + 3) + ", term " +
+                     std::to_string(t) + ": acc += adder tree";
+            },
+            acc);
       }
     }
-    const std::uint8_t scale = x.scales[n * x.groups + g];
-    total += static_cast<float>(static_cast<double>(acc) * scale);
-    steps.push_back(step("group " + std::to_string(g) + ": total += acc * scale", total));
+    total += static_cast<float>(static_cast<double>(acc) * x.scales[n * x.groups + g]);
+    record([&] { return "group " + std::to_string(g) + ": total += acc * scale"; }, total);
   }
-  steps.push_back(step("out = total * channel scale", total * x.channel[n]));
-  return steps;
+  const float out = total * x.channel[n];
+  record([] { return "out = total * channel scale"; }, out);
+  return out;
 }
 
 }  // namespace
@@ -339,18 +329,10 @@ Problem bitmod_product(const KernelCase& c) {
     }
     return out_of(c, out);
   };
-  problem.twins.push_back(
-      {"second computation", [c, x] {
-         std::vector<float> out;
-         for (std::size_t i = 0; i < c.shape.m * c.shape.n; ++i) {
-           out.push_back(std::bit_cast<float>(
-               trace_bitmod(*x, c.shape.k, i / c.shape.n, i % c.shape.n).back().accumulator));
-         }
-         return out_of(c, out);
-       }});
-  problem.trace = [c, x](std::size_t, std::size_t element) {
-    return trace_bitmod(*x, c.shape.k, element / c.shape.n, element % c.shape.n);
-  };
+  add_second_computation(problem, c, "second computation",
+                         [c, x](std::size_t m, std::size_t n, const Recorder& record) {
+                           return bitmod_result(*x, c.shape.k, m, n, record);
+                         });
   return problem;
 }
 

@@ -80,6 +80,9 @@ struct GoldenKernel {
   /// round shape.k to what the options need.
   void (*options)(KernelCase& kernel_case, Stream* random);
   Problem (*make)(const KernelCase& kernel_case);
+  /// Cost of one result in the definition, against an ordinary product's: suites run as many times
+  /// fewer cases, and small ones above 1.
+  unsigned cost = 1;
 };
 
 std::span<const GoldenKernel> golden_kernels();

@@ -50,13 +50,42 @@ std::string text_of(float value);
 Step step(std::string what, float accumulator);
 Step step(std::string what, std::int32_t accumulator);
 
+/// Result "out" [m, n].
+Arrays out_of(const KernelCase& c, std::span<const float> out);
+
+/// Writes steps down where somebody wants them; texts are made only then. `text()` gives what was
+/// done.
+struct Recorder {
+  std::vector<Step>* steps = nullptr;
+  template <class Text, class Value>
+  void operator()(const Text& text, Value accumulator) const {
+    if (steps != nullptr) steps->push_back(step(text(), accumulator));
+  }
+};
+
+/// For kernels whose steps are a second computation: value(m, n, recorder) gives one result of
+/// "out" [m, n]; sets the twin and the trace.
+template <class ValueOf>
+void add_second_computation(Problem& problem, const KernelCase& c, std::string name,
+                            const ValueOf& value) {
+  problem.twins.push_back({std::move(name), [c, value] {
+                             std::vector<float> out;
+                             for (std::size_t i = 0; i < c.shape.m * c.shape.n; ++i) {
+                               out.push_back(value(i / c.shape.n, i % c.shape.n, Recorder{}));
+                             }
+                             return out_of(c, out);
+                           }});
+  problem.trace = [c, value](std::size_t, std::size_t element) {
+    std::vector<Step> steps;
+    value(element / c.shape.n, element % c.shape.n, Recorder{&steps});
+    return steps;
+  };
+}
+
 /// The codes of an integer matrix as they are stored: signed, or the bits of a uint8.
 Array codes_of(std::string name, const QuantizedMatrix& matrix);
 /// codes, scales and zeros of a matrix, named "a_codes", ...
 Arrays arrays_of(const std::string& prefix, const QuantizedMatrix& matrix);
-
-/// Result "out" [m, n].
-Arrays out_of(const KernelCase& c, std::span<const float> out);
 
 struct IntegerOperands {
   QuantizedMatrix a, w;
@@ -67,6 +96,8 @@ IntegerOperands integer_operands(const KernelCase& c);
 /// The code of a value in a float format of at most 16 bits, without a scale: to nearest, ties to
 /// even, as the format's class rounds.
 std::uint16_t encode_element(Format format, float value);
+/// The value of an e8m0 or ue4m3 code.
+float decode_scale(Format format, std::uint8_t code);
 
 // gemm_problems.cpp
 Problem integer_gemm(const KernelCase& c);

@@ -27,6 +27,7 @@ namespace {
 /// Cases a suite: enough that every path meets every edge, within seconds. The clocked arrays
 /// simulate every cycle, a thousand times slower.
 constexpr std::uint64_t kDefaultCases = 2000;
+constexpr std::uint64_t kFewestCases = 50;  ///< of a kernel with a costly definition
 constexpr std::uint64_t kDefaultArrayCases = 500;
 constexpr std::uint64_t kMostCases = 100'000'000;
 
@@ -203,8 +204,10 @@ std::vector<SuiteReport> run_suites(const Request& request) {
   for (const std::string& name : suites) {
     const auto start = Clock::now();
     const bool array = name == pe::kVerifySuite;
-    const std::uint64_t cases =
-        request.only_case ? 1 : request.cases.value_or(array ? kDefaultArrayCases : kDefaultCases);
+    const std::uint64_t usual =
+        array ? kDefaultArrayCases
+              : std::max(kFewestCases, kDefaultCases / quant::golden_kernel(name).cost);
+    const std::uint64_t cases = request.only_case ? 1 : request.cases.value_or(usual);
     reports.push_back(array ? run_array_suite(request.seed, first, cases, progress)
                             : run_quant_suite(name, request.seed, first, cases, threads,
                                               fault ? &*fault : nullptr, progress));
@@ -382,9 +385,10 @@ int verify_command(const Arguments& arguments) {
   options.group("Random cases")
       .value("suite", "NAME", request.suite, "a suite, or all (default)")
       .number("seed", "N", request.seed, "which random cases or operands (default: 1)")
-      .optional_number("cases", "N", request.cases,
-                       fmt::format("cases a suite (default: {}; clocked arrays {})", kDefaultCases,
-                                   kDefaultArrayCases))
+      .optional_number(
+          "cases", "N", request.cases,
+          fmt::format("cases a suite (default: {}, fewer where the definition is costly)",
+                      kDefaultCases))
       .optional_number("case", "N", request.only_case, "only the case of this number")
       .number("threads", "N", request.threads, "cases at a time (default: one a processor)");
   options.group("One kernel")
