@@ -322,6 +322,22 @@ int sg_bitmod_dot(const char* code, const uint16_t* a, const int8_t* values, siz
   });
 }
 
+int sg_encode_bits(const char* format, uint32_t value, uint32_t* code) {
+  return sg_encode(format, std::bit_cast<float>(value), code);
+}
+int sg_decode_bits(const char* format, uint32_t code, uint32_t* value) {
+  float decoded = 0.0f;
+  const int error = sg_decode(format, code, &decoded);
+  return error != SG_OK ? error : guarded([&] { store(value, std::bit_cast<uint32_t>(decoded)); });
+}
+int sg_dequantise_group_bits(uint32_t* acc, int32_t sum, uint32_t scale) {
+  return guarded([&] {
+    require(acc != nullptr, "null accumulator");
+    *acc = std::bit_cast<uint32_t>(
+        std::fma(static_cast<float>(sum), std::bit_cast<float>(scale), std::bit_cast<float>(*acc)));
+  });
+}
+
 sg_pe* sg_pe_create(const char* kernel, unsigned acc_bits, int overflow) {
   sg_pe made;
   const int error = guarded([&] {

@@ -82,6 +82,11 @@ SG_API int sg_flint_operand(const char* format, uint32_t code, int32_t* exponent
 SG_API int sg_bitmod_dot(const char* code, const uint16_t* a, const int8_t* values, size_t n,
                          size_t group, const uint8_t* scales, float channel_scale, float* sum);
 
+/* The same with fp32 numbers as their bits, for callers without a 32-bit float (DPI-C). */
+SG_API int sg_encode_bits(const char* format, uint32_t value, uint32_t* code);
+SG_API int sg_decode_bits(const char* format, uint32_t code, uint32_t* value);
+SG_API int sg_dequantise_group_bits(uint32_t* acc, int32_t sum, uint32_t scale);
+
 /* A processing element, cycle by cycle: each step multiplies one pair of operands into the
  * accumulator and shows it. Kernels:
  *   int8          a int8, w int8;  w4a8  a int8, w int4 by shift and add

@@ -14,16 +14,17 @@ import "DPI-C" function void sg_pe_reset(input chandle pe);
 import "DPI-C" function int sg_pe_step(input chandle pe, input int unsigned a, input int unsigned w,
                                        output longint unsigned acc);
 
-import "DPI-C" function int sg_encode(input string format, input shortreal value,
-                                      output int unsigned code);
-import "DPI-C" function int sg_decode(input string format, input int unsigned code,
-                                      output shortreal value);
+// fp32 numbers travel as their bits: not every simulator has shortreal.
+import "DPI-C" function int sg_encode_bits(input string format, input int unsigned value,
+                                           output int unsigned code);
+import "DPI-C" function int sg_decode_bits(input string format, input int unsigned code,
+                                           output int unsigned value);
+import "DPI-C" function int sg_dequantise_group_bits(inout int unsigned acc, input int sum,
+                                                     input int unsigned scale);
 import "DPI-C" function int sg_mac(inout longint acc, input int a, input int w,
                                    input int unsigned acc_bits, input int overflow);
 import "DPI-C" function int sg_shift_add_product(input int a, input int unsigned code,
                                                  input int unsigned bits, input int is_signed,
                                                  output int product);
-import "DPI-C" function int sg_dequantise_group(inout shortreal acc, input int sum,
-                                                input shortreal scale);
 
 `endif
