@@ -270,7 +270,8 @@ void check_format(Target target, const quant::TensorPolicy& p, Relations& r) {
   const std::string name(name_of(p.format));
   r.require(p.format != quant::Format::e8m0 && p.format != quant::Format::ue4m3, path + ".format",
             "found '" + name + "'; expected an operand format: " + name + " is for scales");
-  const bool affine_integer = kind == FormatClass::integer && p.format != quant::Format::int1;
+  const bool affine_integer = (kind == FormatClass::integer && p.format != quant::Format::int1) ||
+                              p.format == quant::Format::levels;
   // A mixed policy may have its zero points in the other class.
   const bool mixed = p.outliers.kind == quant::OutlierKind::channel_class || !p.tokens.empty();
   r.require(affine_integer || mixed || p.affine == quant::Affine::symmetric, path + ".affine",

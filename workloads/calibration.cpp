@@ -8,6 +8,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "quant/kernels/parallel.hpp"
 #include "quant/kernels/vector.hpp"
 #include "quant/quantisers/gptq.hpp"
 #include "quant/quantisers/symmetric.hpp"
@@ -15,7 +16,6 @@
 #include "sim/core/random.hpp"
 #include "workloads/calibration_cache.hpp"
 #include "workloads/executor.hpp"
-#include "workloads/parallel.hpp"
 
 namespace systole::workloads {
 
@@ -52,7 +52,7 @@ class SiteCollector {
     }
     // Bands of rows of the upper triangle, many so that long and short ones even out.
     const std::size_t bands = threads <= 1 ? 1 : std::min<std::size_t>(cols, threads * 8);
-    parallel_for(bands, threads, [&](std::size_t band) {
+    quant::parallel_strided(threads, bands, [&](std::size_t band) {
       quant::accumulate_outer(rows, cols, out_.hessian, band * cols / bands,
                               (band + 1) * cols / bands);
     });
@@ -98,7 +98,7 @@ std::vector<double> attention_received(std::span<const float> queries, std::span
   const std::size_t tokens = queries.size() / q_dim, share = shape.heads / shape.kv_heads;
   const float scale = 1.0f / std::sqrt(static_cast<float>(d));
   std::vector<std::vector<double>> by_head(shape.heads);
-  parallel_for(shape.heads, threads, [&](std::size_t head) {
+  quant::parallel_strided(threads, shape.heads, [&](std::size_t head) {
     std::vector<double>& received = by_head[head];
     received.assign(tokens, 0.0);
     std::vector<float> scores;

@@ -175,20 +175,20 @@ TYPED_TEST(Minifloats, EncodingADecodedCodeGivesItBack) {
     const F f = F::from_bits(static_cast<std::uint8_t>(code));
     if (f.is_nan()) continue;
     for (const Rounding r : kRoundings)
-      ASSERT_EQ(F::encode(f.decode(), r, Overflow::propagate), f) << code;
+      ASSERT_EQ(F::encode(f.decode(), r, Beyond::propagate), f) << code;
   }
 }
 
 TEST(MinifloatOverflow, PropagatesToInfinityOrNan) {
   // 61440 is half way between 57344 and 65536: ties to even go to infinity as in IEEE.
-  EXPECT_TRUE(E5M2::encode(61440.0f, Rounding::even, Overflow::propagate).is_infinite());
-  EXPECT_EQ(E5M2::encode(61439.0f, Rounding::even, Overflow::propagate), E5M2::largest());
+  EXPECT_TRUE(E5M2::encode(61440.0f, Rounding::even, Beyond::propagate).is_infinite());
+  EXPECT_EQ(E5M2::encode(61439.0f, Rounding::even, Beyond::propagate), E5M2::largest());
   EXPECT_EQ(E5M2::encode(61440.0f), E5M2::largest());
   // 464 is half way between 448 (even mantissa) and the code that is NaN.
-  EXPECT_EQ(E4M3::encode(464.0f, Rounding::even, Overflow::propagate), E4M3::largest());
-  EXPECT_TRUE(E4M3::encode(464.1f, Rounding::even, Overflow::propagate).is_nan());
-  EXPECT_TRUE(E4M3::encode(kInf, Rounding::even, Overflow::propagate).is_nan());
-  EXPECT_EQ(E2M1::encode(100.0f, Rounding::even, Overflow::propagate), E2M1::largest());
+  EXPECT_EQ(E4M3::encode(464.0f, Rounding::even, Beyond::propagate), E4M3::largest());
+  EXPECT_TRUE(E4M3::encode(464.1f, Rounding::even, Beyond::propagate).is_nan());
+  EXPECT_TRUE(E4M3::encode(kInf, Rounding::even, Beyond::propagate).is_nan());
+  EXPECT_EQ(E2M1::encode(100.0f, Rounding::even, Beyond::propagate), E2M1::largest());
   const float nan = std::numeric_limits<float>::quiet_NaN();
   EXPECT_TRUE(E4M3::encode(nan).is_nan());
   EXPECT_TRUE(E5M2::encode(-nan).is_nan());
