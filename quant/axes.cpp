@@ -76,7 +76,7 @@ constexpr auto kAxisValues = std::to_array<AxisValue>({
     {"outliers.kind", "none", "nothing kept apart", "-", "-"},
     {"outliers.kind", "dense_sparse", "the largest values in a sparse list, their dense code the zero point", "KVQuant, SqueezeLLM", "-"},
     {"outliers.kind", "channel_class", "a share of the channels in another format", "PTQ1.61, VidKV", "-"},
-    {"outliers.kind", "protect", "codes kept within low_bound and high_bound", "QoQ (arXiv 2405.04532)", "-"},
+    {"outliers.kind", "protect", "codes kept within +- high_bound", "QoQ (arXiv 2405.04532)", "-"},
     {"outliers.kind", "clip", "nothing beyond the range rule", "RotateKV", "-"},
     {"outliers.kind", "split", "separate quantisers on both sides of a point", "Q-Diffusion", "-"},
     {"outliers.kind", "top_channels", "the worst channels scaled down, their rotary partners too", "FireQ", "-"},

@@ -91,7 +91,7 @@ struct OutlierPolicy {
   std::uint32_t index_bits = 16;  ///< DS: of one index
   bool dynamic = false;           ///< DS: top-k at run time instead of calibrated thresholds
   Format high = Format::fp16;     ///< CLASS: format of the high class
-  std::int32_t low_bound = 0, high_bound = 0;  ///< PROT
+  std::int32_t high_bound = 0;  ///< PROT: codes lie within +- this
   std::uint32_t point = 0;                     ///< SPLIT: first element of the second half; 0: half
   friend bool operator==(const OutlierPolicy&, const OutlierPolicy&) = default;
 };
