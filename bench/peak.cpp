@@ -14,8 +14,11 @@ double cpu_seconds() {
 }
 
 bool is_available(Peak peak) {
-  return quant::is_available(peak == Peak::madd256 ? quant::Path::avx2 : quant::Path::avx512_vnni);
+  return quant::is_available(
+      peak == Peak::madd256 || peak == Peak::fma256 ? quant::Path::avx2 : quant::Path::avx512_vnni);
 }
+
+Peak fp32_peak() { return is_available(Peak::fma512) ? Peak::fma512 : Peak::fma256; }
 
 Peak int8_peak() { return is_available(Peak::dot512) ? Peak::dot512 : Peak::madd256; }
 
@@ -28,6 +31,7 @@ namespace {
 #define SYSTOLE_DOT512(r) "vpdpbusd %%zmm14, %%zmm15, %%zmm" #r "\n\t"
 #define SYSTOLE_DOT256(r) "vpdpbusd %%ymm14, %%ymm15, %%ymm" #r "\n\t"
 #define SYSTOLE_FMA512(r) "vfmadd231ps %%zmm14, %%zmm15, %%zmm" #r "\n\t"
+#define SYSTOLE_FMA256(r) "vfmadd231ps %%ymm14, %%ymm15, %%ymm" #r "\n\t"
 #define SYSTOLE_MADD256(r) \
   "vpmaddwd %%ymm14, %%ymm15, %%ymm0\n\tvpaddd %%ymm0, %%ymm" #r ", %%ymm" #r "\n\t"
 #define SYSTOLE_CLOBBERS                                                                    \
@@ -63,13 +67,52 @@ double measure(Peak peak) {
       SYSTOLE_LOOP(SYSTOLE_FMA512);
       macs = 16.0;
       break;
+    case Peak::fma256:
+      SYSTOLE_LOOP(SYSTOLE_FMA256);
+      macs = 8.0;
+      break;
   }
   return macs * 12.0 * static_cast<double>(kRounds) / (cpu_seconds() - start);
+}
+
+double read_bandwidth(std::span<const std::uint8_t> stream) {
+  const std::uint8_t* at = stream.data();
+  const std::uint8_t* const end = at + stream.size() / 256 * 256;
+  const bool wide = is_available(Peak::fma512);
+  const double start = cpu_seconds();
+  for (; at != end; at += 256) {  // the same prefetch distance as the streaming kernel
+    if (wide) {
+      asm volatile(
+          "prefetcht0 2048(%0)\n\tvmovdqu64 (%0), %%zmm0\n\t"
+          "prefetcht0 2112(%0)\n\tvmovdqu64 64(%0), %%zmm1\n\t"
+          "prefetcht0 2176(%0)\n\tvmovdqu64 128(%0), %%zmm2\n\t"
+          "prefetcht0 2240(%0)\n\tvmovdqu64 192(%0), %%zmm3" ::"r"(at)
+          : "xmm0", "xmm1", "xmm2", "xmm3", "memory");
+    } else {
+      for (int line = 0; line < 256; line += 64) {
+        asm volatile(
+            "prefetcht0 2048(%0)\n\tmovups (%0), %%xmm0\n\tmovups 16(%0), %%xmm1\n\t"
+            "movups 32(%0), %%xmm2\n\tmovups 48(%0), %%xmm3" ::"r"(at + line)
+            : "xmm0", "xmm1", "xmm2", "xmm3", "memory");
+      }
+    }
+  }
+  asm volatile("" ::: "memory");
+  return static_cast<double>(stream.size()) / (cpu_seconds() - start);
 }
 
 #else
 
 double measure(Peak) { return 0.0; }
+
+double read_bandwidth(std::span<const std::uint8_t> stream) {
+  const double start = cpu_seconds();
+  std::uint64_t sum = 0;
+  for (const std::uint8_t byte : stream) sum += byte;
+  volatile std::uint64_t keep = sum;
+  (void)keep;
+  return static_cast<double>(stream.size()) / (cpu_seconds() - start);
+}
 
 #endif
 

@@ -2,6 +2,9 @@
 // figures.
 #pragma once
 
+#include <cstdint>
+#include <span>
+
 namespace systole::bench {
 
 enum class Peak {
@@ -9,6 +12,7 @@ enum class Peak {
   dot256,   ///< vpdpbusd on 256 bits (AVX-512 VL encoding): 32
   madd256,  ///< vpmaddwd and vpaddd on 256 bits: 16 a pair
   fma512,   ///< vfmadd231ps on 512 bits: 16 fp32 multiply-accumulates
+  fma256,   ///< vfmadd231ps on 256 bits: 8
 };
 
 bool is_available(Peak peak);
@@ -21,5 +25,11 @@ double measure(Peak peak);
 
 /// The highest int8 dot rate this CPU offers: dot512, else madd256. Check is_available first.
 Peak int8_peak();
+/// The same of fp32: fma512, else fma256.
+Peak fp32_peak();
+
+/// Bytes a CPU second that one thread reads from `stream`, once from end to end with the widest
+/// loads of this CPU; larger than any cache, it measures memory.
+double read_bandwidth(std::span<const std::uint8_t> stream);
 
 }  // namespace systole::bench

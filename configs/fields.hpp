@@ -74,6 +74,7 @@ constexpr const auto& enum_names(quant::TokenKind) { return quant::kTokenKindNam
 constexpr const auto& enum_names(quant::Flush) { return quant::kFlushNames; }
 constexpr const auto& enum_names(quant::Scorer) { return quant::kScorerNames; }
 constexpr const auto& enum_names(quant::Keep) { return quant::kKeepNames; }
+constexpr const auto& enum_names(quant::Anchor) { return quant::kAnchorNames; }
 constexpr const auto& enum_names(quant::ScheduleKind) { return quant::kScheduleKindNames; }
 constexpr const auto& enum_names(quant::MapUnit) { return quant::kMapUnitNames; }
 constexpr const auto& enum_names(quant::Sensitivity) { return quant::kSensitivityNames; }
@@ -324,6 +325,11 @@ void describe(V& v, C& c) {
   rare(v, "block", c.block, 1u, Info{"tokens decided together"}.in(1, 65536));
   rare(v, "keep", c.keep, quant::Keep::score, Info{"which of the evictable stay"});
   rare(v, "sinks", c.sinks, 0u, Info{"first tokens always kept"}.in(0, 1 << 20));
+  rare(v, "recent", c.recent, 0u, Info{"newest tokens never evicted"}.in(0, 1 << 20));
+  rare(v, "queries", c.queries, 8u, Info{"newest queries that score (snap)"}.in(1, 65536));
+  rare(v, "representatives", c.representatives, 0u,
+       Info{"blocks of the budget kept for representatives"}.in(0, 1 << 20));
+  rare(v, "anchor", c.anchor, quant::Anchor::random, Info{"what signatures are measured against"});
   rare(v, "codewords", c.codewords, 0u, Info{"entries of the index codebook"}.in(0, 65536));
   rare(v, "tier", c.tier, std::string("dram"), Info{"where the full cache lives: dram or host"});
 }
@@ -363,6 +369,7 @@ void describe(V& v, C& c) {
   rare(v, "act_order", c.act_order, false, Info{"columns by descending diag(H)"});
   rare(v, "damp", c.damp, 0.01, Info{"share of the mean diagonal added to H"}.in(0, 1));
   rare(v, "block", c.block, 128u, Info{"columns processed together"}.in(1, 65536));
+  rare(v, "q_norm", c.q_norm, false, Info{"the decoding table keeps mean and deviation"});
   rare(v, "weighting", c.weighting, quant::TokenWeighting::uniform, Info{"of calibration tokens"});
 }
 

@@ -270,8 +270,11 @@ void check_format(Target target, const quant::TensorPolicy& p, Relations& r) {
   const std::string name(name_of(p.format));
   r.require(p.format != quant::Format::e8m0 && p.format != quant::Format::ue4m3, path + ".format",
             "found '" + name + "'; expected an operand format: " + name + " is for scales");
-  const bool affine_integer = kind == FormatClass::integer && p.format != quant::Format::int1;
-  r.require(affine_integer || p.affine == quant::Affine::symmetric, path + ".affine",
+  const bool affine_integer = (kind == FormatClass::integer && p.format != quant::Format::int1) ||
+                              p.format == quant::Format::levels;
+  // A mixed policy may have its zero points in the other class.
+  const bool mixed = p.outliers.kind == quant::OutlierKind::channel_class || !p.tokens.empty();
+  r.require(affine_integer || mixed || p.affine == quant::Affine::symmetric, path + ".affine",
             "found '" + name_in(p.affine) + "'; expected symmetric: '" + name + "' has no zero");
   const bool has_count = p.format == quant::Format::levels;
   r.require(!has_count || p.QuantSpec::levels >= 2, path + ".level_count",
@@ -408,12 +411,11 @@ void check_composition(Target target, const quant::TensorPolicy& p, Relations& r
     r.require(t.tier == "dram" || t.tier == "host", at + ".tier",
               "found '" + t.tier + "'; expected dram or host");
   }
-  const bool needs_entries =
-      p.schedule.kind == ScheduleKind::phase || p.schedule.kind == ScheduleKind::step ||
-      p.schedule.kind == ScheduleKind::age || p.schedule.kind == ScheduleKind::feedback ||
-      p.schedule.kind == ScheduleKind::map || p.schedule.kind == ScheduleKind::budget ||
-      p.schedule.kind == ScheduleKind::spec || p.schedule.kind == ScheduleKind::denoise;
-  r.require(!needs_entries || !p.schedule.entries.empty(), path + ".schedule.entries",
+  const ScheduleKind kind = p.schedule.kind;
+  const bool ranked = kind == ScheduleKind::map && p.schedule.sensitivity != Sensitivity::listed;
+  const bool complete = kind == ScheduleKind::fixed || kind == ScheduleKind::budget || ranked ||
+                        (kind == ScheduleKind::map && is_cache(target));
+  r.require(complete || !p.schedule.entries.empty(), path + ".schedule.entries",
             "missing; expected the formats of the schedule");
   r.require(p.schedule.kind != ScheduleKind::map || p.schedule.sensitivity == Sensitivity::listed ||
                 p.schedule.mean_bits > 0,
@@ -422,6 +424,20 @@ void check_composition(Target target, const quant::TensorPolicy& p, Relations& r
 
 /// What the executor multiplies: integers after, or reals before, with one kind on both sides.
 void check_compute(const Recipe& recipe, Relations& r) {
+  using quant::TransformOp;
+  const auto turned = [&](Target t, TransformOp op, quant::Where where) {
+    return std::ranges::any_of(recipe[t].transforms, [&](const quant::Transform& x) {
+      return x.op == op && x.where == where;
+    });
+  };
+  for (const TransformOp op : {TransformOp::had, TransformOp::rot}) {
+    const bool folded = turned(Target::weight, op, quant::Where::fold);
+    r.require(folded == turned(Target::activation, op, quant::Where::write),
+              path_of(folded ? Target::activation : Target::weight) + ".transforms",
+              "'" + name_in(op) +
+                  "' is on one side only; expected it folded in the weight and written on the "
+                  "activation");
+  }
   const auto integer = [&](Target t) {
     return quant::is_plain(recipe[t]) ? is_integer(recipe[t].format) : !is_ieee(recipe[t].format);
   };

@@ -20,12 +20,15 @@ struct CodedMatrix {
   QuantSpec spec;
   std::size_t group = 0;             ///< elements along cols that share a scale
   std::size_t groups = 0;            ///< scales a row; the last may cover fewer elements
-  std::vector<std::uint16_t> codes;  ///< [rows][cols]; vector formats: [rows][cols / length]
-  std::vector<float> scales;         ///< [rows][groups] as decoded from their stored format
+  std::vector<std::uint16_t> codes;  ///< [rows][cols] the bits as stored, so intN is two's
+                                     ///< complement; vector formats: [rows][cols / length]
+  std::vector<float> scales;         ///< [rows][groups] as decoded from their stored format;
+                                     ///< twinlog: [rows][groups][sign], as zeros
   std::vector<float> zeros;          ///< [rows][groups] minimum or zero; empty when there is none
   std::vector<std::uint8_t> tags;    ///< [rows][groups] chosen special value or type; often empty
   float tensor_scale = 1.0f;         ///< NVFP4, two-level scales
-  std::vector<float> table;          ///< lut, codebook, levels: entries [codes] or [codes][length]
+  std::vector<float> table;          ///< lut, codebook: [codes] or [codes][length]; lut with
+                                     ///< range kmeans: [rows][groups][codes]
   std::vector<std::uint8_t> bytes;   ///< GGUF formats: the blocks themselves; otherwise empty
 };
 

@@ -19,9 +19,10 @@ constexpr double round_to_integer(double x) {
   return (x + kShift) - kShift;
 }
 
-/// 2^k for -1022 <= k <= 1023.
-constexpr double power_of_two(std::int64_t k) {
-  return std::bit_cast<double>(static_cast<std::uint64_t>(k + 1023) << 52);
+/// 2^k for an integer -1022 <= k <= 1023 given as a double. Its bits come from k + 1.5 * 2^52,
+/// whose low bits are k's: no conversion, which few vector instruction sets have.
+constexpr double power_of_two(double k) {
+  return std::bit_cast<double>((std::bit_cast<std::uint64_t>(k + 0x1.8p52) + 1023) << 52);
 }
 
 /// e^x. Domain |x| <= 700 (no double overflow or subnormal). Relative error below 2^-50.
@@ -47,16 +48,18 @@ constexpr double exp(double x) {
   p = p * r + 0.5;
   p = p * r + 1.0;
   p = p * r + 1.0;
-  return p * power_of_two(static_cast<std::int64_t>(k));
+  return p * power_of_two(k);
 }
 
 /// e^x as a float: one rounding of the double above. Overflow gives +inf, underflow goes through
 /// the subnormals to +0; exp(-inf) = +0, exp(+inf) = +inf, exp(NaN) = NaN (quiet).
 constexpr float exp(float x) {
-  if (x != x) return std::numeric_limits<float>::quiet_NaN();
-  if (x > 89.0f) return std::numeric_limits<float>::infinity();  // the largest float is e^88.72
-  if (x < -104.0f) return 0.0f;  // half the smallest subnormal is e^-103.97
-  return static_cast<float>(exp(static_cast<double>(x)));
+  // Choices, not branches, so that loops over it vectorise.
+  const float inside = x < -104.0f ? -104.0f : x > 89.0f ? 89.0f : x;
+  float e = static_cast<float>(exp(static_cast<double>(inside)));
+  e = x > 89.0f ? std::numeric_limits<float>::infinity() : e;  // the largest float is e^88.72
+  e = x < -104.0f ? 0.0f : e;  // half the smallest subnormal is e^-103.97
+  return x != x ? std::numeric_limits<float>::quiet_NaN() : e;
 }
 
 /// Natural logarithm of a positive, finite, normal double. Relative error below 2^-48.

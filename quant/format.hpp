@@ -232,7 +232,7 @@ inline constexpr std::array<std::string_view, 5> kRoundingNames = {"even", "away
 /// Published variants of the block formats' scales.
 enum class ScaleRule : std::uint8_t {
   standard,        ///< OCP MX: 2^(floor(log2 amax) - emax); NVFP4: scale rounded, then elements
-  enlarged,        ///< MXFP4 of FP-Quant: values times 4/3 before the elements are rounded
+  enlarged,        ///< MXFP4 of FP-Quant: the scale times 4/3, so the largest element is not cut
   sigma,           ///< MXFP4 "quest" mode: floor(log2(g * sigma))
   elements_first,  ///< NVFP4 of the BitMoD fork: elements by the unrounded scale, then it is
                    ///< rounded
@@ -258,11 +258,14 @@ struct QuantSpec {
   Format scale = Format::fp32;
   std::uint32_t zero_bits = 0;  ///< stored bits of one zero; 0: what the affine form takes
   RangeRule range = RangeRule::automatic;
-  double range_value = 0;  ///< clip ratio, percentile; 0 where the rule has none
+  double range_value = 0;  ///< clip ratio, percentile; of pair formats under olive, the border
+                           ///< of outliers in alphas (0: the contract's); 0 where there is none
   Rounding rounding = Rounding::even;
   ScaleRule scale_rule = ScaleRule::standard;
   Contract contract = Contract::corrected;
-  std::uint32_t levels = 0;         ///< Format::levels: how many; Format::lut: 2^b entries
+  /// Format::levels: how many; lut: entries (0: 16); half, twinlog: codes, a power of two (0: 16
+  /// and 256); codebook: codewords (0: 4096).
+  std::uint32_t levels = 0;
   std::uint32_t fraction_bits = 0;  ///< Format::fixed: f of Q(i.f), and
   std::uint32_t integer_bits = 0;   ///< i; the sign is one bit more
   std::uint32_t vector_length = 0;  ///< Format::codebook: elements a codeword

@@ -2,6 +2,7 @@
 #include "quant/quantise.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -39,12 +40,45 @@ struct Range {
   float max = 0.0f;
 };
 
-/// Minimum and maximum; of +0 and -0 the first met wins.
+// The compiler vectorises these loops, once for each instruction set, chosen at run time; every
+// element is computed as the definition says, so the bits are equal.
+#if defined(__x86_64__)
+#define SYSTOLE_VECTOR_CLONES [[gnu::target_clones("default", "avx2", "avx512f")]]
+#else
+#define SYSTOLE_VECTOR_CLONES
+#endif
+
+SYSTOLE_VECTOR_CLONES Range unordered_range(const float* x, std::size_t n) {
+  constexpr std::size_t kLanes = 16;
+  float low[kLanes];
+  float high[kLanes];
+  for (std::size_t j = 0; j < kLanes; ++j) low[j] = high[j] = x[0];
+  std::size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (std::size_t j = 0; j < kLanes; ++j) {
+      low[j] = x[i + j] < low[j] ? x[i + j] : low[j];
+      high[j] = x[i + j] > high[j] ? x[i + j] : high[j];
+    }
+  }
+  Range r{low[0], high[0]};
+  for (; i < n; ++i) {
+    r.min = x[i] < r.min ? x[i] : r.min;
+    r.max = x[i] > r.max ? x[i] : r.max;
+  }
+  for (std::size_t j = 0; j < kLanes; ++j) {
+    r.min = low[j] < r.min ? low[j] : r.min;
+    r.max = high[j] > r.max ? high[j] : r.max;
+  }
+  return r;
+}
+
+/// Minimum and maximum of finite values; of +0 and -0 the first met wins.
 Range range_of(std::span<const float> values) {
-  Range r{values.front(), values.front()};
-  for (const float x : values) {
-    if (x < r.min) r.min = x;
-    if (x > r.max) r.max = x;
+  Range r = unordered_range(values.data(), values.size());
+  if (r.min == 0.0f || r.max == 0.0f) {
+    const float first_zero = *std::ranges::find(values, 0.0f);
+    if (r.min == 0.0f) r.min = first_zero;
+    if (r.max == 0.0f) r.max = first_zero;
   }
   return r;
 }
@@ -67,13 +101,13 @@ struct Parameters {
   float zero = 0.0f;  ///< minimum for float_min
 };
 
+float symmetric_scale(float absmax, const QuantSpec& spec) {
+  return store(spec.scale, absmax / static_cast<float>(symmetric_max(spec.format)));
+}
+
+/// Of the affine forms.
 Parameters parameters_of(Range range, const QuantSpec& spec) {
   Parameters p;
-  if (spec.affine == Affine::symmetric) {
-    const float absmax = std::max(std::fabs(range.min), std::fabs(range.max));
-    p.scale = store(spec.scale, absmax / static_cast<float>(symmetric_max(spec.format)));
-    return p;
-  }
   const float levels = static_cast<float>(asymmetric_max(spec.format));
   p.scale = store(spec.scale, (range.max - range.min) / levels);
   if (spec.affine == Affine::float_min) {
@@ -90,10 +124,8 @@ int code_of(float x, const Parameters& p, const QuantSpec& spec) {
   if (p.scale == 0.0f) return 0;
   const int levels = asymmetric_max(spec.format);
   switch (spec.affine) {
-    case Affine::symmetric: {
-      const int qmax = symmetric_max(spec.format);
-      return clamped(round_nearest_even(x / p.scale), -qmax, qmax);
-    }
+    case Affine::symmetric:
+      break;  // encode_symmetric
     case Affine::float_min:
       return clamped(round_nearest_even((x - p.zero) / p.scale), 0, levels);
     case Affine::integer_zero:
@@ -104,7 +136,40 @@ int code_of(float x, const Parameters& p, const QuantSpec& spec) {
   return 0;
 }
 
+/// Symmetric codes: rounding what is clamped already is the same, as the limits are integers.
+SYSTOLE_VECTOR_CLONES void encode_symmetric(const float* x, std::size_t n, float scale, float qmax,
+                                            std::int8_t* codes) {
+  constexpr float kShift = 0x1.8p23f;
+  for (std::size_t i = 0; i < n; ++i) {
+    float q = x[i] / scale;
+    q = q < -qmax ? -qmax : q;
+    q = q > qmax ? qmax : q;
+    codes[i] = static_cast<std::int8_t>(static_cast<std::int32_t>((q + kShift) - kShift));
+  }
+}
+
+constexpr std::int32_t kLargestFinite = 0x7F7FFFFF;  // as the bits of a magnitude
+
+/// The largest magnitude as bits: integers order non-negative floats, and put infinities and NaNs
+/// above kLargestFinite. A maximum of integers may be taken in any order.
+SYSTOLE_VECTOR_CLONES std::int32_t largest_magnitude(const float* x, std::size_t n) {
+  std::int32_t largest = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    largest = std::max(largest, std::bit_cast<std::int32_t>(x[i]) & 0x7FFFFFFF);
+  }
+  return largest;
+}
+
+SYSTOLE_VECTOR_CLONES bool all_finite(const float* x, std::size_t n) {
+  std::int32_t bad = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    bad |= std::fabs(x[i]) <= std::numeric_limits<float>::max() ? 0 : 1;
+  }
+  return bad == 0;
+}
+
 void check_finite(std::span<const float> values, std::size_t cols) {
+  if (all_finite(values.data(), values.size())) return;
   const auto bad = std::ranges::find_if_not(values, [](float x) { return std::isfinite(x); });
   if (bad == values.end()) return;
   const auto index = static_cast<std::size_t>(bad - values.begin());
@@ -133,6 +198,25 @@ QuantizedMatrix quantise_by_codec(std::span<const float> values, std::size_t row
   return out;
 }
 
+/// Fills codes and scales of a matrix that is laid out.
+void quantise_symmetric(std::span<const float> values, QuantizedMatrix& out) {
+  const auto scale_of = [&](std::span<const float> part) {
+    const std::int32_t largest = largest_magnitude(part.data(), part.size());
+    if (largest > kLargestFinite) check_finite(values, out.cols);  // throws
+    return symmetric_scale(std::bit_cast<float>(largest), out.spec);
+  };
+  const auto qmax = static_cast<float>(symmetric_max(out.spec.format));
+  const bool whole_tensor = out.spec.granularity == Granularity::tensor;
+  float scale = whole_tensor ? scale_of(values) : 0.0f;
+  for (std::size_t i = 0; i < out.scales.size(); ++i) {
+    const std::span<const float> part = values.subspan(i * out.group, out.group);
+    if (!whole_tensor) scale = scale_of(part);
+    out.scales[i] = scale;
+    if (scale == 0.0f) continue;  // codes stay 0
+    encode_symmetric(part.data(), part.size(), scale, qmax, out.codes.data() + i * out.group);
+  }
+}
+
 }  // namespace
 
 std::size_t group_length(std::size_t cols, const QuantSpec& spec) {
@@ -155,11 +239,14 @@ QuantizedMatrix quantise(std::span<const float> values, std::size_t rows, std::s
   out.group = group_length(cols, spec);
   out.groups = cols == 0 ? 0 : cols / out.group;
   if (values.empty()) return out;
-  check_finite(values, cols);
-
   out.codes.resize(values.size());
   out.scales.resize(rows * out.groups);
-  if (spec.affine != Affine::symmetric) out.zeros.resize(rows * out.groups);
+  if (spec.affine == Affine::symmetric) {
+    quantise_symmetric(values, out);
+    return out;
+  }
+  check_finite(values, cols);
+  out.zeros.resize(rows * out.groups);
   const bool whole_tensor = spec.granularity == Granularity::tensor;
   Parameters p;
   if (whole_tensor) p = parameters_of(range_of(values), spec);
@@ -167,7 +254,7 @@ QuantizedMatrix quantise(std::span<const float> values, std::size_t rows, std::s
     const std::span<const float> part = values.subspan(i * out.group, out.group);
     if (!whole_tensor) p = parameters_of(range_of(part), spec);
     out.scales[i] = p.scale;
-    if (!out.zeros.empty()) out.zeros[i] = p.zero;
+    out.zeros[i] = p.zero;
     for (std::size_t j = 0; j < out.group; ++j) {
       out.codes[i * out.group + j] = static_cast<std::int8_t>(code_of(part[j], p, spec));
     }

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "quant/kernels/gemm.hpp"
+#include "quant/kernels/packed_gemm.hpp"
+#include "quant/kernels/parallel.hpp"
 #include "quant/kernels/vector.hpp"
 #include "sim/core/error.hpp"
-#include "workloads/parallel.hpp"
 
 namespace systole::workloads {
 
@@ -20,7 +22,9 @@ namespace {
 constexpr std::size_t kFirstCapacity = 64;
 constexpr std::size_t kExactTokens = 131071;  // int8 products that an int32 sum holds exactly
 constexpr std::size_t kWorthThreads =
-    1u << 18;  // multiply-accumulates below which starting threads costs more
+    1u << 18;  // multiply-accumulates below which waking threads costs more
+constexpr std::size_t kWorthPacking = 8;  // query tokens from which packing the cache pays
+constexpr std::size_t kQueryBlock = 64;   // query tokens whose scores are held at once
 
 // The compiler vectorises these over their independent outputs, once for each instruction set,
 // chosen at run time. Each output keeps the order and the fused steps of the normative kernel, so
@@ -261,6 +265,76 @@ void AttentionLayer::reference_context(const Head& head, Workspace& work,
   quant::gemm_fp16(weights, values, shape, fp16_chunk_ != 0 ? fp16_chunk_ : context, out);
 }
 
+quant::PackedWeights AttentionLayer::packed_keys(const Head& head) const {
+  QuantizedMatrix m{length_, head_dim_, key_, head_dim_, 1, {}, {}, {}};
+  m.codes.resize(length_ * head_dim_);
+  for (std::size_t i = 0; i < head_dim_; ++i) {
+    for (std::size_t t = 0; t < length_; ++t) {
+      m.codes[t * head_dim_ + i] = head.key_codes[i * capacity_ + t];
+    }
+  }
+  m.scales.assign(head.key_scales.data(), head.key_scales.data() + length_);
+  return quant::PackedWeights(std::move(m));
+}
+
+quant::PackedWeights AttentionLayer::packed_values(const Head& head) const {
+  QuantizedMatrix m{head_dim_, length_, value_, length_, 1, {}, {}, {}};
+  m.codes.resize(head_dim_ * length_);
+  for (std::size_t t = 0; t < length_; ++t) {
+    for (std::size_t j = 0; j < head_dim_; ++j) {
+      m.codes[j * length_ + t] = head.value_codes[t * head_dim_ + j];
+    }
+  }
+  m.scales.assign(head_dim_, 1.0f);  // the probabilities carry the scales of V
+  return quant::PackedWeights(std::move(m));
+}
+
+// Many query tokens at once: the whole cache of a head as two packed weights. Scores of later
+// tokens are computed and not looked at; their probability codes are 0, which no integer sum
+// notices.
+void AttentionLayer::attend_blocks(const QuantizedMatrix& queries, float inverse_root,
+                                   std::span<float> out, unsigned threads) const {
+  const std::size_t heads = kv_heads_ * share_, tokens = queries.rows / heads;
+  std::vector<std::optional<quant::PackedWeights>> keys(kv_heads_), values(kv_heads_);
+  quant::parallel_strided(threads, kv_heads_, [&](std::size_t kv) {
+    keys[kv].emplace(packed_keys(heads_[kv]));
+    values[kv].emplace(packed_values(heads_[kv]));
+  });
+  quant::parallel_strided(threads, heads, [&](std::size_t h) {
+    const Head& head = heads_[h / share_];
+    std::vector<float> scores(std::min(tokens, kQueryBlock) * length_), row;
+    std::vector<float> context(std::min(tokens, kQueryBlock) * head_dim_);
+    for (std::size_t first = 0; first < tokens; first += kQueryBlock) {
+      const std::size_t block = std::min(kQueryBlock, tokens - first);
+      QuantizedMatrix q{block, head_dim_, query_, head_dim_, 1, {}, {}, {}};
+      QuantizedMatrix p{block, length_, probability_, length_, 1, {}, {}, {}};
+      for (std::size_t m = first; m < first + block; ++m) {
+        const std::int8_t* codes = queries.codes.data() + (m * heads + h) * head_dim_;
+        q.codes.insert(q.codes.end(), codes, codes + head_dim_);
+        q.scales.push_back(queries.scale(m * heads + h, 0));
+      }
+      quant::gemm_dequantise_after(q, *keys[h / share_], std::span(scores).first(block * length_));
+      p.codes.resize(block * length_);
+      for (std::size_t m = 0; m < block; ++m) {
+        const float* line = scores.data() + m * length_;
+        row.assign(line, line + (length_ - tokens + first + m + 1));
+        for (float& score : row) score *= inverse_root;
+        quant::softmax(row);
+        for (std::size_t t = 0; t < row.size(); ++t) row[t] *= head.value_scales[t];
+        const QuantizedMatrix codes = quant::quantise(row, 1, row.size(), probability_);
+        std::ranges::copy(codes.codes, p.codes.data() + m * length_);
+        p.scales.push_back(codes.scale(0, 0));
+      }
+      quant::gemm_dequantise_after(p, *values[h / share_],
+                                   std::span(context).first(block * head_dim_));
+      for (std::size_t m = 0; m < block; ++m) {
+        std::copy_n(context.data() + m * head_dim_, head_dim_,
+                    out.data() + ((first + m) * heads + h) * head_dim_);
+      }
+    }
+  });
+}
+
 void AttentionLayer::attend(std::span<const float> queries, std::span<float> out,
                             unsigned threads) const {
   const std::size_t heads = kv_heads_ * share_, width = heads * head_dim_;
@@ -278,7 +352,10 @@ void AttentionLayer::attend(std::span<const float> queries, std::span<float> out
   }
   const float inverse_root = 1.0f / std::sqrt(static_cast<float>(head_dim_));
   const bool worth = 2 * tokens * length_ * width >= kWorthThreads;
-  parallel_for(heads, worth ? threads : 1, [&](std::size_t h) {
+  if (integer_scores_ && integer_context_ && !reference_ && tokens >= kWorthPacking) {
+    return attend_blocks(codes, inverse_root, out, worth ? threads : 1);
+  }
+  quant::parallel_strided(worth ? threads : 1, heads, [&](std::size_t h) {
     const Head& head = heads_[h / share_];
     Workspace work;
     work.partial.resize(std::max(length_, head_dim_));

@@ -8,6 +8,7 @@
 
 #include "configs/model.hpp"
 #include "configs/recipe.hpp"
+#include "quant/kernels/packed_gemm.hpp"
 #include "quant/quantise.hpp"
 
 namespace systole::workloads {
@@ -65,6 +66,11 @@ class AttentionLayer {
   void reference_scores(const Head& head, std::span<const float> query, const std::int8_t* codes,
                         float scale, Workspace& work) const;
   void reference_context(const Head& head, Workspace& work, std::span<float> out) const;
+
+  quant::PackedWeights packed_keys(const Head& head) const;
+  quant::PackedWeights packed_values(const Head& head) const;
+  void attend_blocks(const quant::QuantizedMatrix& queries, float inverse_root,
+                     std::span<float> out, unsigned threads) const;
 
   std::size_t head_dim_, share_, kv_heads_;
   quant::QuantSpec query_, key_, value_, probability_;

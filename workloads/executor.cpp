@@ -7,10 +7,15 @@
 #include <string>
 
 #include "configs/validate.hpp"
-#include "quant/kernels/packed_gemm.hpp"
 #include "quant/kernels/vector.hpp"
+#include "quant/kv/storage.hpp"
+#include "quant/kv/systems.hpp"
+#include "quant/primitives/select.hpp"
 #include "sim/core/error.hpp"
 #include "workloads/attention.hpp"
+#include "workloads/cached_attention.hpp"
+#include "workloads/linear.hpp"
+#include "workloads/precision.hpp"
 #include "workloads/shape.hpp"
 
 namespace systole::workloads {
@@ -20,85 +25,29 @@ using configs::Recipe;
 using configs::Target;
 using quant::Format;
 using quant::Path;
-using quant::QuantizedMatrix;
-using quant::QuantSpec;
+using quant::TensorPolicy;
 
 namespace {
 
 constexpr std::uint64_t kMostPositions = 1u << 20;  // the domain of quant::rope_angles
 
-/// The input of one or more linear layers [rows, cols] as the activation policy has it; each form
-/// made once, when first asked for.
-class Activation {
- public:
-  Activation(std::span<const float> values, std::size_t rows, std::size_t cols,
-             const QuantSpec& spec)
-      : values_(values), rows_(rows), cols_(cols), spec_(spec) {}
-
-  const QuantizedMatrix& codes() {
-    if (!codes_) codes_ = quant::quantise(values_, rows_, cols_, spec_);
-    return *codes_;
-  }
-  std::span<const float> decoded() {
-    if (!decoded_) {
-      if (quant::is_integer(spec_.format)) {
-        decoded_ = quant::dequantise(codes());
-      } else {
-        decoded_.emplace(values_.begin(), values_.end());
-        quant::round_to(spec_.format, *decoded_);
-      }
-    }
-    return *decoded_;
-  }
-  std::size_t rows() const { return rows_; }
-
- private:
-  std::span<const float> values_;
-  std::size_t rows_, cols_;
-  const QuantSpec& spec_;
-  std::optional<QuantizedMatrix> codes_;
-  std::optional<std::vector<float>> decoded_;
-};
-
-/// One weight [n, k] under a recipe, ready to multiply.
-class Linear {
- public:
-  Linear(std::span<const float> weight, std::size_t n, std::size_t k, const QuantSpec& spec,
-         const Recipe& recipe, Path path, std::size_t fp16_chunk) {
-    const QuantSpec& activation = recipe[Target::activation];
-    const bool after = recipe.dequantise == configs::Dequantise::after &&
-                       quant::is_integer(spec.format) && quant::is_integer(activation.format);
-    if (after) {
-      integer_.emplace(quant::quantise(weight, n, k, spec), path);
-      return;
-    }
-    const Format operands = uses_fp16(activation, spec) ? Format::fp16 : Format::fp32;
-    real_.emplace(quant::fake_quantise(weight, n, k, spec), n, k, operands, path);
-    chunk_ = fp16_chunk != 0 ? fp16_chunk : k;
-  }
-
-  /// out [rows, n].
-  std::vector<float> operator()(Activation& input, unsigned threads) const {
-    std::vector<float> out(input.rows() * (integer_ ? integer_->rows() : real_->rows()));
-    if (integer_) {
-      quant::gemm_dequantise_after(input.codes(), *integer_, out, threads);
-    } else if (real_->operands() == Format::fp16) {
-      quant::gemm_fp16(input.decoded(), *real_, input.rows(), chunk_, out, threads);
-    } else {
-      quant::gemm_fp32(input.decoded(), *real_, input.rows(), out, threads);
-    }
-    return out;
-  }
-
- private:
-  std::optional<quant::PackedWeights> integer_;
-  std::optional<quant::PackedFloatWeights> real_;
-  std::size_t chunk_ = 0;
-};
-
-struct Layer {
+/// The linear layers of one block, prepared for one set of formats.
+struct BlockWeights {
   Linear q, k, v, output, gate, up, down;
-  AttentionLayer attention;
+};
+
+/// One block: a set of weights for each format of a run-time schedule, and its attention.
+struct Layer {
+  InputTransform qkv, output, gate_up, down;  ///< of the inputs of the layers so named
+  std::vector<BlockWeights> weights;          ///< by variant
+  std::optional<AttentionLayer> plain;
+  std::optional<CachedAttention> cached;
+
+  std::uint64_t length() const { return plain ? plain->length() : cached->length(); }
+  void truncate(std::uint64_t length) {
+    if (plain) plain->truncate(length);
+    if (cached) cached->truncate(length);
+  }
 };
 
 /// quant names the element that is not finite, not where in the model it arose.
@@ -109,7 +58,16 @@ auto naming(const std::string& where, Work&& work) {
   } catch (const std::domain_error& error) {
     throw ConfigError(
         fmt::format("{}: {}: the values overflow under this recipe", where, error.what()));
+  } catch (const std::invalid_argument& error) {
+    throw ConfigError(fmt::format("{}: {}", where, error.what()));
   }
+}
+
+/// Rows [*, cols] as a policy stores them.
+void store_as(const TensorPolicy& policy, std::vector<float>& rows, std::size_t cols) {
+  if (policy.format == Format::fp32) return;
+  if (is_ieee(policy.format)) return quant::round_to(policy.format, rows);
+  rows = quant::decode(quant::encode(rows, rows.size() / cols, cols, policy));
 }
 
 }  // namespace
@@ -121,45 +79,115 @@ void ForwardObserver::attention(std::size_t, std::uint64_t, std::span<const floa
                                 std::span<const float>, std::span<const float>) {}
 void ForwardObserver::block(std::size_t, std::span<const float>, std::span<const float>) {}
 
+double StoredModel::bits_per_weight() const {
+  return static_cast<double>(weight_bits) / static_cast<double>(weight_elements);
+}
+double StoredModel::bits_per_kv() const {
+  return kv_elements == 0 ? 0 : static_cast<double>(kv_bits) / static_cast<double>(kv_elements);
+}
+double StoredModel::kv_bytes_per_token() const {
+  return kv_tokens == 0 ? 0 : static_cast<double>(kv_bits) / 8.0 / static_cast<double>(kv_tokens);
+}
+
 struct FunctionalExecutor::State {
-  State(const LlamaModel& m, const Recipe& r, unsigned t, Kernels kernels, std::size_t fp16_chunk)
-      : model(m), shape(m.shape), recipe(r), threads(t == 0 ? 1 : t) {
+  State(const LlamaModel& m, const Recipe& r, unsigned t, Kernels kernels, std::size_t chunk,
+        const CalibrationData* calibration)
+      : model(m), shape(m.shape), recipe(r), threads(t == 0 ? 1 : t), fp16_chunk(chunk),
+        reference(kernels == Kernels::reference),
+        path(reference ? Path::reference : quant::best_path()),
+        schedule(r) {
     configs::validate_policies(recipe);
-    const bool reference = kernels == Kernels::reference;
-    const Path path = reference ? Path::reference : quant::best_path();
-    const QuantSpec& weight = recipe[Target::weight];
-    auto linear = [&](const std::vector<float>& values, std::size_t n, std::size_t k,
-                      const QuantSpec& spec) {
-      SYSTOLE_CHECK(values.size() == n * k, "a weight does not have the size its shape implies");
-      return Linear(values, n, k, spec, recipe, path, fp16_chunk);
-    };
-    SYSTOLE_CHECK(model.layers.size() == shape.layers, "as many layers as the shape says");
-    for (const LayerWeights& w : model.layers) {
-      layers.push_back({linear(w.q, shape.q_dim(), shape.hidden, weight),
-                        linear(w.k, shape.kv_dim(), shape.hidden, weight),
-                        linear(w.v, shape.kv_dim(), shape.hidden, weight),
-                        linear(w.output, shape.hidden, shape.q_dim(), weight),
-                        linear(w.gate, shape.intermediate, shape.hidden, weight),
-                        linear(w.up, shape.intermediate, shape.hidden, weight),
-                        linear(w.down, shape.hidden, shape.intermediate, weight),
-                        AttentionLayer(shape, recipe, fp16_chunk, reference)});
+    if (calibration == nullptr && needs_calibration(recipe)) {
+      throw ConfigError("recipe " + recipe.name +
+                        ": has calibrated parameters; expected a calibration text");
     }
-    head.emplace(linear(model.classifier(), shape.vocab, shape.hidden, recipe[Target::head]));
+    SYSTOLE_CHECK(model.layers.size() == shape.layers, "as many layers as the shape says");
+    const std::vector<TensorPolicy> policies = weight_policies(model, recipe, calibration);
+    for (std::uint32_t i = 0; i < shape.layers; ++i) add_layer(i, policies, calibration);
+    prepare_head(calibration);
+    embedding = model.embedding;
+    if (TensorPolicy own = recipe[Target::embedding]; !is_ieee(own.format)) {
+      fit_to_row(own, shape.hidden);
+      store_as(own, embedding, shape.hidden);
+    } else {
+      quant::round_to(embedding_format(recipe), embedding);
+    }
     frequencies = quant::rope_frequencies(shape.head_dim, shape.rope_theta);
   }
 
-  std::uint64_t position() const { return layers.front().attention.length(); }
+  void add_layer(std::uint32_t index, const std::vector<TensorPolicy>& policies,
+                 const CalibrationData* calibration) {
+    const LayerWeights& w = model.layers[index];
+    const auto statistics = [&](std::string_view site) {
+      return calibration == nullptr ? nullptr : calibration->inputs(index, site);
+    };
+    const auto transform = [&](std::string_view site, std::size_t k,
+                               std::initializer_list<const std::vector<float>*> weights) {
+      std::vector<std::span<const float>> spans;
+      for (const std::vector<float>* weight : weights) spans.emplace_back(*weight);
+      return input_transform(recipe, spans, k, statistics(site));
+    };
+    Layer layer;
+    layer.qkv = transform("attn_qkv", shape.hidden, {&w.q, &w.k, &w.v});
+    layer.output = transform("attn_output", shape.q_dim(), {&w.output});
+    layer.gate_up = transform("ffn_gate_up", shape.hidden, {&w.gate, &w.up});
+    layer.down = transform("ffn_down", shape.intermediate, {&w.down});
+    for (std::size_t variant = 0; variant < schedule.variants(); ++variant) {
+      const auto linear = [&](LinearName name, const std::vector<float>& values, std::size_t n,
+                              std::size_t k, const InputTransform& inputs, std::string_view site) {
+        SYSTOLE_CHECK(values.size() == n * k, "a weight does not have the size its shape implies");
+        TensorPolicy policy = policies[index * kLinearNames.size() + static_cast<std::size_t>(name)];
+        schedule.apply(variant, policy);
+        fit_to_row(policy, k);
+        return naming(fmt::format("layer {}, {}", index, kLinearNames[static_cast<std::size_t>(name)]), [&] {
+          return Linear(values, n, k, policy, recipe, inputs, statistics(site), path, fp16_chunk);
+        });
+      };
+      using enum LinearName;
+      layer.weights.push_back(
+          {linear(attn_q, w.q, shape.q_dim(), shape.hidden, layer.qkv, "attn_qkv"),
+           linear(attn_k, w.k, shape.kv_dim(), shape.hidden, layer.qkv, "attn_qkv"),
+           linear(attn_v, w.v, shape.kv_dim(), shape.hidden, layer.qkv, "attn_qkv"),
+           linear(attn_output, w.output, shape.hidden, shape.q_dim(), layer.output, "attn_output"),
+           linear(ffn_gate, w.gate, shape.intermediate, shape.hidden, layer.gate_up, "ffn_gate_up"),
+           linear(ffn_up, w.up, shape.intermediate, shape.hidden, layer.gate_up, "ffn_gate_up"),
+           linear(ffn_down, w.down, shape.hidden, shape.intermediate, layer.down, "ffn_down")});
+    }
+    if (CachedAttention::needed(recipe)) {
+      quant::KvCalibration cache;
+      if (calibration != nullptr) {
+        cache = calibration->cache(index, quant::policy_of_layer(recipe[Target::key], index),
+                                   quant::policy_of_layer(recipe[Target::value], index));
+      }
+      layer.cached.emplace(shape, recipe, index, std::move(cache), reference);
+    } else {
+      layer.plain.emplace(shape, recipe, fp16_chunk, reference);
+    }
+    layers.push_back(std::move(layer));
+  }
+
+  void prepare_head(const CalibrationData* calibration) {
+    TensorPolicy policy = recipe[Target::head];
+    fit_to_row(policy, shape.hidden);
+    const std::vector<float>& weight = model.classifier();
+    SYSTOLE_CHECK(weight.size() == std::size_t{shape.vocab} * shape.hidden,
+                  "a weight does not have the size its shape implies");
+    head.emplace(weight, shape.vocab, shape.hidden, policy, recipe, InputTransform{},
+                 calibration == nullptr ? nullptr : calibration->inputs(shape.layers, "head"), path,
+                 fp16_chunk);
+  }
+
+  std::uint64_t position() const { return layers.front().length(); }
 
   std::vector<float> embed(std::span<const std::uint32_t> tokens) const {
     std::vector<float> rows;
     rows.reserve(tokens.size() * shape.hidden);
     for (const std::uint32_t token : tokens) {
       SYSTOLE_CHECK(token < shape.vocab, fmt::format("token {} of {}", token, shape.vocab));
-      const auto first = model.embedding.begin() +
-                         static_cast<std::ptrdiff_t>(std::uint64_t{token} * shape.hidden);
+      const auto first =
+          embedding.begin() + static_cast<std::ptrdiff_t>(std::uint64_t{token} * shape.hidden);
       rows.insert(rows.end(), first, first + shape.hidden);
     }
-    quant::round_to(embedding_format(recipe), rows);
     return rows;
   }
 
@@ -180,51 +208,58 @@ struct FunctionalExecutor::State {
     }
   }
 
-  Activation input(const std::vector<float>& rows, std::size_t cols) const {
-    return {rows, rows.size() / cols, cols, recipe[Target::activation]};
+  LinearInput input(const std::vector<float>& rows, std::size_t cols,
+                    const InputTransform& transform) const {
+    return {rows, rows.size() / cols, cols, recipe[Target::activation], transform};
   }
 
-  static void add(std::vector<float>& residual, const std::vector<float>& change) {
+  void add(std::vector<float>& residual, const std::vector<float>& change) const {
     for (std::size_t i = 0; i < residual.size(); ++i) residual[i] += change[i];
+    store_as(recipe[Target::shortcut], residual, shape.hidden);
   }
 
   void attention_block(std::size_t index, std::vector<float>& residual, std::uint64_t start) {
     Layer& layer = layers[index];
-    const LayerWeights& weights = model.layers[index];
-    const std::vector<float> norm = normalised(residual, weights.attn_norm);
+    const BlockWeights& weights = layer.weights[schedule.now()];
+    const std::vector<float> norm = normalised(residual, model.layers[index].attn_norm);
     if (observer) observer->linear_input(index, "attn_qkv", norm, shape.hidden);
-    Activation x = input(norm, shape.hidden);
-    std::vector<float> q = layer.q(x, threads), k = layer.k(x, threads);
-    const std::vector<float> v = layer.v(x, threads);
+    LinearInput x = input(norm, shape.hidden, layer.qkv);
+    std::vector<float> q = weights.q(x, threads), k = weights.k(x, threads);
+    const std::vector<float> v = weights.v(x, threads);
     std::vector<float> q_pre, k_pre;
-    if (observer) q_pre = q, k_pre = k;
+    if (observer || layer.cached) q_pre = q, k_pre = k;
     rotate(q, shape.q_dim(), start);
     rotate(k, shape.kv_dim(), start);
     if (observer) observer->attention(index, start, q_pre, q, k_pre, k, v);
-    layer.attention.append(k, v);
     std::vector<float> context(q.size());
-    layer.attention.attend(q, context, threads);
+    if (layer.cached) {
+      layer.cached->forward({start, q_pre, q, k_pre, k, v, residual}, context);
+    } else {
+      layer.plain->append(k, v);
+      layer.plain->attend(q, context, threads);
+    }
     if (observer) observer->linear_input(index, "attn_output", context, shape.q_dim());
-    Activation y = input(context, shape.q_dim());
-    add(residual, layer.output(y, threads));
+    LinearInput y = input(context, shape.q_dim(), layer.output);
+    add(residual, weights.output(y, threads));
   }
 
   void ffn_block(std::size_t index, std::vector<float>& residual) const {
     const Layer& layer = layers[index];
-    const LayerWeights& weights = model.layers[index];
-    const std::vector<float> norm = normalised(residual, weights.ffn_norm);
+    const BlockWeights& weights = layer.weights[schedule.now()];
+    const std::vector<float> norm = normalised(residual, model.layers[index].ffn_norm);
     if (observer) observer->linear_input(index, "ffn_gate_up", norm, shape.hidden);
-    Activation x = input(norm, shape.hidden);
-    std::vector<float> gate = layer.gate(x, threads);
-    const std::vector<float> up = layer.up(x, threads);
+    LinearInput x = input(norm, shape.hidden, layer.gate_up);
+    std::vector<float> gate = weights.gate(x, threads);
+    const std::vector<float> up = weights.up(x, threads);
     quant::swiglu(gate, up, gate);
     if (observer) observer->linear_input(index, "ffn_down", gate, shape.intermediate);
-    Activation y = input(gate, shape.intermediate);
-    add(residual, layer.down(y, threads));
+    LinearInput y = input(gate, shape.intermediate, layer.down);
+    add(residual, weights.down(y, threads));
   }
 
   std::vector<float> forward(std::span<const std::uint32_t> tokens, std::uint64_t start,
                              Logits logits) {
+    schedule.begin(tokens.size(), start);
     for (std::uint64_t p = angles.size(); p < start + tokens.size(); ++p) {
       angles.push_back(quant::rope_angles(p, frequencies));
     }
@@ -240,26 +275,35 @@ struct FunctionalExecutor::State {
     if (logits == Logits::last) residual.erase(residual.begin(), residual.end() - shape.hidden);
     const std::vector<float> norm = normalised(residual, model.final_norm);
     if (observer) observer->linear_input(layers.size(), "head", norm, shape.hidden);
-    Activation x = input(norm, shape.hidden);
-    return naming(fmt::format("model {}, recipe {}, classifier", shape.name, recipe.name),
-                  [&] { return (*head)(x, threads); });
+    LinearInput x = input(norm, shape.hidden, InputTransform{});
+    std::vector<float> result =
+        naming(fmt::format("model {}, recipe {}, classifier", shape.name, recipe.name),
+               [&] { return (*head)(x, threads); });
+    schedule.end(std::span<const float>(result).last(shape.vocab));
+    return result;
   }
 
   const LlamaModel& model;
   ModelShape shape;
   Recipe recipe;
   unsigned threads;
+  std::size_t fp16_chunk;
+  bool reference;
+  Path path;
+  PrecisionSchedule schedule;
   ForwardObserver* observer = nullptr;
   std::vector<Layer> layers;
   std::optional<Linear> head;
+  std::vector<float> embedding;  ///< [vocab, hidden] as stored
   std::vector<double> frequencies;
   std::vector<quant::RopeAngles> angles;  ///< by position, as far as computed
 };
 
 FunctionalExecutor::FunctionalExecutor(const LlamaModel& model, const Recipe& recipe,
-                                       unsigned threads, Kernels kernels, std::uint32_t fp16_chunk)
+                                       unsigned threads, Kernels kernels, std::uint32_t fp16_chunk,
+                                       const CalibrationData* calibration)
     : state_(naming(fmt::format("model {}, recipe {}", model.shape.name, recipe.name), [&] {
-        return std::make_unique<State>(model, recipe, threads, kernels, fp16_chunk);
+        return std::make_unique<State>(model, recipe, threads, kernels, fp16_chunk, calibration);
       })) {}
 
 FunctionalExecutor::FunctionalExecutor(FunctionalExecutor&&) noexcept = default;
@@ -275,14 +319,57 @@ std::vector<float> FunctionalExecutor::forward(std::span<const std::uint32_t> to
   SYSTOLE_CHECK(start_position <= state.position(), "a gap between the cache and the tokens");
   SYSTOLE_CHECK(start_position + tokens.size() <= std::min(limit, kMostPositions),
                 fmt::format("position {} of {}", start_position + tokens.size(), limit));
-  for (Layer& layer : state.layers) layer.attention.truncate(start_position);
+  for (Layer& layer : state.layers) layer.truncate(start_position);
   return state.forward(tokens, start_position, logits);
 }
 
 void FunctionalExecutor::observe(ForwardObserver* observer) { state_->observer = observer; }
 
+void FunctionalExecutor::use_draft(bool draft) { state_->schedule.use_draft(draft); }
+
+StoredModel FunctionalExecutor::stored(std::uint64_t tokens) const {
+  const State& s = *state_;
+  StoredModel result;
+  const quant::KvShape kv{s.shape.kv_heads, s.shape.head_dim, s.shape.heads};
+  for (std::uint32_t i = 0; i < s.layers.size(); ++i) {
+    // Every set of weights of a run-time schedule is resident.
+    for (const BlockWeights& w : s.layers[i].weights) {
+      for (const Linear* l : {&w.q, &w.k, &w.v, &w.output, &w.gate, &w.up, &w.down}) {
+        result.weight_bits += l->stored_bits();
+      }
+    }
+    const LayerWeights& w = s.model.layers[i];
+    for (const auto* values : {&w.q, &w.k, &w.v, &w.output, &w.gate, &w.up, &w.down}) {
+      result.weight_elements += values->size();
+    }
+    const TensorPolicy key = quant::policy_of_layer(s.recipe[Target::key], i);
+    const TensorPolicy value = quant::policy_of_layer(s.recipe[Target::value], i);
+    if (s.layers[i].cached) {
+      result.kv_bits += static_cast<std::uint64_t>(quant::kv_stored_bits(kv, key, value, tokens));
+    } else {
+      for (const TensorPolicy* policy : {&key, &value}) {
+        result.kv_bits += tokens * s.shape.kv_heads * quant::stored_bits(1, s.shape.head_dim, *policy);
+      }
+    }
+    result.kv_elements += 2 * tokens * s.shape.kv_dim();
+  }
+  result.kv_tokens = tokens;
+  return result;
+}
+
+quant::OpCounts FunctionalExecutor::cache_operations() const {
+  quant::OpCounts sum;
+  for (const Layer& layer : state_->layers) {
+    if (!layer.cached) continue;
+    sum += layer.cached->cache().write_ops();
+    sum += layer.cached->cache().read_ops();
+    sum += layer.cached->cache().maintenance_ops();
+  }
+  return sum;
+}
+
 void FunctionalExecutor::reset() {
-  for (Layer& layer : state_->layers) layer.attention.truncate(0);
+  for (Layer& layer : state_->layers) layer.truncate(0);
 }
 
 std::uint64_t FunctionalExecutor::position() const { return state_->position(); }

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "configs/recipe.hpp"
+#include "quant/kv/cache.hpp"
+#include "quant/quantisers/quantise_weight.hpp"
 #include "workloads/model.hpp"
 
 namespace systole::workloads {
@@ -37,23 +39,55 @@ class ForwardObserver {
                      std::span<const float> after);
 };
 
+/// What calibration found out about a model: calibration.hpp fills one.
+class CalibrationData {
+ public:
+  virtual ~CalibrationData() = default;
+  /// Of the inputs named as in ForwardObserver::linear_input; null when there are none.
+  virtual const quant::LayerStatistics* inputs(std::size_t layer, std::string_view site) const = 0;
+  /// Mean cosine of the residual stream before and after a block.
+  virtual double block_cosine(std::size_t layer) const = 0;
+  /// Of the cache of one layer under these policies.
+  virtual quant::KvCalibration cache(std::size_t layer, const quant::TensorPolicy& key,
+                                     const quant::TensorPolicy& value) const = 0;
+};
+
+/// Whether a recipe has parameters that only calibration finds.
+bool needs_calibration(const configs::Recipe& recipe);
+
+/// Bits that a model occupies under a recipe, all metadata included.
+struct StoredModel {
+  std::uint64_t weight_elements = 0;  ///< of the linear layers of the blocks
+  std::uint64_t weight_bits = 0;
+  std::uint64_t kv_elements = 0;  ///< of `kv_tokens` tokens, all layers, keys and values
+  std::uint64_t kv_bits = 0;
+  std::uint64_t kv_tokens = 0;
+  double bits_per_weight() const;
+  double bits_per_kv() const;
+  double kv_bytes_per_token() const;
+};
+
 /// Runs a model under a recipe with the kernels of quant. Weights are quantised once, at
 /// construction; the KV cache is inside and holds the tokens passed since reset(), in the recipe's
 /// key and value formats.
 ///
 /// Numbers: a token's values do not depend on how the tokens are split over forward() calls, on the
 /// number of threads or on the CPU; the exception is an activation policy of one scale a tensor,
-/// which spans the tokens of a call. A linear layer is gemm_dequantise_after where weight and
-/// activation are integers and the recipe dequantises after; otherwise both are decoded, and it is
-/// gemm_fp16 (activation fp16, weight fp16 or integer) or gemm_fp32. Attention: see attention.hpp.
-/// The residual stream is fp32. The embedding table is rounded to embedding_format(recipe).
+/// which spans the tokens of a call. Linear layers: see linear.hpp. Attention: attention.hpp, or
+/// cached_attention.hpp where a key or value policy is more than one integer or float format. The
+/// residual stream is fp32 unless the recipe gives `shortcut` a format. The embedding table is
+/// rounded to embedding_format(recipe). Schedules: a map gives formats to layers or linear layers; a
+/// phase or step schedule keeps one set of weights a format and chooses at each forward() (more than
+/// one token: prefill); feedback chooses by the confidence of the last logits.
 class FunctionalExecutor {
  public:
   /// `model` must outlive the executor. fp16_chunk: see quant::gemm_fp16; the rows of a
   /// weight-stationary array, 0 for one chunk. Errors: ConfigError for a recipe that
   /// configs::validate_policies() refuses.
+  /// `calibration`: needed where needs_calibration(recipe); used during construction only.
   FunctionalExecutor(const LlamaModel& model, const configs::Recipe& recipe, unsigned threads = 1,
-                     Kernels kernels = Kernels::fast, std::uint32_t fp16_chunk = 0);
+                     Kernels kernels = Kernels::fast, std::uint32_t fp16_chunk = 0,
+                     const CalibrationData* calibration = nullptr);
   FunctionalExecutor(FunctionalExecutor&&) noexcept;
   FunctionalExecutor& operator=(FunctionalExecutor&&) noexcept;
   ~FunctionalExecutor();
@@ -68,8 +102,16 @@ class FunctionalExecutor {
   /// From now on tells `observer` (nullptr: nobody) what flows; it must outlive its use.
   void observe(ForwardObserver* observer);
 
+  /// For a `spec` schedule: compute with the draft's weights, or (as at first) the verifier's.
+  void use_draft(bool draft);
+
   /// Empties the cache.
   void reset();
+
+  /// Weights as prepared, and a cache of `tokens` tokens in closed form.
+  StoredModel stored(std::uint64_t tokens) const;
+  /// Operations of the KV cache so far, all layers; zeros for plain caches.
+  quant::OpCounts cache_operations() const;
 
   std::uint64_t position() const;  ///< tokens in the cache
   const configs::ModelShape& shape() const;

@@ -9,7 +9,8 @@
 #include <limits>
 #include <optional>
 
-#include "quant/ggml/blocks.hpp"
+#include "quant/ggml/rows.hpp"
+#include "quant/ggml/types.hpp"
 #include "sim/core/error.hpp"
 #include "sim/core/units.hpp"
 #include "workloads/text.hpp"
@@ -50,28 +51,35 @@ std::string_view type_name(GgufType type) {
   return kTypeNames[static_cast<std::size_t>(type)].name;
 }
 
-/// Names of the tensor types that files in circulation hold and this release does not read. Source:
-/// ggml.h, enum ggml_type.
+/// A tensor type that is not read, by its name where files in circulation hold it. Source: ggml.h,
+/// enum ggml_type.
 std::string ggml_type_label(std::uint32_t id) {
-  static constexpr std::string_view names[] = {
-      "F32",     "F16",    "Q4_0",    "Q4_1",  "Q4_2",   "Q4_3",  "Q5_0",  "Q5_1",
-      "Q8_0",    "Q8_1",   "Q2_K",    "Q3_K",  "Q4_K",   "Q5_K",  "Q6_K",  "Q8_K",
-      "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S", "IQ2_S", "IQ4_XS",
-      "I8",      "I16",    "I32",     "I64",   "F64",    "IQ1_M", "BF16"};
-  return id < std::size(names) ? fmt::format("{} ({})", names[id], id)
-                               : fmt::format("unknown ({})", id);
+  struct Name {
+    std::uint32_t id;
+    std::string_view name;
+  };
+  static constexpr Name names[] = {{4, "Q4_2"},     {5, "Q4_3"},   {16, "IQ2_XXS"}, {17, "IQ2_XS"},
+                                   {18, "IQ3_XXS"}, {19, "IQ1_S"}, {21, "IQ3_S"},   {22, "IQ2_S"},
+                                   {24, "I8"},      {25, "I16"},   {26, "I32"},     {27, "I64"},
+                                   {28, "F64"},     {29, "IQ1_M"}, {41, "Q1_0"},    {42, "Q2_0"}};
+  for (const Name& known : names) {
+    if (known.id == id) return fmt::format("{} ({})", known.name, id);
+  }
+  return fmt::format("unknown ({})", id);
 }
 
-std::uint64_t block_of(GgmlType type) {
-  return type == GgmlType::q4_0 || type == GgmlType::q8_0 ? quant::kGgmlBlock : 1;
+/// "F32, F16, ... or NVFP4".
+std::string known_ggml_types() {
+  std::string text;
+  const auto types = quant::ggml_types();
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    text += i == 0 ? "" : i + 1 == types.size() ? " or " : ", ";
+    text += types[i].name;
+  }
+  return text;
 }
 
-bool is_ggml_type(std::uint32_t id) {
-  return id == static_cast<std::uint32_t>(GgmlType::f32) ||
-         id == static_cast<std::uint32_t>(GgmlType::f16) ||
-         id == static_cast<std::uint32_t>(GgmlType::q4_0) ||
-         id == static_cast<std::uint32_t>(GgmlType::q8_0);
-}
+std::uint64_t block_of(GgmlType type) { return quant::info_of(type).elements; }
 
 /// a * b, or nothing when it does not fit.
 std::optional<std::uint64_t> product(std::uint64_t a, std::uint64_t b) {
@@ -186,9 +194,9 @@ class GgufParser {
       result.dimensions.push_back(extent);
     }
     const auto type = reader_.read<std::uint32_t>(label);
-    if (!is_ggml_type(type)) {
-      reader_.fail(fmt::format("{} has type {}; expected F32, F16, Q4_0 or Q8_0", label,
-                               ggml_type_label(type)));
+    if (quant::find_ggml_type(type) == nullptr) {
+      reader_.fail(fmt::format("{} has type {}; expected {}", label, ggml_type_label(type),
+                               known_ggml_types()));
     }
     result.type = static_cast<GgmlType>(type);
     if (result.cols() % block_of(result.type) != 0) {
@@ -423,71 +431,18 @@ std::span<const std::uint8_t> as_octets(std::span<const std::byte> data) {
 }
 
 std::vector<std::byte> encode(GgmlType type, std::span<const float> values) {
-  std::vector<std::uint8_t> octets;
-  switch (type) {
-    case GgmlType::f32: {
-      const auto bytes = std::as_bytes(values);
-      return {bytes.begin(), bytes.end()};
-    }
-    case GgmlType::f16:
-      octets = quant::encode_rows_f16(values);
-      break;
-    case GgmlType::q4_0:
-      octets = quant::encode_rows_q4_0(values);
-      break;
-    case GgmlType::q8_0:
-      octets = quant::encode_rows_q8_0(values);
-      break;
-  }
+  const std::vector<std::uint8_t> octets = quant::encode_rows(type, values);
   const auto bytes = std::as_bytes(std::span(octets));
   return {bytes.begin(), bytes.end()};
 }
 
-std::vector<float> decode(GgmlType type, std::span<const std::byte> data) {
-  switch (type) {
-    case GgmlType::f32: {
-      std::vector<float> values(data.size() / sizeof(float));
-      if (!values.empty()) std::memcpy(values.data(), data.data(), values.size() * sizeof(float));
-      return values;
-    }
-    case GgmlType::f16:
-      return quant::decode_rows_f16(as_octets(data));
-    case GgmlType::q4_0:
-      return quant::decode_rows_q4_0(as_octets(data));
-    case GgmlType::q8_0:
-      return quant::decode_rows_q8_0(as_octets(data));
-  }
-  return {};
-}
-
 }  // namespace
 
-std::string_view name_of(GgmlType type) {
-  switch (type) {
-    case GgmlType::f32:
-      return "F32";
-    case GgmlType::f16:
-      return "F16";
-    case GgmlType::q4_0:
-      return "Q4_0";
-    case GgmlType::q8_0:
-      return "Q8_0";
-  }
-  return "unknown";
-}
+std::string_view name_of(GgmlType type) { return quant::info_of(type).name; }
 
 std::uint64_t ggml_bytes(GgmlType type, std::uint64_t elements) {
-  switch (type) {
-    case GgmlType::f32:
-      return elements * 4;
-    case GgmlType::f16:
-      return elements * 2;
-    case GgmlType::q4_0:
-      return elements / quant::kGgmlBlock * sizeof(quant::BlockQ4_0);
-    case GgmlType::q8_0:
-      return elements / quant::kGgmlBlock * sizeof(quant::BlockQ8_0);
-  }
-  return 0;
+  const quant::GgmlTypeInfo& info = quant::info_of(type);
+  return elements / info.elements * info.bytes;
 }
 
 GgufValue GgufValue::of(const std::vector<float>& v) {
@@ -643,7 +598,7 @@ std::vector<float> GgufFile::read_tensor(const std::string& name, std::uint64_t 
     throw ConfigError(fmt::format("{}: tensor {} is {} x {}, expected {} x {}", path_,
                                   printable(name), tensor->rows(), tensor->cols(), rows, cols));
   }
-  return decode(tensor->type, tensor->data);
+  return quant::decode_rows(tensor->type, as_octets(tensor->data));
 }
 
 void GgufWriter::add(std::string key, GgufValue value) {

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "quant/ggml/types.hpp"
 #include "workloads/file.hpp"
 
 namespace systole::workloads {
@@ -33,8 +34,9 @@ enum class GgufType : std::uint32_t {
   float64 = 12
 };
 
-/// The tensor types this release reads; ids as stored. Source: ggml.h, enum ggml_type.
-enum class GgmlType : std::uint32_t { f32 = 0, f16 = 1, q4_0 = 2, q8_0 = 8 };
+/// The tensor types that are read and written: F32, F16, BF16 and every block type of quant/ggml
+/// (NVFP4 without the scale of the tensor, which such files hold as a tensor of its own).
+using quant::GgmlType;
 std::string_view name_of(GgmlType type);
 
 /// A metadata value. Integers keep their width in `type`; an array keeps the type of its elements
@@ -74,8 +76,7 @@ struct GgufTensor {
   std::uint64_t elements() const { return rows() * cols(); }
 };
 
-/// Stored bytes of `elements` (a multiple of the block) in `type`: 4 or 2 each, 18 or 34 a block
-/// of 32.
+/// Stored bytes of `elements`, a multiple of the type's block and at most 2^61.
 std::uint64_t ggml_bytes(GgmlType type, std::uint64_t elements);
 
 /// A GGUF file whose every count, size and offset has been checked against the bytes there are.

@@ -19,15 +19,9 @@ constexpr std::size_t kTokensPerCall = 512;  // bounds the logits held at once
 constexpr double kExponentRange = 700;       // domain of quant::elementary::exp
 constexpr std::string_view kWhiteSpace = " \t\n\v\f\r";
 
-/// -log softmax(logits)[target], in double, ids ascending.
+/// -log softmax(logits)[target], in double.
 double negative_log_likelihood(std::span<const float> logits, std::uint32_t target) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) {
-    const double distance = static_cast<double>(logit) - largest;
-    if (distance > -kExponentRange) sum += quant::elementary::exp(distance);
-  }
-  return quant::elementary::log(sum) - (static_cast<double>(logits[target]) - largest);
+  return quant::log_sum_exp(logits) - static_cast<double>(logits[target]);
 }
 
 std::uint64_t context_limit(const FunctionalExecutor& executor, std::uint64_t wanted) {

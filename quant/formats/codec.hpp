@@ -114,10 +114,14 @@ const Codec* integer_codec(Format format);
 const Codec* minifloat_codec(Format format);
 const Codec* block_codec(Format format);
 const Codec* lut_codec(Format format);
+const Codec* ant_codec(Format format);
+const Codec* bitmod_codec(Format format);
 const Codec* few_levels_codec(Format format);
 const Codec* fixed_codec(Format format);
 const Codec* twinlog_codec(Format format);
 const Codec* codebook_codec(Format format);
+const Codec* gguf_codec(Format format);
+const Codec* ovp_codec(Format format);
 
 /// The registry's row: formats first..last (in the order of Format) come from `family`.
 struct CodecFamily {

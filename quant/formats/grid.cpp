@@ -14,15 +14,18 @@ SortedGrid::SortedGrid(std::span<const float> entries) {
     require(std::isfinite(entries[i]), "an entry of a grid is not finite");
     entries_.push_back({entries[i], static_cast<std::uint16_t>(i)});
   }
-  std::ranges::stable_sort(entries_, {}, &Entry::value);
-  const auto repeated = std::ranges::unique(entries_, {}, &Entry::value);
-  entries_.erase(repeated.begin(), repeated.end());
+  std::stable_sort(entries_.begin(), entries_.end(),
+                   [](const Entry& a, const Entry& b) { return a.value < b.value; });
+  const auto same = [](const Entry& a, const Entry& b) { return a.value == b.value; };
+  entries_.erase(std::unique(entries_.begin(), entries_.end(), same), entries_.end());
 }
 
 std::uint16_t SortedGrid::nearest(float x, Rounding rounding) const {
   if (!(x > entries_.front().value)) return entries_.front().code;
   if (x >= entries_.back().value) return entries_.back().code;
-  const auto above = std::ranges::upper_bound(entries_, x, {}, &Entry::value);
+  const auto above =
+      std::upper_bound(entries_.begin(), entries_.end(), x,
+                       [](float value, const Entry& entry) { return value < entry.value; });
   const Entry& high = *above;
   const Entry& low = *(above - 1);
   if (rounding == Rounding::floor) return low.code;

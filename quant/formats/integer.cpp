@@ -219,14 +219,18 @@ class IntegerCodec final : public BoxCodec {
       p.zero[0] = store_parameter(l.zero_format, extent.min);
     } else if (p.scale[0] != 0) {
       const float z = -extent.min / p.scale[0];
-      CodeRange limits = zero_range(l);
-      if (l.zero == ZeroKind::unsigned_integer) limits.high = std::min(limits.high, range.high);
-      p.zero[0] = spec.affine == Affine::float_zero
-                      ? store_parameter(l.zero_format, z)
-                      : std::clamp(round_value(z, spec.rounding), static_cast<float>(limits.low),
-                                   static_cast<float>(limits.high));
+      p.zero[0] = spec.affine == Affine::float_zero ? store_parameter(l.zero_format, z)
+                                                    : integer_zero(z, l, spec);
     }
     return p;
+  }
+
+  static float integer_zero(float z, const CodecLayout& l, const QuantSpec& spec) {
+    CodeRange limits = zero_range(l);
+    if (l.zero == ZeroKind::unsigned_integer)
+      limits.high = std::min(limits.high, code_range(spec).high);
+    return std::clamp(round_value(z, spec.rounding), static_cast<float>(limits.low),
+                      static_cast<float>(limits.high));
   }
 };
 

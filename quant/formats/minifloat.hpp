@@ -18,7 +18,7 @@ enum class Specials : std::uint8_t {
   ieee,      ///< infinity and NaNs (E5M2)
 };
 /// What encode does with a magnitude that rounds beyond the largest finite one.
-enum class Overflow : std::uint8_t {
+enum class Beyond : std::uint8_t {
   saturate,   ///< the largest finite value; infinity too
   propagate,  ///< infinity where the format has one, else NaN; else saturates
 };
@@ -84,7 +84,7 @@ class Minifloat {
   /// largest magnitude (saturating formats have nothing better; MX encoders refuse NaN before).
   /// Unsigned formats: negative values give 0.
   static constexpr Minifloat encode(float value, Rounding rounding = Rounding::even,
-                                    Overflow overflow = Overflow::saturate) {
+                                    Beyond overflow = Beyond::saturate) {
     const std::uint32_t x = std::bit_cast<std::uint32_t>(value);
     const bool minus = (x >> 31) != 0;
     const unsigned sign = Signed && minus ? 1u << kSignShift : 0u;
@@ -95,7 +95,7 @@ class Minifloat {
     if (!Signed && minus) return from_bits(0);
     const unsigned code = encode_magnitude(magnitude, minus, rounding);
     if (code <= kLargest) return from_bits(static_cast<std::uint8_t>(sign | code));
-    if (overflow == Overflow::saturate || S == Specials::none)
+    if (overflow == Beyond::saturate || S == Specials::none)
       return from_bits(static_cast<std::uint8_t>(sign | kLargest));
     return from_bits(static_cast<std::uint8_t>(sign | (kLargest + 1u)));
   }

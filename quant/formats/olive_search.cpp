@@ -7,19 +7,11 @@
 #include <thread>
 
 #include "quant/check.hpp"
+#include "quant/formats/clones.hpp"
 #include "quant/formats/ovp.hpp"
 #include "quant/formats/ovp_lane.hpp"
+#include "quant/formats/parameter.hpp"
 #include "quant/kernels/parallel.hpp"
-#include "quant/quantise.hpp"
-
-// The candidate loop is plain C++; where the compiler can choose at load time between versions for
-// wider vectors it does. No operation is contracted, so the versions give the same bits.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
-#define SYSTOLE_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
-#else
-#define SYSTOLE_CLONES
-#endif
 
 namespace systole::quant {
 namespace {
@@ -35,12 +27,7 @@ std::vector<float> candidate_factors(const OliveCandidates& c) {
 }
 
 float scale_of(float start, float factor, const OvpType& type, Format scale_format) {
-  const float scale = start * factor / static_cast<float>(type.largest_normal);
-  constexpr float kLargest = std::numeric_limits<float>::max();
-  const float limit = scale_format == Format::fp16   ? 65504.0f
-                      : scale_format == Format::bf16 ? 0x1.fep127f
-                                                     : kLargest;
-  return round_to(scale_format, std::min(scale, limit));
+  return store_parameter(scale_format, start * factor / static_cast<float>(type.largest_normal));
 }
 
 void check_search(std::span<const float> values, const OvpShape& shape) {

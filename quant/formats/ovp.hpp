@@ -13,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include "quant/coded_matrix.hpp"
 #include "quant/format.hpp"
 #include "quant/formats/abfloat.hpp"
 
@@ -140,6 +141,11 @@ std::vector<std::uint16_t> ovp_encode_slots(std::span<const float> entries, std:
 std::vector<ExponentInteger> ovp_decode_slots(std::span<const std::uint16_t> codes,
                                               std::size_t rows, std::size_t cols,
                                               const OvpType& type, const OvpRules& rules);
+/// Operands [rows, cols] of an encoded matrix of a pair format.
+std::vector<ExponentInteger> ovp_operands(const CodedMatrix& matrix);
+/// The rules of a spec: those of its contract; where the scale search decides (automatic, olive)
+/// range_value is the border in units of alpha, 0 the contract's own.
+OvpRules ovp_rules(const QuantSpec& spec);
 /// Slots as bytes: a pair is one byte at 4 bit, two at 8 bit; and back.
 std::vector<std::uint8_t> ovp_pack(std::span<const std::uint16_t> codes, unsigned bits);
 std::vector<std::uint16_t> ovp_unpack(std::span<const std::uint8_t> bytes, unsigned bits);

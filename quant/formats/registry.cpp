@@ -16,11 +16,15 @@ constexpr std::array kFamilies = {
     CodecFamily{Format::fp8_e4m3, Format::ue4m3, minifloat_codec},
     CodecFamily{Format::mxfp4, Format::nvfp4, block_codec},
     CodecFamily{Format::nf4, Format::lut, lut_codec},
+    CodecFamily{Format::flint4, Format::upot4, ant_codec},
+    CodecFamily{Format::bitmod3, Format::bitmod4, bitmod_codec},
     CodecFamily{Format::half, Format::ternary_b3, few_levels_codec},
     CodecFamily{Format::base5, Format::levels, integer_codec},
     CodecFamily{Format::fixed, Format::fixed, fixed_codec},
     CodecFamily{Format::twinlog, Format::twinlog, twinlog_codec},
     CodecFamily{Format::codebook, Format::codebook, codebook_codec},
+    CodecFamily{Format::q4_0, Format::gguf_mxfp4, gguf_codec},
+    CodecFamily{Format::ovp4_int, Format::ovp8_int, ovp_codec},
 };
 
 const Codec* find(Format format) {

@@ -23,24 +23,16 @@ constexpr float round_value(float x, Rounding rounding) {
     constexpr float kShift = 0x1.8p23f;  // pushes the fraction out; the default mode does the rest
     return (x + kShift) - kShift;
   }
-  const auto truncated = static_cast<std::int32_t>(x);
-  const std::int32_t below = truncated - (x < static_cast<float>(truncated) ? 1 : 0);
-  const float fraction = x - static_cast<float>(below);  // in [0, 1), exact
-  std::int32_t up = 0;
-  switch (rounding) {
-    case Rounding::away:
-      up = fraction > 0.5f || (fraction == 0.5f && below >= 0) ? 1 : 0;
-      break;
-    case Rounding::half_up:
-      up = fraction >= 0.5f ? 1 : 0;
-      break;
-    case Rounding::down:
-      up = fraction > 0.5f || (fraction == 0.5f && below < 0) ? 1 : 0;
-      break;
-    default:
-      break;
-  }
-  return static_cast<float>(below + up);
+  const bool minus = x < 0;
+  const float magnitude = minus ? -x : x;
+  const auto whole = static_cast<std::int32_t>(magnitude);
+  const float fraction = magnitude - static_cast<float>(whole);  // exact: no digit is lost
+  bool up = fraction > 0.5f;
+  if (fraction == 0.5f)
+    up = rounding == Rounding::away || (rounding == Rounding::half_up && !minus);
+  if (rounding == Rounding::floor) up = minus && fraction > 0;
+  const auto rounded = static_cast<float>(whole + (up ? 1 : 0));
+  return minus ? -rounded : rounded;
 }
 
 /// floor(log2 |x|) of a finite x other than 0, subnormals included.

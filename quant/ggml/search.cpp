@@ -95,20 +95,20 @@ AffineFit search_affine(std::span<const float> x, std::span<const float> weights
     std::fill(codes.begin(), codes.end(), std::uint8_t{0});
     return {0.0f, -totals.min};
   }
-  const float range = totals.max - totals.min;
   const auto levels = static_cast<float>(how.levels);
-  const float inverse = levels / range;
+  const float inverse = levels / (totals.max - totals.min);
   Line best{1.0f / inverse, totals.min};
   for (std::size_t i = 0; i < x.size(); ++i)
-    codes[i] = affine_code(x[i], totals.min, inverse, how.levels);
+    codes[i] = affine_code(x[i], best.min, inverse, how.levels);
   float best_error = affine_error(x, weights, codes, best.scale, best.min, how.absolute);
 
   std::array<std::uint8_t, kMostElements> candidate_codes{};
   const std::span<std::uint8_t> candidate(candidate_codes.data(), x.size());
   for (int step = 0; step <= how.steps; ++step) {
-    const float tried = (how.first + how.step * static_cast<float>(step) + levels) / range;
+    const float tried = (how.first + how.step * static_cast<float>(step) + levels) /
+                        (totals.max - best.min);  // the minimum of the best one so far
     for (std::size_t i = 0; i < x.size(); ++i)
-      candidate[i] = affine_code(x[i], totals.min, tried, how.levels);
+      candidate[i] = affine_code(x[i], best.min, tried, how.levels);
     const Moments moments = moments_of(x, weights, candidate);
     const float determinant = totals.weight * moments.qq - moments.q * moments.q;
     if (!(determinant > 0.0f)) continue;

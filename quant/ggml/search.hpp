@@ -40,9 +40,10 @@ struct AffineSearch {
   int steps;
   bool absolute;  ///< the error is |d|, not d^2
 };
-/// The range's own scale, then each candidate's codes with the weighted least-squares scale and
-/// minimum for them; the least weighted error wins, the earlier of equals. Minima above 0 count as
-/// 0. Source: make_qkx2_quants.
+/// The range's own scale and minimum, then each candidate's codes with the weighted least-squares
+/// scale and minimum for them; the least weighted error wins, the earlier of equals. A candidate
+/// counts from the minimum of the best one before it. Minima above 0 count as 0. Source:
+/// make_qkx2_quants.
 AffineFit search_affine(std::span<const float> x, std::span<const float> weights,
                         const AffineSearch& how, std::span<std::uint8_t> codes);
 

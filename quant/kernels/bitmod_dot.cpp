@@ -108,9 +108,9 @@ float bitmod_dequantise(float acc, std::uint8_t scale) {
 
 float bitmod_dot(std::span<const Fp16> a, std::span<const std::int8_t> values, TermCode code,
                  std::size_t group, std::span<const std::uint8_t> scales, float channel_scale) {
-  require(
-      group != 0 && a.size() == values.size() && scales.size() == (a.size() + group - 1) / group,
-      "bitmod: one scale a group");
+  require(group != 0 && a.size() == values.size(), "bitmod: the sizes differ");
+  require(scales.size() == (a.empty() ? 0 : (a.size() - 1) / group + 1),
+          "bitmod: one scale a group");
   float total = 0.0f;
   for (std::size_t g = 0; g < scales.size(); ++g) {
     const std::size_t begin = g * group;

@@ -46,6 +46,15 @@ class Aligned {
   std::unique_ptr<T[], Free> data_;
 };
 
+/// Scratch that a thread keeps from call to call: fresh pages from the system cost a few per cent
+/// of a product. Each `Tag` has its own.
+template <class T, class Tag>
+T* scratch(std::size_t size) {
+  thread_local Aligned<T> held;
+  if (held.size() < size) held = Aligned<T>(size, Contents::none);
+  return held.data();
+}
+
 /// Cuts `total` steps, in groups of `group` (the last may be shorter), into segments of about
 /// `target` steps: several whole groups, one, or parts of one.
 std::vector<Segment> segments_of(std::size_t total, std::size_t group, std::size_t target);
@@ -58,13 +67,12 @@ struct Part {
   std::size_t end_tile;
 };
 
-/// Tiles whose activations, `row_bytes` a row, stay in half a second-level cache (1 MiB on what has
-/// VNNI) while all panels pass; at least 64 rows, so that unpacking weights once a block stays
-/// cheap.
+/// Tiles whose activations, `row_bytes` a row, stay near in the caches while all panels pass; at
+/// least 192 rows, so that unpacking a panel once a block costs little.
 inline std::size_t tiles_a_block(std::size_t tile_rows, std::size_t row_bytes) {
   constexpr std::size_t kActivationBytes = 512 * 1024;
   const std::size_t rows =
-      std::max<std::size_t>(64, kActivationBytes / std::max<std::size_t>(1, row_bytes));
+      std::max<std::size_t>(192, kActivationBytes / std::max<std::size_t>(1, row_bytes));
   return ceil_div(rows, tile_rows);
 }
 

@@ -39,7 +39,7 @@ struct AlignedGroup {
 /// infinite activations and for mantissa_bits.
 AlignedGroup align(std::span<const Fp16> a, unsigned mantissa_bits, Alignment alignment);
 
-/// NORMATIVE. Exact integer sum of mantissas[i] * q[i] (int64), then one rounding to fp32. q: up to
+/// NORMATIVE. Exact integer sum of mantissas[i] * q[i], then one rounding to fp32. q: up to
 /// 9 bits with sign. Errors: std::invalid_argument on sizes or more than 2^20 elements.
 float figna_dot(const AlignedGroup& a, std::span<const std::int16_t> q);
 

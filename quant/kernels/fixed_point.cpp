@@ -108,6 +108,7 @@ std::int32_t fixed_dot(std::span<const std::int32_t> a, FixedFormat a_format,
 }
 
 Fp16 fpma_multiply(Fp16 a, Fp16 b, int compensation) {
+  require(compensation > -32768 && compensation < 32768, "fpma: a compensation beyond 15 bits");
   if (!is_finite(a) || !is_finite(b)) return Fp16::encode(a.decode() * b.decode());
   constexpr int kLeastNormal = 1 << 10;
   constexpr int kInfinity = 31 << 10;

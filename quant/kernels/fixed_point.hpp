@@ -46,7 +46,8 @@ std::int32_t fixed_dot(std::span<const std::int32_t> a, FixedFormat a_format,
 /// power of two. A zero or subnormal operand, or a result below the least normal: zero with the
 /// sign; a result above the largest finite: infinity. NaN and infinite operands: as the IEEE
 /// product rounded to fp16. Source: FPMA, used by AxCore (MICRO 2025); accelerators.md 6.5; what
-/// happens to subnormals and at the ends of the range is ours.
+/// happens to subnormals and at the ends of the range is ours. Errors: std::invalid_argument for a
+/// compensation of more than 15 bits.
 Fp16 fpma_multiply(Fp16 a, Fp16 b, int compensation = 0);
 /// NORMATIVE. acc = acc + fpma_multiply(a[i], b[i]), fp32 from +0, index ascending. An integer or
 /// FP4 weight is first written as fp16, exactly.

@@ -39,14 +39,17 @@ void gemm_lut(const QuantizedMatrix& a, const QuantizedMatrix& w, std::span<floa
 /// NORMATIVE. T-MAC's eight-bit tables over float activations, weights integer codes:
 /// for each run of `table_group` activations (a multiple of 4; the last may be shorter), ascending:
 ///   s = largest (|a0| + |a1| + |a2| + |a3|, ascending, fp32) of its fours, divided by 127;
-///   entry = rne(((+-a0 +-a1) +-a2) +-a3) * (1 / s)) to int8 (all 0 when s = 0), fp32 sums;
+///   entry = rne((((+-a0 +-a1) +-a2) +-a3) * (1 / s)) to int8, the sums fp32 (all entries are 0
+///           when s is 0 or 1 / s overflows);
 ///   L = sum over fours and planes of p_b * entry, int32 exact;
-///   acc = fma(float(L), s / 2, acc); acc = fma(asum, (sum of p_b) / 2, acc), asum the fp32 sum of
-///   the run's activations, ascending.
+///   acc = fma(float(L), s / 2, acc);
+///   acc = fma(asum, (sum of p_b) / 2, acc), asum the fp32 sum of the run, ascending.
 /// acc from +0. Scales and zeros of the weight are the caller's. NaN or infinite activations give
-/// NaN. Errors: std::invalid_argument on sizes, bits, a table_group that is 0 or no multiple of 4
-/// or above 65536. Differs from the released kernels: they keep s and sums in fp16 on some back
-/// ends and offer a lossy averaging adder ("fast aggregation"), which is not modelled.
+/// NaN. Errors: std::invalid_argument on sizes, bits, a table_group that is 0, no multiple of 4 or
+/// above 65536. Source: microsoft/T-MAC, python/t_mac/intrins/lut_ctor.cc. Differs from it: the
+/// ARM build computes all of this in fp16, the AVX2 build in fp32 with (|a0| + |a1|) + (|a2| +
+/// |a3|) and another order for asum; the lossy averaging adder of the released kernels ("fast
+/// aggregation") is not modelled.
 float lut_dot_int8_tables(std::span<const float> a, std::span<const std::uint8_t> codes,
                           unsigned bits, bool is_signed, std::size_t table_group);
 

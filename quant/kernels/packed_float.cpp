@@ -75,11 +75,11 @@ void float_product(std::span<const float> a, const PackedFloatWeights::Impl& w, 
     return;
   }
   const FloatTiles& tiles = *w.tiles;
-  std::vector<float> activations(a.size());  // [tile][k][row]
+  float* activations = detail::scratch<float, struct FloatActivations>(a.size());  // [tile][k][row]
   for (std::size_t row = 0; row < m; ++row) {
     const std::size_t first = row / tiles.rows * tiles.rows;
     const std::size_t height = std::min(tiles.rows, m - first);
-    float* tile = activations.data() + first * w.k + (row - first);
+    float* tile = activations + first * w.k + (row - first);
     for (std::size_t i = 0; i < w.k; ++i) tile[i * height] = round_to(w.operands, a[row * w.k + i]);
   }
   const std::vector<Segment> segments =
@@ -89,20 +89,20 @@ void float_product(std::span<const float> a, const PackedFloatWeights::Impl& w, 
   const auto body = [&](const Part& part) {
     const std::size_t first_row = part.first_tile * tiles.rows;
     const std::size_t rows = std::min(part.end_tile * tiles.rows, m) - first_row;
-    Aligned<float> total(rows * tiles.columns);
-    Aligned<float> sum(rows * tiles.columns);
+    const std::size_t held = rows * tiles.columns;
+    float* total = detail::scratch<float, struct FloatTotals>(held);
+    float* sum = detail::scratch<float, struct FloatSums>(held);
     for (std::size_t panel = part.first_panel; panel < part.end_panel; ++panel) {
-      std::fill_n(total.data(), total.size(), 0.0f);
+      std::fill_n(total, held, 0.0f);
       for (const Segment& segment : segments) {
         for (std::size_t r = 0; r < rows; r += tiles.rows) {
           const std::size_t height = std::min(tiles.rows, rows - r);
           FloatTile tile;
-          tile.activations =
-              activations.data() + (first_row + r) * w.k + segment.first_step * height;
+          tile.activations = activations + (first_row + r) * w.k + segment.first_step * height;
           tile.weights = w.values.data() + (panel * w.k + segment.first_step) * tiles.columns;
           tile.weight_stride = tiles.columns;
-          tile.total = total.data() + r * tiles.columns;
-          tile.sum = sum.data() + r * tiles.columns;
+          tile.total = total + r * tiles.columns;
+          tile.sum = sum + r * tiles.columns;
           tile.accumulate = w.operands == Format::fp16;
           tile.segment = segment;
           tiles.run[height](tile);
@@ -111,8 +111,7 @@ void float_product(std::span<const float> a, const PackedFloatWeights::Impl& w, 
       const std::size_t n = panel * tiles.columns;
       const std::size_t columns = std::min(tiles.columns, w.n - n);
       for (std::size_t r = 0; r < rows; ++r) {
-        std::copy_n(total.data() + r * tiles.columns, columns,
-                    out.data() + (first_row + r) * w.n + n);
+        std::copy_n(total + r * tiles.columns, columns, out.data() + (first_row + r) * w.n + n);
       }
     }
   };

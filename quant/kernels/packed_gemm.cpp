@@ -17,7 +17,6 @@ namespace {
 using detail::Aligned;
 using detail::ceil_div;
 using detail::Coding;
-using detail::Contents;
 using detail::IntegerTile;
 using detail::IntegerTiles;
 using detail::Part;
@@ -35,54 +34,32 @@ struct Activations {
   const float* scales;
 };
 
-/// Activations as integer tiles want them, with what undoes the weight offset.
+/// Activations as integer tiles want them, with what undoes the weight offset; in scratch.
 struct PackedActivations {
   PackedActivations(const Activations& a, const Weights& w)
-      : codes(a.rows * w.steps * kUnitBytes), sums(a.rows * w.groups), starts(a.rows * w.groups) {}
+      : codes(detail::scratch<std::uint8_t, struct Codes>(a.rows * w.steps * kUnitBytes)),
+        sums(detail::scratch<std::int32_t, struct Sums>(a.rows * w.groups)),
+        starts(detail::scratch<std::int32_t, struct Starts>(a.rows * w.groups)) {}
 
-  Aligned<std::uint8_t> codes;   ///< [tile][step][row][unit], int8 or int16
-  Aligned<std::int32_t> sums;    ///< [tile][group][row] of the group's codes
-  Aligned<std::int32_t> starts;  ///< likewise: -offset * sum
+  std::uint8_t* codes;   ///< [tile][step][row][unit], int8 or int16
+  std::int32_t* sums;    ///< [tile][group][row] of the group's codes
+  std::int32_t* starts;  ///< likewise: -offset * sum
 };
-
-/// The units of one group of `rows` rows, interleaved; the rest of the last unit stays zero.
-template <class Element>
-void interleave(const std::int8_t* codes, std::size_t stride, std::size_t rows, std::size_t count,
-                std::uint8_t* to) {
-  constexpr std::size_t unit = kUnitBytes / sizeof(Element);
-  std::size_t i = 0;
-  for (; i + unit <= count; i += unit, to += rows * kUnitBytes) {
-    for (std::size_t r = 0; r < rows; ++r) {
-      Element four_bytes[unit];
-      for (std::size_t j = 0; j < unit; ++j) four_bytes[j] = codes[r * stride + i + j];
-      std::memcpy(to + r * kUnitBytes, four_bytes, kUnitBytes);
-    }
-  }
-  for (std::size_t r = 0; r < rows && i < count; ++r) {
-    Element four_bytes[unit] = {};
-    for (std::size_t j = 0; i + j < count; ++j) four_bytes[j] = codes[r * stride + i + j];
-    std::memcpy(to + r * kUnitBytes, four_bytes, kUnitBytes);
-  }
-}
 
 void pack_tile(const Activations& a, const Weights& w, std::size_t first, PackedActivations& out) {
   const std::size_t rows = std::min(w.tiles->rows, a.rows - first);
   for (std::size_t g = 0; g < w.groups; ++g) {
+    const std::size_t at = first * w.groups + g * rows;
+    std::int32_t* sums = out.sums + at;
+    std::uint8_t* to = out.codes + (first * w.steps + g * w.group_steps * rows) * kUnitBytes;
     const std::size_t count = std::min(w.group, w.cols - g * w.group);
-    const std::int8_t* codes = a.codes + first * a.cols + g * w.group;
-    std::uint8_t* to = out.codes.data() + (first * w.steps + g * w.group_steps * rows) * kUnitBytes;
-    if (w.tiles->signed16) {
-      interleave<std::int16_t>(codes, a.cols, rows, count, to);
-    } else {
-      interleave<std::int8_t>(codes, a.cols, rows, count, to);
-    }
+    const std::size_t units = ceil_div(count, w.tiles->unit);
+    w.tiles->interleave(a.codes + first * a.cols + g * w.group, a.cols, rows, count, to, sums);
+    std::memset(to + units * rows * kUnitBytes, 0, (w.group_steps - units) * rows * kUnitBytes);
     for (std::size_t r = 0; r < rows; ++r) {
-      const std::int32_t sum = w.tiles->sum(codes + r * a.cols, count);
-      const std::size_t at = first * w.groups + g * rows + r;
-      out.sums.data()[at] = sum;
       // The product may exceed 32 bits; the tile needs it modulo 2^32 only.
-      out.starts.data()[at] = static_cast<std::int32_t>(
-          0u - static_cast<std::uint32_t>(w.coding.offset) * static_cast<std::uint32_t>(sum));
+      out.starts[at + r] = static_cast<std::int32_t>(
+          0u - static_cast<std::uint32_t>(w.coding.offset) * static_cast<std::uint32_t>(sums[r]));
     }
   }
 }
@@ -114,11 +91,10 @@ void Product::run(const Segment& segment, std::size_t panel, std::size_t row, st
   const std::size_t parameters = (panel * w.groups + segment.first_group) * columns;
   const bool whole_panel = (panel + 1) * columns <= w.rows;
   IntegerTile tile;
-  tile.activations =
-      packed.codes.data() + (row * w.steps + segment.first_step * height) * kUnitBytes;
+  tile.activations = packed.codes + (row * w.steps + segment.first_step * height) * kUnitBytes;
   tile.weights = weights;
-  tile.start = packed.starts.data() + group;
-  tile.activation_sums = packed.sums.data() + group;
+  tile.start = packed.starts + group;
+  tile.activation_sums = packed.sums + group;
   tile.scales = scales + parameters;
   tile.zeros = w.zeros.size() == 0 ? nullptr : w.zeros.data() + parameters;
   tile.minimums = w.minimums.size() == 0 ? nullptr : w.minimums.data() + parameters;
@@ -152,36 +128,35 @@ void Product::compute(const Part& part) const {
   // With one segment each tile is finished before the next begins.
   const bool one_segment = segments.size() == 1;
   const std::size_t held = (one_segment ? tiles.rows : rows) * tiles.columns;
-  Aligned<float> total(held, Contents::none);
-  Aligned<std::int32_t> sum(one_segment ? 0 : held, Contents::none);
-  Aligned<std::uint8_t> unpacked(
-      in_place ? 0 : longest * tiles.columns * tiles.unit * (tiles.signed16 ? 2 : 1),
-      Contents::none);
+  float* total = detail::scratch<float, struct Totals>(held);
+  std::int32_t* sum = detail::scratch<std::int32_t, struct PartialSums>(held);
+  std::uint8_t* unpacked = detail::scratch<std::uint8_t, struct Unpacked>(
+      longest * tiles.columns * tiles.unit * (tiles.signed16 ? 2 : 1));
   for (std::size_t panel = part.first_panel; panel < part.end_panel; ++panel) {
     for (const Segment& segment : segments) {
       const std::uint8_t* weights =
           w.packed.data() + (panel * w.steps + segment.first_step) * w.step_bytes;
       if (!in_place) {
-        tiles.unpack(weights, segment.steps * segment.groups, w.coding, unpacked.data());
-        weights = unpacked.data();
+        tiles.unpack(weights, segment.steps * segment.groups, w.coding, unpacked);
+        weights = unpacked;
       }
       const bool final = &segment == &segments.back();
       for (std::size_t r = 0; r < rows; r += tiles.rows) {
         const std::size_t held_row = one_segment ? 0 : r * tiles.columns;
         run(segment, panel, first_row + r, std::min(tiles.rows, rows - r), weights,
-            total.data() + held_row, sum.data() + (one_segment ? 0 : held_row), final);
+            total + held_row, sum + held_row, final);
       }
     }
   }
 }
 
 void Product::compute_row(const Part& part) const {
-  Aligned<float> total(w.tiles->columns, Contents::none);
+  float* total = detail::scratch<float, struct Totals>(w.tiles->columns);
   for (std::size_t panel = part.first_panel; panel < part.end_panel; ++panel) {
-    w.tiles->run_row({packed.codes.data(), w.packed.data() + panel * w.steps * w.step_bytes,
-                      &w.coding, packed.starts.data(), scales + panel * w.groups * w.tiles->columns,
-                      w.group_steps, w.groups, total.data()});
-    write(panel, 0, 1, total.data());
+    w.tiles->run_row({packed.codes, w.packed.data() + panel * w.steps * w.step_bytes, &w.coding,
+                      packed.starts, scales + panel * w.groups * w.tiles->columns, w.group_steps,
+                      w.groups, total});
+    write(panel, 0, 1, total);
   }
 }
 

@@ -38,7 +38,7 @@ void gemm_grid(const GridMatrix& a, const GridMatrix& w, std::span<float> out);
 /// A weight [N, K] repacked for one path, whichever integer form it has: QuantizedMatrix of any
 /// format, granularity and affine form, or GridMatrix. Stored are 4 bits an element where the
 /// elements are at most 4 bits wide, take at most 16 values, or are pairs along K of which one is
-/// an outlier only where the other is 0 (at most 15 other values and 16 outliers); else 8.
+/// an outlier only where the other is 0 (at most 15 outliers and 15 other values); else 8.
 class PackedWeights {
  public:
   /// Errors: std::invalid_argument when `path` is not available on this CPU.

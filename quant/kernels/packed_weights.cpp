@@ -67,14 +67,16 @@ Coding coding_of(const GridMatrix& m) {
   }
   std::array<bool, 256> outlier{};
   for (std::size_t i = 0; i < all.size(); ++i) outlier[i] = all[i] && !normal[i];
-  if (tabulate(normal, Coding::kPairMark, coding.table) && tabulate(outlier, 16, coding.outliers)) {
+  if (tabulate(normal, Coding::kPairMark, coding.table) &&
+      tabulate(outlier, Coding::kPairMark, coding.outliers)) {
     coding.kind = Coding::Kind::pairs;
     coding.table[Coding::kPairMark] = 0;
   }
   return coding;
 }
 
-/// The codes of a pair, low nibble first. A neighbour of an outlier becomes the mark.
+/// The codes of a pair, low nibble first. A neighbour of an outlier becomes the mark; no outlier
+/// has the mark's own code, or the two could not be told apart.
 std::uint8_t pair_byte(const Coding& coding, std::int8_t even, std::int8_t odd) {
   const auto code = [&](std::int8_t v) {
     const std::size_t at = place_in(coding.table, v);
@@ -110,18 +112,25 @@ void PackedWeights::Impl::for_each_place(const Visit& visit) const {
   const std::size_t columns = tiles->columns;
   const std::size_t half = columns * unit / 2;
   const bool pairs = coding.kind == Coding::Kind::pairs;
+  const bool nibbles = coding.kind == Coding::Kind::nibbles;
+  const std::size_t stride = pairs ? 2 : 1;
   for (std::size_t n = 0; n < rows; ++n) {
-    for (std::size_t k = 0; k < cols; k += pairs ? 2 : 1) {
-      const std::size_t i = k % group;
-      const std::size_t step = n / columns * steps + k / group * group_steps + i / unit;
-      const std::size_t place = n % columns * unit + i % unit;
-      const std::size_t first = step * step_bytes;
-      if (pairs) {
-        visit(n, k, first + tiles->pair_place(n % columns, i % unit / 2), 0u);
-      } else if (coding.kind == Coding::Kind::nibbles) {
-        visit(n, k, first + place % half, place < half ? 0u : 4u);
-      } else {
-        visit(n, k, first + place, 0u);
+    const std::size_t column = n % columns;
+    for (std::size_t g = 0; g < groups; ++g) {
+      const std::size_t start = g * group;
+      const std::size_t end = std::min(cols, start + group);
+      const std::size_t first = (n / columns * steps + g * group_steps) * step_bytes;
+      for (std::size_t k = start; k < end; k += stride) {
+        const std::size_t within = (k - start) & (unit - 1);  // a unit is a power of two
+        const std::size_t place = column * unit + within;
+        const std::size_t at = first + (k - start - within) / unit * step_bytes;
+        if (pairs) {
+          visit(n, k, at + tiles->pair_place(column, within / 2), 0u);
+        } else if (nibbles) {
+          visit(n, k, at + (place < half ? place : place - half), place < half ? 0u : 4u);
+        } else {
+          visit(n, k, at + place, 0u);
+        }
       }
     }
   }
@@ -146,10 +155,34 @@ void PackedWeights::Impl::pack_elements(const Element& element) {
   });
 }
 
+/// As pack_elements has it for bytes, a unit at a time: the cache of a model is packed in every
+/// forward pass. Adding 128 flips a code's sign bit.
+void PackedWeights::Impl::pack_bytes() {
+  const std::size_t unit = tiles->unit;
+  const auto flip = static_cast<std::uint8_t>(coding.offset);
+  for (std::size_t n = 0; n < rows; ++n) {
+    for (std::size_t g = 0; g < groups; ++g) {
+      const std::int8_t* codes = matrix.codes.data() + n * cols + g * group;
+      std::uint8_t* to = packed.data() +
+                         (n / tiles->columns * steps + g * group_steps) * step_bytes +
+                         n % tiles->columns * unit;
+      for (std::size_t i = 0; i < group; i += unit, to += step_bytes) {
+        for (std::size_t j = 0; j < std::min(unit, group - i); ++j) {
+          to[j] = static_cast<std::uint8_t>(static_cast<std::uint8_t>(codes[i + j]) ^ flip);
+        }
+      }
+    }
+  }
+}
+
 void PackedWeights::Impl::pack_quantised() {
   coding = coding_of(matrix.spec);
   lay_out();
-  pack_elements([this](std::size_t n, std::size_t k) { return matrix.code(n, k); });
+  if (coding.kind == Coding::Kind::bytes) {
+    pack_bytes();
+  } else {
+    pack_elements([this](std::size_t n, std::size_t k) { return matrix.code(n, k); });
+  }
   const Affine affine = matrix.spec.affine;
   if (affine == Affine::integer_zero) zeros = Aligned<std::int32_t>(scales.size());
   if (affine == Affine::float_min || affine == Affine::float_zero) {

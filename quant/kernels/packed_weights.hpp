@@ -34,6 +34,7 @@ struct PackedWeights::Impl {
 
  private:
   void lay_out();
+  void pack_bytes();
   template <class Element>
   void pack_elements(const Element& element);
   template <class Visit>

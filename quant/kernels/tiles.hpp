@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace systole::quant::detail {
 
@@ -61,6 +62,27 @@ struct IntegerTile {
   Segment segment;
 };
 
+/// The portable interleave. Element: int8 or int16; a unit is four bytes of them.
+template <class Element>
+void interleave_units(const std::int8_t* codes, std::size_t stride, std::size_t rows,
+                      std::size_t count, void* to) {
+  constexpr std::size_t unit = 4 / sizeof(Element);
+  auto* out = static_cast<unsigned char*>(to);
+  std::size_t i = 0;
+  for (; i + unit <= count; i += unit) {
+    for (std::size_t r = 0; r < rows; ++r, out += 4) {
+      Element four_bytes[unit];
+      for (std::size_t j = 0; j < unit; ++j) four_bytes[j] = codes[r * stride + i + j];
+      std::memcpy(out, four_bytes, 4);
+    }
+  }
+  for (std::size_t r = 0; r < rows && i < count; ++r, out += 4) {
+    Element four_bytes[unit] = {};
+    for (std::size_t j = 0; i + j < count; ++j) four_bytes[j] = codes[r * stride + i + j];
+    std::memcpy(out, four_bytes, 4);
+  }
+}
+
 /// One row of activations against a panel of stored weights, all of K: as IntegerTile, without
 /// unpacking to memory.
 struct RowTile {
@@ -107,8 +129,10 @@ struct IntegerTiles {
   bool bytes_in_place;  ///< stored bytes are what the tiles want
   /// Where in the bytes of a unit the pair p of a column lies (Coding::Kind::pairs).
   std::size_t (*pair_place)(std::size_t column, std::size_t pair);
-  /// Sum of `count` codes.
-  std::int32_t (*sum)(const std::int8_t* codes, std::size_t count);
+  /// Activations of `rows` rows, `stride` codes apart, interleaved [count / unit][rows][unit] (the
+  /// last unit padded with zeros), and the sum of each row. One group.
+  void (*interleave)(const std::int8_t* codes, std::size_t stride, std::size_t rows,
+                     std::size_t count, void* to, std::int32_t* sums);
   /// out[i] = total[i] * scale for the first `count` of a tile's columns.
   void (*scale_row)(const float* total, float scale, std::size_t count, float* out);
 };

@@ -143,7 +143,7 @@ SYSTOLE_TARGET void unpack(const std::uint8_t* stored, std::size_t steps, const 
 /// A unit is one pair, a byte a column.
 std::size_t pair_place(std::size_t column, std::size_t) { return column; }
 
-SYSTOLE_TARGET std::int32_t sum(const std::int8_t* codes, std::size_t count) {
+SYSTOLE_TARGET std::int32_t sum_of(const std::int8_t* codes, std::size_t count) {
   const __m256i bias = _mm256_set1_epi8(-128);  // as unsigned bytes every code is 128 more
   __m256i total = _mm256_setzero_si256();
   std::size_t i = 0;
@@ -156,6 +156,12 @@ SYSTOLE_TARGET std::int32_t sum(const std::int8_t* codes, std::size_t count) {
   std::int64_t all = lanes[0] + lanes[1] + lanes[2] + lanes[3] - static_cast<std::int64_t>(i) * 128;
   for (; i < count; ++i) all += codes[i];
   return static_cast<std::int32_t>(all);
+}
+
+void interleave(const std::int8_t* codes, std::size_t stride, std::size_t rows, std::size_t count,
+                void* to, std::int32_t* sums) {
+  interleave_units<std::int16_t>(codes, stride, rows, count, to);
+  for (std::size_t r = 0; r < rows; ++r) sums[r] = sum_of(codes + r * stride, count);
 }
 
 template <std::size_t R>
@@ -206,7 +212,7 @@ const IntegerTiles& avx2_integer_tiles() {
       unpack,
       false,
       pair_place,
-      sum,
+      interleave,
       scale_row};
   return tiles;
 }

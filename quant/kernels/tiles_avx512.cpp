@@ -7,7 +7,7 @@
 
 #include <cstring>
 
-#define SYSTOLE_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni")))
+#define SYSTOLE_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni,prfchw")))
 
 namespace systole::quant::detail {
 namespace {
@@ -96,6 +96,17 @@ SYSTOLE_TARGET void scale_row(const float* total, float scale, std::size_t count
 /// Row scales of totals that are not written out yet: x * 1 is x.
 constexpr float kOnes[kIntegerRows] = {1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f};
 
+/// Asks for the cache lines that a tile will write, so that they are there when it ends.
+SYSTOLE_TARGET inline void fetch_for_writing(const float* out, std::size_t stride_bytes,
+                                             std::size_t rows) {
+  const auto* line = reinterpret_cast<const char*>(out);
+  for (std::size_t r = 0; r < rows; ++r, line += stride_bytes) {
+    __builtin_prefetch(line, 1);
+    __builtin_prefetch(line + 64, 1);
+    __builtin_prefetch(line + 127, 1);
+  }
+}
+
 template <std::size_t R>
 void whole_groups(const IntegerTile& t);
 
@@ -111,6 +122,7 @@ void whole_groups(const IntegerTile& t);
     float* out = t.out != nullptr ? t.out : t.total;                                           \
     const std::size_t stride = 4 * (t.out != nullptr ? t.out_stride : kColumns);               \
     const float* row_scales = t.out != nullptr ? t.row_scales : kOnes;                         \
+    fetch_for_writing(out, stride, R);                                                         \
     const int keep = t.fresh ? 0 : 0xFFFF;                                                     \
     asm volatile("kmovw %[keep], %%k1\n\t" SYSTOLE_ROWS_##R(SYSTOLE_LOAD_TOTAL)              \
                  "2:\n\t" SYSTOLE_ROWS_##R(SYSTOLE_START)                                    \
@@ -161,11 +173,7 @@ SYSTOLE_TARGET inline void fold(const IntegerTile& t, std::size_t g, std::size_t
 }
 
 template <std::size_t R>
-SYSTOLE_TARGET void integer_tile(const IntegerTile& t) {
-  const bool plain = t.zeros == nullptr && t.minimums == nullptr;
-  if (plain && t.segment.begins && t.segment.ends && t.segment.steps != 0) {
-    return whole_groups<R>(t);
-  }
+SYSTOLE_TARGET void any_groups(const IntegerTile& t) {
   if (t.fresh) std::memset(t.total, 0, R * kColumns * sizeof(float));
   const auto* a = static_cast<const std::int8_t*>(t.activations);
   const auto* w = static_cast<const std::uint8_t*>(t.weights);
@@ -204,6 +212,13 @@ SYSTOLE_TARGET void integer_tile(const IntegerTile& t) {
   for (std::size_t r = 0; r < R && t.out != nullptr; ++r) {
     scale_row(t.total + r * kColumns, t.row_scales[r], kColumns, t.out + r * t.out_stride);
   }
+}
+
+template <std::size_t R>
+void integer_tile(const IntegerTile& t) {
+  const bool plain = t.zeros == nullptr && t.minimums == nullptr;
+  const bool whole = t.segment.begins && t.segment.ends && t.segment.steps != 0;
+  plain&& whole ? whole_groups<R>(t) : any_groups<R>(t);
 }
 
 // --- stored weights ----------------------------------------------------------------------------
@@ -316,7 +331,7 @@ void run_row(const RowTile& t) {
   t.coding->table_is_index ? row_tile<false>(t) : row_tile<true>(t);
 }
 
-SYSTOLE_TARGET std::int32_t sum(const std::int8_t* codes, std::size_t count) {
+SYSTOLE_TARGET std::int32_t sum_of(const std::int8_t* codes, std::size_t count) {
   const __m512i ones = _mm512_set1_epi8(1);
   __m512i total = _mm512_setzero_si512();
   std::size_t i = 0;
@@ -332,6 +347,64 @@ SYSTOLE_TARGET std::int32_t sum(const std::int8_t* codes, std::size_t count) {
   std::int32_t all = 0;
   for (const std::int32_t lane : lanes) all += lane;
   return all;
+}
+
+/// Where the lanes of an interleaved vector come from: lane j of vector v is unit (16 v + j) / 6 of
+/// row (16 v + j) % 6; of two rows at a time vpermt2d picks, under a mask.
+struct Interleaving {
+  alignas(64) std::int32_t lane[kIntegerRows][3][kLanes] = {};
+  __mmask16 mask[kIntegerRows][3] = {};
+  constexpr Interleaving() {
+    for (std::size_t v = 0; v < kIntegerRows; ++v) {
+      for (std::size_t j = 0; j < kLanes; ++j) {
+        const std::size_t unit = (kLanes * v + j) / kIntegerRows;
+        const std::size_t row = (kLanes * v + j) % kIntegerRows;
+        lane[v][row / 2][j] = static_cast<std::int32_t>(unit + row % 2 * kLanes);
+        mask[v][row / 2] = static_cast<__mmask16>(mask[v][row / 2] | (1u << j));
+      }
+    }
+  }
+};
+constexpr Interleaving kInterleaving;
+
+/// Full tiles of whole vectors, 16 units of six rows at a time.
+SYSTOLE_TARGET void interleave_vectors(const std::int8_t* codes, std::size_t stride,
+                                       std::size_t count, std::uint8_t* to, std::int32_t* sums) {
+  const __m512i ones = _mm512_set1_epi8(1);
+  __m512i total[kIntegerRows];
+  for (__m512i& t : total) t = _mm512_setzero_si512();
+  for (std::size_t i = 0; i < count; i += 64, to += 64 * kIntegerRows) {
+    __m512i row[kIntegerRows];
+    for (std::size_t r = 0; r < kIntegerRows; ++r) {
+      row[r] = _mm512_loadu_si512(codes + r * stride + i);
+      total[r] = _mm512_dpbusd_epi32(total[r], ones, row[r]);
+    }
+    for (std::size_t v = 0; v < kIntegerRows; ++v) {
+      __m512i units = _mm512_setzero_si512();
+      for (std::size_t pair = 0; pair < 3; ++pair) {
+        const __m512i lanes = _mm512_load_si512(kInterleaving.lane[v][pair]);
+        units = _mm512_or_si512(
+            units, _mm512_maskz_permutex2var_epi32(kInterleaving.mask[v][pair], row[2 * pair],
+                                                   lanes, row[2 * pair + 1]));
+      }
+      _mm512_storeu_si512(to + 64 * v, units);
+    }
+  }
+  for (std::size_t r = 0; r < kIntegerRows; ++r) {
+    alignas(64) std::int32_t lanes[kLanes];
+    _mm512_store_si512(lanes, total[r]);
+    sums[r] = 0;
+    for (const std::int32_t lane : lanes) sums[r] += lane;
+  }
+}
+
+void interleave(const std::int8_t* codes, std::size_t stride, std::size_t rows, std::size_t count,
+                void* to, std::int32_t* sums) {
+  if (rows == kIntegerRows && count % 64 == 0) {
+    return interleave_vectors(codes, stride, count, static_cast<std::uint8_t*>(to), sums);
+  }
+  interleave_units<std::int8_t>(codes, stride, rows, count, to);
+  for (std::size_t r = 0; r < rows; ++r) sums[r] = sum_of(codes + r * stride, count);
 }
 
 // --- floats ------------------------------------------------------------------------------------
@@ -385,7 +458,7 @@ const IntegerTiles& avx512_integer_tiles() {
       unpack,
       true,
       pair_place,
-      sum,
+      interleave,
       scale_row};
   return tiles;
 }

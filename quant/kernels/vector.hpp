@@ -1,6 +1,10 @@
 // What a transformer does between matrix products: normalisation, rotary positions, softmax,
 // gating, argmax. All normative, all fp32 with every operation rounded in the order written; no
 // fma, no libm transcendental (elementary.hpp).
+//
+// "Sixteenfold sum": sixteen partial sums from +0, element i added to number i % 16, i ascending;
+// then s[j] = s[j] + s[j + h] for j < h and h = 8, 4, 2, 1; the sum is s[0]. One order that a
+// vector unit of any width up to sixteen can keep.
 #pragma once
 
 #include <cstddef>
@@ -9,9 +13,9 @@
 
 namespace systole::quant {
 
-/// NORMATIVE. RMSNorm: ss = sum of x*x, index ascending from +0; r = 1 / sqrt(ss / n + eps); out[i]
-/// = (x[i] * r) * w[i]. x, weight, out: [n]; out may be x. Errors: std::invalid_argument when sizes
-/// differ or n = 0.
+/// NORMATIVE. RMSNorm: ss = sixteenfold sum of x*x, each square rounded; r = 1 / sqrt(ss / n +
+/// eps); out[i] = (x[i] * r) * w[i]. x, weight, out: [n]; out may be x. Errors:
+/// std::invalid_argument when sizes differ or n = 0.
 void rms_norm(std::span<const float> x, std::span<const float> weight, float eps,
               std::span<float> out);
 
@@ -33,13 +37,18 @@ RopeAngles rope_angles(std::size_t position, std::span<const double> frequencies
 ///   angles.cos.size()].
 void rope(std::span<float> x, const RopeAngles& angles);
 
-/// NORMATIVE. Softmax in place: max by x > max (index ascending), e = exp(x - max), sum
-/// sequentially, e / sum. A NaN anywhere but in front of larger values, or no finite maximum, makes
-/// NaNs, as the operations say. Empty: nothing.
+/// NORMATIVE. Softmax in place: max by x > max (index ascending), e = exp(x - max), sixteenfold
+/// sum, e / sum. A NaN anywhere but in front of larger values, or no finite maximum, makes NaNs, as
+/// the operations say. Empty: nothing.
 void softmax(std::span<float> x);
 
 /// NORMATIVE. out[i] = (g / (1 + exp(-g))) * up[i], g = gate[i]. All [n]; out may be gate or up.
 void swiglu(std::span<const float> gate, std::span<const float> up, std::span<float> out);
+
+/// NORMATIVE. log(sum of e^x): max as in softmax; d = double(x) - max, and where d > -700
+/// elementary::exp(d) (else nothing) enters a sixteenfold sum in double; log(sum) + max.
+/// Errors: std::invalid_argument when empty.
+double log_sum_exp(std::span<const float> x);
 
 /// NORMATIVE. Index of the largest value; the lowest index wins ties, a NaN never wins (all NaN:
 /// 0). Errors: std::invalid_argument when empty.

@@ -40,7 +40,7 @@ std::uint16_t to_code(float q) {
   return static_cast<std::uint16_t>(static_cast<std::int32_t>(q) & 0xFFFF);
 }
 
-BoxParameters float_min_parameters(float lo, float hi, const BoxRule& rule) {
+KvParameters float_min_parameters(float lo, float hi, const BoxRule& rule) {
   if (!half_encoder(rule))
     return {store_parameter(rule.scale, (hi - lo) / levels_of(rule)),
             store_parameter(rule.scale, lo)};
@@ -48,7 +48,7 @@ BoxParameters float_min_parameters(float lo, float hi, const BoxRule& rule) {
   return {store_parameter(Format::fp16, half(half(hi) - m) / levels_of(rule)), m};
 }
 
-BoxParameters float_zero_parameters(float lo, float hi, const BoxRule& rule) {
+KvParameters float_zero_parameters(float lo, float hi, const BoxRule& rule) {
   const float range = hi - lo;
   if (range == 0.0f) return {};
   const float levels = levels_of(rule);
@@ -56,10 +56,10 @@ BoxParameters float_zero_parameters(float lo, float hi, const BoxRule& rule) {
           store_parameter(rule.scale, (-levels * lo) / range)};
 }
 
-BoxParameters integer_zero_parameters(float lo, float hi, const BoxRule& rule) {
+KvParameters integer_zero_parameters(float lo, float hi, const BoxRule& rule) {
   const float bits = static_cast<float>(rule.bits);
   const float steps = follows_code(rule.contract) ? bits * bits - 1.0f : levels_of(rule);
-  BoxParameters p;
+  KvParameters p;
   p.scale = store_parameter(rule.scale, (hi - lo) / steps);
   float low = 0.0f, high = levels_of(rule);
   if (rule.signed_zero) {
@@ -72,7 +72,7 @@ BoxParameters integer_zero_parameters(float lo, float hi, const BoxRule& rule) {
 
 }  // namespace
 
-BoxParameters box_parameters_of_range(float lo, float hi, const BoxRule& rule) {
+KvParameters box_parameters_of_range(float lo, float hi, const BoxRule& rule) {
   if (rule.range == RangeRule::clip) {
     lo *= static_cast<float>(rule.range_value);
     hi *= static_cast<float>(rule.range_value);
@@ -95,7 +95,7 @@ BoxParameters box_parameters_of_range(float lo, float hi, const BoxRule& rule) {
   return {};
 }
 
-BoxParameters box_parameters(std::span<const float> x, const BoxRule& rule) {
+KvParameters box_parameters(std::span<const float> x, const BoxRule& rule) {
   if (x.empty()) return {};
   if (is_sign(rule) || is_ternary(rule)) {
     float sum = 0.0f;
@@ -110,7 +110,7 @@ BoxParameters box_parameters(std::span<const float> x, const BoxRule& rule) {
   return box_parameters_of_range(lo, hi, rule);
 }
 
-std::uint16_t encode_in_box(float x, const BoxParameters& p, const BoxRule& rule,
+std::uint16_t encode_in_box(float x, const KvParameters& p, const BoxRule& rule,
                             const BoxTables& tables) {
   if (is_sign(rule)) return x >= 0.0f ? 1 : 0;
   if (is_ternary(rule)) {
@@ -153,7 +153,7 @@ std::uint16_t encode_in_box(float x, const BoxParameters& p, const BoxRule& rule
   return 0;
 }
 
-float decode_in_box(std::uint16_t code, const BoxParameters& p, const BoxRule& rule,
+float decode_in_box(std::uint16_t code, const KvParameters& p, const BoxRule& rule,
                     const BoxTables& tables) {
   if (is_sign(rule)) return code != 0 ? p.scale : -p.scale;
   const float q = static_cast<float>(code);
@@ -171,7 +171,7 @@ float decode_in_box(std::uint16_t code, const BoxParameters& p, const BoxRule& r
   return 0.0f;
 }
 
-BoxParameters shrink_parameters(const BoxParameters& p, unsigned n, Format scale) {
+KvParameters shrink_parameters(const KvParameters& p, unsigned n, Format scale) {
   const float factor = static_cast<float>((1u << n) + 1u);
   return {store_parameter(scale, p.scale * factor), p.zero};
 }

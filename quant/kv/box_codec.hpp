@@ -11,9 +11,9 @@ namespace systole::quant {
 
 /// Scale and zero of one box as stored: symmetric, sign, ternary: scale; float_min: scale, minimum;
 /// float_zero, integer_zero: scale, zero; lut: range (as scale), offset (as zero).
-struct BoxParameters {
+struct KvParameters {
   float scale = 0, zero = 0;
-  friend bool operator==(const BoxParameters&, const BoxParameters&) = default;
+  friend bool operator==(const KvParameters&, const KvParameters&) = default;
 };
 
 /// Tables of a lut rule: normalised entries, ascending. Decoding may use corrected entries
@@ -37,9 +37,9 @@ struct BoxTables {
 ///   sign, ternary s = h(sum |x| / n), sum index ascending
 ///   lut          r = h((max - min) / 2), o = h((max + min) / 2)
 /// range clip: minimum and maximum times range_value first. Empty x: zeros.
-BoxParameters box_parameters(std::span<const float> x, const BoxRule& rule);
+KvParameters box_parameters(std::span<const float> x, const BoxRule& rule);
 /// The same from a calibrated range instead of the values.
-BoxParameters box_parameters_of_range(float minimum, float maximum, const BoxRule& rule);
+KvParameters box_parameters_of_range(float minimum, float maximum, const BoxRule& rule);
 
 /// NORMATIVE. The code of one value (symmetric: two's complement in 16 bits); rne: ties to even.
 ///   symmetric    clamp(rne(x / s), -qmax, qmax); s = 0: 0
@@ -54,17 +54,17 @@ BoxParameters box_parameters_of_range(float minimum, float maximum, const BoxRul
 ///   sign         x >= 0 ? 1 : 0 (an exact zero is positive: one bit cannot say 0)
 ///   ternary      x > s / 2 ? 2 : x < -s / 2 ? 0 : 1
 ///   lut          the nearest entry to (x - o) / r, the lowest index wins ties; r = 0: nearest to 0
-std::uint16_t encode_in_box(float x, const BoxParameters& p, const BoxRule& rule,
+std::uint16_t encode_in_box(float x, const KvParameters& p, const BoxRule& rule,
                             const BoxTables& tables);
 
 /// NORMATIVE. symmetric s * q; float_min fma(q, s, m); float_zero and integer_zero s * (q - z), the
 /// difference rounded; sign +-s; ternary (q - 1) * s, without s under contract reference (VidKV);
 /// lut fma(L[q], r, o).
-float decode_in_box(std::uint16_t code, const BoxParameters& p, const BoxRule& rule,
+float decode_in_box(std::uint16_t code, const KvParameters& p, const BoxRule& rule,
                     const BoxTables& tables);
 
 /// The exact shrink of a float_min box from 2n to n bits (PM-KVQ): codes by shrink_code, the scale
 /// times (2^n + 1), rounded to its format; the minimum stays.
-BoxParameters shrink_parameters(const BoxParameters& p, unsigned n, Format scale);
+KvParameters shrink_parameters(const KvParameters& p, unsigned n, Format scale);
 
 }  // namespace systole::quant

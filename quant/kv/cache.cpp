@@ -26,7 +26,7 @@ constexpr std::uint32_t kAgeBlock = 16;     // tokens demoted together where no 
 
 // Vectorised over independent outputs by the compiler, once for each instruction set; each output
 // keeps its own chain of fused steps, so the bits are those of the definition.
-#define SYSTOLE_KV_CLONES [[gnu::target_clones("default", "arch=haswell", "arch=skylake-avx512")]]
+#define SYSTOLE_KV_CLONES [[gnu::target_clones("default", "fma", "avx512f")]]
 
 /// out[t] = fma(weight, row[t], out[t]).
 SYSTOLE_KV_CLONES
@@ -147,7 +147,7 @@ void KvCache::append_token(std::span<const float> key, std::span<const float> ke
     slot.format = waits ? p.full : Format::fp32;  // else it is coded at once, from what it is
     if (p.salient && p.salient->scorer == Scorer::accumulated && is_ieee(p.salient->high))
       slot.format = p.salient->high;
-    round_to(slot.format, slot.whole);
+    for (float& v : slot.whole) v = kept_whole(slot.format, v);
     if (waits) write_ops_.write_bytes += ceil_div(sides_[s].coder.full_bits(slot.format).full, 8);
     sides_[s].clean.push_back(0);
   }
@@ -253,6 +253,7 @@ void KvCache::settle_window(std::size_t s) {
     if (p.window != 0 || p.box_tokens > 1)  // what waited is read again
       write_ops_.read_bytes += now * ceil_div(store.coder.full_bits(p.full).full, 8);
     for (std::size_t c = 0; c < 2; ++c) {
+      if (classes[c].empty()) continue;
       const BoxRule rule = c == 1 ? rule_with_format(p, p.salient->high) : p.rule;
       for (std::size_t i = 0; i < classes[c].size(); i += p.box_tokens) {
         const std::size_t n = std::min(p.box_tokens, classes[c].size() - i);

@@ -15,6 +15,8 @@
 namespace systole::quant {
 namespace {
 
+constexpr float kNvLargest = 2688.0f;  // 448 * 6: the largest value of NVFP4 under a scale of 1
+
 constexpr std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
 constexpr std::uint64_t padded(std::uint64_t bits, std::uint64_t word) {
   return ceil_div(bits, word) * word;
@@ -163,6 +165,8 @@ std::size_t kv_block_length(Format format) {
   }
 }
 
+float kept_whole(Format format, float value) { return store_parameter(format, value); }
+
 std::size_t kv_boxes(const KvPlan& plan, std::size_t rows) {
   const bool per_row = plan.box_tokens == 1 && !plan.class_box;
   const std::size_t row_groups = per_row ? rows : 1;
@@ -196,7 +200,8 @@ KvBits kv_chunk_bits(const KvPlan& plan, const BoxRule& rule, std::size_t rows) 
                                      ? padded(width, kv_block_length(rule.format))
                                      : n * width / lines;
     bits.codes = n * width * bits_of(rule.format);
-    const std::uint64_t all = stored_bits(lines, length, matrix_spec(plan, rule));
+    std::uint64_t all = stored_bits(lines, length, matrix_spec(plan, rule));
+    if (rule.format == Format::nvfp4) all -= 32;  // the scale of the tensor is calibrated
     const std::uint64_t filling = (lines * length - n * width) * bits_of(rule.format);
     bits.padding = filling;
     bits.metadata = all - bits.codes - filling;
@@ -529,7 +534,7 @@ void KvCoder::encode_boxes(std::span<const float> columns, KvChunk& chunk, OpCou
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t c = 0; c < width; ++c) {
       const BoxRule& rule = rule_at(c);
-      const BoxParameters p =
+      const KvParameters p =
           plan_.fixed_parameters
               ? box_parameters_of_range(calibration_.low[c], calibration_.high[c], rule)
               : chunk.parameters[box_index(r, c)];
@@ -541,7 +546,11 @@ void KvCoder::encode_boxes(std::span<const float> columns, KvChunk& chunk, OpCou
     }
   }
   const std::uint64_t n = rows * width;
-  if (!plan_.fixed_parameters) ops.compare += (chunk.rule.affine == Affine::symmetric ? 1 : 2) * n;
+  if (!plan_.fixed_parameters) {  // the range: one comparison for an absmax, two for a minimum too
+    const bool magnitudes =
+        chunk.rule.affine == Affine::symmetric && chunk.rule.format != Format::lut;
+    ops.compare += (magnitudes ? 1 : 2) * n;
+  }
   if (chunk.rule.format == Format::lut) {
     ops.fma += n;
     ops.compare += n << chunk.rule.bits;
@@ -577,11 +586,16 @@ void KvCoder::encode_matrix(std::span<const float> x, KvChunk& chunk, OpCounts& 
         ordered[b * length + next[b]++] = x[r * width + c];
       }
   }
-  if (chunk.rule.format == Format::nvfp4)
-    for (float& v : ordered) v /= calibration_.tensor_scale;
-  chunk.matrix = quant::encode(ordered, lines, length, spec);
+  // NVFP4's fp32 scale is calibrated, not that of one token: a last line that holds exactly the
+  // largest value makes the codec's own scale 1.
+  const bool nv = chunk.rule.format == Format::nvfp4;
+  if (nv) {
+    for (float& v : ordered) v = std::clamp(v / calibration_.tensor_scale, -kNvLargest, kNvLargest);
+    ordered.resize(ordered.size() + length, kNvLargest);
+  }
+  chunk.matrix = quant::encode(ordered, lines + (nv ? 1 : 0), length, spec);
   std::vector<float> values = quant::decode(chunk.matrix);
-  if (chunk.rule.format == Format::nvfp4)
+  if (nv)
     for (float& v : values) v *= calibration_.tensor_scale;
   chunk.decoded_matrix.resize(rows * width);
   if (has_own_blocks(chunk.rule.format)) {
@@ -609,7 +623,7 @@ std::shared_ptr<const KvChunk> KvCoder::encode(std::span<const float> x, std::si
   chunk->rows = rows;
   if (rule.ieee()) {
     chunk->decoded_matrix.assign(x.begin(), x.end());
-    round_to(rule.format, chunk->decoded_matrix);
+    for (float& v : chunk->decoded_matrix) v = kept_whole(rule.format, v);
   } else {
     select_outliers_of(x, *chunk, ops);
     const std::vector<float> columns = to_columns(x, rows, *chunk, ops);
@@ -632,7 +646,7 @@ void KvCoder::decode(const KvChunk& chunk, std::size_t row, std::span<float> out
     const BoxTables lut = tables();
     for (std::size_t c = 0; c < stored; ++c) {
       const BoxRule& rule = plan_.low_channels == 0 ? chunk.rule : plan_.rule_of(c);
-      const BoxParameters p =
+      const KvParameters p =
           plan_.fixed_parameters
               ? box_parameters_of_range(calibration_.low[c], calibration_.high[c], rule)
               : chunk.parameters[box_index(row, c)];
@@ -678,7 +692,7 @@ std::shared_ptr<const KvChunk> KvCoder::shrink(const KvChunk& chunk, OpCounts& o
   smaller->rule = rule_with_format(plan_, kNarrow[log2_of(n) - 1]);
   for (std::uint16_t& code : smaller->codes)
     code = static_cast<std::uint16_t>(shrink_code(code, n));
-  for (BoxParameters& p : smaller->parameters) p = shrink_parameters(p, n, chunk.rule.scale);
+  for (KvParameters& p : smaller->parameters) p = shrink_parameters(p, n, chunk.rule.scale);
   smaller->stored = chunk_bits(smaller->rule, chunk.rows);
   smaller->read_once = {}, smaller->read_token = {};
   count_read(*smaller);

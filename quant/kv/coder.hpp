@@ -41,13 +41,13 @@ struct KvBits {
 struct KvChunk {
   BoxRule rule;
   std::size_t rows = 0;
-  std::vector<std::uint16_t> codes;       ///< [rows][columns]; scalar rules and fp16, bf16
-  std::vector<BoxParameters> parameters;  ///< [boxes]: see KvCoder::box_index
-  std::vector<SparseRow> outliers;        ///< [rows] when the plan keeps some
-  std::vector<float> means;               ///< [rows][head_dim] MEAN(head), bf16
-  std::vector<float> channel_scales;      ///< [width] DIAG when coded, fp16
-  CodedMatrix matrix;                     ///< formats that are no scalar rule
-  std::vector<float> decoded_matrix;      ///< its values
+  std::vector<std::uint16_t> codes;      ///< [rows][columns]; scalar rules and fp16, bf16
+  std::vector<KvParameters> parameters;  ///< [boxes]: see KvCoder::box_index
+  std::vector<SparseRow> outliers;       ///< [rows] when the plan keeps some
+  std::vector<float> means;              ///< [rows][head_dim] MEAN(head), bf16
+  std::vector<float> channel_scales;     ///< [width] DIAG when coded, fp16
+  CodedMatrix matrix;                    ///< formats that are no scalar rule
+  std::vector<float> decoded_matrix;     ///< its values
   KvBits stored;
   OpCounts read_once;   ///< a read of any of its tokens
   OpCounts read_token;  ///< a read of one of its tokens, besides
@@ -59,6 +59,10 @@ std::size_t kv_boxes(const KvPlan& plan, std::size_t rows);
 KvBits kv_chunk_bits(const KvPlan& plan, const BoxRule& rule, std::size_t rows);
 /// Elements that a block of a format with scales of its own covers (MX, NVFP4, GGUF); else 0.
 std::size_t kv_block_length(Format format);
+
+/// NORMATIVE. A value kept whole: rounded to the IEEE format, saturated at its largest finite value
+/// (an infinite key would make every score of its head NaN).
+float kept_whole(Format format, float value);
 
 class KvCoder {
  public:

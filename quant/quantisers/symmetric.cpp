@@ -1,6 +1,7 @@
 // Cholesky-like factors and quadratic forms. The contract is in the header.
 #include "quant/quantisers/symmetric.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
@@ -97,14 +98,28 @@ void accumulate_outer(std::span<const float> x, std::size_t n, std::span<double>
                       std::size_t first, std::size_t last) {
   require(n != 0 && x.size() % n == 0 && h.size() / n == n && h.size() % n == 0 && last <= n,
           "accumulate_outer: sizes disagree");
-  std::vector<double> row(n);
-  for (std::size_t token = 0; token < x.size(); token += n) {
-    for (std::size_t j = 0; j < n; ++j) row[j] = double{x[token + j]};
+  constexpr std::size_t kChunk = 64;  // tokens at a time: a line of h stays in the cache
+  std::vector<double> rows;
+  for (std::size_t start = 0; start < x.size(); start += kChunk * n) {
+    const std::size_t size = std::min(kChunk * n, x.size() - start);
+    rows.assign(x.begin() + static_cast<std::ptrdiff_t>(start),
+                x.begin() + static_cast<std::ptrdiff_t>(start + size));
     for (std::size_t i = first; i < last; ++i) {
-      const double factor = row[i];
       double* line = h.data() + i * n;
-      for (std::size_t j = 0; j < n; ++j) line[j] += factor * row[j];
+      for (std::size_t token = 0; token < size; token += n) {
+        const double* row = rows.data() + token;
+        const double factor = row[i];
+        for (std::size_t j = i; j < n; ++j) line[j] += factor * row[j];
+      }
     }
+  }
+}
+
+void mirror_upper(std::span<double> h, std::size_t n) {
+  require(n == 0 ? h.empty() : h.size() / n == n && h.size() % n == 0,
+          "mirror_upper: the matrix is not [n, n]");
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j < i; ++j) h[i * n + j] = h[j * n + i];
   }
 }
 

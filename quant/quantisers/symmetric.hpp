@@ -26,9 +26,11 @@ double quadratic_error(std::span<const double> e, std::span<const double> h, std
 double quadratic_error(std::span<const float> a, std::span<const float> b,
                        std::span<const double> h, std::size_t n);
 
-/// h[i][j] += x[i] * x[j] for every row of x [rows][n], rows in order; both triangles.
+/// h[i][j] += x[i] * x[j], j >= i, for every row of x [rows][n], rows in order: the upper triangle.
 /// `first`, `last`: only the rows [first, last) of h, so that threads can split the work.
 void accumulate_outer(std::span<const float> x, std::size_t n, std::span<double> h,
                       std::size_t first, std::size_t last);
+/// The lower triangle from the upper one.
+void mirror_upper(std::span<double> h, std::size_t n);
 
 }  // namespace systole::quant

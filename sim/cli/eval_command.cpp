@@ -1,8 +1,10 @@
 // systole eval: perplexity of a model under a recipe, without a machine.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "configs/library.hpp"
 #include "sim/cli/commands.hpp"
@@ -10,15 +12,49 @@
 #include "sim/cli/models.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/core/error.hpp"
+#include "workloads/calibrated.hpp"
+#include "workloads/outliers.hpp"
 #include "workloads/perplexity.hpp"
 
 namespace systole::cli {
+namespace {
+
+/// A text of ours by its name, so that reports do not depend on where Systole lies; others by path.
+std::string text_name(const std::string& path) {
+  const std::string ours = embedded_folder() + "/";
+  return path.starts_with(ours) ? path.substr(ours.size()) + " of " + kEmbeddedModel : path;
+}
+
+/// Statistics of the model on the calibration text, when the recipe needs them.
+std::optional<workloads::CalibratedModel> calibrate_for(const configs::Recipe& recipe,
+                                                        const workloads::LlamaModel& model,
+                                                        const std::string& text,
+                                                        const std::string& split, unsigned threads,
+                                                        ConsoleProgress& progress) {
+  if (!workloads::needs_calibration(recipe)) return std::nullopt;
+  if (text.empty()) {
+    throw ConfigError("--calibration: recipe " + recipe.name +
+                      " has calibrated parameters; expected a text to find them with");
+  }
+  workloads::CalibrationOptions options = workloads::calibration_options(recipe, threads);
+  options.progress = [&](std::uint64_t done, std::uint64_t all) {
+    progress.report("calibrating", done, all);
+    if (progress.cancelled()) throw Interrupted();
+  };
+  const auto sequences =
+      workloads::calibration_sequences(model, workloads::read_texts(text, split), options);
+  return workloads::CalibratedModel(
+      model.shape, workloads::calibrate(model, sequences, options, calibration_cache()),
+      recipe.calibration.seed);
+}
+
+}  // namespace
 
 int eval_command(const Arguments& arguments) {
   std::string model_name = kEmbeddedModel, tokenizer, recipe_name = "fp32", text,
               split = kTextDelimiter;
-  std::string json, prompt;
-  std::uint64_t threads = 0, context = 0, limit = 0, generate = 0;
+  std::string json, prompt, calibration_text;
+  std::uint64_t threads = 0, context = 0, limit = 0, generate = 0, outliers = 0;
   bool quiet = false;
   Options options("eval [options]",
                   "Executes a model bit-exactly under a recipe and measures its perplexity on a "
@@ -42,6 +78,10 @@ int eval_command(const Arguments& arguments) {
       .number("limit", "N", limit, "only the first N documents")
       .value("prompt", "TEXT", prompt, "with --generate: what to continue")
       .number("generate", "TOKENS", generate, "continue the prompt greedily instead of measuring")
+      .number("inject-outliers", "K", outliers,
+              "make activation channels K times larger without changing the function (try 64)")
+      .value("calibration", "FILE", calibration_text,
+             "text for recipes with calibrated parameters (default: the embedded model's)")
       .number("threads", "N", threads, "default: all processors; the bits do not depend on it");
   options.group("Output")
       .value("json", "FILE", json, "the figures as JSON, - for standard output")
@@ -51,7 +91,7 @@ int eval_command(const Arguments& arguments) {
   check_writable(json);
 
   const configs::Recipe recipe = configs::load_recipe(recipe_name);
-  const Model model = resolve_model(model_name, tokenizer);
+  Model model = resolve_model(model_name, tokenizer);
   if (!model.weights) {
     throw ConfigError("model '" + model.shape.name +
                       "' is a shape only: it has no weights to evaluate");
@@ -60,7 +100,14 @@ int eval_command(const Arguments& arguments) {
     throw ConfigError(model_name + ": holds no tokeniser; give one with --tokenizer");
   }
   const workloads::Tokenizer& words = *model.weights->tokenizer;
-  workloads::FunctionalExecutor executor(*model.weights, recipe, thread_count(threads));
+  if (outliers > 0) workloads::inject_outliers(*model.weights, static_cast<double>(outliers));
+  ConsoleProgress progress(quiet || generate > 0);
+  if (calibration_text.empty()) calibration_text = model.calibration_text;
+  const auto calibrated =
+      calibrate_for(recipe, *model.weights, calibration_text, split, thread_count(threads), progress);
+  workloads::FunctionalExecutor executor(*model.weights, recipe, thread_count(threads),
+                                         workloads::Kernels::fast, 0,
+                                         calibrated ? &*calibrated : nullptr);
 
   if (generate > 0) {
     // Decoded together: the space that opens the continuation belongs to its first piece.
@@ -75,7 +122,6 @@ int eval_command(const Arguments& arguments) {
   std::vector<std::string> texts = workloads::read_texts(text, split);
   if (limit > 0 && limit < texts.size()) texts.resize(limit);
 
-  ConsoleProgress progress(quiet);
   const auto start = std::chrono::steady_clock::now();
   const workloads::Quality quality = workloads::perplexity(
       executor, words, texts, context, [&](std::uint64_t done, std::uint64_t all) {
@@ -84,6 +130,8 @@ int eval_command(const Arguments& arguments) {
       });
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
 
+  const workloads::StoredModel stored =
+      executor.stored(context > 0 ? context : std::max<std::uint64_t>(1, model.shape.max_positions));
   if (!json.empty()) {
     nlohmann::ordered_json report;
     report["summary"] = {{"perplexity", quality.perplexity},
@@ -92,13 +140,21 @@ int eval_command(const Arguments& arguments) {
                          {"texts", quality.texts},
                          {"model", model.shape.name},
                          {"recipe", recipe.name},
-                         {"text", text}};
+                         {"text", text_name(text)},
+                         {"inject_outliers", outliers},
+                         {"stored_bits_per_weight", stored.bits_per_weight()},
+                         {"stored_bits_per_kv", stored.bits_per_kv()},
+                         {"kv_bytes_per_token", stored.kv_bytes_per_token()},
+                         {"kv_tokens", stored.kv_tokens}};
     write_text_file(json, report.dump(2) + "\n");
   }
   if (!quiet && json != "-") {
     fmt::print(
         "model       {}\nrecipe      {}\ntext        {} ({} documents, {} predicted tokens)\n",
-        model.shape.name, recipe.name, text, quality.texts, quality.tokens);
+        model.shape.name, recipe.name, text_name(text), quality.texts, quality.tokens);
+    fmt::print("stored      {:.4f} bits a weight, {:.4f} bits a KV element, {:.1f} KV bytes a token (at {} tokens)\n",
+               stored.bits_per_weight(), stored.bits_per_kv(), stored.kv_bytes_per_token(),
+               stored.kv_tokens);
     fmt::print(
         "perplexity  {:.4f}\nnll         {:.5f} nats a token\ntime        {:.2f} s, {:.0f} tokens "
         "a second\n",

@@ -6,6 +6,8 @@
 
 #include "configs/library.hpp"
 #include "pe/design.hpp"
+#include "quant/axes.hpp"
+#include "quant/kernels/catalogue.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/models.hpp"
 #include "sim/cli/options.hpp"
@@ -48,6 +50,14 @@ std::vector<Line> format_lines() {
   return lines;
 }
 
+std::vector<Line> kernel_lines() {
+  std::vector<Line> lines;
+  for (const quant::KernelInfo& kernel : quant::kernel_catalogue()) {
+    lines.push_back({std::string(kernel.name), std::string(kernel.definition)});
+  }
+  return lines;
+}
+
 std::vector<Line> model_lines() {
   std::vector<Line> lines = library_lines(configs::Kind::model);
   lines.insert(lines.begin(),
@@ -69,6 +79,7 @@ const ListKind kKinds[] = {
     {"drams", [] { return library_lines(configs::Kind::dram); }},
     {"energy", [] { return library_lines(configs::Kind::energy); }},
     {"formats", format_lines},
+    {"kernels", kernel_lines},
 };
 
 std::string show_pe(const pe::PeDesign& design) {
@@ -88,19 +99,60 @@ std::string show_pe(const pe::PeDesign& design) {
   return text + "\n";
 }
 
+/// Markdown may not break a cell.
+std::string cell(std::string_view text) {
+  std::string out;
+  for (const char c : text) out += c == '|' ? std::string("\\|") : std::string(1, c);
+  return out;
+}
+
+/// quant/REFERENCE.md: every format, axis value and kernel.
+void print_reference() {
+  fmt::print(
+      "# Formats, recipe axes and kernels\n\n"
+      "Made by `systole list reference`; a test keeps it so. Do not edit.\n\n"
+      "Names are those of recipe files, `systole verify --kernel` and the headers. \"Differs\" "
+      "says "
+      "where a definition departs from the released code or the paper, and why.\n\n"
+      "## Formats\n\n| name | bits | definition | source |\n|---|---|---|---|\n");
+  for (const quant::FormatInfo& f : quant::kFormatCatalogue) {
+    fmt::print("| `{}` | {} | {} | {} |\n", f.name, f.bits, cell(f.definition), cell(f.source));
+  }
+  fmt::print(
+      "\n## Recipe axes\n\n| key | value | definition | source | differs "
+      "|\n|---|---|---|---|---|\n");
+  for (const quant::AxisValue& v : quant::axis_catalogue()) {
+    fmt::print("| `{}` | `{}` | {} | {} | {} |\n", v.axis, v.name, cell(v.definition),
+               cell(v.source), cell(v.differs));
+  }
+  fmt::print(
+      "\n## Kernels\n\n| name | definition | contract | source | differs | header "
+      "|\n|---|---|---|---|---|---|\n");
+  for (const quant::KernelInfo& k : quant::kernel_catalogue()) {
+    fmt::print("| `{}` | {} | {} | {} | {} | `{}` |\n", k.name, cell(k.definition),
+               cell(quant::contract_line(k)), cell(k.source), cell(k.differs), k.header);
+  }
+}
+
 }  // namespace
 
 int list_command(const Arguments& arguments) {
   std::vector<std::string> words;
-  Options options("list [machines|recipes|models|pes|drams|energy|formats|kernels]",
-                  "Lists what ships with Systole, a line each; without a word, everything.\n"
-                  "`systole show NAME` prints one of them.",
-                  "  systole list machines\n");
+  Options options(
+      "list [machines|recipes|models|pes|drams|energy|formats|kernels]",
+      "Lists what ships with Systole, a line each; without a word, everything.\n"
+      "`systole show NAME` prints one of them; `systole list reference` prints the page of "
+      "all formats,\naxes and kernels in Markdown.",
+      "  systole list machines\n");
   options.positional(words);
   if (!options.parse(arguments)) return 0;
   if (words.size() > 1)
     throw ConfigError("list: expected one kind, found '" + words[1] + "' as well");
 
+  if (!words.empty() && words[0] == "reference") {
+    print_reference();
+    return 0;
+  }
   if (words.empty()) {
     for (const ListKind& kind : kKinds) {
       std::string title = kind.name;

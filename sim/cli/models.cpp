@@ -1,5 +1,6 @@
 #include "sim/cli/models.hpp"
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "configs/library.hpp"
@@ -41,6 +42,22 @@ Model resolve_model(const std::string& name, const std::string& tokenizer_path) 
     known.push_back(entry.name);
   }
   throw ConfigError(unknown_name_message("model", name, known));
+}
+
+std::string calibration_cache() {
+  const auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
+  std::string root = variable("XDG_CACHE_HOME");
+  if (root.empty()) {
+    const std::string home = variable("HOME");
+    if (home.empty()) return "";
+    root = home + "/.cache";
+  }
+  std::error_code failed;
+  fs::create_directories(root + "/systole", failed);
+  return failed ? "" : root + "/systole/calibration.bin";
 }
 
 }  // namespace systole::cli

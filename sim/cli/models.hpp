@@ -26,6 +26,10 @@ struct Model {
 /// shape of the library. Throws ConfigError with the nearest known name.
 Model resolve_model(const std::string& name, const std::string& tokenizer_path);
 
+/// Where calibration runs are kept: $XDG_CACHE_HOME/systole or ~/.cache/systole, one file for the
+/// last one; empty when there is no home.
+std::string calibration_cache();
+
 /// The delimiter of the texts that ship with Systole.
 inline constexpr const char* kTextDelimiter = "<|endoftext|>";
 

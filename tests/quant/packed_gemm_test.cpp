@@ -4,6 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <stdexcept>
+
+#include "quant/kernels/parallel.hpp"
 #include "quant/verify.hpp"
 
 namespace systole::quant {
@@ -180,6 +184,127 @@ TEST_P(OnPath, RefusesWrongShapesLikeTheDefinition) {
                std::invalid_argument);
   EXPECT_THROW(PackedFloatWeights(wave(6, 3), 2, 3, Format::bf16, GetParam()),
                std::invalid_argument);
+}
+
+/// [rows, cols] of elements from a set, with pairs along K where `outliers` is not empty.
+GridMatrix grid(std::size_t rows, std::size_t cols, std::size_t group, float unit,
+                const std::vector<int>& normals, const std::vector<int>& outliers, unsigned seed) {
+  GridMatrix m{rows, cols, group, (cols + group - 1) / group, unit, {}, {}};
+  std::uint32_t state = seed;
+  const auto draw = [&](std::size_t n) {
+    state = state * 1664525u + 1013904223u;
+    return static_cast<std::size_t>(state >> 8) % n;
+  };
+  while (m.integers.size() < rows * cols) {
+    if (!outliers.empty() && draw(4) == 0) {
+      const auto v = static_cast<std::int8_t>(outliers[draw(outliers.size())]);
+      const bool even = draw(2) == 0;
+      m.integers.push_back(even ? v : std::int8_t{0});
+      m.integers.push_back(even ? std::int8_t{0} : v);
+    } else {
+      for (int i = 0; i < (outliers.empty() ? 1 : 2); ++i) {
+        m.integers.push_back(static_cast<std::int8_t>(normals[draw(normals.size())]));
+      }
+    }
+  }
+  for (std::size_t i = 0; i < rows * m.groups; ++i) {
+    m.scales.push_back(static_cast<float>(1 + draw(1000)) * 1e-3f);
+  }
+  return m;
+}
+
+std::vector<int> range(int first, int last) {
+  std::vector<int> all;
+  for (int v = first; v <= last; ++v) all.push_back(v);
+  return all;
+}
+
+struct GridForm {
+  const char* name;
+  std::vector<int> normals;
+  std::vector<int> outliers;
+  unsigned stored_bits;  // where a fast path packs it
+};
+
+TEST_P(OnPath, GridsOfEveryCodingGiveTheSameBits) {
+  const std::vector<GridForm> forms = {
+      {"fp4", {0, 1, 2, 3, 4, 6, 8, 12, -1, -2, -3, -4, -6, -8, -12}, {}, 4},
+      {"iq4_nl", {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}, {}, 4},
+      {"three bits", range(-4, 3), {}, 4},
+      {"one value", {-128}, {}, 4},
+      // 15 normals and 14 outliers: pairs. With 16 normals no code is left for the mark: bytes.
+      {"ovp", range(-7, 7), {12, 16, 24, 32, 48, 64, 96, -12, -16, -24, -32, -48, -64, -96}, 4},
+      {"ovp of 15 outliers", range(-7, 7), range(100, 114), 4},
+      {"ovp of 16 outliers", range(-7, 7), range(100, 115), 8},
+      {"ovp of 16 normals", range(-8, 7), {50, 60}, 8},
+      {"bytes", range(-128, 127), {}, 8}};
+  for (const GridForm& form : forms) {
+    // Whole groups, a group of an odd number of pairs, and a last group that is shorter.
+    for (const auto& [k, group] :
+         {std::pair<std::size_t, std::size_t>{128, 32}, {96, 6}, {70, 32}}) {
+      const std::size_t n = 67;
+      const GridMatrix w = grid(n, k, group, 0.5f, form.normals, form.outliers, 5);
+      const PackedWeights packed(w, GetParam());
+      if (GetParam() != Path::reference) {
+        EXPECT_EQ(packed.stored_bits(), form.stored_bits) << form.name << " " << k;
+      }
+      for (const std::size_t m : {1u, 2u, 5u, 6u, 7u, 13u}) {
+        const GridMatrix a = grid(m, k, k, 0.25f, range(-127, 127), {}, 9);
+        std::vector<float> expected(m * n);
+        std::vector<float> actual(m * n);
+        gemm_grid(a, w, expected);
+        for (const unsigned threads : {1u, 2u, 7u}) {
+          gemm_grid(a, packed, actual, threads);
+          expect_same(expected, actual, std::string(form.name) + " m " + std::to_string(m));
+        }
+      }
+    }
+  }
+}
+
+// The unit is folded into the scales only where that is exact: 3e-38 * 2^-20 is subnormal.
+TEST_P(OnPath, AUnitThatCannotBeFoldedGivesTheSameBits) {
+  GridMatrix w = grid(35, 64, 32, 0x1p-20f, range(-7, 7), {96, -96}, 5);
+  for (float& s : w.scales) s *= 3e-38f;
+  const GridMatrix a = grid(9, 64, 64, 1.0f, range(-127, 127), {}, 9);
+  std::vector<float> expected(9 * 35);
+  std::vector<float> actual(9 * 35);
+  gemm_grid(a, w, expected);
+  gemm_grid(a, PackedWeights(w, GetParam()), actual);
+  expect_same(expected, actual, "subnormal scales");
+}
+
+TEST(GemmGrid, IsTheGroupProductTimesUnitAndScales) {
+  const GridMatrix a{1, 3, 3, 1, 2.0f, {1, 2, 3}, {10.0f}};
+  const GridMatrix w{1, 3, 2, 2, 0.5f, {4, 5, 6}, {0.25f, 0.125f}};  // the last group is shorter
+  std::vector<float> out(1);
+  gemm_grid(a, w, out);
+  EXPECT_EQ(out[0], ((1 * 4 + 2 * 5) * 0.25f + 3 * 6 * 0.125f) * 10.0f);
+  GridMatrix odd = w;
+  odd.unit = 3.0f;
+  EXPECT_THROW(gemm_grid(a, odd, out), std::invalid_argument);
+  EXPECT_THROW(gemm_grid(w, w, out), std::invalid_argument);  // two scales in an activation's row
+  EXPECT_THROW(gemm_dequantise_after(QuantizedMatrix{}, PackedWeights(w), {}),
+               std::invalid_argument);
+}
+
+TEST(Parallel, EveryPartRunsOnceAndTheLowestExceptionComesBack) {
+  for (const std::size_t parts : {0u, 1u, 2u, 5u, 40u}) {
+    for (int round = 0; round < 50; ++round) {
+      std::vector<int> runs(parts, 0);
+      parallel_parts(parts, [&](std::size_t part) { ++runs[part]; });
+      EXPECT_THAT(runs, testing::Each(1));
+    }
+  }
+  EXPECT_THROW(parallel_parts(4,
+                              [](std::size_t part) {
+                                if (part == 1) throw std::out_of_range("one");
+                                if (part >= 2) throw std::invalid_argument("two");
+                              }),
+               std::out_of_range);
+  std::atomic<int> inner = 0;  // a call from inside a part runs on its own thread
+  parallel_parts(3, [&](std::size_t) { parallel_parts(4, [&](std::size_t) { ++inner; }); });
+  EXPECT_EQ(inner, 12);
 }
 
 TEST(Paths, BeginWithTheReferenceAndHaveNames) {

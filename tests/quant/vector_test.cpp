@@ -25,11 +25,18 @@ TEST(RmsNorm, DividesByTheRootMeanSquare) {
   EXPECT_EQ(out[1], 4.0f * r * 2.0f);
 }
 
-TEST(RmsNorm, SumsInAscendingOrderAndMayWorkInPlace) {
-  std::vector<float> x{4096.0f, 1.0f, 1.0f};  // 2^24 + 1 + 1 stays 2^24 in this order
-  const std::vector<float> w{1.0f, 1.0f, 1.0f};
+TEST(RmsNorm, SumsSixteenfoldAndMayWorkInPlace) {
+  // Elements 0 and 16 share a partial sum, where 2^24 + 1 stays 2^24; element 8 has one of its own
+  // and is added last: 1 + 1 = 2 would survive had 8 and 16 met first.
+  std::vector<float> x(17, 0.0f);
+  x[0] = 4096.0f, x[8] = 1.0f, x[16] = 1.0f;
+  const std::vector<float> w(17, 1.0f);
   rms_norm(x, w, 0.0f, x);
-  EXPECT_EQ(x[1], 1.0f / std::sqrt(16777216.0f / 3.0f));
+  EXPECT_EQ(x[8], 1.0f / std::sqrt(16777216.0f / 17.0f));
+  std::vector<float> y(16, 0.0f);
+  y[0] = 4096.0f, y[1] = 1.0f, y[9] = 1.0f;  // 1 and 9 meet before 0: 2^24 + 2
+  rms_norm(y, std::span(w).first(16), 0.0f, y);
+  EXPECT_EQ(y[1], 1.0f / std::sqrt(16777218.0f / 16.0f));
   EXPECT_THROW(rms_norm({}, {}, 0.0f, {}), std::invalid_argument);
   EXPECT_THROW(rms_norm(x, std::span(w).first(2), 0.0f, x), std::invalid_argument);
 }
@@ -75,7 +82,7 @@ TEST(Softmax, FollowsItsDefinition) {
   const float e0 = elementary::exp(-2.0f);
   const float e1 = elementary::exp(-1.0f);
   const float e3 = elementary::exp(-103.0f);
-  const float sum = ((e0 + e1) + 1.0f) + e3;
+  const float sum = (e0 + 1.0f) + (e1 + e3);  // partial sums j and j + 2 meet first
   softmax(x);
   EXPECT_THAT(x, testing::ElementsAre(e0 / sum, e1 / sum, 1.0f / sum, e3 / sum));
 }
@@ -106,6 +113,50 @@ TEST(Swiglu, GatesWithTheLogisticFunction) {
   EXPECT_EQ(out[2], 0.0f);  // -200 / inf = -0
   EXPECT_EQ(out[3], 100.0f);
   EXPECT_THROW(swiglu(gate, up, std::span(out).first(3)), std::invalid_argument);
+}
+
+TEST(LogSumExp, IsTheLogarithmOfTheSumOfExponentials) {
+  EXPECT_EQ(log_sum_exp(std::vector<float>{-3.5f}), -3.5);
+  const std::vector<float> x{1.0f, 2.0f, 3.0f, -2000.0f};  // the last is beyond the range: nothing
+  EXPECT_NEAR(log_sum_exp(x), std::log(std::exp(1.0) + std::exp(2.0) + std::exp(3.0)), 1e-14);
+  EXPECT_EQ(log_sum_exp(x), log_sum_exp(std::span(x).first(3)));
+  EXPECT_THROW(log_sum_exp({}), std::invalid_argument);
+}
+
+/// Sixteenfold sum, written once more.
+template <class Number>
+Number sixteenfold(const std::vector<Number>& x) {
+  std::vector<Number> s(16, Number{0});
+  for (std::size_t i = 0; i < x.size(); ++i) s[i % 16] += x[i];
+  for (std::size_t h = 8; h > 0; h /= 2) {
+    for (std::size_t j = 0; j < h; ++j) s[j] = s[j] + s[j + h];
+  }
+  return s[0];
+}
+
+// The vector forms against element by element, at lengths around every block size.
+TEST(VectorKernels, EqualTheirDefinitionsAtEveryLength) {
+  for (std::size_t n = 1; n < 200; ++n) {
+    std::vector<float> x(n), up(n), sums;
+    for (std::size_t i = 0; i < n; ++i) {
+      x[i] = static_cast<float>((i * 7919 + n * 104729) % 2003) * 0.03f - 30.0f;
+      up[i] = static_cast<float>(i % 17) - 8.0f;
+    }
+    if (n % 5 == 0) x[n / 2] = -kInfinity;
+    std::vector<float> soft = x;
+    softmax(soft);
+    float max = x[0];
+    for (const float v : x) max = v > max ? v : max;
+    for (const float v : x) sums.push_back(elementary::exp(v - max));
+    const float total = sixteenfold(sums);
+    for (std::size_t i = 0; i < n; ++i) ASSERT_EQ(soft[i], sums[i] / total) << n;
+    std::vector<float> gated = x;
+    swiglu(gated, up, gated);  // in place
+    for (std::size_t i = 0; i < n; ++i) {
+      const float expected = (x[i] / (1.0f + elementary::exp(-x[i]))) * up[i];
+      ASSERT_TRUE(gated[i] == expected || (std::isnan(gated[i]) && std::isnan(expected))) << n;
+    }
+  }
 }
 
 TEST(Argmax, TheLowestIndexWinsAndANanNever) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "quant/ggml/rows.hpp"
 #include "tests/workloads/refusal.hpp"
 #include "tests/workloads/temporary_file.hpp"
 #include "tests/workloads/tiny_model.hpp"
@@ -136,13 +137,18 @@ TEST(GgufRefuses, ATensorWhoseElementsOverflow) {
           "tensor 't'");
 }
 TEST(GgufRefuses, ATensorTypeByName) {
-  refused(RawGguf().header(1, 0).tensor("t", 256, 1, 14, 0),
-          "tensor 't' has type Q6_K (14); expected F32, F16, Q4_0");
+  refused(RawGguf().header(1, 0).tensor("t", 256, 1, 21, 0),
+          "tensor 't' has type IQ3_S (21); expected F32, F16, Q4_0", "TQ2_0, MXFP4 or NVFP4");
+  refused(RawGguf().header(1, 0).tensor("t", 256, 1, 4, 0), "Q4_2 (4)");  // removed from ggml
   refused(RawGguf().header(1, 0).tensor("t", 256, 1, 99, 0), "unknown (99)");
 }
 TEST(GgufRefuses, RowsThatAreNotWholeBlocks) {
   refused(RawGguf().header(1, 0).tensor("t", 33, 2, 8, 0).pad(32).zeros(128),
           "rows of 33 elements, not a multiple of 32");
+  refused(RawGguf().header(1, 0).tensor("t", 288, 2, 12, 0).pad(32).zeros(1024),
+          "tensor 't' of type Q4_K has rows of 288 elements, not a multiple of 256");
+  refused(RawGguf().header(1, 0).tensor("t", 96, 2, 40, 0).pad(32).zeros(1024),
+          "not a multiple of 64");
 }
 TEST(GgufRefuses, AMisalignedTensor) {
   refused(RawGguf().header(1, 0).tensor("t", 8, 1, 0, 8).pad(32).zeros(128),
@@ -217,6 +223,28 @@ TEST(Gguf, GivesBackTensorsOfEachTypeWithinItsPrecision) {
       EXPECT_NEAR(found[i], values[i], tolerance) << name_of(type);
   }
 }
+
+class GgufTypes : public testing::TestWithParam<quant::GgmlTypeInfo> {};
+
+TEST_P(GgufTypes, AreReadAsTheirDecoderSaysAndMeasuredBeforeTheyAre) {
+  const quant::GgmlTypeInfo& info = GetParam();
+  Random random(5);
+  const std::vector<float> values = random_weights(random, 3 * 512, 1.0);
+  GgufWriter writer;
+  writer.add_tensor("t", {512, 3}, info.type, values);
+  std::vector<std::byte> bytes = writer.bytes();
+  const GgufFile file = GgufFile::parse(bytes, "memory");
+  EXPECT_EQ(file.tensors().front().type, info.type);
+  EXPECT_EQ(file.tensors().front().data.size(), 3 * 512 / info.elements * info.bytes);
+  EXPECT_EQ(file.read_tensor("t", 3, 512),
+            quant::decode_rows(info.type, quant::encode_rows(info.type, values)));
+  bytes.pop_back();
+  expect_refusal([&] { GgufFile::parse(bytes, "memory"); }, "truncated or damaged");
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, GgufTypes,
+                         testing::ValuesIn(quant::ggml_types().begin(), quant::ggml_types().end()),
+                         [](const auto& instance) { return std::string(instance.param.name); });
 
 TEST(Gguf, NamesTheShapeThatItFound) {
   const GgufFile file = RawGguf().header(1, 0).tensor("t", 8, 1, 0, 0).pad(32).zeros(32).parse();

@@ -158,6 +158,34 @@ TEST(BlockScaledGemm, AppliesTensorScalesLastAndOneRowScaleToEveryBlock) {
   EXPECT_THROW(block_scaled_gemm(a, w, out), std::invalid_argument);
 }
 
+TEST(BlockScaledGemm, IsTheProductOfTheDecodedOperandsForEveryBlockFormat) {
+  SYSTOLE_SEEDED(random);
+  const std::size_t k = 75;  // the last block is shorter
+  for (const Format format :
+       {Format::mxfp4, Format::mxfp6_e3m2, Format::mxfp6_e2m3, Format::mxfp8_e4m3,
+        Format::mxfp8_e5m2, Format::mxint8, Format::nvfp4}) {
+    QuantSpec spec;
+    spec.format = format;
+    const CodedMatrix a = encode(normals(random, 2 * k), 2, k, spec);
+    const CodedMatrix w = encode(normals(random, 3 * k), 3, k, spec);
+    const auto x = decode(a);
+    const auto y = decode(w);
+    std::vector<float> out(6);
+    block_scaled_gemm(a, w, out);
+    for (std::size_t i = 0; i < 6; ++i) {
+      double exact = 0;
+      double magnitude = 0;
+      for (std::size_t j = 0; j < k; ++j) {
+        const double product =
+            static_cast<double>(x[i / 3 * k + j]) * static_cast<double>(y[i % 3 * k + j]);
+        exact += product;
+        magnitude += std::fabs(product);
+      }
+      EXPECT_NEAR(out[i], exact, 1e-6 * magnitude) << name_of(format);
+    }
+  }
+}
+
 TEST(BlockScaledGemm, PassesANanScaleOn) {
   const auto a = coded(Format::mxfp4, 1, 32, 32, std::vector<std::uint16_t>(32, 0),
                        {std::numeric_limits<float>::quiet_NaN()});

@@ -19,7 +19,7 @@ inline constexpr std::uint64_t kCases = 1'000'000;
 
 /// The seed of this run: --gtest_random_seed=N, printed with every failure; 1 when not given.
 inline std::uint64_t seed() {
-  const int given = testing::UnitTest::GetInstance()->random_seed();
+  const int given = GTEST_FLAG_GET(random_seed);
   return given == 0 ? 1 : static_cast<std::uint64_t>(given);
 }
 #define SYSTOLE_SEEDED(random)               \

@@ -20,13 +20,13 @@ BoxRule rule_of(KvTensor tensor, const TensorPolicy& policy) {
 }
 BoxRule key_rule(const KvPolicies& p) { return rule_of(KvTensor::key, p.key); }
 
-std::vector<int> codes_of(const std::vector<float>& x, const BoxParameters& p, const BoxRule& rule,
+std::vector<int> codes_of(const std::vector<float>& x, const KvParameters& p, const BoxRule& rule,
                           const BoxTables& tables = {}) {
   std::vector<int> codes;
   for (const float v : x) codes.push_back(encode_in_box(v, p, rule, tables));
   return codes;
 }
-std::vector<float> decoded(const std::vector<int>& codes, const BoxParameters& p,
+std::vector<float> decoded(const std::vector<int>& codes, const KvParameters& p,
                            const BoxRule& rule, const BoxTables& tables = {}) {
   std::vector<float> x;
   for (const int c : codes)
@@ -38,8 +38,8 @@ std::vector<float> decoded(const std::vector<int>& codes, const BoxParameters& p
 TEST(BoxCodec, EncodesTheKiviGoldenVector) {
   const std::vector<float> x = {-1, -.5f, 0, .25f, .5f, .75f, 1, 2};
   const BoxRule rule = key_rule(kivi(2));
-  const BoxParameters p = box_parameters(x, rule);
-  EXPECT_EQ(p, (BoxParameters{1.0f, -1.0f}));
+  const KvParameters p = box_parameters(x, rule);
+  EXPECT_EQ(p, (KvParameters{1.0f, -1.0f}));
   const std::vector<int> codes = codes_of(x, p, rule);
   EXPECT_EQ(codes, (std::vector<int>{0, 0, 1, 1, 2, 2, 2, 3}));
   EXPECT_EQ(decoded(codes, p, rule), (std::vector<float>{-1, -1, 0, 0, 1, 1, 1, 2}));
@@ -58,7 +58,7 @@ TEST(BoxCodec, KiviEncodesInFp16AtEveryStep) {
     std::vector<float> x;
     for (int j = 0; j < 8; ++j)
       x.push_back(h(static_cast<float>(std::sin(0.7 * i + 1.3 * j)) * 3.0f));
-    const BoxParameters p = box_parameters(x, reference);
+    const KvParameters p = box_parameters(x, reference);
     const float lo = *std::min_element(x.begin(), x.end());
     const float hi = *std::max_element(x.begin(), x.end());
     ASSERT_EQ(p.zero, lo);
@@ -77,7 +77,7 @@ TEST(BoxCodec, AConstantKiviGroupDecodesToItsMinimum) {
     BoxRule rule = key_rule(kivi(2));
     rule.contract = c;
     const std::vector<float> x(8, 0.75f);
-    const BoxParameters p = box_parameters(x, rule);
+    const KvParameters p = box_parameters(x, rule);
     EXPECT_EQ(decoded(codes_of(x, p, rule), p, rule), x);
   }
 }
@@ -87,13 +87,13 @@ TEST(BoxCodec, AConstantKiviGroupDecodesToItsMinimum) {
 TEST(BoxCodec, EncodesTheQServeGoldenVectors) {
   const BoxRule rule = key_rule(qserve(4));
   const std::vector<float> a = {-1, 0, .1f, .5f, 1, 2};
-  const BoxParameters pa = box_parameters(a, rule);
+  const KvParameters pa = box_parameters(a, rule);
   EXPECT_EQ(Fp16::encode(pa.scale).to_bits(), 0x3266);
   EXPECT_EQ(pa.zero, 5.0f);
   EXPECT_EQ(codes_of(a, pa, rule), (std::vector<int>{0, 5, 6, 8, 10, 15}));
 
   const std::vector<float> b = {-.7f, 0, .33f, 1.9f};
-  const BoxParameters pb = box_parameters(b, rule);
+  const KvParameters pb = box_parameters(b, rule);
   EXPECT_EQ(Fp16::encode(pb.scale).to_bits(), 0x318C);
   EXPECT_EQ(Fp16::encode(pb.zero).to_bits(), 0x440A);
   EXPECT_EQ(pb.zero, 4.0390625f);
@@ -104,7 +104,7 @@ TEST(BoxCodec, EncodesTheQServeGoldenVectors) {
 // Trap 3: saturated to a byte, then cut to a nibble: what rounds to 16 becomes 0.
 TEST(BoxCodec, QServeWrapsAtSixteenUnderTheReferenceContractOnly) {
   BoxRule rule = key_rule(qserve(4));
-  const BoxParameters p = {1.0f, 0.0f};
+  const KvParameters p = {1.0f, 0.0f};
   EXPECT_EQ(encode_in_box(15.75f, p, rule, {}), 0);
   EXPECT_EQ(encode_in_box(300.0f, p, rule, {}), 15);  // 255 & 15
   EXPECT_EQ(encode_in_box(-3.0f, p, rule, {}), 0);
@@ -127,7 +127,7 @@ TEST(BoxCodec, RotateKvDividesByItsOwnLevelCountUnderTheReferenceContract) {
   BoxRule rule = key_rule(rotatekv(3));
   rule.contract = Contract::reference;
   rule.scale = Format::fp32;
-  const BoxParameters p = box_parameters(x, rule);  // s = 1, z = 4
+  const KvParameters p = box_parameters(x, rule);  // s = 1, z = 4
   EXPECT_EQ(codes_of({-4, 0, 3, 4}, p, rule), (std::vector<int>{0, 4, 7, 7}));
 }
 
@@ -149,7 +149,7 @@ TEST(BoxCodec, VidKvTernaryLosesItsScaleUnderTheReferenceContract) {
   EXPECT_EQ(corrected.format, Format::ternary_b3);
   EXPECT_EQ(corrected.zero_bits, 0u);
   const std::vector<float> x = {-3, -.5f, 0, .5f, 6};  // meanabs 2, threshold 1
-  const BoxParameters p = box_parameters(x, reference);
+  const KvParameters p = box_parameters(x, reference);
   EXPECT_EQ(p.scale, 2.0f);
   const std::vector<int> codes = codes_of(x, p, reference);
   EXPECT_EQ(codes, (std::vector<int>{0, 1, 1, 1, 2}));
@@ -163,15 +163,15 @@ TEST(BoxCodec, KvQuantTakesTheLowestIndexInATieAndDecodesWithTheSecondTable) {
   const std::vector<float> encode = {-1, -.5f, .5f, 1};
   const std::vector<float> decode = {-1.25f, -.75f, .25f, .75f};
   const BoxTables tables = {encode, decode};
-  const BoxParameters p = {2.0f, 1.0f};  // x = 2 L + 1
+  const KvParameters p = {2.0f, 1.0f};  // x = 2 L + 1
   EXPECT_EQ(codes_of({-1, -.5f, 1, 2.5f, 3}, p, rule, tables), (std::vector<int>{0, 0, 1, 2, 3}));
   EXPECT_EQ(decoded({0, 1, 2, 3}, p, rule, tables), (std::vector<float>{-1.5f, -.5f, 1.5f, 2.5f}));
 }
 
 // Trap 17: parameters are bf16, so s * 257 is rounded to 8 significant bits.
 TEST(BoxCodec, PmKvqShrinkRoundsItsScaleToBf16) {
-  const BoxParameters p = {1.0078125f, -3.0f};  // 1 + 2^-7, the last place of bf16
-  const BoxParameters q = shrink_parameters(p, 8, Format::bf16);
+  const KvParameters p = {1.0078125f, -3.0f};  // 1 + 2^-7, the last place of bf16
+  const KvParameters q = shrink_parameters(p, 8, Format::bf16);
   EXPECT_EQ(q.zero, -3.0f);
   EXPECT_EQ(q.scale, 260.0f);  // 259.0078 lies between 258 and 260
   EXPECT_EQ(shrink_parameters(p, 2, Format::bf16).scale,
@@ -198,7 +198,7 @@ RC_GTEST_PROP(BoxCodec, ErrorIsAtMostHalfAStep, ()) {
       *rc::gen::container<std::vector<int>>(16, rc::gen::inRange(-1000, 1001));
   std::vector<float> x = {-1.0f, 1.0f};  // both signs: an integer zero lies within the codes
   for (const int v : raw) x.push_back(static_cast<float>(v) / 100.0f);
-  const BoxParameters p = box_parameters(x, rule);
+  const KvParameters p = box_parameters(x, rule);
   for (const float v : x) {
     const float y = decode_in_box(encode_in_box(v, p, rule, {}), p, rule, {});
     const float bound = affine == Affine::integer_zero ? 1.01f : 0.51f;

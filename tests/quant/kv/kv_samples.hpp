@@ -8,6 +8,8 @@
 
 #include "quant/kernels/vector.hpp"
 #include "quant/kv/cache.hpp"
+#include "quant/kv/calibrate.hpp"
+#include "quant/kv/systems.hpp"
 
 namespace systole::quant::testing {
 
@@ -69,6 +71,15 @@ inline void run(KvCache& cache, const KvShape& shape, const KvSamples& s, std::s
     cache.attend(row(s.query_pre, t, queries), row(s.query_post, t, queries), t,
                  std::span<float>(*out).last(queries));
   }
+}
+
+/// A cache of these policies, calibrated on the samples.
+inline KvCache calibrated(const KvShape& shape, const KvPolicies& p, const KvSamples& s,
+                          double theta = 10000.0) {
+  const std::vector<double> frequencies = rope_frequencies(shape.head_dim, theta);
+  const KvSampleRows rows{s.key_pre, s.key_post, s.value, s.query_pre, s.query_post, {}, {}};
+  return KvCache(shape, p.key, p.value, frequencies,
+                 calibrate_kv(shape, p.key, p.value, rows, frequencies));
 }
 
 inline double mean_square_error(std::span<const float> a, std::span<const float> b) {

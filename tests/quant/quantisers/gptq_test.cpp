@@ -208,6 +208,7 @@ TEST(Gptq, GivesDeadColumnsNoWeight) {
   for (std::size_t t = 0; t < layer.tokens; ++t) layer.input[t * 16 + 5] = 0;
   layer.sum_xx.assign(16 * 16, 0.0);
   accumulate_outer(layer.input, 16, layer.sum_xx, 0, 16);
+  mirror_upper(layer.sum_xx, 16);
   const GptqResult result = run(layer, weights(Format::int4, 0));
   EXPECT_EQ(result.dead_columns, 1u);
   for (std::size_t r = 0; r < 4; ++r) EXPECT_EQ(result.values[r * 16 + 5], 0.0f);
@@ -241,6 +242,7 @@ TEST(Slim, KeepsTheMeanWidthAndBeatsUniformWidthsWhereGroupsDiffer) {
   }
   layer.sum_xx.assign(64 * 64, 0.0);
   accumulate_outer(layer.input, 64, layer.sum_xx, 0, 64);
+  mirror_upper(layer.sum_xx, 64);
   for (const unsigned bits : {2u, 3u}) {
     const QuantSpec spec =
         weights(static_cast<Format>(static_cast<unsigned>(Format::int2) + bits - 2), 16,

@@ -40,6 +40,7 @@ inline Layer make_layer(std::uint64_t seed, std::size_t n, std::size_t k, std::s
   }
   layer.sum_xx.assign(k * k, 0.0);
   accumulate_outer(layer.input, k, layer.sum_xx, 0, k);
+  mirror_upper(layer.sum_xx, k);
   return layer;
 }
 

@@ -1,0 +1,87 @@
+// What ggml makes of inputs.hpp: written by ggml itself, not by this project. See README.md.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "quant/ggml/types.hpp"
+
+namespace systole::quant::ggml_test {
+
+/// Digests (64-bit FNV-1a) over 2000 blocks.
+struct Golden {
+  GgmlType type;
+  std::uint64_t encoded;   ///< the bytes of its *_ref encoder
+  std::uint64_t decoded;   ///< the floats of its decoder; 0: it has none (Q8_1)
+  std::uint64_t products;  ///< 500 dot products of rows of 4 blocks; 0: not a weight type
+  std::string_view first;  ///< the first block in hexadecimal
+};
+
+inline constexpr std::array<Golden, 18> kGolden = {{
+    {GgmlType::q4_0, 0x94dfc90f4078ab75u, 0x8fa1c9ec802bb9d3u, 0xbd2fc9fd33e04f14u,
+     "d6be98cbba91d8056d1b9527d77b9a97e953"},
+    {GgmlType::q4_1, 0x7e03c9d0004a1effu, 0x554d057893cf1ce0u, 0xa556b26180129b02u,
+     "473ef0c86623356e16f981e359c71883646805ab"},
+    {GgmlType::q5_0, 0x844ced8ab874ec16u, 0x9229338096568603u, 0x99525fc5e36df04bu,
+     "d6bad7581f7510976311a00ada373b5e9de6141dc297"},
+    {GgmlType::q5_1, 0xaada58f68ef55aeeu, 0x833df507df332696u, 0x64263f68462fcf39u,
+     "133af0c828a5e08abd356abe2df412c5a3af2006b9c00b57"},
+    {GgmlType::q8_0, 0x3b536df7821d74efu, 0x59dd96aee9d9a73cu, 0xfb46f1ae60268a03u,
+     "e32effc9e877ff2fb3ca2c0c17d1e316f248f5bccdf5b07f1a6bea5ab512f5f7a435"},
+    {GgmlType::q8_1, 0x25e24d732d19cbe6u, 0, 0,
+     "e32e0742ffc9e877ff2fb3ca2c0c17d1e316f248f5bccdf5b07f1a6bea5ab512f5f7a435"},
+    {GgmlType::q2_k, 0x963cc90162badedau, 0xca72de630f9446a6u, 0xe9464d7348eecf31u,
+     "6989da69eeabecca689affb94a9b88ab697895db5196cc8c1a599958ac6559e65550aca5d0df16a7e56fc46a"
+     "69bd48b60996d46abe95d88165a8864b554b64588a1aae57a5692755da8a211e92a85fbda739de3b"},
+    {GgmlType::q3_k, 0x1a073f4a37b37892u, 0x116b97b4d0b6466fu, 0x9574be7633c7d343u,
+     "db237dae053c3f6fa617ece7fbc0b79865e729cb1fbc86da6b609fe04139e53a20864dc0902afb6a26940f92"
+     "3dfbe4adccda7260cbd40321b1f5e6ab6850ef02dcb60223c2f0739f67ae2710405866bfa3c76d58ac65f819"
+     "07e3a4d9d3e308c8eaa808652355ea9500000f3c7230"},
+    {GgmlType::q4_k, 0x7590dff05e94c5ffu, 0xed32674fdd2111e2u, 0x970b4a05ac78b87cu,
+     "2b288c33affdfbb6abf6bdb93eff47bd7783556f073aa1a38a775863c538964c8632e37631cf786e65cd51a8"
+     "a6d6907a7b3fa7d84683e0a3043677468a6954cb6866999cc8d5178cb969d35b3b9e638fa5597288f9758106"
+     "67a2588c76bc63908898cb4e66935e43987836ab1870beb623a6e57a9e87c8a259aa717345535a47b004da43"
+     "c8580782f5a02913a389859d"},
+    {GgmlType::q5_k, 0x4e1b8707c550e459u, 0x2af8730fc6de6f4fu, 0x0632c1fd75b9f1d5u,
+     "1e244633aef9f9b3aaf9bdba6bff52cd26968879f0c9ea8a53e211300e35426d9230fe1ccc6b538dbc974836"
+     "96ce32ef0d15b9de0d746275130fc0d6a9703b971b73f5fb71af01eceabab26f6bdc4005e67f5ecf8c16f065"
+     "086bff8c14d1a8a7dfdc333890cb2f2882d1b6a6773cd51f3ba4e402f4ec030fb045910bed6bb611f111798f"
+     "ce179e8712e25e4821d05f6d373dcce62f0082459447f2e79ba7a780710a969682a20004fb4043264613fa3d"},
+    {GgmlType::q6_k, 0x92e488f1b0d82b0bu, 0xe079d823d300e797u, 0xd0e9c1dae0302cfau,
+     "200e16f15014e43ed57d1a6c77cae40df3519df3e49019f5a6c9132c13724713d4e7aa9e002fd1c307c5fbfd"
+     "2aa04b359a9d716e4d9b1d3110988532c274a52d62b0e2f51f82548c19d0c762ff61dd890818db714e4973a9"
+     "e6261e7c8815011e8648000d61b19c1ba625e9fdb19195db0298b890e97883d01941295f60bde2745a0aa6d4"
+     "62b1ffbe292965269e556ad4566b9286dbe02588da50fb5516827785e6591b85405a176d9947696499a48a97"
+     "79e90ca4159ad4661979d1e861576c4da09c5f8c92916058b4a080598590b6a2631c"},
+    {GgmlType::q8_k, 0xf77220c717c1910au, 0x8acbc6d37b17aedeu, 0,
+     "2e7709be012c13a101da3e2cddf6ed2617ee0bc709362909409aebaa12b83cf209084ad5f5eb12076133ccc7"
+     "e9f10f09b02fe022eb318df830b0f404ffa813ccce99d8f6cf9004fe133c6a432f190216e2f031c8fe13e8c4"
+     "f91f04c3ecf13dd0caa746920a37e2b431faa7db633d0433fa1125c61214ecefc8ba57f7cf14bc2438ee10f9"
+     "05d92be4d70430f6ef27eab7feb5203ce8e8c1a2fa1aa71be1e1f9c3e741a1fbd92200f58103f06e18d325f2"
+     "04c414ecfbebbc2d13e8252de8fe42d55b08cdc818eef7bd86e1d51ec4b73118fd17b6e03904bc1ad4d3df25"
+     "fa40cb1a1ccc019138e3b401e9f5c9dd18dffbfe1b15151ed14ac11cc91548f6a2dc373fe1f1f9e6e3ff0800"
+     "f3ff34fe8800cffe5100c3ffb4ff4bfe9cff110082fe57ffa7ffb9ff"},
+    {GgmlType::iq4_nl, 0x311fe4bdbab51b55u, 0xbaa1c2d27a9e3f14u, 0xe9f7d847f5d76a6bu,
+     "ddae98dcca90e8046d1ca427d66c9a96e943"},
+    {GgmlType::iq4_xs, 0xf0ead130217bf36du, 0xc313acfee0afc63cu, 0x38c720e284821aa0u,
+     "471ccc00f6a3097398dcca90e8046d1ca427d66c9a96e943a94af69741e49c8c8ae967c7cef4bb9584a06838"
+     "7abd8f3d6c6ad84a3516dc036763abaed3e81f9cc062e74339a6649d59542c0573b80db7464c752158e10b7e"
+     "756b38b7a068b6bf6a84db47e8934a46da8627a2404554bb73d23caaa83a82053de521b835a7e3740a44d7e8"
+     "5b6a7a5b"},
+    {GgmlType::tq1_0, 0xe6b4cb86a715e576u, 0xb069cc05f23c4106u, 0x73cd8b64f9475571u,
+     "808980d864807a767d8080819c81808080809c812bf57ed580f2838080a522898080a189df80802b80866480"
+     "64808983882a627f434c"},
+    {GgmlType::tq2_0, 0x995c7977eb48ebedu, 0xb069cc05f23c4106u, 0x73cd8b64f9475571u,
+     "5565559651558545155555555955555555555955549a1556555a955555694465555595656955555155655556"
+     "5556655555156956555516559545515551545665434c"},
+    {GgmlType::mxfp4, 0x2bcbbe55b966e781u, 0x952a3c35428d17a7u, 0xc3597aec53068032u,
+     "8090eddb97e0753e7da461e32d9b92e956"},
+    {GgmlType::nvfp4, 0x9ffb1716878cfdbdu, 0x5f856817bfb6f7e6u, 0x261052d0496e0377u,
+     "41414142401d2ac7b0249e5da96dec299e97e2573123aa996fdd45c5026da7515d764110"},
+}};
+
+/// The bytes of ggml's file quantiser for IQ4_NL (quantize_iq4_nl), which its *_ref encoder is not.
+inline constexpr std::uint64_t kGoldenIq4NlSearched = 0x193b8d56e54606e5u;
+
+}  // namespace systole::quant::ggml_test

@@ -1,0 +1,147 @@
+#include "workloads/linear.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "workloads/attention.hpp"
+
+namespace systole::workloads {
+
+using configs::Recipe;
+using configs::Target;
+using quant::CodedMatrix;
+using quant::Format;
+using quant::GridMatrix;
+using quant::QuantizedMatrix;
+using quant::QuantSpec;
+using quant::TensorPolicy;
+
+InputTransform input_transform(const Recipe& recipe,
+                               std::span<const std::span<const float>> weights, std::size_t k,
+                               const quant::LayerStatistics* statistics) {
+  const TensorPolicy& policy = recipe[Target::weight];
+  InputTransform result;
+  result.rule.input_scale = quant::shared_input_scale(weights, k, policy, statistics);
+  for (const quant::Transform& t : policy.transforms) {
+    const bool turns = t.op == quant::TransformOp::had || t.op == quant::TransformOp::rot;
+    if (turns && t.where == quant::Where::fold) result.rule.input_transforms.push_back(t);
+  }
+  return result;
+}
+
+LinearInput::LinearInput(std::span<const float> values, std::size_t rows, std::size_t cols,
+                         const TensorPolicy& policy, const InputTransform& transform)
+    : values_(values), rows_(rows), cols_(cols), policy_(policy) {
+  if (transform.identity()) return;
+  changed_.assign(values.begin(), values.end());
+  quant::apply_input(transform.rule, changed_, cols);
+  values_ = changed_;
+}
+
+const QuantizedMatrix& LinearInput::codes() {
+  if (!codes_) codes_ = quant::quantise(values_, rows_, cols_, policy_);
+  return *codes_;
+}
+
+const CodedMatrix& LinearInput::coded() {
+  if (!coded_) coded_ = quant::encode(values_, rows_, cols_, policy_);
+  return *coded_;
+}
+
+const GridMatrix* LinearInput::grid() {
+  if (!grid_tried_) {
+    grid_tried_ = true;
+    if (coded().groups <= 1) grid_ = to_grid(coded());
+  }
+  return grid_ ? &*grid_ : nullptr;
+}
+
+std::span<const float> LinearInput::decoded() {
+  if (decoded_) return *decoded_;
+  if (is_ieee(policy_.format)) {
+    if (policy_.format == Format::fp32) return values_;
+    decoded_.emplace(values_.begin(), values_.end());
+    quant::round_to(policy_.format, *decoded_);
+  } else if (quant::is_plain(policy_)) {
+    decoded_ = quant::dequantise(codes());
+  } else {
+    decoded_ = quant::decode(coded());
+  }
+  return *decoded_;
+}
+
+std::optional<GridMatrix> to_grid(const CodedMatrix& matrix) {
+  float unit = 1.0f;
+  if (!matrix.zeros.empty() || matrix.tensor_scale != 1.0f) return std::nullopt;
+  const auto integers = quant::element_integers(matrix, unit);
+  if (!integers) return std::nullopt;
+  const bool fits = std::ranges::all_of(*integers, [](std::int32_t v) { return v >= -128 && v <= 127; });
+  const std::size_t whole = matrix.group == 0 ? 0 : matrix.groups * matrix.group;
+  if (!fits || whole < matrix.cols) return std::nullopt;
+  GridMatrix grid{.rows = matrix.rows, .cols = matrix.cols, .group = matrix.group,
+                  .groups = matrix.groups, .unit = unit, .integers = {}, .scales = matrix.scales};
+  grid.integers.reserve(integers->size());
+  for (const std::int32_t v : *integers) grid.integers.push_back(static_cast<std::int8_t>(v));
+  return grid;
+}
+
+Linear::Linear(std::span<const float> weight, std::size_t n, std::size_t k,
+               const TensorPolicy& policy, const Recipe& recipe, const InputTransform& transform,
+               const quant::LayerStatistics* statistics, quant::Path path, std::size_t fp16_chunk)
+    : rows_(n), chunk_(fp16_chunk != 0 ? fp16_chunk : k) {
+  if (quant::is_plain(policy) && quant::is_plain(recipe[Target::activation])) {
+    prepare_plain(weight, n, k, policy, recipe, path);
+  } else {
+    prepare_general(weight, n, k, policy, recipe, transform, statistics, path);
+  }
+}
+
+void Linear::prepare_plain(std::span<const float> weight, std::size_t n, std::size_t k,
+                           const QuantSpec& spec, const Recipe& recipe, quant::Path path) {
+  const QuantSpec& activation = recipe[Target::activation];
+  stored_bits_ = quant::stored_bits(n, k, spec);
+  if (recipe.dequantise == configs::Dequantise::after && is_integer(spec.format) &&
+      is_integer(activation.format)) {
+    integer_.emplace(quant::quantise(weight, n, k, spec), path);
+    return;
+  }
+  const Format operands = uses_fp16(activation, spec) ? Format::fp16 : Format::fp32;
+  real_.emplace(quant::fake_quantise(weight, n, k, spec), n, k, operands, path);
+}
+
+void Linear::prepare_general(std::span<const float> weight, std::size_t n, std::size_t k,
+                             const TensorPolicy& policy, const Recipe& recipe,
+                             const InputTransform& transform,
+                             const quant::LayerStatistics* statistics, quant::Path path) {
+  const TensorPolicy& activation = recipe[Target::activation];
+  const quant::QuantisedWeight w = quant::quantise_weight(weight, n, k, policy, statistics, transform.rule.input_scale);
+  stored_bits_ = static_cast<std::uint64_t>(
+      std::llround(w.stored_bits * static_cast<double>(n) * static_cast<double>(k)));
+  if (recipe.dequantise == configs::Dequantise::after && !is_ieee(activation.format) && w.codes &&
+      w.column_order.empty() && w.sparse.value.empty()) {
+    std::optional<GridMatrix> grid = to_grid(*w.codes);
+    if (grid) {
+      grid_.emplace(std::move(*grid), path);
+      real_.emplace(w.values, n, k, Format::fp32, path);  // for inputs whose integers do not fit
+      return;
+    }
+  }
+  const Format operands = uses_fp16(activation, policy) ? Format::fp16 : Format::fp32;
+  real_.emplace(w.values, n, k, operands, path);
+}
+
+std::vector<float> Linear::operator()(LinearInput& input, unsigned threads) const {
+  std::vector<float> out(input.rows() * rows_);
+  if (integer_) {
+    quant::gemm_dequantise_after(input.codes(), *integer_, out, threads);
+  } else if (const GridMatrix* grid = grid_ ? input.grid() : nullptr) {
+    quant::gemm_grid(*grid, *grid_, out, threads);
+  } else if (real_->operands() == Format::fp16) {
+    quant::gemm_fp16(input.decoded(), *real_, input.rows(), chunk_, out, threads);
+  } else {
+    quant::gemm_fp32(input.decoded(), *real_, input.rows(), out, threads);
+  }
+  return out;
+}
+
+}  // namespace systole::workloads
