@@ -1,5 +1,4 @@
-// A value's code in a float format without a scale. Apart, because the minifloats' Overflow and the
-// accumulators' cannot be seen in one file.
+// A value's code in a float format without a scale.
 #include <stdexcept>
 
 #include "quant/bfloat16.hpp"

@@ -43,7 +43,9 @@ TEST(Safetensors, ReadsEveryTypeAsFloats) {
                        R"("c":{"dtype":"I8","shape":[2],"data_offsets":[8,10]},)"
                        R"("d":{"dtype":"F64","shape":[],"data_offsets":[10,18]}})",
                        0);
-  for (const int v : {0x4000, 0x4040, 0x4000, 0x4200}) append(bytes, static_cast<std::uint16_t>(v));
+  for (const unsigned v : {0x4000u, 0x4040u, 0x4000u, 0x4200u}) {
+    append(bytes, static_cast<std::uint16_t>(v));
+  }
   for (const int v : {2, -3}) append(bytes, static_cast<std::int8_t>(v));
   append(bytes, 2.5);
   const auto file = SafetensorsFile::parse(bytes, "x");

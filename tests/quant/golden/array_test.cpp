@@ -23,7 +23,7 @@ TEST(Array, PrintsAsReadmemhWantsIt) {
 // As $writememh of Icarus writes it: a comment with the address, lower case.
 TEST(Array, ReadsWhatASimulatorWrote) {
   const Array back =
-      parse_readmemh("// 0x00000000\nff\n02 /* two */ 80\n@0000\n", "x", Element::int8, {3});
+      parse_readmemh("// 0x00000000\n@0000\nff\n02 /* two */ 80\n", "x", Element::int8, {3});
   EXPECT_EQ(back.words, (std::vector<std::uint32_t>{0xFF, 2, 0x80}));
 }
 
