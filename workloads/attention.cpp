@@ -307,26 +307,29 @@ void AttentionLayer::attend_blocks(const QuantizedMatrix& queries, float inverse
     for (std::size_t first = 0; first < tokens; first += kQueryBlock) {
       const std::size_t block = std::min(kQueryBlock, tokens - first);
       QuantizedMatrix q{block, head_dim_, query_, head_dim_, 1, {}, {}, {}};
-      QuantizedMatrix p{block, length_, probability_, length_, 1, {}, {}, {}};
+      // Nobody in this block looks beyond its last token.
+      const std::size_t seen = length_ - tokens + first + block;
+      QuantizedMatrix p{block, seen, probability_, seen, 1, {}, {}, {}};
       for (std::size_t m = first; m < first + block; ++m) {
         const std::int8_t* codes = queries.codes.data() + (m * heads + h) * head_dim_;
         q.codes.insert(q.codes.end(), codes, codes + head_dim_);
         q.scales.push_back(queries.scale(m * heads + h, 0));
       }
-      quant::gemm_dequantise_after(q, *keys[h / share_], std::span(scores).first(block * length_));
-      p.codes.resize(block * length_);
+      quant::gemm_dequantise_after_corner(q, *keys[h / share_], seen,
+                                          std::span(scores).first(block * seen));
+      p.codes.resize(block * seen);
       for (std::size_t m = 0; m < block; ++m) {
-        const float* line = scores.data() + m * length_;
+        const float* line = scores.data() + m * seen;
         row.assign(line, line + (length_ - tokens + first + m + 1));
         for (float& score : row) score *= inverse_root;
         quant::softmax(row);
         for (std::size_t t = 0; t < row.size(); ++t) row[t] *= head.value_scales[t];
         const QuantizedMatrix codes = quant::quantise(row, 1, row.size(), probability_);
-        std::ranges::copy(codes.codes, p.codes.data() + m * length_);
+        std::ranges::copy(codes.codes, p.codes.data() + m * seen);
         p.scales.push_back(codes.scale(0, 0));
       }
-      quant::gemm_dequantise_after(p, *values[h / share_],
-                                   std::span(context).first(block * head_dim_));
+      quant::gemm_dequantise_after_corner(p, *values[h / share_], head_dim_,
+                                          std::span(context).first(block * head_dim_));
       for (std::size_t m = 0; m < block; ++m) {
         std::copy_n(context.data() + m * head_dim_, head_dim_,
                     out.data() + ((first + m) * heads + h) * head_dim_);
@@ -352,7 +355,8 @@ void AttentionLayer::attend(std::span<const float> queries, std::span<float> out
   }
   const float inverse_root = 1.0f / std::sqrt(static_cast<float>(head_dim_));
   const bool worth = 2 * tokens * length_ * width >= kWorthThreads;
-  if (integer_scores_ && integer_context_ && !reference_ && tokens >= kWorthPacking) {
+  if (integer_scores_ && integer_context_ && !reference_ && tokens >= kWorthPacking &&
+      quant::best_path() != quant::Path::reference) {
     return attend_blocks(codes, inverse_root, out, worth ? threads : 1);
   }
   quant::parallel_strided(worth ? threads : 1, heads, [&](std::size_t h) {

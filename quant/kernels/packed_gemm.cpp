@@ -46,16 +46,22 @@ struct PackedActivations {
   std::int32_t* starts;  ///< likewise: -offset * sum
 };
 
+/// Units of K that the product takes: all, or as many as a shorter activation has.
+std::size_t steps_of(const Activations& a, const Weights& w) {
+  return a.cols < w.cols ? ceil_div(a.cols, w.tiles->unit) : w.steps;
+}
+
 void pack_tile(const Activations& a, const Weights& w, std::size_t first, PackedActivations& out) {
   const std::size_t rows = std::min(w.tiles->rows, a.rows - first);
   for (std::size_t g = 0; g < w.groups; ++g) {
     const std::size_t at = first * w.groups + g * rows;
     std::int32_t* sums = out.sums + at;
     std::uint8_t* to = out.codes + (first * w.steps + g * w.group_steps * rows) * kUnitBytes;
-    const std::size_t count = std::min(w.group, w.cols - g * w.group);
+    const std::size_t count = std::min(w.group, a.cols - g * w.group);
     const std::size_t units = ceil_div(count, w.tiles->unit);
     w.tiles->interleave(a.codes + first * a.cols + g * w.group, a.cols, rows, count, to, sums);
-    std::memset(to + units * rows * kUnitBytes, 0, (w.group_steps - units) * rows * kUnitBytes);
+    const std::size_t padded = std::min(w.group_steps, steps_of(a, w));
+    std::memset(to + units * rows * kUnitBytes, 0, (padded - units) * rows * kUnitBytes);
     for (std::size_t r = 0; r < rows; ++r) {
       // The product may exceed 32 bits; the tile needs it modulo 2^32 only.
       out.starts[at + r] = static_cast<std::int32_t>(
@@ -69,6 +75,7 @@ struct Product {
   const Activations& a;
   const Weights& w;
   const float* scales;  ///< [panel][group][column]
+  std::size_t width;    ///< columns of the output
   std::span<float> out;
   const PackedActivations& packed;
   const std::vector<Segment>& segments;
@@ -89,7 +96,7 @@ void Product::run(const Segment& segment, std::size_t panel, std::size_t row, st
   const std::size_t columns = w.tiles->columns;
   const std::size_t group = row * w.groups + segment.first_group * height;
   const std::size_t parameters = (panel * w.groups + segment.first_group) * columns;
-  const bool whole_panel = (panel + 1) * columns <= w.rows;
+  const bool whole_panel = (panel + 1) * columns <= width;
   IntegerTile tile;
   tile.activations = packed.codes + (row * w.steps + segment.first_step * height) * kUnitBytes;
   tile.weights = weights;
@@ -101,8 +108,8 @@ void Product::run(const Segment& segment, std::size_t panel, std::size_t row, st
   tile.total = total;
   tile.fresh = segment.first_step == 0;
   tile.sum = sum;
-  tile.out = final && whole_panel ? out.data() + row * w.rows + panel * columns : nullptr;
-  tile.out_stride = w.rows;
+  tile.out = final && whole_panel ? out.data() + row * width + panel * columns : nullptr;
+  tile.out_stride = width;
   tile.row_scales = a.scales + row;
   tile.segment = segment;
   w.tiles->run[height](tile);
@@ -113,10 +120,10 @@ void Product::run(const Segment& segment, std::size_t panel, std::size_t row, st
 void Product::write(std::size_t panel, std::size_t row, std::size_t height,
                     const float* total) const {
   const std::size_t n = panel * w.tiles->columns;
-  const std::size_t columns = std::min(w.tiles->columns, w.rows - n);
+  const std::size_t columns = std::min(w.tiles->columns, width - n);
   for (std::size_t r = 0; r < height; ++r) {
     w.tiles->scale_row(total + r * w.tiles->columns, a.scales[row + r], columns,
-                       out.data() + (row + r) * w.rows + n);
+                       out.data() + (row + r) * width + n);
   }
 }
 
@@ -160,10 +167,12 @@ void Product::compute_row(const Part& part) const {
   }
 }
 
-void multiply(const Activations& a, const Weights& w, const float* scales, std::span<float> out,
-              unsigned threads) {
+/// The first `columns` channels; `a` may be shorter than K where the weight has one group.
+void multiply(const Activations& a, const Weights& w, const float* scales, std::size_t columns,
+              std::span<float> out, unsigned threads) {
   if (out.empty()) return;
-  if (w.steps == 0) {
+  const std::size_t steps = steps_of(a, w);
+  if (steps == 0) {
     std::ranges::fill(out, 0.0f);
     return;
   }
@@ -174,18 +183,18 @@ void multiply(const Activations& a, const Weights& w, const float* scales, std::
     for (std::size_t t = begin; t < end; ++t) pack_tile(a, w, t * tiles.rows, packed);
   });
   const std::vector<Segment> segments =
-      detail::segments_of(w.steps, w.group_steps, kIntegerSegment / tiles.unit);
+      detail::segments_of(steps, std::min(w.group_steps, steps), kIntegerSegment / tiles.unit);
   std::size_t longest = 0;
   for (const Segment& s : segments) longest = std::max(longest, s.steps * s.groups);
-  const Product product{a, w, scales, out, packed, segments, longest};
+  const Product product{a, w, scales, columns, out, packed, segments, longest};
 
-  const bool as_row = a.rows == 1 && tiles.run_row != nullptr &&
+  const bool as_row = a.rows == 1 && steps == w.steps && tiles.run_row != nullptr &&
                       w.coding.kind == Coding::Kind::nibbles && w.zeros.size() == 0 &&
                       w.minimums.size() == 0;
   const std::size_t block = detail::tiles_a_block(tiles.rows, w.steps * kUnitBytes);
-  detail::partition(threads, w.panels(), row_tiles, block, [&](const Part& part) {
-    as_row ? product.compute_row(part) : product.compute(part);
-  });
+  detail::partition(
+      threads, ceil_div(columns, tiles.columns), row_tiles, block,
+      [&](const Part& part) { as_row ? product.compute_row(part) : product.compute(part); });
 }
 
 // --- grids -------------------------------------------------------------------------------------
@@ -250,7 +259,22 @@ void gemm_dequantise_after(const QuantizedMatrix& a, const PackedWeights& weight
   require(!w.from_grid, "gemm_dequantise_after: the weights were packed from a grid");
   if (w.tiles == nullptr) return gemm_dequantise_after(a, w.matrix, out);
   check_integer_operands(a, w.matrix, out.size());
-  multiply({a.codes.data(), a.rows, a.cols, a.scales.data()}, w, w.scales.data(), out, threads);
+  multiply({a.codes.data(), a.rows, a.cols, a.scales.data()}, w, w.scales.data(), w.rows, out,
+           threads);
+}
+
+void gemm_dequantise_after_corner(const QuantizedMatrix& a, const PackedWeights& weights,
+                                  std::size_t columns, std::span<float> out, unsigned threads) {
+  const Weights& w = weights.impl();
+  require(w.tiles != nullptr && !w.from_grid && w.groups == 1 &&
+              w.matrix.spec.affine == Affine::symmetric,
+          "gemm corner: the weight must be packed, symmetric and of one group");
+  require(columns <= w.rows && a.cols <= w.cols && a.groups <= 1 &&
+              a.spec.affine == Affine::symmetric && out.size() == a.rows * columns &&
+              w.group <= 131071,
+          "gemm corner: the shapes disagree");
+  multiply({a.codes.data(), a.rows, a.cols, a.scales.data()}, w, w.scales.data(), columns, out,
+           threads);
 }
 
 void gemm_grid(const GridMatrix& a, const PackedWeights& weights, std::span<float> out,
@@ -261,12 +285,12 @@ void gemm_grid(const GridMatrix& a, const PackedWeights& weights, std::span<floa
   check_grids(a, w.rows, w.cols, w.group, w.grid.unit, out.size());
   const Activations activations{a.integers.data(), a.rows, a.cols, a.scales.data()};
   const float unit = a.unit * w.grid.unit;
-  if (unit == 1.0f) return multiply(activations, w, w.scales.data(), out, threads);
+  if (unit == 1.0f) return multiply(activations, w, w.scales.data(), w.rows, out, threads);
   Aligned<float> scales(w.scales.size());
   if (!scale_exactly({w.scales.data(), w.scales.size()}, unit, scales.data())) {
     return gemm_grid(a, w.unpacked_grid(), out);
   }
-  multiply(activations, w, scales.data(), out, threads);
+  multiply(activations, w, scales.data(), w.rows, out, threads);
 }
 
 }  // namespace systole::quant

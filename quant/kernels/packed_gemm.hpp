@@ -66,6 +66,11 @@ class PackedWeights {
 /// partition over the pool of parallel.hpp). Errors: as there; w packed from a GridMatrix.
 void gemm_dequantise_after(const QuantizedMatrix& a, const PackedWeights& w, std::span<float> out,
                            unsigned threads = 1);
+/// The same against the corner [columns][a.cols] of a weight: what attention under a causal mask
+/// needs. Errors: std::invalid_argument unless w was packed for a path other than the reference, is
+/// symmetric and has one group, and out is [a.rows, columns].
+void gemm_dequantise_after_corner(const QuantizedMatrix& a, const PackedWeights& w,
+                                  std::size_t columns, std::span<float> out, unsigned threads = 1);
 /// gemm_grid(a, w, out), bit for bit. Errors: as there; w packed from a QuantizedMatrix.
 void gemm_grid(const GridMatrix& a, const PackedWeights& w, std::span<float> out,
                unsigned threads = 1);

@@ -262,6 +262,34 @@ TEST_P(OnPath, GridsOfEveryCodingGiveTheSameBits) {
   }
 }
 
+TEST_P(OnPath, ACornerOfAWeightIsTheProductOfTheCutMatrices) {
+  if (GetParam() == Path::reference) GTEST_SKIP() << "the reference packs nothing to cut";
+  const std::size_t n = 70;
+  const std::size_t k = 130;
+  const auto w = quantise(wave(n * k, 9), n, k, spec(Format::int8, Granularity::channel));
+  const PackedWeights packed(w, GetParam());
+  for (const std::size_t columns : {1u, 16u, 31u, 32u, 33u, 69u, 70u}) {
+    for (const std::size_t depth : {1u, 3u, 4u, 63u, 64u, 129u, 130u}) {
+      QuantizedMatrix cut{columns, depth, w.spec, depth, 1, {}, {}, {}};
+      for (std::size_t row = 0; row < columns; ++row) {
+        const std::int8_t* codes = w.codes.data() + row * k;
+        cut.codes.insert(cut.codes.end(), codes, codes + depth);
+        cut.scales.push_back(w.scale(row, 0));
+      }
+      const auto a = quantise(wave(8 * depth, 3), 8, depth, spec(Format::int8, Granularity::token));
+      std::vector<float> expected(8 * columns);
+      std::vector<float> actual(8 * columns);
+      gemm_dequantise_after(a, cut, expected);
+      gemm_dequantise_after_corner(a, packed, columns, actual, 2);
+      expect_same(expected, actual,
+                  std::to_string(columns) + " columns, depth " + std::to_string(depth));
+    }
+  }
+  std::vector<float> out(8 * 71);
+  const auto a = quantise(wave(8 * k, 3), 8, k, spec(Format::int8, Granularity::token));
+  EXPECT_THROW(gemm_dequantise_after_corner(a, packed, 71, out), std::invalid_argument);
+}
+
 // The unit is folded into the scales only where that is exact: 3e-38 * 2^-20 is subnormal.
 TEST_P(OnPath, AUnitThatCannotBeFoldedGivesTheSameBits) {
   GridMatrix w = grid(35, 64, 32, 0x1p-20f, range(-7, 7), {96, -96}, 5);
