@@ -151,8 +151,8 @@ INSTANTIATE_TEST_SUITE_P(
             "  - {target: value, format: int4, levels: [{box: [1, 1, 0]}], transforms: [{op: "
             "had, where: read, size: 48}]}\n",
             "expected a power of two"}),
-    [](const ::testing::TestParamInfo<Composition>& info) {
-      return "rule_" + std::to_string(info.index);
+    [](const auto& rule) {
+      return "rule_" + std::to_string(rule.index);
     });
 
 }  // namespace
