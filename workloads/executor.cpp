@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 
 #include "quant/kernels/packed_gemm.hpp"
+#include "quant/kernels/parallel.hpp"
 #include "quant/kernels/vector.hpp"
 #include "sim/core/error.hpp"
 #include "workloads/attention.hpp"
@@ -25,6 +27,24 @@ using quant::QuantSpec;
 namespace {
 
 constexpr std::uint64_t kMostPositions = 1u << 20;  // the domain of quant::rope_angles
+
+/// A vector that does not write zeros into what is about to be overwritten.
+template <class T>
+struct Unwritten : std::allocator<T> {
+  template <class U>
+  struct rebind {
+    using other = Unwritten<U>;
+  };
+  template <class U, class... Arguments>
+  void construct(U* place, Arguments&&... arguments) {
+    if constexpr (sizeof...(Arguments) == 0) {
+      ::new (static_cast<void*>(place)) U;
+    } else {
+      ::new (static_cast<void*>(place)) U(std::forward<Arguments>(arguments)...);
+    }
+  }
+};
+using Buffer = std::vector<float, Unwritten<float>>;
 
 /// The input of one or more linear layers [rows, cols] as the activation policy has it; each form
 /// made once, when first asked for.
@@ -76,9 +96,15 @@ class Linear {
     chunk_ = fp16_chunk != 0 ? fp16_chunk : k;
   }
 
-  /// out [rows, n].
-  std::vector<float> operator()(Activation& input, unsigned threads) const {
-    std::vector<float> out(input.rows() * (integer_ ? integer_->rows() : real_->rows()));
+  std::size_t channels() const { return integer_ ? integer_->rows() : real_->rows(); }
+
+  /// [rows, n].
+  Buffer operator()(Activation& input, unsigned threads) const {
+    Buffer out(input.rows() * channels());
+    multiply(input, out, threads);
+    return out;
+  }
+  void multiply(Activation& input, std::span<float> out, unsigned threads) const {
     if (integer_) {
       quant::gemm_dequantise_after(input.codes(), *integer_, out, threads);
     } else if (real_->operands() == Format::fp16) {
@@ -86,7 +112,6 @@ class Linear {
     } else {
       quant::gemm_fp32(input.decoded(), *real_, input.rows(), out, threads);
     }
-    return out;
   }
 
  private:
@@ -162,46 +187,64 @@ struct FunctionalExecutor::State {
     return rows;
   }
 
-  std::vector<float> normalised(std::span<const float> rows, const std::vector<float>& gain) const {
-    std::vector<float> out(rows.size());
-    for (std::size_t first = 0; first < rows.size(); first += shape.hidden) {
-      quant::rms_norm(rows.subspan(first, shape.hidden), gain,
-                      static_cast<float>(shape.norm_epsilon),
-                      std::span(out).subspan(first, shape.hidden));
-    }
+  Buffer normalised(std::span<const float> rows, const std::vector<float>& gain) const {
+    Buffer out(rows.size());
+    quant::parallel_ranges(threads_for(rows.size()), rows.size() / shape.hidden,
+                           [&](std::size_t begin, std::size_t end) {
+                             for (std::size_t i = begin; i < end; ++i) {
+                               quant::rms_norm(
+                                   rows.subspan(i * shape.hidden, shape.hidden), gain,
+                                   static_cast<float>(shape.norm_epsilon),
+                                   std::span(out).subspan(i * shape.hidden, shape.hidden));
+                             }
+                           });
     return out;
   }
 
+  void gated(std::span<float> gate, std::span<const float> up) const {
+    quant::parallel_ranges(threads_for(gate.size()), gate.size(),
+                           [&](std::size_t begin, std::size_t end) {
+                             const std::span<float> part = gate.subspan(begin, end - begin);
+                             quant::swiglu(part, up.subspan(begin, end - begin), part);
+                           });
+  }
+
+  /// Threads for work on that many elements; waking one costs as much as some ten thousand.
+  unsigned threads_for(std::size_t elements) const {
+    constexpr std::size_t kWorthThreads = 1u << 15;
+    return elements < kWorthThreads ? 1 : threads;
+  }
+
   /// Turns every head of every token [tokens, width].
-  void rotate(std::vector<float>& rows, std::size_t width, std::uint64_t start) const {
+  void rotate(std::span<float> rows, std::size_t width, std::uint64_t start) const {
     for (std::size_t first = 0; first < rows.size(); first += shape.head_dim) {
-      quant::rope(std::span(rows).subspan(first, shape.head_dim), angles[start + first / width]);
+      quant::rope(rows.subspan(first, shape.head_dim), angles[start + first / width]);
     }
   }
 
-  Activation input(const std::vector<float>& rows, std::size_t cols) const {
+  Activation input(std::span<const float> rows, std::size_t cols) const {
     return {rows, rows.size() / cols, cols, recipe[Target::activation]};
   }
 
-  static void add(std::vector<float>& residual, const std::vector<float>& change) {
+  static void add(std::span<float> residual, std::span<const float> change) {
     for (std::size_t i = 0; i < residual.size(); ++i) residual[i] += change[i];
   }
 
   void attention_block(std::size_t index, std::vector<float>& residual, std::uint64_t start) {
     Layer& layer = layers[index];
     const LayerWeights& weights = model.layers[index];
-    const std::vector<float> norm = normalised(residual, weights.attn_norm);
+    const Buffer norm = normalised(residual, weights.attn_norm);
     if (observer) observer->linear_input(index, "attn_qkv", norm, shape.hidden);
     Activation x = input(norm, shape.hidden);
-    std::vector<float> q = layer.q(x, threads), k = layer.k(x, threads);
-    const std::vector<float> v = layer.v(x, threads);
-    std::vector<float> q_pre, k_pre;
+    Buffer q = layer.q(x, threads), k = layer.k(x, threads);
+    const Buffer v = layer.v(x, threads);
+    Buffer q_pre, k_pre;
     if (observer) q_pre = q, k_pre = k;
     rotate(q, shape.q_dim(), start);
     rotate(k, shape.kv_dim(), start);
     if (observer) observer->attention(index, start, q_pre, q, k_pre, k, v);
     layer.attention.append(k, v);
-    std::vector<float> context(q.size());
+    Buffer context(q.size());
     layer.attention.attend(q, context, threads);
     if (observer) observer->linear_input(index, "attn_output", context, shape.q_dim());
     Activation y = input(context, shape.q_dim());
@@ -211,12 +254,12 @@ struct FunctionalExecutor::State {
   void ffn_block(std::size_t index, std::vector<float>& residual) const {
     const Layer& layer = layers[index];
     const LayerWeights& weights = model.layers[index];
-    const std::vector<float> norm = normalised(residual, weights.ffn_norm);
+    const Buffer norm = normalised(residual, weights.ffn_norm);
     if (observer) observer->linear_input(index, "ffn_gate_up", norm, shape.hidden);
     Activation x = input(norm, shape.hidden);
-    std::vector<float> gate = layer.gate(x, threads);
-    const std::vector<float> up = layer.up(x, threads);
-    quant::swiglu(gate, up, gate);
+    Buffer gate = layer.gate(x, threads);
+    const Buffer up = layer.up(x, threads);
+    gated(gate, up);
     if (observer) observer->linear_input(index, "ffn_down", gate, shape.intermediate);
     Activation y = input(gate, shape.intermediate);
     add(residual, layer.down(y, threads));
@@ -237,11 +280,14 @@ struct FunctionalExecutor::State {
       });
     }
     if (logits == Logits::last) residual.erase(residual.begin(), residual.end() - shape.hidden);
-    const std::vector<float> norm = normalised(residual, model.final_norm);
+    const Buffer norm = normalised(residual, model.final_norm);
     if (observer) observer->linear_input(layers.size(), "head", norm, shape.hidden);
     Activation x = input(norm, shape.hidden);
-    return naming(fmt::format("model {}, recipe {}, classifier", shape.name, recipe.name),
-                  [&] { return (*head)(x, threads); });
+    return naming(fmt::format("model {}, recipe {}, classifier", shape.name, recipe.name), [&] {
+      std::vector<float> out(x.rows() * head->channels());
+      head->multiply(x, out, threads);
+      return out;
+    });
   }
 
   const LlamaModel& model;
