@@ -27,39 +27,40 @@ constexpr double power_of_two(double k) {
 
 /// e^x. Domain |x| <= 700 (no double overflow or subnormal). Relative error below 2^-50.
 /// Source: argument reduction by Cody and Waite with fdlibm's split of ln 2 (32 + 53 bits); Taylor
-/// polynomial of degree 13 on |r| <= ln 2 / 2, truncation r^14/14! < 4.2e-18.
+/// polynomial of degree 13 on |r| <= ln 2 / 2, truncation r^14/14! < 4.2e-18, in Estrin's order,
+/// a chain a third as long as Horner's.
 constexpr double exp(double x) {
   constexpr double kLog2E = 0x1.71547652b82fep+0;
   constexpr double kLn2High = 0x1.62e42feep-1;
   constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
   const double k = round_to_integer(x * kLog2E);
   const double r = (x - k * kLn2High) - k * kLn2Low;
-  double p = 1.0 / 6227020800.0;
-  p = p * r + 1.0 / 479001600.0;
-  p = p * r + 1.0 / 39916800.0;
-  p = p * r + 1.0 / 3628800.0;
-  p = p * r + 1.0 / 362880.0;
-  p = p * r + 1.0 / 40320.0;
-  p = p * r + 1.0 / 5040.0;
-  p = p * r + 1.0 / 720.0;
-  p = p * r + 1.0 / 120.0;
-  p = p * r + 1.0 / 24.0;
-  p = p * r + 1.0 / 6.0;
-  p = p * r + 0.5;
-  p = p * r + 1.0;
-  p = p * r + 1.0;
+  const double r2 = r * r;
+  const double r4 = r2 * r2;
+  const double r8 = r4 * r4;
+  const double p01 = r + 1.0;
+  const double p23 = r * (1.0 / 6.0) + 0.5;
+  const double p45 = r * (1.0 / 120.0) + 1.0 / 24.0;
+  const double p67 = r * (1.0 / 5040.0) + 1.0 / 720.0;
+  const double p89 = r * (1.0 / 362880.0) + 1.0 / 40320.0;
+  const double pab = r * (1.0 / 39916800.0) + 1.0 / 3628800.0;
+  const double pcd = r * (1.0 / 6227020800.0) + 1.0 / 479001600.0;
+  const double p03 = p23 * r2 + p01;
+  const double p47 = p67 * r2 + p45;
+  const double p8b = pab * r2 + p89;
+  const double p8d = pcd * r4 + p8b;
+  const double p = p8d * r8 + (p47 * r4 + p03);
   return p * power_of_two(k);
 }
 
 /// e^x as a float: one rounding of the double above. Overflow gives +inf, underflow goes through
 /// the subnormals to +0; exp(-inf) = +0, exp(+inf) = +inf, exp(NaN) = NaN (quiet).
 constexpr float exp(float x) {
-  // Choices, not branches, so that loops over it vectorise.
-  const float inside = x < -104.0f ? -104.0f : x > 89.0f ? 89.0f : x;
-  float e = static_cast<float>(exp(static_cast<double>(inside)));
-  e = x > 89.0f ? std::numeric_limits<float>::infinity() : e;  // the largest float is e^88.72
-  e = x < -104.0f ? 0.0f : e;  // half the smallest subnormal is e^-103.97
-  return x != x ? std::numeric_limits<float>::quiet_NaN() : e;
+  // Clamped, not branched, so that loops over it vectorise. Beyond the limits the rounding to float
+  // gives the right end by itself: e^89 is above the largest float, e^-104 below half the smallest.
+  const float above = x < -104.0f ? -104.0f : x;
+  const float inside = above > 89.0f ? 89.0f : above;
+  return static_cast<float>(exp(static_cast<double>(inside)));
 }
 
 /// Natural logarithm of a positive, finite, normal double. Relative error below 2^-48.

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "configs/validate.hpp"
+#include "quant/kernels/parallel.hpp"
 #include "quant/kernels/vector.hpp"
 #include "quant/kv/storage.hpp"
 #include "quant/kv/systems.hpp"
@@ -191,29 +192,47 @@ struct FunctionalExecutor::State {
     return rows;
   }
 
-  std::vector<float> normalised(std::span<const float> rows, const std::vector<float>& gain) const {
-    std::vector<float> out(rows.size());
-    for (std::size_t first = 0; first < rows.size(); first += shape.hidden) {
-      quant::rms_norm(rows.subspan(first, shape.hidden), gain,
-                      static_cast<float>(shape.norm_epsilon),
-                      std::span(out).subspan(first, shape.hidden));
-    }
+  Buffer normalised(std::span<const float> rows, const std::vector<float>& gain) const {
+    Buffer out(rows.size());
+    quant::parallel_ranges(
+        threads_for(rows.size()), rows.size() / shape.hidden,
+        [&](std::size_t begin, std::size_t end) {
+          for (std::size_t i = begin; i < end; ++i) {
+            quant::rms_norm(rows.subspan(i * shape.hidden, shape.hidden), gain,
+                            static_cast<float>(shape.norm_epsilon),
+                            std::span(out).subspan(i * shape.hidden, shape.hidden));
+          }
+        });
     return out;
   }
 
+  void gated(std::span<float> gate, std::span<const float> up) const {
+    quant::parallel_ranges(threads_for(gate.size()), gate.size(),
+                           [&](std::size_t begin, std::size_t end) {
+                             const std::span<float> part = gate.subspan(begin, end - begin);
+                             quant::swiglu(part, up.subspan(begin, end - begin), part);
+                           });
+  }
+
+  /// Threads for work on that many elements; waking one costs as much as some ten thousand.
+  unsigned threads_for(std::size_t elements) const {
+    constexpr std::size_t kWorthThreads = 1u << 15;
+    return elements < kWorthThreads ? 1 : threads;
+  }
+
   /// Turns every head of every token [tokens, width].
-  void rotate(std::vector<float>& rows, std::size_t width, std::uint64_t start) const {
+  void rotate(std::span<float> rows, std::size_t width, std::uint64_t start) const {
     for (std::size_t first = 0; first < rows.size(); first += shape.head_dim) {
-      quant::rope(std::span(rows).subspan(first, shape.head_dim), angles[start + first / width]);
+      quant::rope(rows.subspan(first, shape.head_dim), angles[start + first / width]);
     }
   }
 
-  LinearInput input(const std::vector<float>& rows, std::size_t cols,
+  LinearInput input(std::span<const float> rows, std::size_t cols,
                     const InputTransform& transform) const {
     return {rows, rows.size() / cols, cols, recipe[Target::activation], transform};
   }
 
-  void add(std::vector<float>& residual, const std::vector<float>& change) const {
+  void add(std::vector<float>& residual, std::span<const float> change) const {
     for (std::size_t i = 0; i < residual.size(); ++i) residual[i] += change[i];
     store_as(recipe[Target::shortcut], residual, shape.hidden);
   }
@@ -221,17 +240,17 @@ struct FunctionalExecutor::State {
   void attention_block(std::size_t index, std::vector<float>& residual, std::uint64_t start) {
     Layer& layer = layers[index];
     const BlockWeights& weights = layer.weights[schedule.now()];
-    const std::vector<float> norm = normalised(residual, model.layers[index].attn_norm);
+    const Buffer norm = normalised(residual, model.layers[index].attn_norm);
     if (observer) observer->linear_input(index, "attn_qkv", norm, shape.hidden);
     LinearInput x = input(norm, shape.hidden, layer.qkv);
-    std::vector<float> q = weights.q(x, threads), k = weights.k(x, threads);
-    const std::vector<float> v = weights.v(x, threads);
-    std::vector<float> q_pre, k_pre;
+    Buffer q = weights.q(x, threads), k = weights.k(x, threads);
+    const Buffer v = weights.v(x, threads);
+    Buffer q_pre, k_pre;
     if (observer || layer.cached) q_pre = q, k_pre = k;
     rotate(q, shape.q_dim(), start);
     rotate(k, shape.kv_dim(), start);
     if (observer) observer->attention(index, start, q_pre, q, k_pre, k, v);
-    std::vector<float> context(q.size());
+    Buffer context(q.size());
     if (layer.cached) {
       layer.cached->forward({start, q_pre, q, k_pre, k, v, residual}, context);
     } else {
@@ -246,12 +265,12 @@ struct FunctionalExecutor::State {
   void ffn_block(std::size_t index, std::vector<float>& residual) const {
     const Layer& layer = layers[index];
     const BlockWeights& weights = layer.weights[schedule.now()];
-    const std::vector<float> norm = normalised(residual, model.layers[index].ffn_norm);
+    const Buffer norm = normalised(residual, model.layers[index].ffn_norm);
     if (observer) observer->linear_input(index, "ffn_gate_up", norm, shape.hidden);
     LinearInput x = input(norm, shape.hidden, layer.gate_up);
-    std::vector<float> gate = weights.gate(x, threads);
-    const std::vector<float> up = weights.up(x, threads);
-    quant::swiglu(gate, up, gate);
+    Buffer gate = weights.gate(x, threads);
+    const Buffer up = weights.up(x, threads);
+    gated(gate, up);
     if (observer) observer->linear_input(index, "ffn_down", gate, shape.intermediate);
     LinearInput y = input(gate, shape.intermediate, layer.down);
     add(residual, weights.down(y, threads));
@@ -273,12 +292,12 @@ struct FunctionalExecutor::State {
       });
     }
     if (logits == Logits::last) residual.erase(residual.begin(), residual.end() - shape.hidden);
-    const std::vector<float> norm = normalised(residual, model.final_norm);
+    const Buffer norm = normalised(residual, model.final_norm);
     if (observer) observer->linear_input(layers.size(), "head", norm, shape.hidden);
     LinearInput x = input(norm, shape.hidden, InputTransform{});
-    std::vector<float> result =
-        naming(fmt::format("model {}, recipe {}, classifier", shape.name, recipe.name),
-               [&] { return (*head)(x, threads); });
+    std::vector<float> result(x.rows() * head->channels());
+    naming(fmt::format("model {}, recipe {}, classifier", shape.name, recipe.name),
+           [&] { head->multiply(x, result, threads); });
     schedule.end(std::span<const float>(result).last(shape.vocab));
     return result;
   }
@@ -325,6 +344,11 @@ std::vector<float> FunctionalExecutor::forward(std::span<const std::uint32_t> to
 
 void FunctionalExecutor::observe(ForwardObserver* observer) { state_->observer = observer; }
 
+std::uint64_t FunctionalExecutor::draft_length() const { return state_->schedule.draft_length(); }
+void FunctionalExecutor::cut(std::uint64_t length) {
+  SYSTOLE_CHECK(length <= position(), "a cache is cut, not grown");
+  for (Layer& layer : state_->layers) layer.truncate(length);
+}
 void FunctionalExecutor::use_draft(bool draft) { state_->schedule.use_draft(draft); }
 
 StoredModel FunctionalExecutor::stored(std::uint64_t tokens) const {

@@ -104,6 +104,10 @@ class FunctionalExecutor {
 
   /// For a `spec` schedule: compute with the draft's weights, or (as at first) the verifier's.
   void use_draft(bool draft);
+  /// Tokens that the draft proposes at a time; 0 without a `spec` schedule.
+  std::uint64_t draft_length() const;
+  /// Cuts the cache back to `length` tokens, at most position().
+  void cut(std::uint64_t length);
 
   /// Empties the cache.
   void reset();

@@ -130,8 +130,13 @@ void Linear::prepare_general(std::span<const float> weight, std::size_t n, std::
   real_.emplace(w.values, n, k, operands, path);
 }
 
-std::vector<float> Linear::operator()(LinearInput& input, unsigned threads) const {
-  std::vector<float> out(input.rows() * rows_);
+Buffer Linear::operator()(LinearInput& input, unsigned threads) const {
+  Buffer out(input.rows() * rows_);
+  multiply(input, out, threads);
+  return out;
+}
+
+void Linear::multiply(LinearInput& input, std::span<float> out, unsigned threads) const {
   if (integer_) {
     quant::gemm_dequantise_after(input.codes(), *integer_, out, threads);
   } else if (const GridMatrix* grid = grid_ ? input.grid() : nullptr) {
@@ -141,7 +146,6 @@ std::vector<float> Linear::operator()(LinearInput& input, unsigned threads) cons
   } else {
     quant::gemm_fp32(input.decoded(), *real_, input.rows(), out, threads);
   }
-  return out;
 }
 
 }  // namespace systole::workloads

@@ -12,6 +12,7 @@
 #include "quant/coded_matrix.hpp"
 #include "quant/kernels/packed_gemm.hpp"
 #include "quant/quantisers/quantise_weight.hpp"
+#include "workloads/buffer.hpp"
 
 namespace systole::workloads {
 
@@ -77,7 +78,9 @@ class Linear {
          quant::Path path, std::size_t fp16_chunk);
 
   /// out [rows, n].
-  std::vector<float> operator()(LinearInput& input, unsigned threads) const;
+  void multiply(LinearInput& input, std::span<float> out, unsigned threads) const;
+  Buffer operator()(LinearInput& input, unsigned threads) const;
+  std::size_t channels() const { return rows_; }
 
   std::uint64_t stored_bits() const { return stored_bits_; }
 

@@ -78,8 +78,42 @@ Quality perplexity(FunctionalExecutor& executor, const Tokenizer& tokenizer,
   return quality;
 }
 
+namespace {
+
+struct Speculation {
+  std::vector<std::uint32_t> accepted;  ///< of the drafted tokens, those the verifier chose too
+  std::vector<float> logits;            ///< of the verifier, after the last accepted token
+};
+
+/// `length` tokens after `next` by the draft, one pass over all of them by the verifier, and the
+/// cache cut back to what both agree on: the verifier's own greedy tokens, whatever the draft.
+Speculation speculate(FunctionalExecutor& executor, std::uint32_t next, std::uint64_t length) {
+  const std::uint64_t start = executor.position();
+  std::vector<std::uint32_t> run = {next};
+  executor.use_draft(true);
+  while (run.size() <= length) {
+    const std::uint32_t last = run.back();
+    const auto logits = executor.forward({&last, 1}, executor.position());
+    run.push_back(static_cast<std::uint32_t>(quant::argmax(logits)));
+  }
+  executor.use_draft(false);
+  const std::vector<float> all = executor.forward(run, start, Logits::all);
+  const std::size_t vocab = executor.shape().vocab;
+  const auto row = [&](std::size_t i) { return std::span(all).subspan(i * vocab, vocab); };
+  std::size_t agreed = 0;
+  while (agreed < length && quant::argmax(row(agreed)) == run[agreed + 1]) ++agreed;
+  Speculation found;
+  found.accepted.assign(run.begin() + 1, run.begin() + 1 + static_cast<std::ptrdiff_t>(agreed));
+  found.logits.assign(row(agreed).begin(), row(agreed).end());
+  executor.cut(start + agreed + 1);
+  return found;
+}
+
+}  // namespace
+
 std::vector<std::uint32_t> generate(FunctionalExecutor& executor, const Tokenizer& tokenizer,
-                                    std::span<const std::uint32_t> prompt, std::uint64_t count) {
+                                    std::span<const std::uint32_t> prompt, std::uint64_t count,
+                                    DraftTally* tally) {
   const std::uint64_t limit = context_limit(executor, 0);
   if (prompt.empty())
     throw ConfigError("an empty prompt; expected at least the beginning-of-text token");
@@ -97,13 +131,26 @@ std::vector<std::uint32_t> generate(FunctionalExecutor& executor, const Tokenize
   if (count == 0) return generated;
   executor.reset();
   std::vector<float> logits = executor.forward(prompt, 0);
+  const auto ends = [&](std::uint32_t id) { return id == tokenizer.eos() || id == tokenizer.bos(); };
+  const std::uint64_t draft_length = executor.draft_length();
   while (true) {
     const auto next = static_cast<std::uint32_t>(quant::argmax(logits));
-    if (next == tokenizer.eos() || next == tokenizer.bos()) break;
+    if (ends(next)) break;
     generated.push_back(next);
     if (generated.size() == count || executor.position() == limit) break;
-    logits = executor.forward({&next, 1}, executor.position());
+    const std::uint64_t room = std::min(limit - executor.position(), count - generated.size() + 1);
+    if (draft_length == 0 || room < 2) {
+      logits = executor.forward({&next, 1}, executor.position());
+      continue;
+    }
+    const Speculation found = speculate(executor, next, std::min(draft_length, room - 1));
+    logits = found.logits;
+    if (tally != nullptr) ++tally->rounds, tally->accepted += found.accepted.size();
+    const auto stop = std::ranges::find_if(found.accepted, ends);
+    generated.insert(generated.end(), found.accepted.begin(), stop);
+    if (stop != found.accepted.end() || generated.size() >= count) break;
   }
+  if (generated.size() > count) generated.resize(count);
   return generated;
 }
 

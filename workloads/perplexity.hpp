@@ -31,12 +31,20 @@ Quality perplexity(FunctionalExecutor& executor, const Tokenizer& tokenizer,
                    std::span<const std::string> texts, std::uint64_t max_context = 0,
                    const TextProgress& progress = {});
 
+/// How speculative decoding went.
+struct DraftTally {
+  std::uint64_t rounds = 0;    ///< passes of the verifier
+  std::uint64_t accepted = 0;  ///< drafted tokens that it chose too; tau is 1 + accepted / rounds
+};
+
 /// Up to `count` tokens after `prompt`, each the argmax (lowest id wins); ends early at the
 /// end-of-text or beginning-of-text token, which is not returned, and at the model's last position.
+/// Under a `spec` schedule the draft proposes and the verifier decides: its own greedy tokens.
 /// Errors: ConfigError for an empty prompt, one beyond the positions, or a token outside the
 /// vocabulary.
 std::vector<std::uint32_t> generate(FunctionalExecutor& executor, const Tokenizer& tokenizer,
-                                    std::span<const std::uint32_t> prompt, std::uint64_t count);
+                                    std::span<const std::uint32_t> prompt, std::uint64_t count,
+                                    DraftTally* tally = nullptr);
 
 /// `text` cut at every `delimiter` (empty: not cut), each part stripped of surrounding white space,
 /// empty parts dropped.

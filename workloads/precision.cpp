@@ -252,6 +252,13 @@ void PrecisionSchedule::end(std::span<const float> logits) {
   }
 }
 
+std::uint64_t PrecisionSchedule::draft_length() const {
+  constexpr std::uint64_t kUsualLength = 4;
+  if (kind_ != ScheduleKind::spec) return 0;
+  const double at = entries_[1].at;
+  return at >= 1 ? static_cast<std::uint64_t>(at) : kUsualLength;
+}
+
 void PrecisionSchedule::use_draft(bool draft) {
   if (kind_ == ScheduleKind::spec) now_ = draft ? 1 : 0;
 }

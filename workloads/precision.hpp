@@ -64,6 +64,8 @@ class PrecisionSchedule {
   void begin(std::size_t tokens, std::uint64_t start);
   void end(std::span<const float> logits);
   void use_draft(bool draft);
+  /// `at` of a spec schedule's draft entry (4 when not given); 0 without one.
+  std::uint64_t draft_length() const;
   std::size_t now() const { return now_; }
 
  private:
