@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "tests/cli/process.hpp"
@@ -104,6 +106,54 @@ TEST(Eval, ContinuesAPrompt) {
   EXPECT_THAT(outcome.output, HasSubstr("In the beginning of the first year"));
 }
 
+TEST(Eval, SaysWhatIsStored) {
+  const json summary =
+      run_json("eval --recipe kivi2 --limit 1 --max-context 256").at("summary");
+  EXPECT_EQ(summary.at("text"), "eval.txt of systole-kjv-3m");
+  EXPECT_EQ(summary.at("stored_bits_per_weight"), 32.0);
+  // 256 tokens of KIVI at 2 bits, g32: keys are flushed in blocks of 128, so all are coded (3 bits);
+  // of the values the newest 128 are whole: (3 + 16) / 2.
+  EXPECT_DOUBLE_EQ(summary.at("stored_bits_per_kv").get<double>(), (3.0 + 9.5) / 2);
+  // 4 layers x 2 x 2 heads x 64 elements.
+  EXPECT_DOUBLE_EQ(summary.at("kv_bytes_per_token").get<double>(), 4 * 2 * 128 * 6.25 / 8);
+}
+
+TEST(Eval, OliveKeepsWhatOutliersBreakAtFourBits) {
+  const auto perplexity = [](const std::string& recipe) {
+    return run_json("eval --inject-outliers 64 --limit 2 --max-context 256 --recipe " + recipe)
+        .at("summary")
+        .at("perplexity")
+        .get<double>();
+  };
+  const double real = perplexity("fp32");
+  const double olive = perplexity("olive-w4a4-tensor");
+  const double integer = perplexity("w4a4-tensor");
+  EXPECT_LT(olive, 3 * real);
+  EXPECT_GT(integer, 10 * olive);
+}
+
+TEST(Eval, CalibratesOnATextOfItsOwn) {
+  const json summary =
+      run_json("eval --recipe gptq-w3-g32 --limit 1 --max-context 128").at("summary");
+  EXPECT_LT(summary.at("perplexity").get<double>(), 15);
+  EXPECT_DOUBLE_EQ(summary.at("stored_bits_per_weight").get<double>(), 3 + 16.0 / 32 + 3.0 / 32);
+}
+
+TEST(Eval, ADraftChangesNoToken) {
+  const std::string prompt = "eval --prompt 'And it came to pass' --generate 24 --recipe ";
+  // The verifier of specmquant-w8w4 is the prefill format of phase-w8w4's weights; its own greedy
+  // text is that of the feedback recipe before any switch: compare with plain decoding.
+  EXPECT_EQ(run_systole(prompt + "specmquant-w8w4").output,
+            run_systole(prompt + "w8-g128").output);
+}
+
+TEST(List, MakesTheReferencePage) {
+  std::ifstream file(std::string(SYSTOLE_SOURCE_DIR) + "/quant/REFERENCE.md");
+  const std::string page((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  EXPECT_EQ(run_systole("list reference").output, page)
+      << "mend with: systole list reference > quant/REFERENCE.md";
+}
+
 TEST(Verify, FindsNoDifference) {
   const json summary = run_json("verify --suite all --seed 1 --cases 60").at("summary");
   EXPECT_GT(summary.at("cases").get<double>(), 300);
@@ -113,7 +163,8 @@ TEST(Verify, FindsNoDifference) {
 }
 
 TEST(List, NamesEveryKind) {
-  for (const char* kind : {"machines", "recipes", "models", "pes", "drams", "energy"}) {
+  for (const char* kind :
+       {"machines", "recipes", "models", "pes", "drams", "energy", "formats", "kernels"}) {
     const Outcome outcome = run_systole(std::string("list ") + kind);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
     EXPECT_FALSE(outcome.output.empty()) << kind;
