@@ -158,12 +158,26 @@ void Product::compute(const Part& part) const {
 }
 
 void Product::compute_row(const Part& part) const {
-  float* total = detail::scratch<float, struct Totals>(w.tiles->columns);
-  for (std::size_t panel = part.first_panel; panel < part.end_panel; ++panel) {
-    w.tiles->run_row({packed.codes, w.packed.data() + panel * w.steps * w.step_bytes, &w.coding,
-                      packed.starts, scales + panel * w.groups * w.tiles->columns, w.group_steps,
-                      w.groups, total});
-    write(panel, 0, 1, total);
+  const std::size_t columns = w.tiles->columns;
+  float* total = detail::scratch<float, struct Totals>(2 * columns);
+  const auto stored = [&](std::size_t panel) {
+    return w.packed.data() + panel * w.steps * w.step_bytes;
+  };
+  const auto scale = [&](std::size_t panel) { return scales + panel * w.groups * columns; };
+  // The first half of the panels beside the second; the odd one out is its own companion.
+  const std::size_t half = ceil_div(part.end_panel - part.first_panel, 2);
+  for (std::size_t one = part.first_panel; one < part.first_panel + half; ++one) {
+    const std::size_t other = one + half < part.end_panel ? one + half : one;
+    w.tiles->run_row({packed.codes,
+                      {stored(one), stored(other)},
+                      &w.coding,
+                      packed.starts,
+                      {scale(one), scale(other)},
+                      w.group_steps,
+                      w.groups,
+                      {total, total + columns}});
+    write(one, 0, 1, total);
+    if (other != one) write(other, 0, 1, total + columns);
   }
 }
 

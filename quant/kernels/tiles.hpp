@@ -83,17 +83,17 @@ void interleave_units(const std::int8_t* codes, std::size_t stride, std::size_t 
   }
 }
 
-/// One row of activations against a panel of stored weights, all of K: as IntegerTile, without
-/// unpacking to memory.
+/// One row of activations against two panels of stored weights (which may be one), all of K: as
+/// IntegerTile, without unpacking to memory. Two, because one stream leaves bandwidth unused.
 struct RowTile {
-  const void* activations;     ///< [steps][unit]
-  const std::uint8_t* stored;  ///< the panel as stored
+  const void* activations;        ///< [steps][unit]
+  const std::uint8_t* stored[2];  ///< the panels as stored
   const Coding* coding;
   const std::int32_t* start;  ///< [groups]
-  const float* scales;        ///< [groups][columns]
+  const float* scales[2];     ///< [groups][columns]
   std::size_t group_steps;
   std::size_t groups;
-  float* total;  ///< [columns]
+  float* total[2];  ///< [columns]
 };
 
 /// Float tile: for each chunk sum = +0, k ascending sum = fma(a, w, sum); then total += sum. Of

@@ -283,48 +283,43 @@ SYSTOLE_TARGET void unpack(const std::uint8_t* stored, std::size_t steps, const 
                         : unpack_nibbles<true>(stored, steps, table, out);
 }
 
-/// Nibbles of one panel against one row, straight from memory: two steps at a time in sums of their
-/// own, so that the stream and not the latency of vpdpbusd sets the pace.
+/// Nibbles of two panels against one row, straight from memory.
 template <bool kTable>
 SYSTOLE_TARGET void row_tile(const RowTile& t) {
-  constexpr std::size_t kAhead = 2048;  // bytes: some 60 ns of a stream at memory speed
+  constexpr std::size_t kAhead = 1024;  // bytes of each stream
   const __m512i table = table_of(t.coding->table, t.coding->offset);
   const auto* a = static_cast<const std::int8_t*>(t.activations);
-  const std::uint8_t* w = t.stored;
-  __m512 total0 = _mm512_setzero_ps();
-  __m512 total1 = _mm512_setzero_ps();
+  const std::uint8_t* w[2] = {t.stored[0], t.stored[1]};
+  __m512 total[4];
+  for (__m512& v : total) v = _mm512_setzero_ps();
   for (std::size_t g = 0; g < t.groups; ++g) {
-    __m512i sum0[2];
-    __m512i sum1[2];
-    sum0[0] = sum1[0] = _mm512_set1_epi32(t.start[g]);
-    sum0[1] = sum1[1] = _mm512_setzero_si512();
-    std::size_t s = 0;
-    const auto step = [&](std::size_t chain) SYSTOLE_TARGET {
-      const __m512i both = _mm512_loadu_si512(w);
-      _mm_prefetch(reinterpret_cast<const char*>(w) + kAhead, _MM_HINT_T0);
-      const __m512i low = low_nibbles(both);
-      const __m512i high = high_nibbles(both);
+    __m512i sum[4];
+    for (__m512i& v : sum) v = _mm512_set1_epi32(t.start[g]);
+    for (std::size_t s = 0; s < t.group_steps; ++s) {
       const __m512i b = broadcast(a);
-      sum0[chain] =
-          _mm512_dpbusd_epi32(sum0[chain], kTable ? _mm512_shuffle_epi8(table, low) : low, b);
-      sum1[chain] =
-          _mm512_dpbusd_epi32(sum1[chain], kTable ? _mm512_shuffle_epi8(table, high) : high, b);
-      w += 64;
+      for (std::size_t p = 0; p < 2; ++p) {
+        const __m512i both = _mm512_loadu_si512(w[p]);
+        _mm_prefetch(reinterpret_cast<const char*>(w[p]) + kAhead, _MM_HINT_T0);
+        __m512i low = low_nibbles(both);
+        __m512i high = high_nibbles(both);
+        if (kTable) {
+          low = _mm512_shuffle_epi8(table, low);
+          high = _mm512_shuffle_epi8(table, high);
+        }
+        sum[2 * p] = _mm512_dpbusd_epi32(sum[2 * p], low, b);
+        sum[2 * p + 1] = _mm512_dpbusd_epi32(sum[2 * p + 1], high, b);
+        w[p] += 64;
+      }
       a += kUnit;
-    };
-    for (; s + 2 <= t.group_steps; s += 2) {
-      step(0);
-      step(1);
     }
-    if (s < t.group_steps) step(0);
-    const float* scales = t.scales + g * kColumns;
-    total0 = _mm512_fmadd_ps(to_float(_mm512_add_epi32(sum0[0], sum0[1])), _mm512_loadu_ps(scales),
-                             total0);
-    total1 = _mm512_fmadd_ps(to_float(_mm512_add_epi32(sum1[0], sum1[1])),
-                             _mm512_loadu_ps(scales + kLanes), total1);
+    for (std::size_t i = 0; i < 4; ++i) {
+      const float* scales = t.scales[i / 2] + g * kColumns + i % 2 * kLanes;
+      total[i] = _mm512_fmadd_ps(to_float(sum[i]), _mm512_loadu_ps(scales), total[i]);
+    }
   }
-  _mm512_storeu_ps(t.total, total0);
-  _mm512_storeu_ps(t.total + kLanes, total1);
+  for (std::size_t i = 0; i < 4; ++i) {
+    _mm512_storeu_ps(t.total[i / 2] + i % 2 * kLanes, total[i]);
+  }
 }
 
 void run_row(const RowTile& t) {
