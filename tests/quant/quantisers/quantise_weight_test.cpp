@@ -217,7 +217,7 @@ TEST_F(Weights, ChannelClassesKeepTheStrongestInputs) {
 TEST_F(Weights, AProtectiveRangeBoundsTheCodes) {
   TensorPolicy policy = int_policy(Format::int8, 0);
   policy.outliers.kind = OutlierKind::protect;
-  policy.outliers.low_bound = -119;
+
   policy.outliers.high_bound = 119;
   const QuantisedWeight q = run(policy);
   int most = 0;
