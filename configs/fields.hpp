@@ -306,7 +306,8 @@ void describe(V& v, C& c) {
   rare(v, "index_bits", c.index_bits, 16u, Info{"of one index"}.in(0, 64));
   rare(v, "dynamic", c.dynamic, false, Info{"chosen at run time instead of by calibration"});
   rare(v, "high", c.high, quant::Format::fp16, Info{"format of the high class"});
-  rare(v, "high_bound", c.high_bound, 0, Info{"protective range: codes lie within +- this"}.in(0, 32767));
+  rare(v, "high_bound", c.high_bound, 0,
+       Info{"protective range: codes lie within +- this"}.in(0, 32767));
   rare(v, "point", c.point, 0u,
        Info{"first element of the second half; 0: the middle"}.in(0, 1 << 24));
 }

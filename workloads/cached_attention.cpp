@@ -25,8 +25,8 @@ quant::KvCache make_cache(const configs::ModelShape& shape, const Recipe& recipe
                           quant::rope_frequencies(shape.head_dim, shape.rope_theta),
                           std::move(calibration));
   } catch (const std::invalid_argument& error) {
-    throw ConfigError(fmt::format("recipe {}: the KV cache of layer {}: {}", recipe.name, layer,
-                                  error.what()));
+    throw ConfigError(
+        fmt::format("recipe {}: the KV cache of layer {}: {}", recipe.name, layer, error.what()));
   }
 }
 
@@ -74,7 +74,8 @@ void CachedAttention::forward(const AttentionInput& in, std::span<float> out) {
 void CachedAttention::truncate(std::uint64_t length) {
   if (length == length_) return;
   if (length != 0) {
-    throw ConfigError("this KV cache cannot be cut back to a prefix: its codes depend on later tokens");
+    throw ConfigError(
+        "this KV cache cannot be cut back to a prefix: its codes depend on later tokens");
   }
   cache_.reset();
   length_ = 0;

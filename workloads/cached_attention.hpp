@@ -21,8 +21,8 @@ struct AttentionInput {
 
 /// One layer. Each token is appended and attends before the next one comes, so that it sees the
 /// cache as a decoding machine would have it (quantise, then attend: quantization.md §12 trap 16).
-/// Queries are rounded to the query policy's float format; probabilities are fp32, or rounded by the
-/// cache's own rule.
+/// Queries are rounded to the query policy's float format; probabilities are fp32, or rounded by
+/// the cache's own rule.
 class CachedAttention {
  public:
   /// `layer` chooses the entry of a map schedule. Errors: ConfigError naming the policy that cannot

@@ -93,7 +93,11 @@ double StoredModel::kv_bytes_per_token() const {
 struct FunctionalExecutor::State {
   State(const LlamaModel& m, const Recipe& r, unsigned t, Kernels kernels, std::size_t chunk,
         const CalibrationData* calibration)
-      : model(m), shape(m.shape), recipe(r), threads(t == 0 ? 1 : t), fp16_chunk(chunk),
+      : model(m),
+        shape(m.shape),
+        recipe(r),
+        threads(t == 0 ? 1 : t),
+        fp16_chunk(chunk),
         reference(kernels == Kernels::reference),
         path(reference ? Path::reference : quant::best_path()),
         schedule(r) {
@@ -137,12 +141,15 @@ struct FunctionalExecutor::State {
       const auto linear = [&](LinearName name, const std::vector<float>& values, std::size_t n,
                               std::size_t k, const InputTransform& inputs, std::string_view site) {
         SYSTOLE_CHECK(values.size() == n * k, "a weight does not have the size its shape implies");
-        TensorPolicy policy = policies[index * kLinearNames.size() + static_cast<std::size_t>(name)];
+        TensorPolicy policy =
+            policies[index * kLinearNames.size() + static_cast<std::size_t>(name)];
         schedule.apply(variant, policy);
         fit_to_row(policy, k);
-        return naming(fmt::format("layer {}, {}", index, kLinearNames[static_cast<std::size_t>(name)]), [&] {
-          return Linear(values, n, k, policy, recipe, inputs, statistics(site), path, fp16_chunk);
-        });
+        return naming(
+            fmt::format("layer {}, {}", index, kLinearNames[static_cast<std::size_t>(name)]), [&] {
+              return Linear(values, n, k, policy, recipe, inputs, statistics(site), path,
+                            fp16_chunk);
+            });
       };
       using enum LinearName;
       layer.weights.push_back(
@@ -194,15 +201,15 @@ struct FunctionalExecutor::State {
 
   Buffer normalised(std::span<const float> rows, const std::vector<float>& gain) const {
     Buffer out(rows.size());
-    quant::parallel_ranges(
-        threads_for(rows.size()), rows.size() / shape.hidden,
-        [&](std::size_t begin, std::size_t end) {
-          for (std::size_t i = begin; i < end; ++i) {
-            quant::rms_norm(rows.subspan(i * shape.hidden, shape.hidden), gain,
-                            static_cast<float>(shape.norm_epsilon),
-                            std::span(out).subspan(i * shape.hidden, shape.hidden));
-          }
-        });
+    quant::parallel_ranges(threads_for(rows.size()), rows.size() / shape.hidden,
+                           [&](std::size_t begin, std::size_t end) {
+                             for (std::size_t i = begin; i < end; ++i) {
+                               quant::rms_norm(
+                                   rows.subspan(i * shape.hidden, shape.hidden), gain,
+                                   static_cast<float>(shape.norm_epsilon),
+                                   std::span(out).subspan(i * shape.hidden, shape.hidden));
+                             }
+                           });
     return out;
   }
 
@@ -372,7 +379,8 @@ StoredModel FunctionalExecutor::stored(std::uint64_t tokens) const {
       result.kv_bits += static_cast<std::uint64_t>(quant::kv_stored_bits(kv, key, value, tokens));
     } else {
       for (const TensorPolicy* policy : {&key, &value}) {
-        result.kv_bits += tokens * s.shape.kv_heads * quant::stored_bits(1, s.shape.head_dim, *policy);
+        result.kv_bits +=
+            tokens * s.shape.kv_heads * quant::stored_bits(1, s.shape.head_dim, *policy);
       }
     }
     result.kv_elements += 2 * tokens * s.shape.kv_dim();

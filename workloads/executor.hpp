@@ -25,8 +25,8 @@ enum class Kernels : std::uint8_t { fast, reference };
 class ForwardObserver {
  public:
   virtual ~ForwardObserver() = default;
-  /// The input [rows, cols] of linear layers that share it, before the activation policy: `inputs` is
-  /// "attn_qkv", "attn_output", "ffn_gate_up", "ffn_down" or (layer = number of layers) "head".
+  /// The input [rows, cols] of linear layers that share it, before the activation policy: `inputs`
+  /// is "attn_qkv", "attn_output", "ffn_gate_up", "ffn_down" or (layer = number of layers) "head".
   virtual void linear_input(std::size_t layer, std::string_view inputs, std::span<const float> rows,
                             std::size_t cols);
   /// Queries [rows, q_dim], keys [rows, kv_dim] before and after RoPE, values, of consecutive
@@ -76,9 +76,9 @@ struct StoredModel {
 /// which spans the tokens of a call. Linear layers: see linear.hpp. Attention: attention.hpp, or
 /// cached_attention.hpp where a key or value policy is more than one integer or float format. The
 /// residual stream is fp32 unless the recipe gives `shortcut` a format. The embedding table is
-/// rounded to embedding_format(recipe). Schedules: a map gives formats to layers or linear layers; a
-/// phase or step schedule keeps one set of weights a format and chooses at each forward() (more than
-/// one token: prefill); feedback chooses by the confidence of the last logits.
+/// rounded to embedding_format(recipe). Schedules: a map gives formats to layers or linear layers;
+/// a phase or step schedule keeps one set of weights a format and chooses at each forward() (more
+/// than one token: prefill); feedback chooses by the confidence of the last logits.
 class FunctionalExecutor {
  public:
   /// `model` must outlive the executor. fp16_chunk: see quant::gemm_fp16; the rows of a

@@ -75,11 +75,17 @@ std::optional<GridMatrix> to_grid(const CodedMatrix& matrix) {
   if (!matrix.zeros.empty() || matrix.tensor_scale != 1.0f) return std::nullopt;
   const auto integers = quant::element_integers(matrix, unit);
   if (!integers) return std::nullopt;
-  const bool fits = std::ranges::all_of(*integers, [](std::int32_t v) { return v >= -128 && v <= 127; });
+  const bool fits =
+      std::ranges::all_of(*integers, [](std::int32_t v) { return v >= -128 && v <= 127; });
   const std::size_t whole = matrix.group == 0 ? 0 : matrix.groups * matrix.group;
   if (!fits || whole < matrix.cols) return std::nullopt;
-  GridMatrix grid{.rows = matrix.rows, .cols = matrix.cols, .group = matrix.group,
-                  .groups = matrix.groups, .unit = unit, .integers = {}, .scales = matrix.scales};
+  GridMatrix grid{.rows = matrix.rows,
+                  .cols = matrix.cols,
+                  .group = matrix.group,
+                  .groups = matrix.groups,
+                  .unit = unit,
+                  .integers = {},
+                  .scales = matrix.scales};
   grid.integers.reserve(integers->size());
   for (const std::int32_t v : *integers) grid.integers.push_back(static_cast<std::int8_t>(v));
   return grid;
@@ -114,7 +120,8 @@ void Linear::prepare_general(std::span<const float> weight, std::size_t n, std::
                              const InputTransform& transform,
                              const quant::LayerStatistics* statistics, quant::Path path) {
   const TensorPolicy& activation = recipe[Target::activation];
-  const quant::QuantisedWeight w = quant::quantise_weight(weight, n, k, policy, statistics, transform.rule.input_scale);
+  const quant::QuantisedWeight w =
+      quant::quantise_weight(weight, n, k, policy, statistics, transform.rule.input_scale);
   stored_bits_ = static_cast<std::uint64_t>(
       std::llround(w.stored_bits * static_cast<double>(n) * static_cast<double>(k)));
   if (recipe.dequantise == configs::Dequantise::after && !is_ieee(activation.format) && w.codes &&

@@ -42,8 +42,8 @@ class LinearInput {
 
   const quant::QuantizedMatrix& codes();  ///< plain integer policies
   const quant::CodedMatrix& coded();      ///< every other policy that is no IEEE format
-  const quant::GridMatrix* grid();        ///< element integers with one scale a row, if they fit int8
-  std::span<const float> decoded();       ///< any policy
+  const quant::GridMatrix* grid();   ///< element integers with one scale a row, if they fit int8
+  std::span<const float> decoded();  ///< any policy
   std::size_t rows() const { return rows_; }
 
  private:
@@ -86,8 +86,7 @@ class Linear {
 
  private:
   void prepare_plain(std::span<const float> weight, std::size_t n, std::size_t k,
-                     const quant::QuantSpec& spec, const configs::Recipe& recipe,
-                     quant::Path path);
+                     const quant::QuantSpec& spec, const configs::Recipe& recipe, quant::Path path);
   void prepare_general(std::span<const float> weight, std::size_t n, std::size_t k,
                        const quant::TensorPolicy& policy, const configs::Recipe& recipe,
                        const InputTransform& transform, const quant::LayerStatistics* statistics,

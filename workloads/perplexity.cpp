@@ -131,7 +131,9 @@ std::vector<std::uint32_t> generate(FunctionalExecutor& executor, const Tokenize
   if (count == 0) return generated;
   executor.reset();
   std::vector<float> logits = executor.forward(prompt, 0);
-  const auto ends = [&](std::uint32_t id) { return id == tokenizer.eos() || id == tokenizer.bos(); };
+  const auto ends = [&](std::uint32_t id) {
+    return id == tokenizer.eos() || id == tokenizer.bos();
+  };
   const std::uint64_t draft_length = executor.draft_length();
   while (true) {
     const auto next = static_cast<std::uint32_t>(quant::argmax(logits));

@@ -75,9 +75,8 @@ const std::vector<float>& weight_of(const LayerWeights& w, LinearName name) {
   return *all[static_cast<std::size_t>(name)];
 }
 
-constexpr std::array<std::string_view, 7> kSites = {"attn_qkv",    "attn_qkv",    "attn_qkv",
-                                                    "attn_output", "ffn_gate_up", "ffn_gate_up",
-                                                    "ffn_down"};
+constexpr std::array<std::string_view, 7> kSites = {
+    "attn_qkv", "attn_qkv", "attn_qkv", "attn_output", "ffn_gate_up", "ffn_gate_up", "ffn_down"};
 
 /// Losses of one linear layer at each choice.
 std::vector<double> linear_losses(const LlamaModel& model, std::uint32_t layer, LinearName name,
@@ -137,8 +136,9 @@ std::vector<TensorPolicy> weight_policies(const LlamaModel& model, const Recipe&
   if (schedule.kind != ScheduleKind::map) return policies;
   switch (schedule.unit) {
     case MapUnit::expert:
-      throw ConfigError("tensors.weight.schedule.unit: found 'expert'; expected another unit: this "
-                        "model has no experts");
+      throw ConfigError(
+          "tensors.weight.schedule.unit: found 'expert'; expected another unit: this "
+          "model has no experts");
     case MapUnit::group:
     case MapUnit::column:
     case MapUnit::channel:
@@ -169,9 +169,11 @@ bool needs_calibration(const Recipe& recipe) {
       w.transforms, [](const quant::Transform& t) { return t.factors != quant::FactorRule::none; });
   const Sensitivity s = w.schedule.sensitivity;
   const bool ranked = w.schedule.kind == ScheduleKind::map && s != Sensitivity::listed &&
-                      s != Sensitivity::weight_mse && s != Sensitivity::zd && s != Sensitivity::sqnr;
+                      s != Sensitivity::weight_mse && s != Sensitivity::zd &&
+                      s != Sensitivity::sqnr;
   return factors || ranked || w.quantiser.method == quant::Method::gptq ||
          w.range == quant::RangeRule::output_mse ||
+         w.outliers.kind == quant::OutlierKind::channel_class ||
          quant::kv_needs_calibration(recipe[Target::key]) ||
          quant::kv_needs_calibration(recipe[Target::value]);
 }
@@ -192,7 +194,8 @@ PrecisionSchedule::PrecisionSchedule(const Recipe& recipe)
     case ScheduleKind::map:
       return;
     case ScheduleKind::denoise:
-      throw ConfigError(path + "found 'denoise'; expected another kind: a language model has no denoising steps");
+      throw ConfigError(
+          path + "found 'denoise'; expected another kind: a language model has no denoising steps");
     case ScheduleKind::age:
     case ScheduleKind::budget:
       throw ConfigError(path + "found a schedule of the KV cache; expected it on key or value");
@@ -208,10 +211,13 @@ PrecisionSchedule::PrecisionSchedule(const Recipe& recipe)
   }
   entries_ = schedule.entries;
   if (kind_ == ScheduleKind::phase || kind_ == ScheduleKind::spec) {
-    const auto index = [&](const ScheduleEntry& e) { return std::ranges::find(names, e.match) - names.begin(); };
+    const auto index = [&](const ScheduleEntry& e) {
+      return std::ranges::find(names, e.match) - names.begin();
+    };
     const bool known = entries_.size() == 2 && index(entries_[0]) + index(entries_[1]) == 1;
     if (!known) {
-      throw ConfigError(fmt::format("{}expected two entries, matching {} and {}", path, names[0], names[1]));
+      throw ConfigError(
+          fmt::format("{}expected two entries, matching {} and {}", path, names[0], names[1]));
     }
     std::ranges::sort(entries_, {}, index);
   } else {
@@ -233,7 +239,9 @@ void PrecisionSchedule::begin(std::size_t tokens, std::uint64_t start) {
   if (kind_ == ScheduleKind::step) {
     now_ = 0;
     const std::uint64_t done = steps_ == 0 ? 0 : steps_ - 1;
-    while (!prefill && now_ + 1 < entries_.size() && static_cast<double>(done) >= entries_[now_ + 1].at) ++now_;
+    while (!prefill && now_ + 1 < entries_.size() &&
+           static_cast<double>(done) >= entries_[now_ + 1].at)
+      ++now_;
   }
   if (kind_ == ScheduleKind::feedback && prefill) {
     now_ = 0;

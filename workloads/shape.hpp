@@ -22,9 +22,9 @@ configs::ModelShape validated(configs::ModelShape shape, const std::string& wher
 /// functional executor takes every recipe.
 void require_timed(const configs::Recipe& recipe);
 
-/// The embedding table is stored as its own policy says, or, when that is not given, as the head is where that is a float format, else in fp16: a
-/// look-up has no integer form here. A tied model whose head is a float format therefore stores one
-/// table.
+/// The embedding table is stored as its own policy says, or, when that is not given, as the head is
+/// where that is a float format, else in fp16: a look-up has no integer form here. A tied model
+/// whose head is a float format therefore stores one table.
 quant::Format embedding_format(const configs::Recipe& recipe);
 
 }  // namespace systole::workloads

@@ -193,7 +193,7 @@ std::vector<double> by_width(double importance, std::span<const Format> formats)
   std::vector<double> losses;
   for (const Format f : formats) {
     losses.push_back(importance *
-                     elementary::power_of_two(-2 * static_cast<std::int64_t>(bits_of(f))));
+                     elementary::power_of_two(-2.0 * bits_of(f)));
   }
   return losses;
 }

@@ -2,6 +2,7 @@
 #include "quant/quantisers/quantise_weight.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <iterator>
 #include <numeric>
@@ -10,6 +11,7 @@
 #include "quant/check.hpp"
 #include "quant/elementary.hpp"
 #include "quant/formats/parameter.hpp"
+#include "quant/primitives/codebook.hpp"
 #include "quant/primitives/transform.hpp"
 #include "quant/quantise.hpp"
 #include "quant/quantisers/allocate.hpp"
@@ -503,6 +505,32 @@ void add_outliers(const TensorPolicy& policy, std::span<const float> weight,
   add_sparse(out.values, out.sparse);
 }
 
+/// A codebook of the weight's own vectors: k-means of evenly spread samples, then the nearest
+/// codeword of each vector.
+void by_codebook(const TensorPolicy& policy, std::size_t n, std::size_t k, const Prepared& p,
+                 QuantisedWeight& out) {
+  constexpr std::size_t kSamples = 4096;
+  constexpr unsigned kIterations = 10;
+  const std::size_t length = policy.vector_length;
+  require(length != 0 && k % length == 0, "codebook: vector_length divides the row");
+  const std::size_t words = policy.QuantSpec::levels == 0 ? std::size_t{1} << bits_of(policy.format)
+                                                          : policy.QuantSpec::levels;
+  const std::size_t vectors = n * k / length;
+  const std::size_t stride = std::max<std::size_t>(1, vectors / std::max(kSamples, 2 * words));
+  std::vector<float> samples;
+  for (std::size_t v = 0; v < vectors; v += stride) {
+    const auto first = p.weight.begin() + static_cast<std::ptrdiff_t>(v * length);
+    samples.insert(samples.end(), first, first + static_cast<std::ptrdiff_t>(length));
+  }
+  std::vector<float> table = kmeans(samples, length, words, 1, kIterations);
+  round_to(Format::fp16, table);
+  out.codes = encode(p.weight, n, k, policy, table);
+  out.values = decode(*out.codes);
+  const std::array<std::uint64_t, 2> shape = {n, k};
+  out.stored_bits = static_cast<double>(stored(policy, shape).total()) /
+                    (static_cast<double>(n) * static_cast<double>(k));
+}
+
 void check(std::span<const float> weight, std::size_t n, std::size_t k,
            const TensorPolicy& policy) {
   require(n != 0 && k != 0 && weight.size() / k == n && weight.size() % k == 0,
@@ -546,6 +574,8 @@ QuantisedWeight quantise_weight(std::span<const float> weight, std::size_t n, st
     out.values = p.weight;
     round_to(policy.format, out.values);
     out.stored_bits = bits_of(policy.format);
+  } else if (policy.format == Format::codebook) {
+    by_codebook(policy, n, k, p, out);
   } else if (policy.quantiser.method == Method::qoq) {
     by_qoq(policy, n, k, p, out);
   } else if (is_mapped(policy) && policy.schedule.unit == MapUnit::column) {

@@ -103,8 +103,8 @@ int eval_command(const Arguments& arguments) {
   if (outliers > 0) workloads::inject_outliers(*model.weights, static_cast<double>(outliers));
   ConsoleProgress progress(quiet || generate > 0);
   if (calibration_text.empty()) calibration_text = model.calibration_text;
-  const auto calibrated =
-      calibrate_for(recipe, *model.weights, calibration_text, split, thread_count(threads), progress);
+  const auto calibrated = calibrate_for(recipe, *model.weights, calibration_text, split,
+                                        thread_count(threads), progress);
   workloads::FunctionalExecutor executor(*model.weights, recipe, thread_count(threads),
                                          workloads::Kernels::fast, 0,
                                          calibrated ? &*calibrated : nullptr);
@@ -130,8 +130,8 @@ int eval_command(const Arguments& arguments) {
       });
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
 
-  const workloads::StoredModel stored =
-      executor.stored(context > 0 ? context : std::max<std::uint64_t>(1, model.shape.max_positions));
+  const workloads::StoredModel stored = executor.stored(
+      context > 0 ? context : std::max<std::uint64_t>(1, model.shape.max_positions));
   if (!json.empty()) {
     nlohmann::ordered_json report;
     report["summary"] = {{"perplexity", quality.perplexity},
@@ -152,9 +152,11 @@ int eval_command(const Arguments& arguments) {
     fmt::print(
         "model       {}\nrecipe      {}\ntext        {} ({} documents, {} predicted tokens)\n",
         model.shape.name, recipe.name, text_name(text), quality.texts, quality.tokens);
-    fmt::print("stored      {:.4f} bits a weight, {:.4f} bits a KV element, {:.1f} KV bytes a token (at {} tokens)\n",
-               stored.bits_per_weight(), stored.bits_per_kv(), stored.kv_bytes_per_token(),
-               stored.kv_tokens);
+    fmt::print(
+        "stored      {:.4f} bits a weight, {:.4f} bits a KV element, {:.1f} KV bytes a token (at "
+        "{} tokens)\n",
+        stored.bits_per_weight(), stored.bits_per_kv(), stored.kv_bytes_per_token(),
+        stored.kv_tokens);
     fmt::print(
         "perplexity  {:.4f}\nnll         {:.5f} nats a token\ntime        {:.2f} s, {:.0f} tokens "
         "a second\n",

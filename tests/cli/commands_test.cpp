@@ -107,12 +107,11 @@ TEST(Eval, ContinuesAPrompt) {
 }
 
 TEST(Eval, SaysWhatIsStored) {
-  const json summary =
-      run_json("eval --recipe kivi2 --limit 1 --max-context 256").at("summary");
+  const json summary = run_json("eval --recipe kivi2 --limit 1 --max-context 256").at("summary");
   EXPECT_EQ(summary.at("text"), "eval.txt of systole-kjv-3m");
   EXPECT_EQ(summary.at("stored_bits_per_weight"), 32.0);
-  // 256 tokens of KIVI at 2 bits, g32: keys are flushed in blocks of 128, so all are coded (3 bits);
-  // of the values the newest 128 are whole: (3 + 16) / 2.
+  // 256 tokens of KIVI at 2 bits, g32: keys are flushed in blocks of 128, so all are coded (3
+  // bits); of the values the newest 128 are whole: (3 + 16) / 2.
   EXPECT_DOUBLE_EQ(summary.at("stored_bits_per_kv").get<double>(), (3.0 + 9.5) / 2);
   // 4 layers x 2 x 2 heads x 64 elements.
   EXPECT_DOUBLE_EQ(summary.at("kv_bytes_per_token").get<double>(), 4 * 2 * 128 * 6.25 / 8);
@@ -143,8 +142,7 @@ TEST(Eval, ADraftChangesNoToken) {
   const std::string prompt = "eval --prompt 'And it came to pass' --generate 24 --recipe ";
   // The verifier of specmquant-w8w4 is the prefill format of phase-w8w4's weights; its own greedy
   // text is that of the feedback recipe before any switch: compare with plain decoding.
-  EXPECT_EQ(run_systole(prompt + "specmquant-w8w4").output,
-            run_systole(prompt + "w8-g128").output);
+  EXPECT_EQ(run_systole(prompt + "specmquant-w8w4").output, run_systole(prompt + "w8-g128").output);
 }
 
 TEST(List, MakesTheReferencePage) {
