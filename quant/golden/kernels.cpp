@@ -109,14 +109,29 @@ void tender_options(KernelCase& c, Stream*) {
 }
 
 template <Format format>
-void grid_options(KernelCase& c, Stream*) {
+void grid_options(KernelCase& c, Stream* random) {
   c.weight = usual_weight(format, c.shape.k);
+  c.activation = usual_activation(Format::int8);
+  if (random != nullptr) draw_weight(c, *random, format);
+}
+
+void iq4_options(KernelCase& c, Stream*) {
+  c.shape.k = (c.shape.k + 31) / 32 * 32;
+  c.weight.format = Format::iq4_nl;
   c.activation = usual_activation(Format::int8);
 }
 
+/// The paper's contract (pairs in a row, the larger outlier kept) and one scale each; drawn: any
+/// granularity.
 template <Format format>
-void pair_options(KernelCase& c, Stream*) {
+void pair_options(KernelCase& c, Stream* random) {
   c.weight.format = c.activation.format = format;
+  if (random != nullptr) {
+    draw_weight(c, *random, format);
+    draw_activation(c, *random, format);
+    c.weight.scale = c.activation.scale = Format::fp32;
+  }
+  c.weight.contract = c.activation.contract = Contract::paper;
 }
 
 template <Format format, std::size_t block>
@@ -207,12 +222,31 @@ constexpr auto kKernels = std::to_array<GoldenKernel>({
      "accelerators.md 7.4", false, grid_options<Format::fp4_e2m1>, element_grid_gemm, 4},
     {"grid_int4", "w int4 groups, a int8 token", "as grid_fp4", "MixPE (arXiv 2411.16158)", false,
      grid_options<Format::int4>, element_grid_gemm, 4},
+    {"grid_flint4", "w flint4 groups, a int8 token", "as grid_fp4", "ANT (MICRO 2022)", false,
+     grid_options<Format::flint4>, element_grid_gemm, 4},
+    {"grid_pot4", "w pot4 groups, a int8 token", "as grid_fp4", "ANT (MICRO 2022)", false,
+     grid_options<Format::pot4>, element_grid_gemm, 4},
+    {"grid_ternary", "w ternary groups, a int8 token", "as grid_fp4", "accelerators.md 7.4", false,
+     grid_options<Format::ternary>, element_grid_gemm, 4},
+    {"grid_base5", "w base5 groups, a int8 token", "as grid_fp4", "ABQ-LLM (arXiv 2408.08554)",
+     false, grid_options<Format::base5>, element_grid_gemm, 4},
+    {"grid_half", "w half groups, a int8 token", "as grid_fp4, in halves of a step",
+     "QuEST (arXiv 2502.05003)", false, grid_options<Format::half>, element_grid_gemm, 4},
+    {"grid_bitmod4", "w bitmod4 groups, a int8 token", "as grid_fp4", "BitMoD (arXiv 2411.11745)",
+     false, grid_options<Format::bitmod4>, element_grid_gemm, 10},
+    {"grid_iq4", "w iq4_nl blocks, a int8 token",
+     "table entries multiply exactly in int32 inside a block of 32; acc = fma(float(sum), d, acc); "
+     "out = acc * s_a",
+     "ggml-org/ggml, src/ggml-common.h", false, iq4_options, iq4_table_gemm, 4},
     {"ovp_int4", "w and a ovp4_int, one scale each",
      "pairs decode to <exponent, integer>; product <a + c, b * d>, shifted and added in int32; "
      "out = fma(float(sum), s_w, 0) * s_a",
-     "OliVe (arXiv 2304.07493)", false, pair_options<Format::ovp4_int>, ovp_pair_gemm, 1},
+     "OliVe (arXiv 2304.07493)", false, pair_options<Format::ovp4_int>, ovp_pair_gemm, 4},
     {"ovp_flint4", "w and a ovp4_flint, one scale each", "as ovp_int4", "OliVe (arXiv 2304.07493)",
-     false, pair_options<Format::ovp4_flint>, ovp_pair_gemm, 1},
+     false, pair_options<Format::ovp4_flint>, ovp_pair_gemm, 4},
+    {"ovp_int8", "w and a ovp8_int, one scale each",
+     "as ovp_int4; outliers reach 2^15, so the int32 sum wraps", "OliVe (arXiv 2304.07493)", false,
+     pair_options<Format::ovp8_int>, ovp_pair_gemm, 4},
     {"tender", "w int4 channel, a int4 in six classes of channels",
      "classes from the largest scale down, accumulator shifted left at each boundary; "
      "out = fma(float(A), s_last, bias) * s_w",

@@ -110,9 +110,11 @@ Problem code_packing(const KernelCase& c);
 Problem shift_add_gemm(const KernelCase& c);
 Problem lut_gemm(const KernelCase& c);
 Problem bit_plane_product(const KernelCase& c);
-Problem element_grid_gemm(const KernelCase& c);
-Problem ovp_pair_gemm(const KernelCase& c);
 Problem tender_product(const KernelCase& c);
+// grid_problems.cpp
+Problem element_grid_gemm(const KernelCase& c);
+Problem iq4_table_gemm(const KernelCase& c);
+Problem ovp_pair_gemm(const KernelCase& c);
 // float_problems.cpp
 Problem block_scaled_product(const KernelCase& c);
 Problem unit_product(const KernelCase& c);
