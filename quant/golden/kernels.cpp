@@ -173,6 +173,8 @@ void table_options(KernelCase& c, Stream* random) {
 /// The weight's format says how many of 8 stored planes are read.
 void plane_options(KernelCase& c, Stream* random) {
   c.weight.format = random == nullptr ? Format::int4 : draw_integer(*random);
+  require(c.shape.n <= kMostElements >> bits_of(c.weight.format),
+          "verify: tables of more than 2^26 elements");
 }
 
 /// Tokens that share a scale: KIVI's 32.
@@ -470,9 +472,9 @@ std::string describe(const KernelCase& c) {
          std::to_string(c.seed);
 }
 
-KernelCase golden_case(std::string_view name, GemmShape shape, std::uint64_t seed, Values values,
-                       bool drawn) {
-  const GoldenKernel& kernel = golden_kernel(name);
+namespace {
+
+void check_shape(GemmShape shape) {
   require(shape.m > 0 && shape.n > 0 && shape.k > 0, "verify: a shape without elements");
   for (const auto& [rows, cols] :
        {std::pair(shape.m, shape.n), std::pair(shape.m, shape.k), std::pair(shape.n, shape.k)}) {
@@ -480,6 +482,14 @@ KernelCase golden_case(std::string_view name, GemmShape shape, std::uint64_t see
             "verify: a shape of more than 2^26 elements");
   }
   require(shape.m * shape.n <= kMostProducts / shape.k, "verify: more than 2^36 products");
+}
+
+}  // namespace
+
+KernelCase golden_case(std::string_view name, GemmShape shape, std::uint64_t seed, Values values,
+                       bool drawn) {
+  const GoldenKernel& kernel = golden_kernel(name);
+  check_shape(shape);
   require(values != Values::non_finite || kernel.non_finite,
           "verify: this kernel takes finite values only");
   KernelCase c;
@@ -496,6 +506,7 @@ KernelCase golden_case(std::string_view name, GemmShape shape, std::uint64_t see
     c.threads = 2;
     kernel.options(c, nullptr);
   }
+  check_shape(c.shape);  // whole blocks may be many times what was asked for
   return c;
 }
 
