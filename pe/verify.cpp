@@ -249,6 +249,17 @@ void compare_counts(const VerifyCase& c, const ArrayRun& run, Comparison& compar
   count("results", &ArrayWork::results);
 }
 
+/// Flips the fault's bit in what the array gave.
+void plant(const quant::Fault& fault, ArrayRun& run) {
+  if (!std::string_view("clocked array").starts_with(fault.path)) return;
+  const std::size_t element = fault.element % (run.sums.size() + 1);
+  if (element == run.sums.size()) {
+    run.measured.cycles ^= std::uint64_t{1} << fault.bit % 64;
+  } else {
+    run.sums[element] ^= AccumulatorWord{1} << fault.bit % 32;
+  }
+}
+
 /// Runs the cases one after the other, each on its array.
 class Driver : public sc_core::sc_module {
  public:
@@ -259,8 +270,8 @@ class Driver : public sc_core::sc_module {
   };
 
   Driver(const sc_core::sc_module_name& name, std::uint64_t seed, std::vector<Job> jobs,
-         const VerifyProgress& progress)
-      : sc_module(name), seed_(seed), jobs_(std::move(jobs)), progress_(progress) {
+         const VerifyProgress& progress, const quant::Fault* fault)
+      : sc_module(name), seed_(seed), jobs_(std::move(jobs)), progress_(progress), fault_(fault) {
     SC_HAS_PROCESS(Driver);
     SC_THREAD(run);
   }
@@ -282,7 +293,8 @@ class Driver : public sc_core::sc_module {
     outcome.index = job.index;
     Comparison comparison(seed_, job.test, outcome);
     const Operands operands = make_operands(job.test);
-    const ArrayRun run = job.array->run(operands.work);
+    ArrayRun run = job.array->run(operands.work);
+    if (fault_ != nullptr) plant(*fault_, run);
     if (quant::is_integer(job.test.shape.stationary)) {
       compare_integers(job.test, operands, run, comparison);
     } else {
@@ -295,6 +307,7 @@ class Driver : public sc_core::sc_module {
   std::uint64_t seed_;
   std::vector<Job> jobs_;
   const VerifyProgress& progress_;
+  const quant::Fault* fault_;
   std::vector<VerifyOutcome> outcomes_;
 };
 
@@ -354,7 +367,7 @@ std::string describe(const VerifyCase& c) {
 }
 
 std::vector<VerifyOutcome> verify_cases(std::uint64_t seed, std::span<const std::uint64_t> indices,
-                                        const VerifyProgress& progress) {
+                                        const VerifyProgress& progress, const quant::Fault* fault) {
   std::vector<std::unique_ptr<SystolicArray>> arrays;
   const auto array_of = [&](const ArrayConfig& config) {
     for (const auto& array : arrays) {
@@ -369,7 +382,7 @@ std::vector<VerifyOutcome> verify_cases(std::uint64_t seed, std::span<const std:
     const VerifyCase c = verify_case(seed, index);
     jobs.push_back({c, index, array_of(c.array)});
   }
-  Driver driver("driver", seed, std::move(jobs), progress);
+  Driver driver("driver", seed, std::move(jobs), progress, fault);
   // Each array ends a GEMM that does not finish by itself, so patience only has to exceed the
   // longest case: 40 x 70 x 2 folds on one PE.
   kernel::run_until([&] { return driver.done(); }, sc_core::sc_time(10, sc_core::SC_MS),

@@ -12,6 +12,7 @@
 #include "configs/machine.hpp"
 #include "pe/array_timing.hpp"
 #include "quant/format.hpp"
+#include "quant/verify.hpp"
 
 namespace systole::pe {
 
@@ -45,8 +46,11 @@ using VerifyProgress = std::function<void(std::uint64_t done)>;
 ///   quant::gemm_dequantise_after;
 ///   - the fp16 design: every output with quant::gemm_fp16, chunk = rows (weight stationary) or K;
 ///   - cycles and all counts with array_work.
-/// Values bit for bit. Must be called within kernel::run_simulation, once a process.
+/// Values bit for bit. A fault, where its path begins the name "clocked array", flips one bit of
+/// what each case's array gave: of a sum, or of the cycles, which come behind the last sum. Must be
+/// called within kernel::run_simulation, once a process.
 std::vector<VerifyOutcome> verify_cases(std::uint64_t seed, std::span<const std::uint64_t> indices,
-                                        const VerifyProgress& progress = nullptr);
+                                        const VerifyProgress& progress = nullptr,
+                                        const quant::Fault* fault = nullptr);
 
 }  // namespace systole::pe

@@ -128,6 +128,9 @@ Problem float_gemm(const KernelCase& c, Format operands) {
 Arrays out_of(const KernelCase& c, std::span<const float> out) {
   return {array_of("out", {c.shape.m, c.shape.n}, out)};
 }
+Arrays out_of(const KernelCase& c, std::span<const std::int32_t> out) {
+  return {array_of("out", {c.shape.m, c.shape.n}, out)};
+}
 
 IntegerOperands integer_operands(const KernelCase& c) {
   Stream random(c.seed);

@@ -109,14 +109,29 @@ void tender_options(KernelCase& c, Stream*) {
 }
 
 template <Format format>
-void grid_options(KernelCase& c, Stream*) {
+void grid_options(KernelCase& c, Stream* random) {
   c.weight = usual_weight(format, c.shape.k);
+  c.activation = usual_activation(Format::int8);
+  if (random != nullptr) draw_weight(c, *random, format);
+}
+
+void iq4_options(KernelCase& c, Stream*) {
+  c.shape.k = (c.shape.k + 31) / 32 * 32;
+  c.weight.format = Format::iq4_nl;
   c.activation = usual_activation(Format::int8);
 }
 
+/// The paper's contract (pairs in a row, the larger outlier kept) and one scale each; drawn: any
+/// granularity.
 template <Format format>
-void pair_options(KernelCase& c, Stream*) {
+void pair_options(KernelCase& c, Stream* random) {
   c.weight.format = c.activation.format = format;
+  if (random != nullptr) {
+    draw_weight(c, *random, format);
+    draw_activation(c, *random, format);
+    c.weight.scale = c.activation.scale = Format::fp32;
+  }
+  c.weight.contract = c.activation.contract = Contract::paper;
 }
 
 template <Format format, std::size_t block>
@@ -148,6 +163,34 @@ void gemv_options(KernelCase& c, Stream* random) {
   c.activation = {};
 }
 
+/// Tables: of any granularity.
+template <Format format>
+void table_options(KernelCase& c, Stream* random) {
+  c.weight = usual_weight(format, c.shape.k);
+  if (random != nullptr) draw_weight(c, *random, format);
+}
+
+/// The weight's format says how many of 8 stored planes are read.
+void plane_options(KernelCase& c, Stream* random) {
+  c.weight.format = random == nullptr ? Format::int4 : draw_integer(*random);
+  require(c.shape.n <= kMostElements >> bits_of(c.weight.format),
+          "verify: tables of more than 2^26 elements");
+}
+
+/// Tokens that share a scale: KIVI's 32.
+void key_options(KernelCase& c, Stream* random) {
+  c.chunk = random == nullptr ? 32 : draw_group(*random);
+}
+
+/// Bits of the fraction table.
+void log_options(KernelCase& c, Stream* random) {
+  c.activation = usual_activation(Format::int8);
+  c.weight.format = Format::twinlog;
+  c.chunk = random == nullptr ? 2 : random->below(9);
+}
+
+void fpma_options(KernelCase& c, Stream*) { c.activation.format = c.weight.format = Format::fp16; }
+
 /// Blocks of the largest power of two that divides k, at most 128 (drawn: any that does).
 void hadamard_options(KernelCase& c, Stream* random) {
   c.chunk = fwht_size(c.shape.k, random == nullptr ? 128 : std::size_t{1} << random->below(8));
@@ -168,6 +211,9 @@ constexpr std::string_view kBitmodContract =
     "four lanes a cycle, terms aligned with 3 guard bits and truncated, fp32 accumulator; group "
     "scale (8 bits) exact then one rounding; out = total * channel scale";
 constexpr std::string_view kBitmodSource = "BitMoD (arXiv 2411.11745)";
+
+constexpr std::string_view kDecodeContract =
+    "each element decoded with one rounding, acc = fma(a, w, acc) in fp32 from +0, k ascending";
 
 constexpr auto kKernels = std::to_array<GoldenKernel>({
     {"gemm_w4a8", "w int4 groups, a int8 token", kAfterContract, "MixPE (arXiv 2411.16158)", false,
@@ -207,12 +253,31 @@ constexpr auto kKernels = std::to_array<GoldenKernel>({
      "accelerators.md 7.4", false, grid_options<Format::fp4_e2m1>, element_grid_gemm, 4},
     {"grid_int4", "w int4 groups, a int8 token", "as grid_fp4", "MixPE (arXiv 2411.16158)", false,
      grid_options<Format::int4>, element_grid_gemm, 4},
+    {"grid_flint4", "w flint4 groups, a int8 token", "as grid_fp4", "ANT (MICRO 2022)", false,
+     grid_options<Format::flint4>, element_grid_gemm, 4},
+    {"grid_pot4", "w pot4 groups, a int8 token", "as grid_fp4", "ANT (MICRO 2022)", false,
+     grid_options<Format::pot4>, element_grid_gemm, 4},
+    {"grid_ternary", "w ternary groups, a int8 token", "as grid_fp4", "accelerators.md 7.4", false,
+     grid_options<Format::ternary>, element_grid_gemm, 4},
+    {"grid_base5", "w base5 groups, a int8 token", "as grid_fp4", "ABQ-LLM (arXiv 2408.08554)",
+     false, grid_options<Format::base5>, element_grid_gemm, 4},
+    {"grid_half", "w half groups, a int8 token", "as grid_fp4, in halves of a step",
+     "QuEST (arXiv 2502.05003)", false, grid_options<Format::half>, element_grid_gemm, 4},
+    {"grid_bitmod4", "w bitmod4 groups, a int8 token", "as grid_fp4", "BitMoD (arXiv 2411.11745)",
+     false, grid_options<Format::bitmod4>, element_grid_gemm, 10},
+    {"grid_iq4", "w iq4_nl blocks, a int8 token",
+     "table entries multiply exactly in int32 inside a block of 32; acc = fma(float(sum), d, acc); "
+     "out = acc * s_a",
+     "ggml-org/ggml, src/ggml-common.h", false, iq4_options, iq4_table_gemm, 4},
     {"ovp_int4", "w and a ovp4_int, one scale each",
      "pairs decode to <exponent, integer>; product <a + c, b * d>, shifted and added in int32; "
      "out = fma(float(sum), s_w, 0) * s_a",
-     "OliVe (arXiv 2304.07493)", false, pair_options<Format::ovp4_int>, ovp_pair_gemm, 1},
+     "OliVe (arXiv 2304.07493)", false, pair_options<Format::ovp4_int>, ovp_pair_gemm, 4},
     {"ovp_flint4", "w and a ovp4_flint, one scale each", "as ovp_int4", "OliVe (arXiv 2304.07493)",
-     false, pair_options<Format::ovp4_flint>, ovp_pair_gemm, 1},
+     false, pair_options<Format::ovp4_flint>, ovp_pair_gemm, 10},
+    {"ovp_int8", "w and a ovp8_int, one scale each",
+     "as ovp_int4; outliers reach 2^15, so the int32 sum wraps", "OliVe (arXiv 2304.07493)", false,
+     pair_options<Format::ovp8_int>, ovp_pair_gemm, 10},
     {"tender", "w int4 channel, a int4 in six classes of channels",
      "classes from the largest scale down, accumulator shifted left at each boundary; "
      "out = fma(float(A), s_last, bias) * s_w",
@@ -250,6 +315,41 @@ constexpr auto kKernels = std::to_array<GoldenKernel>({
     {"gemv", "w int2-int8 any form, x fp32",
      "each element decoded with one rounding, acc = fma(x, w, acc) in fp32, k ascending",
      "KIVI (arXiv 2402.02750), AWQ (arXiv 2306.00978)", false, gemv_options, dequantising_gemv, 1},
+    {"gemv_folded", "w int2-int8 any form, x fp32",
+     "per group dot = sum of x * code (fma) and xsum = sum of x; acc = fma(dot, s, acc), then "
+     "fma(xsum, m, acc)",
+     "KIVI (arXiv 2402.02750), AWQ (arXiv 2306.00978)", false, gemv_options, folded_gemv, 4},
+    {"channel_scores", "m queries fp32, n tokens of k channels in 4 bits, groups along tokens",
+     "key = fma(code, s, min); acc = fma(q, key, acc) from +0, channels ascending",
+     "KIVI (arXiv 2402.02750)", false, key_options, channel_score_product, 2},
+    {"channel_scores_folded", "as channel_scores",
+     "b = sum of q * min (fma), q' = q * s rounded; acc = fma(q', code, acc) from b",
+     "KIVI (arXiv 2402.02750)", false, key_options, folded_channel_score_product, 10},
+    {"decode_nf4", "w nf4 groups, a fp32", kDecodeContract, "QLoRA (arXiv 2305.14314)", false,
+     table_options<Format::nf4>, table_product, 4},
+    {"decode_nf3", "w nf3 groups, a fp32", kDecodeContract, "QLoRA (arXiv 2305.14314)", false,
+     table_options<Format::nf3>, table_product, 4},
+    {"decode_lut", "w lut groups (16 entries, range and offset), a fp32", kDecodeContract,
+     "KVQuant (arXiv 2401.18079)", false, table_options<Format::lut>, table_product, 4},
+    {"any_precision", "w the leading 2-8 of 8 bit planes, a table a row; x fp32",
+     "acc = fma(x, table[leading code], acc) in fp32 from +0, k ascending",
+     "any-precision LLM, PMPD (arXiv 2410.13461)", false, plane_options, any_precision_product, 10},
+    {"dense_sparse", "w int2-int8 any form beside fp32 outliers, a fp32",
+     "the dense product as gemv, then acc = fma(outlier, a, acc), index ascending",
+     "KVQuant (arXiv 2401.18079), SqueezeLLM (arXiv 2306.07629)", false, gemv_options,
+     dense_sparse_product, 10},
+    {"dense_sparse_lut", "w lut groups beside fp32 outliers, a fp32", "as dense_sparse",
+     "GOBO (MICRO 2020)", false, table_options<Format::lut>, dense_sparse_table_product, 10},
+    {"log", "w twin-log 2^(f + r / 2^chunk), a int8 token",
+     "(a * T[r]) << f added exactly, one rounding to fp32; out = (sum * s_w) * s_a",
+     "LRQ-DiT (arXiv 2508.03485)", false, log_options, log_product, 50},
+    {"fixed", "a and w Q(i.f) of up to 16 bits",
+     "each product rounded to the accumulator's fraction bits, then added, saturating or wrapping",
+     "U-Net fixed point (arXiv 1908.01073)", false, no_options, fixed_point_product, 50},
+    {"fpma", "a and w fp16",
+     "product by adding magnitudes as integers (Mitchell), compensation in units of 2^-10; acc += "
+     "product in fp32 from +0",
+     "AxCore (MICRO 2025)", true, fpma_options, fpma_product, 50},
     {"conv", "3 x 3, image and kernel fp32: m pixels, n filters, k channels",
      "acc = fma(patch, kernel, acc) from +0, k in the order of the layout, padding +0",
      "implicit GEMM: conv2d.hpp", false, no_options, convolution, 100},
@@ -372,9 +472,9 @@ std::string describe(const KernelCase& c) {
          std::to_string(c.seed);
 }
 
-KernelCase golden_case(std::string_view name, GemmShape shape, std::uint64_t seed, Values values,
-                       bool drawn) {
-  const GoldenKernel& kernel = golden_kernel(name);
+namespace {
+
+void check_shape(GemmShape shape) {
   require(shape.m > 0 && shape.n > 0 && shape.k > 0, "verify: a shape without elements");
   for (const auto& [rows, cols] :
        {std::pair(shape.m, shape.n), std::pair(shape.m, shape.k), std::pair(shape.n, shape.k)}) {
@@ -382,6 +482,14 @@ KernelCase golden_case(std::string_view name, GemmShape shape, std::uint64_t see
             "verify: a shape of more than 2^26 elements");
   }
   require(shape.m * shape.n <= kMostProducts / shape.k, "verify: more than 2^36 products");
+}
+
+}  // namespace
+
+KernelCase golden_case(std::string_view name, GemmShape shape, std::uint64_t seed, Values values,
+                       bool drawn) {
+  const GoldenKernel& kernel = golden_kernel(name);
+  check_shape(shape);
   require(values != Values::non_finite || kernel.non_finite,
           "verify: this kernel takes finite values only");
   KernelCase c;
@@ -398,6 +506,7 @@ KernelCase golden_case(std::string_view name, GemmShape shape, std::uint64_t see
     c.threads = 2;
     kernel.options(c, nullptr);
   }
+  check_shape(c.shape);  // whole blocks may be many times what was asked for
   return c;
 }
 

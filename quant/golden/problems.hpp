@@ -52,6 +52,7 @@ Step step(std::string what, std::int32_t accumulator);
 
 /// Result "out" [m, n].
 Arrays out_of(const KernelCase& c, std::span<const float> out);
+Arrays out_of(const KernelCase& c, std::span<const std::int32_t> out);
 
 /// Writes steps down where somebody wants them; texts are made only then. `text()` gives what was
 /// done.
@@ -69,11 +70,12 @@ template <class ValueOf>
 void add_second_computation(Problem& problem, const KernelCase& c, std::string name,
                             const ValueOf& value) {
   problem.twins.push_back({std::move(name), [c, value] {
-                             std::vector<float> out;
+                             using Value = decltype(value(0, 0, Recorder{}));
+                             std::vector<Value> out;
                              for (std::size_t i = 0; i < c.shape.m * c.shape.n; ++i) {
                                out.push_back(value(i / c.shape.n, i % c.shape.n, Recorder{}));
                              }
-                             return out_of(c, out);
+                             return out_of(c, std::span<const Value>(out));
                            }});
   problem.trace = [c, value](std::size_t, std::size_t element) {
     std::vector<Step> steps;
@@ -110,15 +112,29 @@ Problem code_packing(const KernelCase& c);
 Problem shift_add_gemm(const KernelCase& c);
 Problem lut_gemm(const KernelCase& c);
 Problem bit_plane_product(const KernelCase& c);
-Problem element_grid_gemm(const KernelCase& c);
-Problem ovp_pair_gemm(const KernelCase& c);
 Problem tender_product(const KernelCase& c);
+// grid_problems.cpp
+Problem element_grid_gemm(const KernelCase& c);
+Problem iq4_table_gemm(const KernelCase& c);
+Problem ovp_pair_gemm(const KernelCase& c);
 // float_problems.cpp
 Problem block_scaled_product(const KernelCase& c);
 Problem unit_product(const KernelCase& c);
 Problem figna_product(const KernelCase& c);
 Problem bitmod_product(const KernelCase& c);
 Problem dequantising_gemv(const KernelCase& c);
+// decode_problems.cpp
+Problem table_product(const KernelCase& c);
+Problem dense_sparse_product(const KernelCase& c);
+Problem dense_sparse_table_product(const KernelCase& c);
+Problem any_precision_product(const KernelCase& c);
+Problem folded_gemv(const KernelCase& c);
+Problem channel_score_product(const KernelCase& c);
+Problem folded_channel_score_product(const KernelCase& c);
+// integer_dot_problems.cpp
+Problem log_product(const KernelCase& c);
+Problem fixed_point_product(const KernelCase& c);
+Problem fpma_product(const KernelCase& c);
 // transformer_problems.cpp
 Problem convolution(const KernelCase& c);
 Problem attention(const KernelCase& c);

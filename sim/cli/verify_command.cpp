@@ -161,14 +161,14 @@ SuiteReport run_quant_suite(const std::string& suite, std::uint64_t seed, std::u
 }
 
 SuiteReport run_array_suite(std::uint64_t seed, std::uint64_t first, std::uint64_t cases,
-                            Progress& progress) {
+                            const quant::Fault* fault, Progress& progress) {
   SuiteReport report{.suite = std::string(pe::kVerifySuite)};
   std::vector<std::uint64_t> indices(cases);
   std::iota(indices.begin(), indices.end(), first);
   kernel::run_simulation([&] {
-    const auto outcomes = pe::verify_cases(seed, indices, [&](std::uint64_t done) {
-      progress.report(report.suite, done, indices.size());
-    });
+    const auto outcomes = pe::verify_cases(
+        seed, indices,
+        [&](std::uint64_t done) { progress.report(report.suite, done, indices.size()); }, fault);
     for (const pe::VerifyOutcome& outcome : outcomes) {
       report.add(outcome.index, outcome.elements, outcome.mismatches, outcome.first_mismatch);
     }
@@ -208,11 +208,12 @@ std::vector<SuiteReport> run_suites(const Request& request) {
         array ? kDefaultArrayCases
               : std::max(kFewestCases, kDefaultCases / quant::golden_kernel(name).cost);
     const std::uint64_t cases = request.only_case ? 1 : request.cases.value_or(usual);
-    reports.push_back(array ? run_array_suite(request.seed, first, cases, progress)
+    const quant::Fault* planted_fault = fault ? &*fault : nullptr;
+    reports.push_back(array ? run_array_suite(request.seed, first, cases, planted_fault, progress)
                             : run_quant_suite(name, request.seed, first, cases, threads,
-                                              fault ? &*fault : nullptr, progress));
+                                              planted_fault, progress));
     reports.back().seconds = seconds_since(start);
-    if (!array) reports.back().repeat += planted(request);
+    if (reports.back().first_case) reports.back().repeat += planted(request);
   }
   return reports;
 }
@@ -406,7 +407,7 @@ int verify_command(const Arguments& arguments) {
   options.group("Output")
       .value("json", "FILE", request.json, "the figures as JSON, - for standard output")
       .value("plant-fault", "PATH:ELEMENT:BIT", request.fault,
-             "flip one bit of what a fast path gives, to see that it is found")
+             "flip one bit of what a fast path or the clocked array gives, to see that it is found")
       .flag("quiet", request.quiet, "no table and no progress");
   if (!options.parse(arguments)) return 0;
   catch_interrupt();

@@ -145,6 +145,20 @@ TEST(VerifyKernel, WhatASuitePrintsLeadsBackToTheCase) {
             suite.at("first_mismatch"));
 }
 
+TEST(VerifyKernel, AFaultPlantedInTheClockedArrayIsFoundAndItsCommandFindsItAgain) {
+  const std::string command = "verify --suite pe_values_and_cycles --seed 3 --cases 2 --json -";
+  EXPECT_EQ(run_systole(command).exit_code, 0);
+  const Outcome found = run_systole(command + " --plant-fault clocked:3:20");
+  EXPECT_EQ(found.exit_code, 1);
+  const json suite = json::parse(found.output).at("suites").at("pe_values_and_cycles");
+  const std::string repeat = suite.at("repeat").get<std::string>();
+  EXPECT_THAT(repeat, HasSubstr("--case 0 --plant-fault 'clocked:3:20'"));
+  const Outcome again = run_systole(repeat.substr(std::string("systole ").size()) + " --json -");
+  EXPECT_EQ(again.exit_code, 1);
+  EXPECT_EQ(json::parse(again.output).at("suites").at("pe_values_and_cycles").at("first_mismatch"),
+            suite.at("first_mismatch"));
+}
+
 TEST(VerifyKernel, RefusesWhatDoesNotGoTogether) {
   const auto refused = [](const std::string& arguments, const std::string& why) {
     const Outcome outcome = run_systole("verify " + arguments);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <numeric>
 #include <set>
 
@@ -26,6 +27,25 @@ TEST_P(ClockedArray, ComputesTheReferencesBitsInTheClosedFormsCycles) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(Quarters, ClockedArray, testing::Range<std::uint64_t>(0, 4));
+
+// Mutation test: what the array gives is compared to the last bit, and so are its cycles.
+TEST(ClockedArrayFaults, OneFlippedBitOfASumOrOfTheCyclesIsFoundInEveryCase) {
+  const std::array<std::uint64_t, 6> indices{0, 16, 32, 48, 64, 80};  // an array each
+  const quant::Fault fault{"clocked", 5, 24};
+  const auto outcomes = verify_cases(kSeed, indices, nullptr, &fault);
+  for (const VerifyOutcome& outcome : outcomes) {
+    EXPECT_GT(outcome.mismatches, 0u) << outcome.index;
+    EXPECT_NE(outcome.first_mismatch.find("case " + std::to_string(outcome.index) + " of seed 1"),
+              std::string::npos)
+        << outcome.first_mismatch;
+  }
+}
+
+TEST(ClockedArrayFaults, OfAnotherPathChangeNothing) {
+  const std::array<std::uint64_t, 1> indices{0};
+  const quant::Fault fault{"avx2", 0, 0};
+  EXPECT_EQ(verify_cases(kSeed, indices, nullptr, &fault).front().mismatches, 0u);
+}
 
 TEST(VerifyCases, AreAFunctionOfSeedAndIndexAlone) {
   EXPECT_EQ(describe(verify_case(7, 123)), describe(verify_case(7, 123)));

@@ -155,6 +155,12 @@ TEST(Verify, RefusesShapesThatCannotBe) {
   EXPECT_THROW(make({0, 1, 1}), std::invalid_argument);
   EXPECT_THROW(make({1, 1, SIZE_MAX}), std::invalid_argument);
   EXPECT_THROW(make({std::size_t{1} << 32, std::size_t{1} << 32, 1}), std::invalid_argument);
+  // Blocks of 32 make 2^31 elements of a column, a table a row 2^30.
+  for (const char* kernel : {"mxfp4", "nvfp4", "grid_iq4", "any_precision"}) {
+    EXPECT_THROW(golden_case(kernel, {1, std::size_t{1} << 26, 1}, 1, Values::normal, false),
+                 std::invalid_argument)
+        << kernel;
+  }
   EXPECT_THROW(golden_case("gemm_w4a8", {1, 1, 1}, 1, Values::non_finite, false),
                std::invalid_argument);
 }
