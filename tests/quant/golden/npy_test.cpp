@@ -49,7 +49,8 @@ TEST(Npy, WhatIsWrittenReadsBack) {
 
 TEST(Npy, FortranOrderIsPutInOrder) {
   auto file = file_of("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }", 0);
-  for (const int v : {0, 3, 1, 4, 2, 5}) file.push_back(static_cast<std::uint8_t>(v));  // by columns
+  for (const int v : {0, 3, 1, 4, 2, 5})
+    file.push_back(static_cast<std::uint8_t>(v));  // by columns
   EXPECT_EQ(parse_npy(file).bytes, (std::vector<std::uint8_t>{0, 1, 2, 3, 4, 5}));
 }
 
