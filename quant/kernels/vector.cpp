@@ -6,6 +6,7 @@
 
 #include "quant/check.hpp"
 #include "quant/elementary.hpp"
+#include "quant/kernels/exponentials.hpp"
 
 namespace systole::quant {
 
@@ -19,7 +20,7 @@ namespace {
 #define SYSTOLE_VECTOR_CLONES
 #endif
 
-constexpr std::size_t kSums = 16;
+using detail::kSums;
 
 /// out[i] = value(i) by way of a small block, so that the loop vectorises where out is an operand.
 template <class Value>
@@ -58,71 +59,8 @@ SYSTOLE_VECTOR_CLONES void scale_by(const float* x, float r, const float* weight
       n, out, [&](std::size_t i) __attribute__((always_inline)) { return (x[i] * r) * weight[i]; });
 }
 
-/// Of at least one element. In lanes: which of two equal values is met does not matter (zeros of
-/// either sign give the same differences), and a NaN in front stays in every lane.
-SYSTOLE_VECTOR_CLONES float largest(const float* x, std::size_t n) {
-  float lanes[kSums];
-  for (float& lane : lanes) lane = x[0];
-  std::size_t i = 0;
-  for (; i + kSums <= n; i += kSums) {
-    for (std::size_t j = 0; j < kSums; ++j) lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
-  }
-  for (std::size_t j = 0; i + j < n; ++j) lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
-  float max = lanes[0];
-  for (const float lane : lanes) max = lane > max ? lane : max;
-  return max;
-}
-
-/// x = exp(x - max); returns the sum. The rest of a row, of which attention has many short ones,
-/// goes through a block of its own.
-SYSTOLE_VECTOR_CLONES float exponentials(float* x, float max, std::size_t n) {
-  float sums[kSums] = {};
-  float block[kSums];
-  std::size_t i = 0;
-  for (; i + kSums <= n; i += kSums) {
-    for (std::size_t j = 0; j < kSums; ++j) block[j] = elementary::exp(x[i + j] - max);
-    for (std::size_t j = 0; j < kSums; ++j) x[i + j] = block[j];
-    for (std::size_t j = 0; j < kSums; ++j) sums[j] += block[j];
-  }
-  if (i < n) {
-    for (std::size_t j = 0; j < kSums; ++j) block[j] = i + j < n ? x[i + j] : max;
-    for (std::size_t j = 0; j < kSums; ++j) block[j] = elementary::exp(block[j] - max);
-    for (std::size_t j = 0; i + j < n; ++j) {
-      x[i + j] = block[j];
-      sums[j] += block[j];
-    }
-  }
-  return fold(sums);
-}
-
 SYSTOLE_VECTOR_CLONES void divide(float* x, float by, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) x[i] = x[i] / by;
-}
-
-SYSTOLE_VECTOR_CLONES void gate_with(const float* gate, const float* up, float* out,
-                                     std::size_t n) {
-  in_blocks(
-      n, out, [&](std::size_t i) __attribute__((always_inline)) {
-        return (gate[i] / (1.0f + elementary::exp(-gate[i]))) * up[i];
-      });
-}
-
-constexpr double kExponentRange = 700.0;  // the domain of elementary::exp
-
-[[gnu::always_inline]] inline double exponential(float x, double max) {
-  const double d = static_cast<double>(x) - max;
-  const double e = elementary::exp(d > -kExponentRange ? d : -kExponentRange);
-  return d > -kExponentRange ? e : 0.0;
-}
-
-SYSTOLE_VECTOR_CLONES double sum_of_exponentials(const float* x, double max, std::size_t n) {
-  double sums[kSums] = {};
-  std::size_t i = 0;
-  for (; i + kSums <= n; i += kSums) {
-    for (std::size_t j = 0; j < kSums; ++j) sums[j] += exponential(x[i + j], max);
-  }
-  for (std::size_t j = 0; i + j < n; ++j) sums[j] += exponential(x[i + j], max);
-  return fold(sums);
 }
 
 SYSTOLE_VECTOR_CLONES void rotate(float* x, const float* cos, const float* sin, std::size_t n) {
@@ -132,6 +70,11 @@ SYSTOLE_VECTOR_CLONES void rotate(float* x, const float* cos, const float* sin, 
     x[2 * i] = x0 * cos[i] - x1 * sin[i];
     x[2 * i + 1] = x0 * sin[i] + x1 * cos[i];
   }
+}
+
+const detail::Exponentials& fastest() {
+  static const detail::Exponentials& chosen = detail::exponentials(best_path());
+  return chosen;
 }
 
 }  // namespace
@@ -179,19 +122,20 @@ void rope(std::span<float> x, const RopeAngles& angles) {
 
 void softmax(std::span<float> x) {
   if (x.empty()) return;
-  const float sum = exponentials(x.data(), largest(x.data(), x.size()), x.size());
+  const float sum =
+      fastest().of_differences(x.data(), fastest().largest(x.data(), x.size()), x.size());
   divide(x.data(), sum, x.size());
 }
 
 void swiglu(std::span<const float> gate, std::span<const float> up, std::span<float> out) {
   require(gate.size() == up.size() && gate.size() == out.size(), "swiglu: the sizes differ");
-  gate_with(gate.data(), up.data(), out.data(), gate.size());
+  fastest().gate(gate.data(), up.data(), out.data(), gate.size());
 }
 
 double log_sum_exp(std::span<const float> x) {
   require(!x.empty(), "log_sum_exp of nothing");
-  const double max = largest(x.data(), x.size());
-  return elementary::log(sum_of_exponentials(x.data(), max, x.size())) + max;
+  const double max = fastest().largest(x.data(), x.size());
+  return elementary::log(fastest().sum(x.data(), max, x.size())) + max;
 }
 
 std::size_t argmax(std::span<const float> x) {
