@@ -1,4 +1,4 @@
-// What softmax, SwiGLU and log-sum-exp do over a row, by instruction set. All give
+// What softmax and SwiGLU do over a row, by instruction set. All give
 // the bits of the scalar definitions in vector.hpp. Not for callers: use vector.hpp.
 #pragma once
 
@@ -18,11 +18,9 @@ struct Exponentials {
   float (*of_differences)(float* x, float max, std::size_t n);
   /// out = (gate / (1 + exp(-gate))) * up, all [n]; out may be an operand.
   void (*gate)(const float* gate, const float* up, float* out, std::size_t n);
-  /// Sixteenfold sum in double of exp(x - max) where x - max > -700.
-  double (*sum)(const float* x, double max, std::size_t n);
 };
 
-/// The fastest for what the path allows; the CPU must have it.
+/// The fastest that the path allows, which the CPU must have.
 const Exponentials& exponentials(Path path);
 
 #if defined(__x86_64__)

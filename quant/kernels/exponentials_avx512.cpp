@@ -1,8 +1,8 @@
 // Exponentials in AVX-512 F. Called only after a run-time check of the CPU.
 //
-// The double exp is elementary::exp, operation by operation. The float exp is defined as that
-// double rounded once, so a cheaper double does wherever it lies on the same side of every rounding
-// boundary; a vector with an element for which that is not certain is computed by the definition.
+// elementary::exp of a float is that of a double rounded once, so a cheaper double does wherever it
+// lies on the same side of every rounding boundary; a vector with an element for which that is not
+// certain is computed by the definition.
 #include "quant/kernels/exponentials.hpp"
 
 #if defined(__x86_64__)
@@ -145,13 +145,6 @@ SYSTOLE_INLINE float fold(__m512 sums) {
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
 
-SYSTOLE_INLINE double fold(__m512d low, __m512d high) {
-  const __m512d eight = _mm512_add_pd(low, high);
-  const __m256d four = _mm256_add_pd(half<0>(eight), half<1>(eight));
-  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
-}
-
 SYSTOLE_TARGET float largest(const float* x, std::size_t n) {
   const __m512 first = _mm512_set1_ps(x[0]);
   __m512 lanes = first;
@@ -188,32 +181,10 @@ SYSTOLE_TARGET void gate_with(const float* gate, const float* up, float* out, st
   }
 }
 
-/// exp(x - max) in those of the eight lanes where it counts, else +0, which no sum of exponentials
-/// notices.
-SYSTOLE_INLINE __m512d counted(__m256 x, __m512d max, __mmask8 lanes) {
-  const __m512d least = splat(-700.0);  // the domain of elementary::exp
-  const __m512d d = _mm512_sub_pd(to_double(x), max);
-  const __m512d e = exp_by_definition(_mm512_maskz_max_pd(0xFF, d, least));
-  return _mm512_maskz_mov_pd(_mm512_mask_cmp_pd_mask(lanes, d, least, _CMP_GT_OQ), e);
-}
-
-SYSTOLE_TARGET double sum(const float* x, double max, std::size_t n) {
-  const __m512d most = splat(max);
-  __m512d low = _mm512_setzero_pd();
-  __m512d high = _mm512_setzero_pd();
-  for (std::size_t i = 0; i < n; i += kLanes) {
-    const __mmask16 lanes = first_lanes(n - i);
-    const __m512 v = _mm512_maskz_loadu_ps(lanes, x + i);
-    low = _mm512_add_pd(low, counted(low_half(v), most, static_cast<__mmask8>(lanes)));
-    high = _mm512_add_pd(high, counted(high_half(v), most, static_cast<__mmask8>(lanes >> 8)));
-  }
-  return fold(low, high);
-}
-
 }  // namespace
 
 const Exponentials& avx512_exponentials() {
-  static constexpr Exponentials all = {largest, of_differences, gate_with, sum};
+  static constexpr Exponentials all = {largest, of_differences, gate_with};
   return all;
 }
 

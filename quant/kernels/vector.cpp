@@ -59,8 +59,71 @@ SYSTOLE_VECTOR_CLONES void scale_by(const float* x, float r, const float* weight
       n, out, [&](std::size_t i) __attribute__((always_inline)) { return (x[i] * r) * weight[i]; });
 }
 
+/// Of at least one element. In lanes: which of two equal values is met does not matter (zeros of
+/// either sign give the same differences), and a NaN in front stays in every lane.
+SYSTOLE_VECTOR_CLONES float largest(const float* x, std::size_t n) {
+  float lanes[kSums];
+  for (float& lane : lanes) lane = x[0];
+  std::size_t i = 0;
+  for (; i + kSums <= n; i += kSums) {
+    for (std::size_t j = 0; j < kSums; ++j) lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
+  }
+  for (std::size_t j = 0; i + j < n; ++j) lanes[j] = x[i + j] > lanes[j] ? x[i + j] : lanes[j];
+  float max = lanes[0];
+  for (const float lane : lanes) max = lane > max ? lane : max;
+  return max;
+}
+
+/// x = exp(x - max); returns the sum. The rest of a row, of which attention has many short ones,
+/// goes through a block of its own.
+SYSTOLE_VECTOR_CLONES float of_differences(float* x, float max, std::size_t n) {
+  float sums[kSums] = {};
+  float block[kSums];
+  std::size_t i = 0;
+  for (; i + kSums <= n; i += kSums) {
+    for (std::size_t j = 0; j < kSums; ++j) block[j] = elementary::exp(x[i + j] - max);
+    for (std::size_t j = 0; j < kSums; ++j) x[i + j] = block[j];
+    for (std::size_t j = 0; j < kSums; ++j) sums[j] += block[j];
+  }
+  if (i < n) {
+    for (std::size_t j = 0; j < kSums; ++j) block[j] = i + j < n ? x[i + j] : max;
+    for (std::size_t j = 0; j < kSums; ++j) block[j] = elementary::exp(block[j] - max);
+    for (std::size_t j = 0; i + j < n; ++j) {
+      x[i + j] = block[j];
+      sums[j] += block[j];
+    }
+  }
+  return fold(sums);
+}
+
 SYSTOLE_VECTOR_CLONES void divide(float* x, float by, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) x[i] = x[i] / by;
+}
+
+SYSTOLE_VECTOR_CLONES void gate_with(const float* gate, const float* up, float* out,
+                                     std::size_t n) {
+  in_blocks(
+      n, out, [&](std::size_t i) __attribute__((always_inline)) {
+        return (gate[i] / (1.0f + elementary::exp(-gate[i]))) * up[i];
+      });
+}
+
+constexpr double kExponentRange = 700.0;  // the domain of elementary::exp
+
+[[gnu::always_inline]] inline double exponential(float x, double max) {
+  const double d = static_cast<double>(x) - max;
+  const double e = elementary::exp(d > -kExponentRange ? d : -kExponentRange);
+  return d > -kExponentRange ? e : 0.0;
+}
+
+SYSTOLE_VECTOR_CLONES double sum_of_exponentials(const float* x, double max, std::size_t n) {
+  double sums[kSums] = {};
+  std::size_t i = 0;
+  for (; i + kSums <= n; i += kSums) {
+    for (std::size_t j = 0; j < kSums; ++j) sums[j] += exponential(x[i + j], max);
+  }
+  for (std::size_t j = 0; i + j < n; ++j) sums[j] += exponential(x[i + j], max);
+  return fold(sums);
 }
 
 SYSTOLE_VECTOR_CLONES void rotate(float* x, const float* cos, const float* sin, std::size_t n) {
@@ -78,6 +141,15 @@ const detail::Exponentials& fastest() {
 }
 
 }  // namespace
+
+const detail::Exponentials& detail::exponentials(Path path) {
+  static constexpr Exponentials portable = {largest, of_differences, gate_with};
+#if defined(__x86_64__)
+  if (path == Path::avx512_vnni) return avx512_exponentials();
+#endif
+  static_cast<void>(path);
+  return portable;
+}
 
 void rms_norm(std::span<const float> x, std::span<const float> weight, float eps,
               std::span<float> out) {
@@ -135,7 +207,7 @@ void swiglu(std::span<const float> gate, std::span<const float> up, std::span<fl
 double log_sum_exp(std::span<const float> x) {
   require(!x.empty(), "log_sum_exp of nothing");
   const double max = fastest().largest(x.data(), x.size());
-  return elementary::log(fastest().sum(x.data(), max, x.size())) + max;
+  return elementary::log(sum_of_exponentials(x.data(), max, x.size())) + max;
 }
 
 std::size_t argmax(std::span<const float> x) {
