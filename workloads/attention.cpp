@@ -9,6 +9,7 @@
 #include "quant/kernels/parallel.hpp"
 #include "quant/kernels/vector.hpp"
 #include "sim/core/error.hpp"
+#include "workloads/buffer.hpp"
 
 namespace systole::workloads {
 
@@ -61,6 +62,16 @@ void weighted_code_rows(const std::int8_t* a, const std::int8_t* b, std::size_t 
     const std::int8_t* row = b + i * stride;
     for (std::size_t t = 0; t < count; ++t) out[t] += weight * row[t];
   }
+}
+
+SYSTOLE_VECTOR_CLONES
+void scale_by(const float* x, float factor, std::size_t count, float* __restrict out) {
+  for (std::size_t t = 0; t < count; ++t) out[t] = x[t] * factor;
+}
+
+SYSTOLE_VECTOR_CLONES
+void multiply_by(const float* __restrict factors, std::size_t count, float* __restrict x) {
+  for (std::size_t t = 0; t < count; ++t) x[t] *= factors[t];
 }
 
 bool both_integer(const QuantSpec& a, const QuantSpec& b) {
@@ -226,7 +237,7 @@ void AttentionLayer::reference_scores(const Head& head, std::span<const float> q
 void AttentionLayer::context(const Head& head, Workspace& work, std::span<float> out) const {
   const std::size_t context = work.row.size();
   if (integer_context_) {
-    for (std::size_t t = 0; t < context; ++t) work.row[t] *= head.value_scales[t];
+    multiply_by(head.value_scales.data(), context, work.row.data());
     const QuantizedMatrix codes = quant::quantise(work.row, 1, context, probability_);
     weighted_code_rows(codes.codes.data(), head.value_codes.data(), head_dim_, context, head_dim_,
                        work.sums.data());
@@ -302,8 +313,8 @@ void AttentionLayer::attend_blocks(const QuantizedMatrix& queries, float inverse
   });
   quant::parallel_strided(threads, heads, [&](std::size_t h) {
     const Head& head = heads_[h / share_];
-    std::vector<float> scores(std::min(tokens, kQueryBlock) * length_), row;
-    std::vector<float> context(std::min(tokens, kQueryBlock) * head_dim_);
+    Buffer scores(std::min(tokens, kQueryBlock) * length_), row;
+    Buffer context(std::min(tokens, kQueryBlock) * head_dim_);
     for (std::size_t first = 0; first < tokens; first += kQueryBlock) {
       const std::size_t block = std::min(kQueryBlock, tokens - first);
       QuantizedMatrix q{block, head_dim_, query_, head_dim_, 1, {}, {}, {}};
@@ -320,10 +331,10 @@ void AttentionLayer::attend_blocks(const QuantizedMatrix& queries, float inverse
       p.codes.resize(block * seen);
       for (std::size_t m = 0; m < block; ++m) {
         const float* line = scores.data() + m * seen;
-        row.assign(line, line + (length_ - tokens + first + m + 1));
-        for (float& score : row) score *= inverse_root;
+        row.resize(length_ - tokens + first + m + 1);
+        scale_by(line, inverse_root, row.size(), row.data());
         quant::softmax(row);
-        for (std::size_t t = 0; t < row.size(); ++t) row[t] *= head.value_scales[t];
+        multiply_by(head.value_scales.data(), row.size(), row.data());
         const QuantizedMatrix codes = quant::quantise(row, 1, row.size(), probability_);
         std::ranges::copy(codes.codes, p.codes.data() + m * seen);
         p.scales.push_back(codes.scale(0, 0));

@@ -6,6 +6,7 @@
 
 #include "quant/check.hpp"
 #include "quant/elementary.hpp"
+#include "quant/kernels/exponentials.hpp"
 
 namespace systole::quant {
 
@@ -19,7 +20,7 @@ namespace {
 #define SYSTOLE_VECTOR_CLONES
 #endif
 
-constexpr std::size_t kSums = 16;
+using detail::kSums;
 
 /// out[i] = value(i) by way of a small block, so that the loop vectorises where out is an operand.
 template <class Value>
@@ -75,7 +76,7 @@ SYSTOLE_VECTOR_CLONES float largest(const float* x, std::size_t n) {
 
 /// x = exp(x - max); returns the sum. The rest of a row, of which attention has many short ones,
 /// goes through a block of its own.
-SYSTOLE_VECTOR_CLONES float exponentials(float* x, float max, std::size_t n) {
+SYSTOLE_VECTOR_CLONES float of_differences(float* x, float max, std::size_t n) {
   float sums[kSums] = {};
   float block[kSums];
   std::size_t i = 0;
@@ -134,7 +135,21 @@ SYSTOLE_VECTOR_CLONES void rotate(float* x, const float* cos, const float* sin, 
   }
 }
 
+const detail::Exponentials& fastest() {
+  static const detail::Exponentials& chosen = detail::exponentials(best_path());
+  return chosen;
+}
+
 }  // namespace
+
+const detail::Exponentials& detail::exponentials(Path path) {
+  static constexpr Exponentials portable = {largest, of_differences, gate_with};
+#if defined(__x86_64__)
+  if (path == Path::avx512_vnni) return avx512_exponentials();
+#endif
+  static_cast<void>(path);
+  return portable;
+}
 
 void rms_norm(std::span<const float> x, std::span<const float> weight, float eps,
               std::span<float> out) {
@@ -179,18 +194,19 @@ void rope(std::span<float> x, const RopeAngles& angles) {
 
 void softmax(std::span<float> x) {
   if (x.empty()) return;
-  const float sum = exponentials(x.data(), largest(x.data(), x.size()), x.size());
+  const float sum =
+      fastest().of_differences(x.data(), fastest().largest(x.data(), x.size()), x.size());
   divide(x.data(), sum, x.size());
 }
 
 void swiglu(std::span<const float> gate, std::span<const float> up, std::span<float> out) {
   require(gate.size() == up.size() && gate.size() == out.size(), "swiglu: the sizes differ");
-  gate_with(gate.data(), up.data(), out.data(), gate.size());
+  fastest().gate(gate.data(), up.data(), out.data(), gate.size());
 }
 
 double log_sum_exp(std::span<const float> x) {
   require(!x.empty(), "log_sum_exp of nothing");
-  const double max = largest(x.data(), x.size());
+  const double max = fastest().largest(x.data(), x.size());
   return elementary::log(sum_of_exponentials(x.data(), max, x.size())) + max;
 }
 

@@ -4,10 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 #include "quant/elementary.hpp"
+#include "quant/kernels/exponentials.hpp"
 
 namespace systole::quant {
 namespace {
@@ -155,6 +158,95 @@ TEST(VectorKernels, EqualTheirDefinitionsAtEveryLength) {
     for (std::size_t i = 0; i < n; ++i) {
       const float expected = (x[i] / (1.0f + elementary::exp(-x[i]))) * up[i];
       ASSERT_TRUE(gated[i] == expected || (std::isnan(gated[i]) && std::isnan(expected))) << n;
+    }
+  }
+}
+
+/// Every 499th float of either sign between the smallest subnormal and 128, zeros and what is not
+/// finite. About one in 2^15 has an exponential so near the middle of two floats that a path must
+/// not trust a shorter polynomial, so some hundred are such.
+std::vector<float> dense_sweep() {
+  std::vector<float> x{0.0f,   -0.0f,          kInfinity,     -kInfinity, kNan,     89.0f, -104.0f,
+                       -87.0f, 0x1.62e42ep+6f, 0x1.62e43p+6f, -103.97f,   -103.98f, 3e38f, -3e38f};
+  for (const std::uint32_t sign : {0u, 0x80000000u}) {
+    for (std::uint32_t bits = 1; bits < 0x43000000u; bits += 499) {
+      x.push_back(std::bit_cast<float>(bits | sign));
+    }
+  }
+  return x;
+}
+
+bool same(float a, float b) {
+  return std::isnan(a) ? std::isnan(b)
+                       : std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
+}
+
+TEST(Exponentials, OfEveryPathHaveTheBitsOfTheDefinition) {
+  const std::vector<float> x = dense_sweep();
+  const std::vector<float> up(x.size(), 3.0f);
+  for (const Path path : available_paths()) {
+    const detail::Exponentials& kernels = detail::exponentials(path);
+    std::vector<float> e = x, gated(x.size());
+    kernels.of_differences(e.data(), 0.0f, e.size());
+    kernels.gate(x.data(), up.data(), gated.data(), x.size());
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const float gate = (x[i] / (1.0f + elementary::exp(-x[i]))) * 3.0f;
+      ASSERT_TRUE(same(e[i], elementary::exp(x[i]))) << name_of(path) << std::hexfloat << x[i];
+      ASSERT_TRUE(same(gated[i], gate)) << name_of(path) << std::hexfloat << x[i];
+    }
+  }
+}
+
+// A vector with one element that needs the definition: its neighbours keep their bits, too.
+TEST(Exponentials, OfUnlikeNeighboursDoNotMix) {
+  for (const Path path : available_paths()) {
+    for (const float odd : {kNan, kInfinity, -kInfinity, -90.0f, -103.97f, 1000.0f}) {
+      for (std::size_t place = 0; place < 33; ++place) {
+        std::vector<float> x(33);
+        for (std::size_t i = 0; i < 33; ++i) x[i] = 0.37f * static_cast<float>(i) - 9.0f;
+        x[place] = odd;
+        const std::vector<float> before = x;
+        detail::exponentials(path).of_differences(x.data(), 0.5f, 33);
+        for (std::size_t i = 0; i < 33; ++i) {
+          ASSERT_TRUE(same(x[i], elementary::exp(before[i] - 0.5f))) << name_of(path) << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(LogSumExp, SumsInDoubleAsItsDefinitionSays) {
+  for (std::size_t n = 1; n < 100; ++n) {
+    std::vector<float> x(n);
+    std::vector<double> e(n);
+    float max = -kInfinity;
+    for (std::size_t i = 0; i < n; ++i) {
+      x[i] = static_cast<float>((i * 7919 + n * 104729) % 2003) * 0.4f - 30.0f;
+      max = x[i] > max ? x[i] : max;
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      const double d = static_cast<double>(x[i]) - static_cast<double>(max);
+      e[i] = d > -700.0 ? elementary::exp(d) : 0.0;
+    }
+    ASSERT_EQ(log_sum_exp(x), elementary::log(sixteenfold(e)) + static_cast<double>(max)) << n;
+  }
+}
+
+TEST(Exponentials, TakeTheLargestWhereverItIs) {
+  for (const Path path : available_paths()) {
+    const detail::Exponentials& kernels = detail::exponentials(path);
+    for (std::size_t n = 1; n < 70; ++n) {
+      std::vector<float> x(n, -kInfinity);
+      EXPECT_EQ(kernels.largest(x.data(), n), -kInfinity);
+      for (std::size_t i = 0; i < n; ++i) {
+        x[i] = static_cast<float>(i) - 100.0f;
+        ASSERT_EQ(kernels.largest(x.data(), n), x[i]) << name_of(path) << n;
+      }
+      std::vector<float> with_nan(n, 1.0f);
+      with_nan[n - 1] = kNan;  // passed over, unless it is the first
+      EXPECT_TRUE(same(kernels.largest(with_nan.data(), n), n == 1 ? kNan : 1.0f));
+      with_nan[0] = kNan;
+      EXPECT_TRUE(std::isnan(kernels.largest(with_nan.data(), n)));
     }
   }
 }
