@@ -112,9 +112,16 @@ int eval_command(const Arguments& arguments) {
   if (generate > 0) {
     // Decoded together: the space that opens the continuation belongs to its first piece.
     auto ids = words.encode(prompt, true);
-    const auto continuation = workloads::generate(executor, words, ids, generate);
+    workloads::DraftTally tally;
+    const auto continuation = workloads::generate(executor, words, ids, generate, &tally);
     ids.insert(ids.end(), continuation.begin(), continuation.end());
     fmt::print("{}\n", words.decode(ids));
+    if (tally.rounds > 0 && !quiet) {
+      fmt::print(stderr,
+                 "draft: {} of its tokens accepted in {} verifier passes, {:.2f} tokens a pass\n",
+                 tally.accepted, tally.rounds,
+                 1.0 + static_cast<double>(tally.accepted) / static_cast<double>(tally.rounds));
+    }
     return 0;
   }
   if (text.empty()) text = model.default_text;
