@@ -155,20 +155,25 @@ void PackedWeights::Impl::pack_elements(const Element& element) {
   });
 }
 
-/// As pack_elements has it for bytes, a unit at a time: the cache of a model is packed in every
-/// forward pass. Adding 128 flips a code's sign bit.
-void PackedWeights::Impl::pack_bytes() {
+/// As pack_elements has it for bytes and for nibbles that are codes, a unit at a time: a model is
+/// packed at every start, its cache in every forward pass. Sums modulo 256 ask for no sign.
+void PackedWeights::Impl::pack_units() {
   const std::size_t unit = tiles->unit;
-  const auto flip = static_cast<std::uint8_t>(coding.offset);
+  const std::size_t halves = coding.kind == Coding::Kind::bytes ? 1 : 2;
+  const std::size_t columns = tiles->columns / halves;  // of one half of a step
+  const auto offset = static_cast<unsigned>(coding.offset);
   for (std::size_t n = 0; n < rows; ++n) {
+    const std::size_t column = n % tiles->columns;
+    const unsigned shift = column < columns ? 0 : 4;
     for (std::size_t g = 0; g < groups; ++g) {
       const std::int8_t* codes = matrix.codes.data() + n * cols + g * group;
       std::uint8_t* to = packed.data() +
                          (n / tiles->columns * steps + g * group_steps) * step_bytes +
-                         n % tiles->columns * unit;
+                         column % columns * unit;
       for (std::size_t i = 0; i < group; i += unit, to += step_bytes) {
         for (std::size_t j = 0; j < std::min(unit, group - i); ++j) {
-          to[j] = static_cast<std::uint8_t>(static_cast<std::uint8_t>(codes[i + j]) ^ flip);
+          const unsigned code = (static_cast<std::uint8_t>(codes[i + j]) + offset) & 0xFFu;
+          to[j] = static_cast<std::uint8_t>(to[j] | (code << shift));
         }
       }
     }
@@ -178,8 +183,9 @@ void PackedWeights::Impl::pack_bytes() {
 void PackedWeights::Impl::pack_quantised() {
   coding = coding_of(matrix.spec);
   lay_out();
-  if (coding.kind == Coding::Kind::bytes) {
-    pack_bytes();
+  if (coding.kind == Coding::Kind::bytes ||
+      (coding.kind == Coding::Kind::nibbles && coding.table_is_index)) {
+    pack_units();
   } else {
     pack_elements([this](std::size_t n, std::size_t k) { return matrix.code(n, k); });
   }

@@ -34,7 +34,7 @@ struct PackedWeights::Impl {
 
  private:
   void lay_out();
-  void pack_bytes();
+  void pack_units();
   template <class Element>
   void pack_elements(const Element& element);
   template <class Visit>
