@@ -104,14 +104,21 @@ void write_text_file(const std::string& path, std::string_view text) {
     fmt::print("{}", text);
     return;
   }
-  const std::string temporary = path + ".tmp" + std::to_string(getpid());
-  std::FILE* file = std::fopen(temporary.c_str(), "wb");
+  // A device or a pipe is written to, not replaced; a file appears whole or not at all.
+  std::error_code none;
+  const auto status = std::filesystem::status(path, none);
+  const bool in_place =
+      std::filesystem::exists(status) && !std::filesystem::is_regular_file(status);
+  const std::string target = in_place ? path : path + ".tmp" + std::to_string(getpid());
+  std::FILE* file = std::fopen(target.c_str(), "wb");
   const bool written =
       file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
   const bool closed = file != nullptr && std::fclose(file) == 0;
-  if (!written || !closed || std::rename(temporary.c_str(), path.c_str()) != 0) {
+  const bool placed =
+      written && closed && (in_place || std::rename(target.c_str(), path.c_str()) == 0);
+  if (!placed) {
     const int reason = errno;
-    std::remove(temporary.c_str());
+    if (!in_place) std::remove(target.c_str());
     throw ConfigError(path + ": cannot be written: " + std::strerror(reason));
   }
 }

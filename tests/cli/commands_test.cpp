@@ -131,6 +131,15 @@ TEST(Eval, OliveKeepsWhatOutliersBreakAtFourBits) {
   EXPECT_GT(integer, 10 * olive);
 }
 
+TEST(Output, ADeviceIsWrittenToAndNotReplaced) {
+  // As root a rename over /dev/null once made a file of it.
+  if (!fs::is_character_file("/dev/full")) GTEST_SKIP() << "no /dev/full here";
+  const Outcome outcome = run_systole("verify --suite packing --cases 5 --quiet --json /dev/full");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.errors, HasSubstr("/dev/full: cannot be written"));
+  EXPECT_TRUE(fs::is_character_file("/dev/full"));
+}
+
 TEST(Eval, CalibratesOnATextOfItsOwn) {
   const json summary =
       run_json("eval --recipe gptq-w3-g32 --limit 1 --max-context 128").at("summary");
