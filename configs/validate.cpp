@@ -413,12 +413,14 @@ void check_composition(Target target, const quant::TensorPolicy& p, Relations& r
   }
   const ScheduleKind kind = p.schedule.kind;
   const bool ranked = kind == ScheduleKind::map && p.schedule.sensitivity != Sensitivity::listed;
-  const bool complete = kind == ScheduleKind::fixed || kind == ScheduleKind::budget || ranked ||
-                        (kind == ScheduleKind::map && is_cache(target));
+  const bool mix = kind == ScheduleKind::map && p.schedule.sensitivity == Sensitivity::llama_mix;
+  const bool inside = p.schedule.unit == MapUnit::group || p.schedule.unit == MapUnit::column;
+  const bool complete = kind == ScheduleKind::fixed || kind == ScheduleKind::budget || mix ||
+                        (ranked && inside) || (kind == ScheduleKind::map && is_cache(target));
   r.require(complete || !p.schedule.entries.empty(), path + ".schedule.entries",
             "missing; expected the formats of the schedule");
   r.require(p.schedule.kind != ScheduleKind::map || p.schedule.sensitivity == Sensitivity::listed ||
-                p.schedule.mean_bits > 0,
+                mix || p.schedule.mean_bits > 0,
             path + ".schedule.mean_bits", "found 0; expected the mean bits that the map may spend");
 }
 

@@ -126,6 +126,7 @@ constexpr auto kAxisValues = std::to_array<AxisValue>({
     {"schedule.sensitivity", "sqnr", "signal to quantisation noise", "MixDQ (arXiv 2405.17873)", "-"},
     {"schedule.sensitivity", "taylor", "first-order error", "PM-KVQ", "the gradient comes from outside: nothing here differentiates a model"},
     {"schedule.sensitivity", "output_mse", "error of the layer output", "-", "-"},
+    {"schedule.sensitivity", "llama_mix", "llama.cpp's mixed files, by the policy's own K format", "ggml-org/llama.cpp, llama_tensor_get_type_impl", "dense Llama models, no importance matrix"},
     {"layout.order", "lsb", "the first code lies lowest", "-", "-"},
     {"layout.order", "msb", "the first code lies highest", "PM-KVQ", "-"},
     {"layout.interleave", "none", "in order", "-", "-"},

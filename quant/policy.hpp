@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -91,8 +92,8 @@ struct OutlierPolicy {
   std::uint32_t index_bits = 16;  ///< DS: of one index
   bool dynamic = false;           ///< DS: top-k at run time instead of calibrated thresholds
   Format high = Format::fp16;     ///< CLASS: format of the high class
-  std::int32_t high_bound = 0;  ///< PROT: codes lie within +- this
-  std::uint32_t point = 0;                     ///< SPLIT: first element of the second half; 0: half
+  std::int32_t high_bound = 0;    ///< PROT: codes lie within +- this
+  std::uint32_t point = 0;        ///< SPLIT: first element of the second half; 0: half
   friend bool operator==(const OutlierPolicy&, const OutlierPolicy&) = default;
 };
 
@@ -168,9 +169,11 @@ enum class Sensitivity : std::uint8_t {
   sqnr,        ///< MixDQ
   taylor,      ///< PM-KVQ: first-order error of the output
   output_mse,
+  llama_mix,  ///< llama.cpp's mixed files, by the policy's own format: see ggml/mix.hpp
 };
-inline constexpr std::array<std::string_view, 9> kSensitivityNames = {
-    "listed", "weight_mse", "hessian", "lim", "zd", "baq", "sqnr", "taylor", "output_mse"};
+inline constexpr std::array<std::string_view, 10> kSensitivityNames = {
+    "listed", "weight_mse", "hessian", "lim",        "zd",
+    "baq",    "sqnr",       "taylor",  "output_mse", "llama_mix"};
 /// What one step, age, phase or unit uses. Which fields matter depends on the kind.
 struct ScheduleEntry {
   std::string match;  ///< MAP: layer number, range "0-3" or linear name; PHASE: prefill, decode
@@ -252,6 +255,9 @@ struct TensorPolicy : QuantSpec {
   }
   friend bool operator==(const TensorPolicy&, const TensorPolicy&) = default;
 };
+
+/// Whether a MAP's `match` ("3" or "0-3") names this layer; nothing when it names no layers.
+std::optional<bool> layer_matches(std::string_view match, std::uint32_t layer);
 
 /// Whether the policy is its QuantSpec and nothing more: what every kernel and machine of the
 /// simple kind takes.

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
+#include "quant/ggml/mix.hpp"
 #include "quant/ggml/types.hpp"
 #include "quant/kernels/vector.hpp"
 #include "quant/kv/calibrate.hpp"
@@ -27,36 +27,12 @@ namespace {
 
 constexpr std::size_t kConfidenceWindow = 10;  // PMPD: quantization.md E2
 
-/// llama.cpp's use_more_bits, see quantization.md D4 ("M" mixes).
-bool takes_more_bits(std::uint32_t layer, std::uint32_t layers) {
-  return layer < layers / 8 || layer >= 7 * layers / 8 || (layer - layers / 8) % 3 == 2;
-}
-
-std::optional<std::uint32_t> to_number(std::string_view text) {
-  std::uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-/// "3", "0-3" or "more" against a layer; nothing when it is none of them.
-std::optional<bool> layer_matches(std::string_view text, std::uint32_t layer,
-                                  std::uint32_t layers) {
-  if (text == "more") return takes_more_bits(layer, layers);
-  const std::size_t dash = text.find('-');
-  const auto first = to_number(text.substr(0, dash));
-  const auto last = dash == std::string_view::npos ? first : to_number(text.substr(dash + 1));
-  if (!first || !last) return std::nullopt;
-  return layer >= *first && layer <= *last;
-}
-
-bool entry_matches(const std::string& match, std::uint32_t layer, std::uint32_t layers,
-                   std::string_view linear) {
+bool entry_matches(const std::string& match, std::uint32_t layer, std::string_view linear) {
   const std::size_t slash = match.find('/');
   const std::string_view whole = match;
   const std::string_view tail = slash == std::string::npos ? whole : whole.substr(slash + 1);
   const bool names_linear = std::ranges::find(kLinearNames, tail) != kLinearNames.end();
-  const auto by_layer = layer_matches(whole.substr(0, slash), layer, layers);
+  const auto by_layer = quant::layer_matches(whole.substr(0, slash), layer);
   if (slash == std::string::npos) {
     if (names_linear) return tail == linear;
     if (by_layer) return *by_layer;
@@ -64,8 +40,8 @@ bool entry_matches(const std::string& match, std::uint32_t layer, std::uint32_t 
     return tail == linear && *by_layer;
   }
   throw ConfigError(fmt::format(
-      "tensors.weight.schedule: found match '{}'; expected a layer (3), a range (0-3), `more`, a "
-      "linear layer ({}), or both (0-3/ffn_down)",
+      "tensors.weight.schedule: found match '{}'; expected a layer (3), a range (0-3), a linear "
+      "layer ({}), or both (0-3/ffn_down)",
       match, fmt::join(kLinearNames, ", ")));
 }
 
@@ -78,6 +54,35 @@ const std::vector<float>& weight_of(const LayerWeights& w, LinearName name) {
 constexpr std::array<std::string_view, 7> kSites = {
     "attn_qkv", "attn_qkv", "attn_qkv", "attn_output", "ffn_gate_up", "ffn_gate_up", "ffn_down"};
 
+std::size_t inputs_of(const configs::ModelShape& shape, LinearName name) {
+  return name == LinearName::attn_output ? shape.q_dim()
+         : name == LinearName::ffn_down  ? shape.intermediate
+                                         : shape.hidden;
+}
+
+constexpr std::array<quant::TensorRole, 7> kRoles = {
+    quant::TensorRole::attention_q, quant::TensorRole::attention_k,
+    quant::TensorRole::attention_v, quant::TensorRole::attention_output,
+    quant::TensorRole::ffn_gate,    quant::TensorRole::ffn_up,
+    quant::TensorRole::ffn_down};
+
+/// Formats as llama.cpp mixes them.
+void mix_as_llama(const configs::ModelShape& shape, std::vector<TensorPolicy>& policies) {
+  const auto mix = quant::mix_of(policies.front().format);
+  if (!mix) {
+    throw ConfigError(fmt::format(
+        "tensors.weight.format: found '{}' under llama_mix; expected q2_k, q3_k, q4_k or q5_k",
+        name_of(policies.front().format)));
+  }
+  const quant::MixModel model{shape.heads / shape.kv_heads, shape.tied_embedding};
+  for (std::size_t i = 0; i < policies.size(); ++i) {
+    const std::size_t linear = i % kLinearNames.size();
+    policies[i].format =
+        quant::mixed_type(*mix, kRoles[linear], i / kLinearNames.size(), shape.layers,
+                          inputs_of(shape, static_cast<LinearName>(linear)), model);
+  }
+}
+
 /// Losses of one linear layer at each choice.
 std::vector<double> linear_losses(const LlamaModel& model, std::uint32_t layer, LinearName name,
                                   const TensorPolicy& policy, std::span<const Format> choices,
@@ -86,9 +91,7 @@ std::vector<double> linear_losses(const LlamaModel& model, std::uint32_t layer, 
   quant::UnitData unit;
   unit.weight = weight;
   const auto i = static_cast<std::size_t>(name);
-  unit.k = name == LinearName::attn_output ? model.shape.q_dim()
-           : name == LinearName::ffn_down  ? model.shape.intermediate
-                                           : model.shape.hidden;
+  unit.k = inputs_of(model.shape, name);
   if (calibration != nullptr) {
     if (const auto* statistics = calibration->inputs(layer, kSites[i])) {
       unit.sum_xx = statistics->hessian;
@@ -130,8 +133,8 @@ void allocate_by_sensitivity(const LlamaModel& model, const CalibrationData* cal
 
 std::vector<TensorPolicy> weight_policies(const LlamaModel& model, const Recipe& recipe,
                                           const CalibrationData* calibration) {
-  const std::uint32_t layers = model.shape.layers;
-  std::vector<TensorPolicy> policies(layers * kLinearNames.size(), recipe[Target::weight]);
+  std::vector<TensorPolicy> policies(model.shape.layers * kLinearNames.size(),
+                                     recipe[Target::weight]);
   const quant::Schedule& schedule = recipe[Target::weight].schedule;
   if (schedule.kind != ScheduleKind::map) return policies;
   switch (schedule.unit) {
@@ -147,13 +150,15 @@ std::vector<TensorPolicy> weight_policies(const LlamaModel& model, const Recipe&
     case MapUnit::linear:
       break;
   }
-  if (schedule.sensitivity != Sensitivity::listed) {
+  if (schedule.sensitivity == Sensitivity::llama_mix) {
+    mix_as_llama(model.shape, policies);
+  } else if (schedule.sensitivity != Sensitivity::listed) {
     allocate_by_sensitivity(model, calibration, policies);
   } else {
     for (std::size_t i = 0; i < policies.size(); ++i) {
       const auto layer = static_cast<std::uint32_t>(i / kLinearNames.size());
       for (const ScheduleEntry& entry : schedule.entries) {
-        if (entry_matches(entry.match, layer, layers, kLinearNames[i % kLinearNames.size()])) {
+        if (entry_matches(entry.match, layer, kLinearNames[i % kLinearNames.size()])) {
           policies[i].format = entry.format;
         }
       }
@@ -170,7 +175,7 @@ bool needs_calibration(const Recipe& recipe) {
   const Sensitivity s = w.schedule.sensitivity;
   const bool ranked = w.schedule.kind == ScheduleKind::map && s != Sensitivity::listed &&
                       s != Sensitivity::weight_mse && s != Sensitivity::zd &&
-                      s != Sensitivity::sqnr;
+                      s != Sensitivity::sqnr && s != Sensitivity::llama_mix;
   return factors || ranked || w.quantiser.method == quant::Method::gptq ||
          w.range == quant::RangeRule::output_mse ||
          w.outliers.kind == quant::OutlierKind::channel_class ||

@@ -30,10 +30,9 @@ inline constexpr std::array<std::string_view, 7> kLinearNames = {
 /// The policy of every linear layer of every block, [layer][LinearName]: the recipe's weight
 /// policy, its format replaced where a map says so.
 ///
-/// Listed entries: `match` is a layer "3", a range "0-3", a linear layer "ffn_down", both
-/// ("0-3/ffn_down"), or "more" or "more/ffn_down" for the layers that llama.cpp's K-quant mixes
-/// give more bits (the first and last eighth and every third between: use_more_bits). The last
-/// entry that fits wins. By sensitivity: the entries' formats are the choices, `mean_bits` the
+/// Listed entries: `match` is a layer "3", a range "0-3", a linear layer "ffn_down", or both
+/// ("0-3/ffn_down"); the last entry that fits wins. llama_mix: quant::mixed_type by the policy's
+/// own format. By another sensitivity: the entries' formats are the choices, `mean_bits` the
 /// budget, one choice a layer or a linear layer (quant::allocate). Maps over groups and columns are
 /// the weight quantiser's and stay in the policy. Errors: ConfigError for a match that names
 /// nothing, experts (no model here has any), or data that is missing.

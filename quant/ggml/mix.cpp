@@ -94,6 +94,13 @@ bool in_a_layer(TensorRole role) {
 
 }  // namespace
 
+std::optional<Mix> mix_of(Format format) {
+  for (const Mix mix : {Mix::q2_k, Mix::q3_k_m, Mix::q4_k_m, Mix::q5_k_m}) {
+    if (default_of(mix) == format) return mix;
+  }
+  return std::nullopt;
+}
+
 Format mixed_type(Mix mix, TensorRole role, std::size_t layer, std::size_t layers, std::size_t cols,
                   const MixModel& model) {
   require(!in_a_layer(role) || layer < layers, "a tensor's layer is one of the model's");

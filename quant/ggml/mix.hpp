@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "quant/format.hpp"
@@ -13,6 +14,9 @@ namespace systole::quant {
 
 enum class Mix : std::uint8_t { q2_k, q3_k_m, q4_k_m, q5_k_m };
 inline constexpr std::array<std::string_view, 4> kMixNames = {"q2_k", "q3_k_m", "q4_k_m", "q5_k_m"};
+
+/// The mix whose usual format that is: Q4_K_M for q4_k; nothing for other formats.
+std::optional<Mix> mix_of(Format format);
 
 /// What a tensor is in the model. `vector` is any of one dimension (norms, biases).
 enum class TensorRole : std::uint8_t {

@@ -1,7 +1,6 @@
 // The contract is in the header.
 #include "quant/kv/systems.hpp"
 
-#include <charconv>
 #include <stdexcept>
 #include <string>
 
@@ -325,16 +324,7 @@ TensorPolicy policy_of_layer(const TensorPolicy& policy, std::uint32_t layer) {
   TensorPolicy own = policy;
   if (policy.schedule.kind != ScheduleKind::map) return own;
   for (const ScheduleEntry& e : policy.schedule.entries) {
-    std::uint32_t first = 0, last = 0;
-    const char* begin = e.match.data();
-    const char* end = begin + e.match.size();
-    auto parsed = std::from_chars(begin, end, first);
-    if (parsed.ec != std::errc()) continue;
-    last = first;
-    if (parsed.ptr != end && *parsed.ptr == '-')
-      parsed = std::from_chars(parsed.ptr + 1, end, last);
-    if (parsed.ec != std::errc() || parsed.ptr != end) continue;
-    if (layer >= first && layer <= last) own.format = e.format;
+    if (layer_matches(e.match, layer).value_or(false)) own.format = e.format;
   }
   return own;
 }

@@ -192,8 +192,7 @@ double squared_error(std::span<const float> a, std::span<const float> b) {
 std::vector<double> by_width(double importance, std::span<const Format> formats) {
   std::vector<double> losses;
   for (const Format f : formats) {
-    losses.push_back(importance *
-                     elementary::power_of_two(-2.0 * bits_of(f)));
+    losses.push_back(importance * elementary::power_of_two(-2.0 * bits_of(f)));
   }
   return losses;
 }
@@ -239,7 +238,8 @@ double rounding_loss(Sensitivity sensitivity, const UnitData& unit,
 
 std::vector<double> unit_losses(Sensitivity sensitivity, const UnitData& unit,
                                 std::span<const Format> formats, const QuantSpec& spec) {
-  require(sensitivity != Sensitivity::listed, "unit_losses: a listed map has no losses");
+  require(sensitivity != Sensitivity::listed && sensitivity != Sensitivity::llama_mix,
+          "unit_losses: a map by list or by llama.cpp's rules has no losses");
   const bool second_order = sensitivity == Sensitivity::hessian ||
                             sensitivity == Sensitivity::baq ||
                             sensitivity == Sensitivity::output_mse;
