@@ -66,9 +66,8 @@ auto naming(const std::string& where, Work&& work) {
 
 /// Rows [*, cols] as a policy stores them.
 void store_as(const TensorPolicy& policy, std::vector<float>& rows, std::size_t cols) {
-  if (policy.format == Format::fp32) return;
   if (is_ieee(policy.format)) return quant::round_to(policy.format, rows);
-  rows = quant::decode(quant::encode(rows, rows.size() / cols, cols, policy));
+  rows = quant::fake_quantise(rows, rows.size() / cols, cols, policy);
 }
 
 }  // namespace
@@ -110,12 +109,9 @@ struct FunctionalExecutor::State {
     const std::vector<TensorPolicy> policies = weight_policies(model, recipe, calibration);
     for (std::uint32_t i = 0; i < shape.layers; ++i) add_layer(i, policies, calibration);
     prepare_head(calibration);
-    embedding = model.embedding;
     if (TensorPolicy own = recipe[Target::embedding]; !is_ieee(own.format)) {
       fit_to_row(own, shape.hidden);
-      store_as(own, embedding, shape.hidden);
-    } else {
-      quant::round_to(embedding_format(recipe), embedding);
+      embedding = quant::fake_quantise(model.embedding, shape.vocab, shape.hidden, own);
     }
     frequencies = quant::rope_frequencies(shape.head_dim, shape.rope_theta);
   }
@@ -192,10 +188,12 @@ struct FunctionalExecutor::State {
     rows.reserve(tokens.size() * shape.hidden);
     for (const std::uint32_t token : tokens) {
       SYSTOLE_CHECK(token < shape.vocab, fmt::format("token {} of {}", token, shape.vocab));
+      const std::vector<float>& table = embedding.empty() ? model.embedding : embedding;
       const auto first =
-          embedding.begin() + static_cast<std::ptrdiff_t>(std::uint64_t{token} * shape.hidden);
+          table.begin() + static_cast<std::ptrdiff_t>(std::uint64_t{token} * shape.hidden);
       rows.insert(rows.end(), first, first + shape.hidden);
     }
+    if (embedding.empty()) quant::round_to(embedding_format(recipe), rows);
     return rows;
   }
 
@@ -320,7 +318,7 @@ struct FunctionalExecutor::State {
   ForwardObserver* observer = nullptr;
   std::vector<Layer> layers;
   std::optional<Linear> head;
-  std::vector<float> embedding;  ///< [vocab, hidden] as stored
+  std::vector<float> embedding;  ///< [vocab, hidden] decoded; empty: the model's, rounded as read
   std::vector<double> frequencies;
   std::vector<quant::RopeAngles> angles;  ///< by position, as far as computed
 };

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "quant/kernels/element_grid.hpp"
+#include "sim/core/error.hpp"
 #include "workloads/attention.hpp"
 
 namespace systole::workloads {
@@ -48,12 +50,10 @@ const CodedMatrix& LinearInput::coded() {
   return *coded_;
 }
 
-const GridMatrix* LinearInput::grid() {
-  if (!grid_tried_) {
-    grid_tried_ = true;
-    if (coded().groups <= 1) grid_ = to_grid(coded());
-  }
-  return grid_ ? &*grid_ : nullptr;
+const GridMatrix& LinearInput::grid() {
+  if (!grid_) grid_ = quant::to_grid(coded());
+  SYSTOLE_CHECK(grid_.has_value(), "an input without element integers");
+  return *grid_;
 }
 
 std::span<const float> LinearInput::decoded() {
@@ -70,25 +70,10 @@ std::span<const float> LinearInput::decoded() {
   return *decoded_;
 }
 
-std::optional<GridMatrix> to_grid(const CodedMatrix& matrix) {
-  float unit = 1.0f;
-  if (!matrix.zeros.empty() || matrix.tensor_scale != 1.0f) return std::nullopt;
-  const auto integers = quant::element_integers(matrix, unit);
-  if (!integers) return std::nullopt;
-  const bool fits =
-      std::ranges::all_of(*integers, [](std::int32_t v) { return v >= -128 && v <= 127; });
-  const std::size_t whole = matrix.group == 0 ? 0 : matrix.groups * matrix.group;
-  if (!fits || whole < matrix.cols) return std::nullopt;
-  GridMatrix grid{.rows = matrix.rows,
-                  .cols = matrix.cols,
-                  .group = matrix.group,
-                  .groups = matrix.groups,
-                  .unit = unit,
-                  .integers = {},
-                  .scales = matrix.scales};
-  grid.integers.reserve(integers->size());
-  for (const std::int32_t v : *integers) grid.integers.push_back(static_cast<std::int8_t>(v));
-  return grid;
+bool row_grid(const QuantSpec& activation) {
+  return activation.granularity != quant::Granularity::group &&
+         info_of(activation.format).kind != quant::FormatClass::block &&
+         quant::always_has_grid(activation);
 }
 
 Linear::Linear(std::span<const float> weight, std::size_t n, std::size_t k,
@@ -124,12 +109,10 @@ void Linear::prepare_general(std::span<const float> weight, std::size_t n, std::
       quant::quantise_weight(weight, n, k, policy, statistics, transform.rule.input_scale);
   stored_bits_ = static_cast<std::uint64_t>(
       std::llround(w.stored_bits * static_cast<double>(n) * static_cast<double>(k)));
-  if (recipe.dequantise == configs::Dequantise::after && !is_ieee(activation.format) && w.codes &&
-      w.column_order.empty() && w.sparse.value.empty()) {
-    std::optional<GridMatrix> grid = to_grid(*w.codes);
-    if (grid) {
+  const bool as_coded = w.codes && w.column_order.empty() && w.sparse.value.empty();
+  if (recipe.dequantise == configs::Dequantise::after && row_grid(activation) && as_coded) {
+    if (std::optional<GridMatrix> grid = quant::to_grid(*w.codes)) {
       grid_.emplace(std::move(*grid), path);
-      real_.emplace(w.values, n, k, Format::fp32, path);  // for inputs whose integers do not fit
       return;
     }
   }
@@ -146,8 +129,8 @@ Buffer Linear::operator()(LinearInput& input, unsigned threads) const {
 void Linear::multiply(LinearInput& input, std::span<float> out, unsigned threads) const {
   if (integer_) {
     quant::gemm_dequantise_after(input.codes(), *integer_, out, threads);
-  } else if (const GridMatrix* grid = grid_ ? input.grid() : nullptr) {
-    quant::gemm_grid(*grid, *grid_, out, threads);
+  } else if (grid_) {
+    quant::gemm_grid(input.grid(), *grid_, out, threads);
   } else if (real_->operands() == Format::fp16) {
     quant::gemm_fp16(input.decoded(), *real_, input.rows(), chunk_, out, threads);
   } else {

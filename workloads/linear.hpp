@@ -42,8 +42,8 @@ class LinearInput {
 
   const quant::QuantizedMatrix& codes();  ///< plain integer policies
   const quant::CodedMatrix& coded();      ///< every other policy that is no IEEE format
-  const quant::GridMatrix* grid();   ///< element integers with one scale a row, if they fit int8
-  std::span<const float> decoded();  ///< any policy
+  const quant::GridMatrix& grid();        ///< policies that row_grid() says yes to
+  std::span<const float> decoded();       ///< any policy
   std::size_t rows() const { return rows_; }
 
  private:
@@ -54,13 +54,12 @@ class LinearInput {
   std::optional<quant::QuantizedMatrix> codes_;
   std::optional<quant::CodedMatrix> coded_;
   std::optional<quant::GridMatrix> grid_;
-  bool grid_tried_ = false;
   std::optional<std::vector<float>> decoded_;
 };
 
-/// Element integers as the fast kernels take them; nothing when the format has none or they do not
-/// fit a signed byte.
-std::optional<quant::GridMatrix> to_grid(const quant::CodedMatrix& matrix);
+/// Whether inputs under this policy are element integers with one scale a row, whatever their
+/// values.
+bool row_grid(const quant::QuantSpec& activation);
 
 /// One weight [n, k].
 ///

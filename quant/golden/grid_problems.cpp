@@ -7,6 +7,7 @@
 #include "quant/formats/ovp.hpp"
 #include "quant/ggml/blocks.hpp"
 #include "quant/golden/problems.hpp"
+#include "quant/kernels/element_grid.hpp"
 #include "quant/kernels/grid_gemm.hpp"
 #include "quant/kernels/ovp_gemm.hpp"
 #include "quant/kernels/packed_gemm.hpp"
@@ -30,22 +31,6 @@ Array integers_of(const std::string& name, const CodedMatrix& x,
 }
 Array scales_of(const std::string& name, const CodedMatrix& x) {
   return array_of(name, {x.rows, x.groups}, std::span<const float>(x.scales));
-}
-
-GridMatrix grid_of(const CodedMatrix& x, const std::vector<std::int32_t>& integers, float unit) {
-  GridMatrix grid;
-  grid.rows = x.rows;
-  grid.cols = x.cols;
-  grid.group = x.group;
-  grid.groups = x.groups;
-  grid.unit = unit;
-  grid.integers.assign(integers.begin(), integers.end());
-  grid.scales = x.scales;
-  return grid;
-}
-
-bool fits_bytes(const std::vector<std::int32_t>& integers) {
-  return std::ranges::all_of(integers, [](std::int32_t v) { return v >= -127 && v <= 127; });
 }
 
 /// What a register of 32 bits keeps of a sum: itself but for ovp8_int, whose outliers reach 2^15.
@@ -114,7 +99,7 @@ Problem grid_problem(const KernelCase& c, std::shared_ptr<GridOperands> x,
     reference(out);
     return out_of(c, out);
   };
-  if (fits_bytes(x->a_integers) && fits_bytes(x->w_integers)) {
+  if (fits_grid(x->a_integers) && fits_grid(x->w_integers)) {
     add_paths(problem, c, [c, x](Path path, unsigned threads) {
       std::vector<float> out(c.shape.m * c.shape.n);
       gemm_grid(grid_of(x->a, x->a_integers, x->a_unit),
