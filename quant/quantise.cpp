@@ -10,6 +10,7 @@
 
 #include "quant/bfloat16.hpp"
 #include "quant/check.hpp"
+#include "quant/clones.hpp"
 #include "quant/coded_matrix.hpp"
 #include "quant/float16.hpp"
 #include "quant/formats/codec.hpp"
@@ -42,13 +43,8 @@ struct Range {
 
 // The compiler vectorises these loops, once for each instruction set, chosen at run time; every
 // element is computed as the definition says, so the bits are equal.
-#if defined(__x86_64__)
-#define SYSTOLE_VECTOR_CLONES [[gnu::target_clones("default", "avx2", "avx512f")]]
-#else
-#define SYSTOLE_VECTOR_CLONES
-#endif
 
-SYSTOLE_VECTOR_CLONES Range unordered_range(const float* x, std::size_t n) {
+SYSTOLE_CLONES Range unordered_range(const float* x, std::size_t n) {
   constexpr std::size_t kLanes = 16;
   float low[kLanes];
   float high[kLanes];
@@ -137,8 +133,8 @@ int code_of(float x, const Parameters& p, const QuantSpec& spec) {
 }
 
 /// Symmetric codes: rounding what is clamped already is the same, as the limits are integers.
-SYSTOLE_VECTOR_CLONES void encode_symmetric(const float* x, std::size_t n, float scale, float qmax,
-                                            std::int8_t* codes) {
+SYSTOLE_CLONES void encode_symmetric(const float* x, std::size_t n, float scale, float qmax,
+                                     std::int8_t* codes) {
   constexpr float kShift = 0x1.8p23f;
   for (std::size_t i = 0; i < n; ++i) {
     float q = x[i] / scale;
@@ -152,7 +148,7 @@ constexpr std::int32_t kLargestFinite = 0x7F7FFFFF;  // as the bits of a magnitu
 
 /// The largest magnitude as bits: integers order non-negative floats, and put infinities and NaNs
 /// above kLargestFinite. A maximum of integers may be taken in any order.
-SYSTOLE_VECTOR_CLONES std::int32_t largest_magnitude(const float* x, std::size_t n) {
+SYSTOLE_CLONES std::int32_t largest_magnitude(const float* x, std::size_t n) {
   std::int32_t largest = 0;
   for (std::size_t i = 0; i < n; ++i) {
     largest = std::max(largest, std::bit_cast<std::int32_t>(x[i]) & 0x7FFFFFFF);
@@ -160,7 +156,7 @@ SYSTOLE_VECTOR_CLONES std::int32_t largest_magnitude(const float* x, std::size_t
   return largest;
 }
 
-SYSTOLE_VECTOR_CLONES bool all_finite(const float* x, std::size_t n) {
+SYSTOLE_CLONES bool all_finite(const float* x, std::size_t n) {
   std::int32_t bad = 0;
   for (std::size_t i = 0; i < n; ++i) {
     bad |= std::fabs(x[i]) <= std::numeric_limits<float>::max() ? 0 : 1;

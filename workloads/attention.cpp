@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "quant/clones.hpp"
 #include "quant/kernels/gemm.hpp"
 #include "quant/kernels/packed_gemm.hpp"
 #include "quant/kernels/parallel.hpp"
@@ -30,11 +31,10 @@ constexpr std::size_t kQueryBlock = 64;   // query tokens whose scores are held 
 // The compiler vectorises these over their independent outputs, once for each instruction set,
 // chosen at run time. Each output keeps the order and the fused steps of the normative kernel, so
 // the bits are equal.
-#define SYSTOLE_VECTOR_CLONES [[gnu::target_clones("default", "fma", "avx512f")]]
 
 /// out[t] = sum over i of a[i] * b[i][t], i ascending in chunks of `chunk`; partial: [count] of
 /// scratch.
-SYSTOLE_VECTOR_CLONES
+SYSTOLE_FUSED_CLONES
 void weighted_rows(const float* a, const float* b, std::size_t stride, std::size_t depth,
                    std::size_t chunk, std::size_t count, float* __restrict partial,
                    float* __restrict out) {
@@ -53,7 +53,7 @@ void weighted_rows(const float* a, const float* b, std::size_t stride, std::size
 }
 
 /// out[t] = sum over i of a[i] * b[i][t], exact.
-SYSTOLE_VECTOR_CLONES
+SYSTOLE_FUSED_CLONES
 void weighted_code_rows(const std::int8_t* a, const std::int8_t* b, std::size_t stride,
                         std::size_t depth, std::size_t count, std::int32_t* __restrict out) {
   for (std::size_t t = 0; t < count; ++t) out[t] = 0;
@@ -64,12 +64,12 @@ void weighted_code_rows(const std::int8_t* a, const std::int8_t* b, std::size_t 
   }
 }
 
-SYSTOLE_VECTOR_CLONES
+SYSTOLE_FUSED_CLONES
 void scale_by(const float* x, float factor, std::size_t count, float* __restrict out) {
   for (std::size_t t = 0; t < count; ++t) out[t] = x[t] * factor;
 }
 
-SYSTOLE_VECTOR_CLONES
+SYSTOLE_FUSED_CLONES
 void multiply_by(const float* __restrict factors, std::size_t count, float* __restrict x) {
   for (std::size_t t = 0; t < count; ++t) x[t] *= factors[t];
 }

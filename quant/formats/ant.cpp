@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "quant/check.hpp"
-#include "quant/formats/clones.hpp"
+#include "quant/clones.hpp"
 #include "quant/formats/flint.hpp"
 
 namespace systole::quant {

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "quant/check.hpp"
-#include "quant/formats/clones.hpp"
+#include "quant/clones.hpp"
 #include "quant/formats/ovp.hpp"
 #include "quant/formats/ovp_lane.hpp"
 #include "quant/formats/parameter.hpp"

@@ -11,12 +11,6 @@
 
 namespace systole::quant {
 
-/// A weight split into what is quantised and what is kept: dense [N][K] with +0 at the outliers,
-/// sparse with their values.
-struct DenseSparse {
-  std::vector<float> dense;
-  SparseMatrix sparse;
-};
 /// Takes out the elements with |w| > threshold; NaN stays in the dense part. Errors:
 /// std::invalid_argument on sizes.
 DenseSparse split_outliers(std::span<const float> weight, std::size_t rows, std::size_t cols,

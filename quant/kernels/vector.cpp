@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "quant/check.hpp"
+#include "quant/clones.hpp"
 #include "quant/elementary.hpp"
 #include "quant/kernels/exponentials.hpp"
 
@@ -14,11 +15,6 @@ namespace {
 
 // The compiler vectorises these loops, once for each instruction set, chosen at run time. Nothing
 // is contracted (-ffp-contract=off) and every sum keeps its order, so the bits are equal.
-#if defined(__x86_64__)
-#define SYSTOLE_VECTOR_CLONES [[gnu::target_clones("default", "avx2", "avx512f")]]
-#else
-#define SYSTOLE_VECTOR_CLONES
-#endif
 
 using detail::kSums;
 
@@ -43,7 +39,7 @@ template <class Number>
   return sums[0];
 }
 
-SYSTOLE_VECTOR_CLONES float sum_of_squares(const float* x, std::size_t n) {
+SYSTOLE_CLONES float sum_of_squares(const float* x, std::size_t n) {
   float sums[kSums] = {};
   std::size_t i = 0;
   for (; i + kSums <= n; i += kSums) {
@@ -53,15 +49,15 @@ SYSTOLE_VECTOR_CLONES float sum_of_squares(const float* x, std::size_t n) {
   return fold(sums);
 }
 
-SYSTOLE_VECTOR_CLONES void scale_by(const float* x, float r, const float* weight, float* out,
-                                    std::size_t n) {
+SYSTOLE_CLONES void scale_by(const float* x, float r, const float* weight, float* out,
+                             std::size_t n) {
   in_blocks(
       n, out, [&](std::size_t i) __attribute__((always_inline)) { return (x[i] * r) * weight[i]; });
 }
 
 /// Of at least one element. In lanes: which of two equal values is met does not matter (zeros of
 /// either sign give the same differences), and a NaN in front stays in every lane.
-SYSTOLE_VECTOR_CLONES float largest(const float* x, std::size_t n) {
+SYSTOLE_CLONES float largest(const float* x, std::size_t n) {
   float lanes[kSums];
   for (float& lane : lanes) lane = x[0];
   std::size_t i = 0;
@@ -76,7 +72,7 @@ SYSTOLE_VECTOR_CLONES float largest(const float* x, std::size_t n) {
 
 /// x = exp(x - max); returns the sum. The rest of a row, of which attention has many short ones,
 /// goes through a block of its own.
-SYSTOLE_VECTOR_CLONES float of_differences(float* x, float max, std::size_t n) {
+SYSTOLE_CLONES float of_differences(float* x, float max, std::size_t n) {
   float sums[kSums] = {};
   float block[kSums];
   std::size_t i = 0;
@@ -96,12 +92,11 @@ SYSTOLE_VECTOR_CLONES float of_differences(float* x, float max, std::size_t n) {
   return fold(sums);
 }
 
-SYSTOLE_VECTOR_CLONES void divide(float* x, float by, std::size_t n) {
+SYSTOLE_CLONES void divide(float* x, float by, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) x[i] = x[i] / by;
 }
 
-SYSTOLE_VECTOR_CLONES void gate_with(const float* gate, const float* up, float* out,
-                                     std::size_t n) {
+SYSTOLE_CLONES void gate_with(const float* gate, const float* up, float* out, std::size_t n) {
   in_blocks(
       n, out, [&](std::size_t i) __attribute__((always_inline)) {
         return (gate[i] / (1.0f + elementary::exp(-gate[i]))) * up[i];
@@ -116,7 +111,7 @@ constexpr double kExponentRange = 700.0;  // the domain of elementary::exp
   return d > -kExponentRange ? e : 0.0;
 }
 
-SYSTOLE_VECTOR_CLONES double sum_of_exponentials(const float* x, double max, std::size_t n) {
+SYSTOLE_CLONES double sum_of_exponentials(const float* x, double max, std::size_t n) {
   double sums[kSums] = {};
   std::size_t i = 0;
   for (; i + kSums <= n; i += kSums) {
@@ -126,7 +121,7 @@ SYSTOLE_VECTOR_CLONES double sum_of_exponentials(const float* x, double max, std
   return fold(sums);
 }
 
-SYSTOLE_VECTOR_CLONES void rotate(float* x, const float* cos, const float* sin, std::size_t n) {
+SYSTOLE_CLONES void rotate(float* x, const float* cos, const float* sin, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) {
     const float x0 = x[2 * i];
     const float x1 = x[2 * i + 1];

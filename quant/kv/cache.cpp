@@ -11,8 +11,10 @@
 #include <unordered_set>
 
 #include "quant/check.hpp"
+#include "quant/clones.hpp"
 #include "quant/kernels/vector.hpp"
 #include "quant/primitives/codebook.hpp"
+#include "quant/primitives/random.hpp"
 #include "quant/primitives/select.hpp"
 #include "quant/quantise.hpp"
 
@@ -26,10 +28,9 @@ constexpr std::uint32_t kAgeBlock = 16;     // tokens demoted together where no 
 
 // Vectorised over independent outputs by the compiler, once for each instruction set; each output
 // keeps its own chain of fused steps, so the bits are those of the definition.
-#define SYSTOLE_KV_CLONES [[gnu::target_clones("default", "fma", "avx512f")]]
 
 /// out[t] = fma(weight, row[t], out[t]).
-SYSTOLE_KV_CLONES
+SYSTOLE_FUSED_CLONES
 void accumulate(float weight, const float* __restrict row, std::size_t count,
                 float* __restrict out) {
   for (std::size_t t = 0; t < count; ++t) out[t] = __builtin_fmaf(weight, row[t], out[t]);
@@ -47,13 +48,6 @@ void check_finite(std::span<const float> x, const char* what) {
       throw std::domain_error("kv: element " + std::to_string(i) + " of the " + what +
                               " is not finite");
   }
-}
-
-std::uint64_t scrambled(std::uint64_t x) {  // splitmix64
-  x += 0x9E3779B97F4A7C15u;
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-  return x ^ (x >> 31);
 }
 
 const std::optional<TokenPolicy>& first_of(const std::optional<TokenPolicy>& a,
@@ -366,7 +360,7 @@ std::vector<float> KvCache::probe_scores() {
     for (std::size_t i = rows - half; i < rows; ++i) probes.push_back(i);
     std::vector<std::pair<std::uint64_t, std::size_t>> rest;
     for (std::size_t i = 0; !single && i + half < rows; ++i)
-      rest.emplace_back(scrambled(queries_[i].position), i);
+      rest.emplace_back(SplitMix(queries_[i].position).next(), i);
     std::sort(rest.begin(), rest.end());
     for (std::size_t i = 0; i < std::min(half, rest.size()); ++i) probes.push_back(rest[i].second);
     std::sort(probes.begin(), probes.end());
@@ -474,7 +468,7 @@ void KvCache::evict() {
       bool one = false;
       switch (policy.anchor) {
         case Anchor::random:
-          one = (scrambled(bit) & 1u) != 0;
+          one = (SplitMix(bit).next() & 1u) != 0;
           break;
         case Anchor::zeros:
           break;

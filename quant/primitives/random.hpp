@@ -1,5 +1,5 @@
 // A seeded stream of random numbers whose values are the same on every machine: for what is random
-// by definition (rotations, k-means++), not for tests.
+// by definition (rotations, k-means++); golden/stream.hpp draws cases from it.
 #pragma once
 
 #include <cmath>

@@ -50,6 +50,13 @@ struct SparseMatrix {
 };
 void sparse_gemv(const SparseMatrix& m, std::span<const float> x, std::span<float> out);
 
+/// A matrix split into what is quantised and what is kept: dense [rows][cols] with +0 at the
+/// outliers, sparse with their values.
+struct DenseSparse {
+  std::vector<float> dense;
+  SparseMatrix sparse;
+};
+
 /// Adds one query's attention probabilities [tokens] to the tokens' scores, and counts that it
 /// could see them. normalised(t) = score / seen (ZipCache); 0 where never seen.
 struct Salience {

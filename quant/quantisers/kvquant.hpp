@@ -49,12 +49,6 @@ KvQuantTables kvquant_values(std::span<const float> values, std::size_t channels
 /// entry * (sigma1 / sigma2) + (mu1 - mu2 * sigma1 / sigma2). sigma2 = 0: unchanged.
 std::vector<float> q_norm(std::span<const float> table, std::span<const float> original);
 
-/// A weight cut in two: the largest magnitudes as a sparse matrix, 0 in their place in the dense
-/// one.
-struct DenseSparse {
-  std::vector<float> dense;  ///< [n][k]
-  SparseMatrix sparse;
-};
 /// round(fraction * n * k) elements are kept apart; ties to the lower index. Errors:
 /// std::invalid_argument for sizes or a fraction outside [0, 1].
 DenseSparse split_outliers(std::span<const float> weight, std::size_t n, std::size_t k,
