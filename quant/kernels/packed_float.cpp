@@ -75,18 +75,25 @@ void float_product(std::span<const float> a, const PackedFloatWeights::Impl& w, 
     return;
   }
   const FloatTiles& tiles = *w.tiles;
-  float* activations = detail::scratch<float, struct FloatActivations>(a.size());  // [tile][k][row]
-  for (std::size_t row = 0; row < m; ++row) {
-    const std::size_t first = row / tiles.rows * tiles.rows;
-    const std::size_t height = std::min(tiles.rows, m - first);
-    float* tile = activations + first * w.k + (row - first);
-    for (std::size_t i = 0; i < w.k; ++i) tile[i * height] = round_to(w.operands, a[row * w.k + i]);
-  }
   const std::vector<Segment> segments =
       detail::segments_of(w.k, std::min(chunk, w.k), kFloatSegment);
 
   const std::size_t block = detail::tiles_a_block(tiles.rows, w.k * sizeof(float));
-  const auto body = [&](const Part& part) {
+  // Activations from a tile on, [tile][k][row], in scratch of the calling thread.
+  const auto room = [&](std::size_t begin, std::size_t end) {
+    return detail::scratch<float, struct FloatActivations>((end - begin) * tiles.rows * w.k);
+  };
+  const auto pack = [&](std::size_t begin, std::size_t end, float* to) {
+    for (std::size_t t = begin; t < end; ++t, to += tiles.rows * w.k) {
+      const std::size_t height = std::min(tiles.rows, m - t * tiles.rows);
+      for (std::size_t r = 0; r < height; ++r) {
+        const float* row = a.data() + (t * tiles.rows + r) * w.k;
+        for (std::size_t i = 0; i < w.k; ++i) to[i * height + r] = round_to(w.operands, row[i]);
+      }
+    }
+  };
+  /// `activations`: those of the part's rows.
+  const auto compute = [&](const Part& part, const float* activations) {
     const std::size_t first_row = part.first_tile * tiles.rows;
     const std::size_t rows = std::min(part.end_tile * tiles.rows, m) - first_row;
     const std::size_t held = rows * tiles.columns;
@@ -98,7 +105,7 @@ void float_product(std::span<const float> a, const PackedFloatWeights::Impl& w, 
         for (std::size_t r = 0; r < rows; r += tiles.rows) {
           const std::size_t height = std::min(tiles.rows, rows - r);
           FloatTile tile;
-          tile.activations = activations + (first_row + r) * w.k + segment.first_step * height;
+          tile.activations = activations + r * w.k + segment.first_step * height;
           tile.weights = w.values.data() + (panel * w.k + segment.first_step) * tiles.columns;
           tile.weight_stride = tiles.columns;
           tile.total = total + r * tiles.columns;
@@ -115,7 +122,23 @@ void float_product(std::span<const float> a, const PackedFloatWeights::Impl& w, 
       }
     }
   };
-  detail::partition(threads, ceil_div(w.n, tiles.columns), ceil_div(m, tiles.rows), block, body);
+  const std::size_t panels = ceil_div(w.n, tiles.columns);
+  const std::size_t row_tiles = ceil_div(m, tiles.rows);
+  if (detail::along_m(threads, m, w.n, row_tiles)) {
+    detail::in_blocks(threads, row_tiles, block, [&](std::size_t begin, std::size_t end) {
+      float* activations = room(begin, end);
+      pack(begin, end, activations);
+      compute({0, panels, begin, end}, activations);
+    });
+    return;
+  }
+  float* activations = room(0, row_tiles);
+  parallel_ranges(threads, row_tiles, [&](std::size_t begin, std::size_t end) {
+    pack(begin, end, activations + begin * tiles.rows * w.k);
+  });
+  detail::partition(threads, panels, row_tiles, block, [&](const Part& part) {
+    compute(part, activations + part.first_tile * tiles.rows * w.k);
+  });
 }
 
 }  // namespace

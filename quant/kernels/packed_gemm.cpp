@@ -24,7 +24,7 @@ using detail::Segment;
 using Weights = PackedWeights::Impl;
 
 constexpr std::size_t kUnitBytes = 4;          ///< a unit of activations, on every path
-constexpr std::size_t kIntegerSegment = 4096;  ///< k a segment: 128 KiB of an unpacked panel
+constexpr std::size_t kIntegerSegment = 16384;  ///< k a segment: 512 KiB of an unpacked panel
 
 /// Activations [rows][cols] and one scale a row.
 struct Activations {
@@ -34,16 +34,19 @@ struct Activations {
   const float* scales;
 };
 
-/// Activations as integer tiles want them, with what undoes the weight offset; in scratch.
+/// Rows of activations as integer tiles want them, with what undoes the weight offset; in scratch
+/// of the thread that makes it.
 struct PackedActivations {
-  PackedActivations(const Activations& a, const Weights& w)
-      : codes(detail::scratch<std::uint8_t, struct Codes>(a.rows * w.steps * kUnitBytes)),
-        sums(detail::scratch<std::int32_t, struct Sums>(a.rows * w.groups)),
-        starts(detail::scratch<std::int32_t, struct Starts>(a.rows * w.groups)) {}
+  PackedActivations(std::size_t first, std::size_t rows, const Weights& w)
+      : first_row(first),
+        codes(detail::scratch<std::uint8_t, struct Codes>(rows * w.steps * kUnitBytes)),
+        sums(detail::scratch<std::int32_t, struct Sums>(rows * w.groups)),
+        starts(detail::scratch<std::int32_t, struct Starts>(rows * w.groups)) {}
 
-  std::uint8_t* codes;   ///< [tile][step][row][unit], int8 or int16
-  std::int32_t* sums;    ///< [tile][group][row] of the group's codes
-  std::int32_t* starts;  ///< likewise: -offset * sum
+  std::size_t first_row;  ///< of the activations; the first of what follows
+  std::uint8_t* codes;    ///< [tile][step][row][unit], int8 or int16
+  std::int32_t* sums;     ///< [tile][group][row] of the group's codes
+  std::int32_t* starts;   ///< likewise: -offset * sum
 };
 
 /// Units of K that the product takes: all, or as many as a shorter activation has.
@@ -51,12 +54,14 @@ std::size_t steps_of(const Activations& a, const Weights& w) {
   return a.cols < w.cols ? ceil_div(a.cols, w.tiles->unit) : w.steps;
 }
 
-void pack_tile(const Activations& a, const Weights& w, std::size_t first, PackedActivations& out) {
+void pack_tile(const Activations& a, const Weights& w, std::size_t first,
+               const PackedActivations& out) {
   const std::size_t rows = std::min(w.tiles->rows, a.rows - first);
+  const std::size_t held = first - out.first_row;
   for (std::size_t g = 0; g < w.groups; ++g) {
-    const std::size_t at = first * w.groups + g * rows;
+    const std::size_t at = held * w.groups + g * rows;
     std::int32_t* sums = out.sums + at;
-    std::uint8_t* to = out.codes + (first * w.steps + g * w.group_steps * rows) * kUnitBytes;
+    std::uint8_t* to = out.codes + (held * w.steps + g * w.group_steps * rows) * kUnitBytes;
     const std::size_t count = std::min(w.group, a.cols - g * w.group);
     const std::size_t units = ceil_div(count, w.tiles->unit);
     w.tiles->interleave(a.codes + first * a.cols + g * w.group, a.cols, rows, count, to, sums);
@@ -77,43 +82,41 @@ struct Product {
   const float* scales;  ///< [panel][group][column]
   std::size_t width;    ///< columns of the output
   std::span<float> out;
-  const PackedActivations& packed;
   const std::vector<Segment>& segments;
   std::size_t longest;  ///< steps of the longest segment
 
-  void compute(const Part& part) const;
-  void compute_row(const Part& part) const;
+  void pack(std::size_t first_tile, std::size_t end_tile, const PackedActivations& to) const;
+  void compute(const Part& part, const PackedActivations& packed) const;
+  void compute_row(const Part& part, const PackedActivations& packed) const;
 
  private:
-  /// A tile of `height` rows; `final`: this segment ends K.
-  void run(const Segment& segment, std::size_t panel, std::size_t row, std::size_t height,
-           const void* weights, float* total, std::int32_t* sum, bool final) const;
+  /// What the tiles of one panel share in one segment.
+  IntegerTile tile_of(std::size_t panel, const Segment& segment, std::uint8_t* unpacked) const;
+  void run(IntegerTile& tile, std::size_t panel, std::size_t row, std::size_t height,
+           const PackedActivations& packed, bool two) const;
   void write(std::size_t panel, std::size_t row, std::size_t height, const float* total) const;
 };
 
-void Product::run(const Segment& segment, std::size_t panel, std::size_t row, std::size_t height,
-                  const void* weights, float* total, std::int32_t* sum, bool final) const {
-  const std::size_t columns = w.tiles->columns;
-  const std::size_t group = row * w.groups + segment.first_group * height;
-  const std::size_t parameters = (panel * w.groups + segment.first_group) * columns;
-  const bool whole_panel = (panel + 1) * columns <= width;
-  IntegerTile tile;
-  tile.activations = packed.codes + (row * w.steps + segment.first_step * height) * kUnitBytes;
-  tile.weights = weights;
-  tile.start = packed.starts + group;
-  tile.activation_sums = packed.sums + group;
+void Product::pack(std::size_t first_tile, std::size_t end_tile,
+                   const PackedActivations& to) const {
+  for (std::size_t t = first_tile; t < end_tile; ++t) pack_tile(a, w, t * w.tiles->rows, to);
+}
+
+IntegerTile Product::tile_of(std::size_t panel, const Segment& segment,
+                             std::uint8_t* unpacked) const {
+  const std::size_t parameters = (panel * w.groups + segment.first_group) * w.tiles->columns;
+  IntegerTile tile{};
+  tile.stored = w.packed.data() + (panel * w.steps + segment.first_step) * w.step_bytes;
+  tile.weights = unpacked == nullptr ? tile.stored : unpacked;
+  tile.unpacked = unpacked;
+  tile.coding = &w.coding;
   tile.scales = scales + parameters;
   tile.zeros = w.zeros.size() == 0 ? nullptr : w.zeros.data() + parameters;
   tile.minimums = w.minimums.size() == 0 ? nullptr : w.minimums.data() + parameters;
-  tile.total = total;
   tile.fresh = segment.first_step == 0;
-  tile.sum = sum;
-  tile.out = final && whole_panel ? out.data() + row * width + panel * columns : nullptr;
   tile.out_stride = width;
-  tile.row_scales = a.scales + row;
   tile.segment = segment;
-  w.tiles->run[height](tile);
-  if (final && !whole_panel) write(panel, row, height, total);
+  return tile;
 }
 
 /// Scaled totals of a panel that the last columns do not fill.
@@ -127,37 +130,68 @@ void Product::write(std::size_t panel, std::size_t row, std::size_t height,
   }
 }
 
-void Product::compute(const Part& part) const {
+void Product::compute(const Part& part, const PackedActivations& packed) const {
   const IntegerTiles& tiles = *w.tiles;
   const std::size_t first_row = part.first_tile * tiles.rows;
   const std::size_t rows = std::min(part.end_tile * tiles.rows, a.rows) - first_row;
   const bool in_place = tiles.bytes_in_place && w.coding.kind == Coding::Kind::bytes;
   // With one segment each tile is finished before the next begins.
   const bool one_segment = segments.size() == 1;
+  const bool in_pairs = tiles.run_two != nullptr && one_segment && w.groups == 1 &&
+                        w.zeros.size() == 0 && w.minimums.size() == 0;
   const std::size_t held = (one_segment ? tiles.rows : rows) * tiles.columns;
   float* total = detail::scratch<float, struct Totals>(held);
   std::int32_t* sum = detail::scratch<std::int32_t, struct PartialSums>(held);
-  std::uint8_t* unpacked = detail::scratch<std::uint8_t, struct Unpacked>(
-      longest * tiles.columns * tiles.unit * (tiles.signed16 ? 2 : 1));
-  for (std::size_t panel = part.first_panel; panel < part.end_panel; ++panel) {
+  const std::size_t unpacked_bytes =
+      longest * tiles.columns * tiles.unit * (tiles.signed16 ? 2 : 1);
+  std::uint8_t* unpacked =
+      in_place ? nullptr : detail::scratch<std::uint8_t, struct Unpacked>(2 * unpacked_bytes);
+  std::size_t panels = 0;  // one or two at a time
+  for (std::size_t panel = part.first_panel; panel < part.end_panel; panel += panels) {
+    const bool two =
+        in_pairs && panel + 2 <= part.end_panel && (panel + 2) * tiles.columns <= width;
+    panels = two ? 2 : 1;
     for (const Segment& segment : segments) {
-      const std::uint8_t* weights =
-          w.packed.data() + (panel * w.steps + segment.first_step) * w.step_bytes;
-      if (!in_place) {
-        tiles.unpack(weights, segment.steps * segment.groups, w.coding, unpacked);
-        weights = unpacked;
+      IntegerTile of[2];
+      for (std::size_t p = 0; p < panels; ++p) {
+        of[p] = tile_of(panel + p, segment, in_place ? nullptr : unpacked + p * unpacked_bytes);
+        of[p].next_weights = in_place ? w.steps * w.step_bytes : unpacked_bytes;
       }
-      const bool final = &segment == &segments.back();
       for (std::size_t r = 0; r < rows; r += tiles.rows) {
-        const std::size_t held_row = one_segment ? 0 : r * tiles.columns;
-        run(segment, panel, first_row + r, std::min(tiles.rows, rows - r), weights,
-            total + held_row, sum + held_row, final);
+        const std::size_t height = std::min(tiles.rows, rows - r);
+        const bool unpack = !in_place && r == 0;
+        const bool at_once = two && !unpack && height == tiles.rows;
+        for (std::size_t p = 0; p < (at_once ? 1 : panels); ++p) {
+          of[p].unpack = unpack;
+          of[p].total = total + (one_segment ? 0 : r * tiles.columns);
+          of[p].sum = sum + (one_segment ? 0 : r * tiles.columns);
+          run(of[p], panel + p, first_row + r, height, packed, at_once);
+        }
       }
     }
   }
 }
 
-void Product::compute_row(const Part& part) const {
+/// Completes a tile of `height` rows by what belongs to its rows, and runs it.
+void Product::run(IntegerTile& tile, std::size_t panel, std::size_t row, std::size_t height,
+                  const PackedActivations& packed, bool two) const {
+  const std::size_t packed_row = row - packed.first_row;
+  const std::size_t column = panel * w.tiles->columns;
+  const Segment& segment = tile.segment;
+  const std::size_t group = packed_row * w.groups + segment.first_group * height;
+  const bool final = segment.first_step == segments.back().first_step;
+  const bool whole_panel = column + w.tiles->columns <= width;
+  tile.activations =
+      packed.codes + (packed_row * w.steps + segment.first_step * height) * kUnitBytes;
+  tile.start = packed.starts + group;
+  tile.activation_sums = packed.sums + group;
+  tile.out = final && whole_panel ? out.data() + row * width + column : nullptr;
+  tile.row_scales = a.scales + row;
+  (two ? w.tiles->run_two : w.tiles->run[height])(tile);
+  if (final && !whole_panel) write(panel, row, height, tile.total);
+}
+
+void Product::compute_row(const Part& part, const PackedActivations& packed) const {
   const std::size_t columns = w.tiles->columns;
   float* total = detail::scratch<float, struct Totals>(2 * columns);
   const auto stored = [&](std::size_t panel) {
@@ -191,24 +225,32 @@ void multiply(const Activations& a, const Weights& w, const float* scales, std::
     return;
   }
   const IntegerTiles& tiles = *w.tiles;
-  const std::size_t row_tiles = ceil_div(a.rows, tiles.rows);
-  PackedActivations packed(a, w);
-  parallel_ranges(threads, row_tiles, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t t = begin; t < end; ++t) pack_tile(a, w, t * tiles.rows, packed);
-  });
   const std::vector<Segment> segments =
       detail::segments_of(steps, std::min(w.group_steps, steps), kIntegerSegment / tiles.unit);
   std::size_t longest = 0;
   for (const Segment& s : segments) longest = std::max(longest, s.steps * s.groups);
-  const Product product{a, w, scales, columns, out, packed, segments, longest};
+  const Product product{a, w, scales, columns, out, segments, longest};
 
+  const std::size_t panels = ceil_div(columns, tiles.columns);
+  const std::size_t row_tiles = ceil_div(a.rows, tiles.rows);
+  const std::size_t block = detail::tiles_a_block(tiles.rows, w.steps * kUnitBytes);
+  if (detail::along_m(threads, a.rows, columns, row_tiles)) {
+    detail::in_blocks(threads, row_tiles, block, [&](std::size_t begin, std::size_t end) {
+      const PackedActivations packed(begin * tiles.rows, (end - begin) * tiles.rows, w);
+      product.pack(begin, end, packed);
+      product.compute({0, panels, begin, end}, packed);
+    });
+    return;
+  }
+  const PackedActivations packed(0, a.rows, w);
+  parallel_ranges(threads, row_tiles,
+                  [&](std::size_t begin, std::size_t end) { product.pack(begin, end, packed); });
   const bool as_row = a.rows == 1 && steps == w.steps && tiles.run_row != nullptr &&
                       w.coding.kind == Coding::Kind::nibbles && w.zeros.size() == 0 &&
                       w.minimums.size() == 0;
-  const std::size_t block = detail::tiles_a_block(tiles.rows, w.steps * kUnitBytes);
-  detail::partition(
-      threads, ceil_div(columns, tiles.columns), row_tiles, block,
-      [&](const Part& part) { as_row ? product.compute_row(part) : product.compute(part); });
+  detail::partition(threads, panels, row_tiles, block, [&](const Part& part) {
+    as_row ? product.compute_row(part, packed) : product.compute(part, packed);
+  });
 }
 
 // --- grids -------------------------------------------------------------------------------------

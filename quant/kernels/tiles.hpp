@@ -45,9 +45,13 @@ struct Coding {
 /// there are zeros; total = fma(float(sum), scale, total); and where there are minimums total =
 /// fma(float(activation_sums), minimum, total).
 struct IntegerTile {
-  const void* activations;              ///< at the segment's first step
-  const void* weights;                  ///< at the segment's first step
-  const std::int32_t* start;            ///< [groups][rows] undoes the weight offset
+  const void* activations;  ///< at the segment's first step
+  const void* weights;      ///< at the segment's first step
+  bool unpack;              ///< `weights` is still to be filled from `stored`
+  const std::uint8_t* stored;
+  void* unpacked;             ///< `weights`, to be written; null where they are used as stored
+  const Coding* coding;       ///< of `stored`
+  const std::int32_t* start;  ///< [groups][rows] undoes the weight offset
   const std::int32_t* activation_sums;  ///< [groups][rows]
   const float* scales;                  ///< [groups][columns]
   const std::int32_t* zeros;            ///< [groups][columns] or null
@@ -59,6 +63,7 @@ struct IntegerTile {
   float* out;
   std::size_t out_stride;  ///< floats from row to row
   const float* row_scales;
+  std::size_t next_weights;  ///< of run_two: bytes to the second panel's weights
   Segment segment;
 };
 
@@ -122,11 +127,11 @@ struct IntegerTiles {
   bool signed16;  ///< operands as int16 (weights signed) instead of int8 (weights unsigned, element
                   ///< + offset)
   IntegerTileFunction run[kMaxTileRows + 1];  ///< [rows of this tile], 1..rows
-  void (*run_row)(const RowTile&);            ///< nibbles only; null: none
-  /// Stored weights of `steps` units of a panel as the tiles want them.
-  void (*unpack)(const std::uint8_t* stored, std::size_t steps, const Coding& coding,
-                 void* weights);
-  bool bytes_in_place;  ///< stored bytes are what the tiles want
+  /// A full tile against two neighbouring panels: weights unpacked, one group and all of it,
+  /// neither zeros nor minimums, straight to `out`. Null: none.
+  IntegerTileFunction run_two;
+  void (*run_row)(const RowTile&);  ///< nibbles only; null: none
+  bool bytes_in_place;              ///< stored bytes are what the tiles want
   /// Where in the bytes of a unit the pair p of a column lies (Coding::Kind::pairs).
   std::size_t (*pair_place)(std::size_t column, std::size_t pair);
   /// Activations of `rows` rows, `stride` codes apart, interleaved [count / unit][rows][unit] (the

@@ -55,8 +55,11 @@ SYSTOLE_TARGET inline void fold(const IntegerTile& t, std::size_t g, std::size_t
   _mm256_storeu_ps(total, acc);
 }
 
+void unpack(const std::uint8_t* stored, std::size_t steps, const Coding& coding, void* weights);
+
 template <std::size_t R>
 SYSTOLE_TARGET void integer_tile(const IntegerTile& t) {
+  if (t.unpack) unpack(t.stored, t.segment.steps * t.segment.groups, *t.coding, t.unpacked);
   if (t.fresh) std::memset(t.total, 0, R * kColumns * sizeof(float));
   const auto* a = static_cast<const std::int16_t*>(t.activations);
   const auto* w = static_cast<const std::int16_t*>(t.weights);
@@ -209,7 +212,7 @@ const IntegerTiles& avx2_integer_tiles() {
       true,
       {nullptr, integer_tile<1>, integer_tile<2>, integer_tile<3>, integer_tile<4>},
       nullptr,
-      unpack,
+      nullptr,
       false,
       pair_place,
       interleave,

@@ -42,9 +42,9 @@ SYSTOLE_TARGET void scale_row(const float* total, float scale, std::size_t count
 
 // --- whole groups: the hot loop, in assembly ---------------------------------------------------
 // Written by hand because g++ 12 spills or reorders the intrinsic form (7-50 % slower). Registers:
-// sums zmm0-11, totals zmm12-23, broadcast activations zmm28-29, weights zmm30-31. Weights are the
-// unsigned operand of vpdpbusd; intermediate sums may wrap (the instruction does not saturate), the
-// final one is in range by check_integer_operands.
+// sums zmm0-11, totals zmm12-23, mask and table of nibbles zmm24-25, broadcast activations
+// zmm28-29, weights zmm30-31. Weights are the unsigned operand of vpdpbusd; intermediate sums may
+// wrap (the instruction does not saturate), the final one is in range by check_integer_operands.
 
 // X(row, sum 0, sum 1, total 0, total 1, broadcast)
 #define SYSTOLE_ROWS_1(X) X(0, 0, 1, 12, 13, 28)
@@ -87,6 +87,25 @@ SYSTOLE_TARGET void scale_row(const float* total, float scale, std::size_t count
   "vfmadd231ps (%[scales]), %%zmm" #s0 ", %%zmm" #t0 \
   "\n\t"                                             \
   "vfmadd231ps 64(%[scales]), %%zmm" #s1 ", %%zmm" #t1 "\n\t"
+// The weights of a step, in zmm30 and zmm31: as they lie there, or from nibbles, left there for the
+// tiles that follow. Unpacking beside the products hides its stores and the way to memory.
+#define SYSTOLE_LOAD_WEIGHTS      \
+  "vmovdqu64 (%[w]), %%zmm30\n\t" \
+  "vmovdqu64 64(%[w]), %%zmm31\n\t"
+#define SYSTOLE_LOAD_TABLE                   \
+  "vbroadcasti32x4 %[fifteens], %%zmm24\n\t" \
+  "vbroadcasti32x4 %[table], %%zmm25\n\t"
+#define SYSTOLE_UNPACK_WEIGHTS            \
+  "vmovdqu64 (%[stored]), %%zmm31\n\t"    \
+  "prefetcht0 1024(%[stored])\n\t"        \
+  "addq $64, %[stored]\n\t"               \
+  "vpandd %%zmm24, %%zmm31, %%zmm30\n\t"  \
+  "vpsrlw $4, %%zmm31, %%zmm31\n\t"       \
+  "vpandd %%zmm24, %%zmm31, %%zmm31\n\t"  \
+  "vpshufb %%zmm30, %%zmm25, %%zmm30\n\t" \
+  "vpshufb %%zmm31, %%zmm25, %%zmm31\n\t" \
+  "vmovdqu64 %%zmm30, (%[w])\n\t"         \
+  "vmovdqu64 %%zmm31, 64(%[w])\n\t"
 #define SYSTOLE_ZMM                                                                             \
   "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",      \
       "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", \
@@ -96,7 +115,9 @@ SYSTOLE_TARGET void scale_row(const float* total, float scale, std::size_t count
 /// Row scales of totals that are not written out yet: x * 1 is x.
 constexpr float kOnes[kIntegerRows] = {1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f};
 
-/// Asks for the cache lines that a tile will write, so that they are there when it ends.
+/// Asks for the cache lines that a tile will write, so that they are there when it ends. Where
+/// there are groups enough, each asks for one row's instead: all at once stop the loads behind
+/// them.
 SYSTOLE_TARGET inline void fetch_for_writing(const float* out, std::size_t stride_bytes,
                                              std::size_t rows) {
   const auto* line = reinterpret_cast<const char*>(out);
@@ -107,12 +128,29 @@ SYSTOLE_TARGET inline void fetch_for_writing(const float* out, std::size_t strid
   }
 }
 
-template <std::size_t R>
+alignas(16) constexpr std::uint8_t kFifteens[16] = {15, 15, 15, 15, 15, 15, 15, 15,
+                                                    15, 15, 15, 15, 15, 15, 15, 15};
+
+/// The elements of nibbles as the dot instruction takes them.
+struct alignas(16) Table {
+  std::uint8_t entries[16] = {};
+  explicit Table(const Coding* coding) {
+    if (coding == nullptr) return;
+    for (std::size_t i = 0; i < sizeof entries; ++i) {
+      entries[i] = static_cast<std::uint8_t>(coding->table[i] + coding->offset);
+    }
+  }
+};
+
+/// kUnpack: of the stored nibbles, leaving the weights in t.unpacked.
+template <std::size_t R, bool kUnpack>
 void whole_groups(const IntegerTile& t);
 
-#define SYSTOLE_WHOLE_GROUPS(R)                                                                \
+#define SYSTOLE_WHOLE_GROUPS(R, UNPACK, PREPARE, LOAD_WEIGHTS)                                 \
   template <>                                                                                  \
-  SYSTOLE_TARGET void whole_groups<R>(const IntegerTile& t) {                                  \
+  SYSTOLE_TARGET void whole_groups<R, UNPACK>(const IntegerTile& t) {                          \
+    const Table table(UNPACK ? t.coding : nullptr);                                            \
+    const void* stored = t.stored;                                                             \
     const void* a = t.activations;                                                             \
     const void* w = t.weights;                                                                 \
     const std::int32_t* start = t.start;                                                       \
@@ -122,15 +160,19 @@ void whole_groups(const IntegerTile& t);
     float* out = t.out != nullptr ? t.out : t.total;                                           \
     const std::size_t stride = 4 * (t.out != nullptr ? t.out_stride : kColumns);               \
     const float* row_scales = t.out != nullptr ? t.row_scales : kOnes;                         \
-    fetch_for_writing(out, stride, R);                                                         \
-    const int keep = t.fresh ? 0 : 0xFFFF;                                                     \
-    asm volatile("kmovw %[keep], %%k1\n\t" SYSTOLE_ROWS_##R(SYSTOLE_LOAD_TOTAL)              \
+    const void* ahead = out;                                                                   \
+    if (groups < R) fetch_for_writing(out, stride, R);                                         \
+    const std::uint16_t keep = t.fresh ? 0 : 0xFFFF;                                           \
+    asm volatile("kmovw %[keep], %%k1\n\t" PREPARE SYSTOLE_ROWS_##R(SYSTOLE_LOAD_TOTAL)      \
                  "2:\n\t" SYSTOLE_ROWS_##R(SYSTOLE_START)                                    \
+                 "prefetchw (%[ahead])\n\t"                                                 \
+                 "prefetchw 64(%[ahead])\n\t"                                               \
+                 "prefetchw 127(%[ahead])\n\t"                                              \
+                 "addq %[stride], %[ahead]\n\t"                                             \
                  "movq %[steps], %[left]\n\t"                                                \
                  ".p2align 5\n"                                                              \
                  "1:\n\t"                                                                    \
-                 "vmovdqu64 (%[w]), %%zmm30\n\t"                                             \
-                 "vmovdqu64 64(%[w]), %%zmm31\n\t" SYSTOLE_ROWS_##R(SYSTOLE_DOT)             \
+                 LOAD_WEIGHTS SYSTOLE_ROWS_##R(SYSTOLE_DOT)                                  \
                  "addq $128, %[w]\n\t"                                                       \
                  "addq $4*" #R ", %[a]\n\t"                                                  \
                  "decq %[left]\n\t"                                                          \
@@ -140,17 +182,139 @@ void whole_groups(const IntegerTile& t);
                  "decq %[groups]\n\t"                                                        \
                  "jnz 2b\n\t" SYSTOLE_ROWS_##R(SYSTOLE_STORE_OUT)                            \
                  : [w] "+r"(w), [a] "+r"(a), [start] "+r"(start), [scales] "+r"(scales),     \
-                   [groups] "+r"(groups), [left] "=&r"(left), [out] "+r"(out)                \
-                 : [steps] "r"(t.segment.steps), [total] "r"(t.total), [keep] "r"(keep),     \
-                   [stride] "r"(stride), [row_scales] "r"(row_scales)                        \
+                   [groups] "+r"(groups), [left] "=&r"(left), [out] "+r"(out),               \
+                   [stored] "+r"(stored), [ahead] "+r"(ahead)                                \
+                 : [steps] "r"(t.segment.steps), [total] "r"(t.total), [keep] "m"(keep),     \
+                   [stride] "r"(stride), [row_scales] "r"(row_scales), [table] "m"(table),   \
+                   [fifteens] "m"(kFifteens)                                                 \
                  : "memory", "cc", "k1", SYSTOLE_ZMM); \
   }
-SYSTOLE_WHOLE_GROUPS(1)
-SYSTOLE_WHOLE_GROUPS(2)
-SYSTOLE_WHOLE_GROUPS(3)
-SYSTOLE_WHOLE_GROUPS(4)
-SYSTOLE_WHOLE_GROUPS(5)
-SYSTOLE_WHOLE_GROUPS(6)
+#define SYSTOLE_WHOLE_GROUPS_OF(R)                         \
+  SYSTOLE_WHOLE_GROUPS(R, false, "", SYSTOLE_LOAD_WEIGHTS) \
+  SYSTOLE_WHOLE_GROUPS(R, true, SYSTOLE_LOAD_TABLE, SYSTOLE_UNPACK_WEIGHTS)
+SYSTOLE_WHOLE_GROUPS_OF(1)
+SYSTOLE_WHOLE_GROUPS_OF(2)
+SYSTOLE_WHOLE_GROUPS_OF(3)
+SYSTOLE_WHOLE_GROUPS_OF(4)
+SYSTOLE_WHOLE_GROUPS_OF(5)
+SYSTOLE_WHOLE_GROUPS_OF(6)
+
+// --- whole groups of two panels: half the beginnings, ends and passes over the activations -----
+// Registers: sums zmm0-23, weights and then scales zmm24-27, broadcast activations zmm28-29, zero
+// or a row's scale zmm30. Totals are in memory between groups.
+
+// X(row, sums of its four vectors, broadcast)
+#define SYSTOLE_ROWS_OF_TWO(X) \
+  X(0, 0, 1, 2, 3, 28)         \
+  X(1, 4, 5, 6, 7, 29)         \
+  X(2, 8, 9, 10, 11, 28)       \
+  X(3, 12, 13, 14, 15, 29)     \
+  X(4, 16, 17, 18, 19, 28)     \
+  X(5, 20, 21, 22, 23, 29)
+#define SYSTOLE_START_2(r, s0, s1, s2, s3, b)  \
+  "vpbroadcastd 4*" #r "(%[start]), %%zmm" #s0 \
+  "\n\t"                                       \
+  "vmovdqa64 %%zmm" #s0 ", %%zmm" #s1          \
+  "\n\t"                                       \
+  "vmovdqa64 %%zmm" #s0 ", %%zmm" #s2          \
+  "\n\t"                                       \
+  "vmovdqa64 %%zmm" #s0 ", %%zmm" #s3 "\n\t"
+#define SYSTOLE_DOT_2(r, s0, s1, s2, s3, b)  \
+  "vpbroadcastd 4*" #r "(%[a]), %%zmm" #b    \
+  "\n\t"                                     \
+  "vpdpbusd %%zmm" #b ", %%zmm24, %%zmm" #s0 \
+  "\n\t"                                     \
+  "vpdpbusd %%zmm" #b ", %%zmm25, %%zmm" #s1 \
+  "\n\t"                                     \
+  "vpdpbusd %%zmm" #b ", %%zmm26, %%zmm" #s2 \
+  "\n\t"                                     \
+  "vpdpbusd %%zmm" #b ", %%zmm27, %%zmm" #s3 "\n\t"
+#define SYSTOLE_CONVERT_2(s0, s1, s2, s3) \
+  "vcvtdq2ps %%zmm" #s0 ", %%zmm" #s0     \
+  "\n\t"                                  \
+  "vcvtdq2ps %%zmm" #s1 ", %%zmm" #s1     \
+  "\n\t"                                  \
+  "vcvtdq2ps %%zmm" #s2 ", %%zmm" #s2     \
+  "\n\t"                                  \
+  "vcvtdq2ps %%zmm" #s3 ", %%zmm" #s3 "\n\t"
+#define SYSTOLE_FOLD_2(r, s0, s1, s2, s3, b) \
+  SYSTOLE_CONVERT_2(s0, s1, s2, s3)          \
+  "vfmadd213ps %%zmm30, %%zmm24, %%zmm" #s0  \
+  "\n\t"                                     \
+  "vfmadd213ps %%zmm30, %%zmm25, %%zmm" #s1  \
+  "\n\t"                                     \
+  "vfmadd213ps %%zmm30, %%zmm26, %%zmm" #s2  \
+  "\n\t"                                     \
+  "vfmadd213ps %%zmm30, %%zmm27, %%zmm" #s3 "\n\t"
+#define SYSTOLE_STORE_OUT_2(r, s0, s1, s2, s3, b) \
+  "vbroadcastss 4*" #r                            \
+  "(%[row_scales]), %%zmm30\n\t"                  \
+  "vmulps %%zmm30, %%zmm" #s0 ", %%zmm" #s0       \
+  "\n\t"                                          \
+  "vmulps %%zmm30, %%zmm" #s1 ", %%zmm" #s1       \
+  "\n\t"                                          \
+  "vmulps %%zmm30, %%zmm" #s2 ", %%zmm" #s2       \
+  "\n\t"                                          \
+  "vmulps %%zmm30, %%zmm" #s3 ", %%zmm" #s3       \
+  "\n\t"                                          \
+  "vmovups %%zmm" #s0                             \
+  ", (%[line])\n\t"                               \
+  "vmovups %%zmm" #s1                             \
+  ", 64(%[line])\n\t"                             \
+  "vmovups %%zmm" #s2                             \
+  ", 128(%[line])\n\t"                            \
+  "vmovups %%zmm" #s3                             \
+  ", 192(%[line])\n\t"                            \
+  "addq %[stride], %[line]\n\t"
+
+SYSTOLE_TARGET void two_panels(const IntegerTile& t) {
+  const void* a = t.activations;
+  const void* w = t.weights;
+  const void* line = t.out;  // to be asked for, at the end to be written
+  std::size_t left = 0;
+  std::size_t remaining = t.segment.steps;
+  const std::size_t stride = sizeof(float) * t.out_stride;
+  // clang-format off
+  asm volatile(
+      SYSTOLE_ROWS_OF_TWO(SYSTOLE_START_2)
+      "3:\n\t"  // a row of the output is asked for every 32 steps
+      "prefetchw (%[line])\n\t"
+      "prefetchw 64(%[line])\n\t"
+      "prefetchw 128(%[line])\n\t"
+      "prefetchw 192(%[line])\n\t"
+      "prefetchw 255(%[line])\n\t"
+      "addq %[stride], %[line]\n\t"
+      "movl $32, %k[left]\n\t"
+      "cmpq %[left], %[remaining]\n\t"
+      "cmovbq %[remaining], %[left]\n\t"
+      "subq %[left], %[remaining]\n\t"
+      ".p2align 5\n"
+      "1:\n\t"
+      "vmovdqu64 (%[w]), %%zmm24\n\t"
+      "vmovdqu64 64(%[w]), %%zmm25\n\t"
+      "vmovdqu64 (%[w],%[next]), %%zmm26\n\t"
+      "vmovdqu64 64(%[w],%[next]), %%zmm27\n\t"
+      SYSTOLE_ROWS_OF_TWO(SYSTOLE_DOT_2)
+      "addq $128, %[w]\n\t"
+      "addq $24, %[a]\n\t"
+      "decq %[left]\n\t"
+      "jnz 1b\n\t"
+      "testq %[remaining], %[remaining]\n\t"
+      "jnz 3b\n\t"
+      "vmovups (%[scales]), %%zmm24\n\t"
+      "vmovups 64(%[scales]), %%zmm25\n\t"
+      "vmovups 128(%[scales]), %%zmm26\n\t"
+      "vmovups 192(%[scales]), %%zmm27\n\t"
+      "vpxord %%zmm30, %%zmm30, %%zmm30\n\t"
+      SYSTOLE_ROWS_OF_TWO(SYSTOLE_FOLD_2)
+      "movq %[out], %[line]\n\t"
+      SYSTOLE_ROWS_OF_TWO(SYSTOLE_STORE_OUT_2)
+      : [w] "+r"(w), [a] "+r"(a), [line] "+r"(line), [left] "+r"(left), [remaining] "+r"(remaining)
+      : [start] "r"(t.start), [scales] "r"(t.scales), [next] "r"(t.next_weights),
+        [stride] "r"(stride), [row_scales] "r"(t.row_scales), [out] "m"(t.out)
+      : "memory", "cc", SYSTOLE_ZMM);
+  // clang-format on
+}
 
 // --- parts of groups, zero points and minimums -------------------------------------------------
 
@@ -214,13 +378,6 @@ SYSTOLE_TARGET void any_groups(const IntegerTile& t) {
   }
 }
 
-template <std::size_t R>
-void integer_tile(const IntegerTile& t) {
-  const bool plain = t.zeros == nullptr && t.minimums == nullptr;
-  const bool whole = t.segment.begins && t.segment.ends && t.segment.steps != 0;
-  plain&& whole ? whole_groups<R>(t) : any_groups<R>(t);
-}
-
 // --- stored weights ----------------------------------------------------------------------------
 
 SYSTOLE_TARGET inline __m512i table_of(const std::int8_t (&entries)[16], int offset) {
@@ -281,6 +438,17 @@ SYSTOLE_TARGET void unpack(const std::uint8_t* stored, std::size_t steps, const 
   const __m512i table = table_of(coding.table, coding.offset);
   coding.table_is_index ? unpack_nibbles<false>(stored, steps, table, out)
                         : unpack_nibbles<true>(stored, steps, table, out);
+}
+
+template <std::size_t R>
+void integer_tile(const IntegerTile& t) {
+  const bool plain = t.zeros == nullptr && t.minimums == nullptr;
+  const bool whole = t.segment.begins && t.segment.ends && t.segment.steps != 0;
+  if (plain && whole && t.unpack && t.coding->kind == Coding::Kind::nibbles) {
+    return whole_groups<R, true>(t);
+  }
+  if (t.unpack) unpack(t.stored, t.segment.steps * t.segment.groups, *t.coding, t.unpacked);
+  plain&& whole ? whole_groups<R, false>(t) : any_groups<R>(t);
 }
 
 /// Nibbles of two panels against one row, straight from memory.
@@ -362,6 +530,23 @@ struct Interleaving {
 };
 constexpr Interleaving kInterleaving;
 
+SYSTOLE_TARGET inline __m256i add_halves(__m512i v) {
+  alignas(64) __m256i half[2];
+  _mm512_store_si512(half, v);
+  return _mm256_add_epi32(half[0], half[1]);
+}
+
+/// The sum of each vector's lanes, in lanes 0 to 5.
+SYSTOLE_TARGET inline __m256i lane_sums(const __m512i (&v)[kIntegerRows]) {
+  const __m256i v01 = _mm256_hadd_epi32(add_halves(v[0]), add_halves(v[1]));
+  const __m256i v23 = _mm256_hadd_epi32(add_halves(v[2]), add_halves(v[3]));
+  const __m256i v45 = _mm256_hadd_epi32(add_halves(v[4]), add_halves(v[5]));
+  const __m256i v0123 = _mm256_hadd_epi32(v01, v23);  // in each half, of its own lanes
+  const __m256i v4545 = _mm256_hadd_epi32(v45, v45);
+  return _mm256_add_epi32(_mm256_permute2x128_si256(v0123, v4545, 0x20),
+                          _mm256_permute2x128_si256(v0123, v4545, 0x31));
+}
+
 /// Full tiles of whole vectors, 16 units of six rows at a time.
 SYSTOLE_TARGET void interleave_vectors(const std::int8_t* codes, std::size_t stride,
                                        std::size_t count, std::uint8_t* to, std::int32_t* sums) {
@@ -372,6 +557,9 @@ SYSTOLE_TARGET void interleave_vectors(const std::int8_t* codes, std::size_t str
     __m512i row[kIntegerRows];
     for (std::size_t r = 0; r < kIntegerRows; ++r) {
       row[r] = _mm512_loadu_si512(codes + r * stride + i);
+      // The next tile's: rows are too short for the hardware to foresee them.
+      _mm_prefetch(reinterpret_cast<const char*>(codes + (r + kIntegerRows) * stride + i),
+                   _MM_HINT_T0);
       total[r] = _mm512_dpbusd_epi32(total[r], ones, row[r]);
     }
     for (std::size_t v = 0; v < kIntegerRows; ++v) {
@@ -385,12 +573,8 @@ SYSTOLE_TARGET void interleave_vectors(const std::int8_t* codes, std::size_t str
       _mm512_storeu_si512(to + 64 * v, units);
     }
   }
-  for (std::size_t r = 0; r < kIntegerRows; ++r) {
-    alignas(64) std::int32_t lanes[kLanes];
-    _mm512_store_si512(lanes, total[r]);
-    sums[r] = 0;
-    for (const std::int32_t lane : lanes) sums[r] += lane;
-  }
+  const __m256i all = lane_sums(total);
+  _mm256_mask_storeu_epi32(sums, static_cast<__mmask8>((1u << kIntegerRows) - 1u), all);
 }
 
 void interleave(const std::int8_t* codes, std::size_t stride, std::size_t rows, std::size_t count,
@@ -449,8 +633,8 @@ const IntegerTiles& avx512_integer_tiles() {
       false,
       {nullptr, integer_tile<1>, integer_tile<2>, integer_tile<3>, integer_tile<4>, integer_tile<5>,
        integer_tile<6>},
+      two_panels,
       run_row,
-      unpack,
       true,
       pair_place,
       interleave,

@@ -1,6 +1,7 @@
 // The accelerated products against their definitions, bit for bit, on every path of this CPU.
 #include "quant/kernels/packed_gemm.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -79,6 +80,54 @@ TEST_P(OnPath, EveryGroupLengthAndTailOfKGivesTheSameBits) {
       gemm_dequantise_after(a, PackedWeights(w, GetParam()), actual);
       expect_same(expected, actual,
                   "group " + std::to_string(group) + " x " + std::to_string(groups));
+    }
+  }
+}
+
+// Weights of one group meet the activations two panels at a time, all but the first tile of a coded
+// panel, and rows are asked for every 32 steps: tiles, panels and K around each of these.
+TEST_P(OnPath, OneGroupOverEveryNumberOfPanelsGivesTheSameBits) {
+  for (const Format format : {Format::int4, Format::int8}) {
+    for (const std::size_t k : {1u, 4u, 127u, 128u, 129u, 132u, 260u}) {
+      for (const std::size_t n : {31u, 32u, 63u, 64u, 65u, 96u, 129u}) {
+        const auto w = quantise(wave(n * k, 7), n, k, spec(format, Granularity::channel));
+        const PackedWeights packed(w, GetParam());
+        for (const std::size_t m : {1u, 5u, 6u, 7u, 12u, 18u, 131u}) {
+          const auto a = quantise(wave(m * k, 3), m, k, spec(Format::int8, Granularity::token));
+          std::vector<float> expected(m * n);
+          std::vector<float> actual(m * n);
+          gemm_dequantise_after(a, w, expected);
+          for (const unsigned threads : {1u, 2u, 3u}) {
+            gemm_dequantise_after(a, packed, actual, threads);
+            expect_same(expected, actual, fmt::format("{} {}x{}x{}", name_of(format), m, n, k));
+          }
+        }
+      }
+    }
+  }
+}
+
+// More rows than a block of activations, more of K than a segment, groups that end with neither.
+TEST_P(OnPath, BlocksOfRowsAndSegmentsOfKGiveTheSameBits) {
+  struct Case {
+    std::size_t m, n, k;
+    std::uint32_t group;
+  };
+  for (const auto& [m, n, k, group] :
+       {Case{400, 33, 3000, 0}, Case{400, 65, 3000, 100}, Case{13, 66, 16384 + 260, 128},
+        Case{7, 66, 20000, 0}, Case{7, 34, 40000, 20000}}) {
+    for (const Format format : {Format::int4, Format::int8}) {
+      const auto w =
+          quantise(wave(n * k, 7), n, k,
+                   spec(format, group == 0 ? Granularity::channel : Granularity::group, group));
+      const auto a = quantise(wave(m * k, 3), m, k, spec(Format::int8, Granularity::token));
+      std::vector<float> expected(m * n);
+      std::vector<float> actual(m * n);
+      gemm_dequantise_after(a, w, expected);
+      for (const unsigned threads : {1u, 2u}) {
+        gemm_dequantise_after(a, PackedWeights(w, GetParam()), actual, threads);
+        expect_same(expected, actual, fmt::format("{} {}x{}x{}", name_of(format), m, n, k));
+      }
     }
   }
 }
@@ -241,7 +290,7 @@ TEST_P(OnPath, GridsOfEveryCodingGiveTheSameBits) {
   for (const GridForm& form : forms) {
     // Whole groups, a group of an odd number of pairs, and a last group that is shorter.
     for (const auto& [k, group] :
-         {std::pair<std::size_t, std::size_t>{128, 32}, {96, 6}, {70, 32}}) {
+         {std::pair<std::size_t, std::size_t>{128, 32}, {96, 6}, {70, 32}, {130, 130}}) {
       const std::size_t n = 67;
       const GridMatrix w = grid(n, k, group, 0.5f, form.normals, form.outliers, 5);
       const PackedWeights packed(w, GetParam());
