@@ -38,20 +38,41 @@ double median(std::vector<double> samples) {
   return *middle;
 }
 
-double seconds_of(const std::function<void()>& work) {
-  const double start = cpu_seconds();
+/// One thread: its CPU time. Several: wall time, which counts waking and waiting for each other.
+/// Then first a busy pause, since the threads of whoever ran last still spin (OpenBLAS's for 20 ms)
+/// and would take a core, and then calls until the system has given each thread a core of its own.
+double seconds_of(unsigned threads, const std::function<void()>& work) {
+  const auto seconds = threads == 1 ? cpu_seconds : wall_seconds;
+  if (threads != 1) {
+    const double begin = seconds();
+    while (seconds() < begin + 20e-3) continue;
+    while (seconds() < begin + 30e-3) work();
+  }
+  const double start = seconds();
   work();
-  return cpu_seconds() - start;
+  return seconds() - start;
 }
 
-/// Units (operations, bytes) a second on this many threads at once; the caller's share times them.
-double on_threads(unsigned threads, const std::function<double()>& measured) {
+/// Multiply-accumulates a second on this many threads at once, each counted in its CPU time: the
+/// caller's rate times their number.
+double peak_rate(unsigned threads, Peak peak) {
   double mine = 0.0;
   parallel_parts(threads, [&](std::size_t part) {
-    const double rate = measured();
+    const double rate = bench::measure(peak);
     if (part == 0) mine = rate;
   });
   return mine * threads;
+}
+
+/// Bytes a second, each thread reading a part of its own: of the same bytes the second reader would
+/// find what the first left in the cache.
+double stream_rate(unsigned threads, std::span<const std::uint8_t> stream) {
+  const std::size_t share = stream.size() / threads;
+  return static_cast<double>(share * threads) / seconds_of(threads, [&] {
+           parallel_parts(threads, [&](std::size_t part) {
+             read_bandwidth(stream.subspan(part * share, share));
+           });
+         });
 }
 
 struct Case {
@@ -81,12 +102,11 @@ class Table {
 
   double bound(const Case& c, unsigned threads, double operations) {
     if (c.weight_bytes > 0) {
-      const double bytes = on_threads(threads, [&] { return read_bandwidth(stream()); });
-      return operations * bytes / c.weight_bytes;
+      return operations * stream_rate(threads, stream()) / c.weight_bytes;
     }
     const Peak peak = c.floats ? fp32_peak() : int8_peak();
     if (!is_available(peak)) return 0.0;
-    return 2.0 * on_threads(threads, [&] { return bench::measure(peak); });
+    return 2.0 * peak_rate(threads, peak);
   }
 
   /// Larger than any cache, made when first needed.
@@ -106,8 +126,8 @@ class Table {
     if (c.weight_bytes > 0) stream();
     for (int round = 0; round < rounds; ++round) {
       bounds.push_back(bound(c, threads, operations));
-      own.push_back(operations / seconds_of([&] { c.run(threads); }));
-      if (peer.run) peers.push_back(operations / seconds_of(peer.run));
+      own.push_back(operations / seconds_of(threads, [&] { c.run(threads); }));
+      if (peer.run) peers.push_back(operations / seconds_of(threads, peer.run));
     }
     KernelRow row{c.kernel,
                   c.shape.m,

@@ -14,7 +14,7 @@ struct KernelRow {
   std::string kernel;
   std::size_t m, n, k;
   unsigned threads;
-  double gops;        ///< 2 a multiply-accumulate, per second of CPU time, all threads together
+  double gops;        ///< 2 a multiply-accumulate, per second, all threads together
   double peak_gops;   ///< the bound measured in the same rounds; see `bound`
   std::string bound;  ///< "int8 dot", "fp32 fma", or "memory": bytes of weights over bandwidth
   std::string peer;   ///< "-" where there is none
@@ -32,8 +32,7 @@ struct KernelBenchOptions {
   std::function<void(const KernelRow&)> each;  ///< called as rows come
 };
 
-/// CPU time of the calling thread throughout, medians over the rounds. With several threads each
-/// has an equal part, so the rate is the caller's times their number.
+/// Medians over the rounds: CPU time of one thread, wall time of several.
 std::vector<KernelRow> run_kernel_bench(const KernelBenchOptions& options);
 
 }  // namespace systole::bench

@@ -13,6 +13,12 @@ double cpu_seconds() {
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
+double wall_seconds() {
+  timespec t{};
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
 bool is_available(Peak peak) {
   return quant::is_available(
       peak == Peak::madd256 || peak == Peak::fma256 ? quant::Path::avx2 : quant::Path::avx512_vnni);

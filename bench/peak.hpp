@@ -19,6 +19,7 @@ bool is_available(Peak peak);
 
 /// CPU seconds of this thread.
 double cpu_seconds();
+double wall_seconds();
 
 /// Multiply-accumulates a CPU second over about a millisecond of twelve independent chains.
 double measure(Peak peak);

@@ -44,13 +44,14 @@ int bench_command(const Arguments& arguments) {
   std::vector<std::string> what;
   Options options(
       "bench kernels [options]",
-      "Measures the fast kernels on this host, in CPU time, interleaved with the peak of its "
-      "instructions or\n"
-      "the bandwidth of its memory and with oneDNN 2 and OpenBLAS where these are installed "
+      "Measures the fast kernels on this host, interleaved with the peak of its instructions or "
+      "the\n"
+      "bandwidth of its memory and with oneDNN 2 and OpenBLAS where these are installed "
       "(libdnnl2,\n"
-      "libopenblas0-pthread): medians of the rounds. GOPS count two operations a "
-      "multiply-accumulate. The bits\n"
-      "of every kernel are checked by `systole verify`.",
+      "libopenblas0-pthread): medians of the rounds, of CPU time for one thread, of wall time for\n"
+      "several. GOPS count two operations a multiply-accumulate. The bits of every kernel are "
+      "checked\n"
+      "by `systole verify`.",
       "  systole bench kernels --json out.json\n  systole bench kernels --quick\n");
   options.flag("quick", quick, "fewer rounds and shapes")
       .number("threads", "N", threads, "threads besides one (default: 2 where there are two)")
@@ -75,7 +76,7 @@ int bench_command(const Arguments& arguments) {
     nlohmann::ordered_json document;
     document["summary"] = {{"path", quant::name_of(quant::best_path())},
                            {"processors", std::thread::hardware_concurrency()},
-                           {"time", "CPU time, medians"}};
+                           {"time", "medians; one thread CPU time, several wall time"}};
     for (const bench::KernelRow& row : rows) document["rows"].push_back(json_of(row));
     write_text_file(json, document.dump(2) + "\n");
   }
