@@ -265,6 +265,7 @@ void measure_integers(Table& table) {
       integer_case("w8a8_zero", square, weight_spec(Format::int8, 0, Affine::integer_zero)));
   table.measure(
       integer_case("w4a8_g128_min", square, weight_spec(Format::int4, 128, Affine::float_min)));
+  table.measure(integer_case("w6a8_g128", square, weight_spec(Format::int6, 128)));
   measure_grids(table, square, w8a8);
   if (table.quick()) return;
   const GemmShape layer{128, 4096, 4096};
@@ -301,6 +302,7 @@ std::vector<KernelRow> run_kernel_bench(const KernelBenchOptions& options) {
   measure_integers(table);
   const GemmShape decode{1, 8192, table.quick() ? std::size_t{16384} : std::size_t{32768}};
   table.measure(integer_case("gemv_w4a8_g128", decode, weight_spec(Format::int4, 128)));
+  table.measure(integer_case("gemv_w6a8_g128", decode, weight_spec(Format::int6, 128)));
   measure_floats(table);
   return table.take();
 }

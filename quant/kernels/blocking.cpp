@@ -6,6 +6,7 @@ const IntegerTiles* integer_tiles(Path path) {
 #if defined(__x86_64__)
   if (path == Path::avx2) return &avx2_integer_tiles();
   if (path == Path::avx512_vnni) return &avx512_integer_tiles();
+  if (path == Path::avx512_vbmi) return &avx512_vbmi_integer_tiles();
 #endif
   (void)path;
   return nullptr;
@@ -14,7 +15,7 @@ const IntegerTiles* integer_tiles(Path path) {
 const FloatTiles* float_tiles(Path path) {
 #if defined(__x86_64__)
   if (path == Path::avx2) return &avx2_float_tiles();
-  if (path == Path::avx512_vnni) return &avx512_float_tiles();
+  if (path >= Path::avx512_vnni) return &avx512_float_tiles();
 #endif
   (void)path;
   return nullptr;

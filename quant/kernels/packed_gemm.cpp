@@ -23,7 +23,7 @@ using detail::Part;
 using detail::Segment;
 using Weights = PackedWeights::Impl;
 
-constexpr std::size_t kUnitBytes = 4;          ///< a unit of activations, on every path
+constexpr std::size_t kUnitBytes = 4;           ///< a unit of activations, on every path
 constexpr std::size_t kIntegerSegment = 16384;  ///< k a segment: 512 KiB of an unpacked panel
 
 /// Activations [rows][cols] and one scale a row.
@@ -245,9 +245,10 @@ void multiply(const Activations& a, const Weights& w, const float* scales, std::
   const PackedActivations packed(0, a.rows, w);
   parallel_ranges(threads, row_tiles,
                   [&](std::size_t begin, std::size_t end) { product.pack(begin, end, packed); });
-  const bool as_row = a.rows == 1 && steps == w.steps && tiles.run_row != nullptr &&
-                      w.coding.kind == Coding::Kind::nibbles && w.zeros.size() == 0 &&
-                      w.minimums.size() == 0;
+  const bool as_row =
+      a.rows == 1 && steps == w.steps && tiles.run_row != nullptr &&
+      (w.coding.kind == Coding::Kind::nibbles || w.coding.kind == Coding::Kind::sextets) &&
+      w.zeros.size() == 0 && w.minimums.size() == 0;
   detail::partition(threads, panels, row_tiles, block, [&](const Part& part) {
     as_row ? product.compute_row(part, packed) : product.compute(part, packed);
   });

@@ -13,10 +13,17 @@ using detail::Coding;
 
 namespace {
 
-/// Codes of the integer formats: nibbles up to 4 bits, the affine forms unsigned.
-Coding coding_of(const QuantSpec& spec) {
+/// Codes of the integer formats: nibbles up to 4 bits, sextets up to 6 where the tiles take them;
+/// the affine forms unsigned.
+Coding coding_of(const QuantSpec& spec, bool sextets) {
   const bool is_signed = spec.affine == Affine::symmetric;
   Coding coding;
+  if (sextets && (bits_of(spec.format) == 5 || bits_of(spec.format) == 6)) {
+    coding.kind = Coding::Kind::sextets;
+    coding.offset = is_signed ? 32 : 0;
+    for (int i = 0; i < 64; ++i) coding.wide[i] = static_cast<std::int8_t>(i - coding.offset);
+    return coding;
+  }
   if (bits_of(spec.format) > 4) {
     coding.offset = is_signed ? 128 : 0;
     return coding;
@@ -33,7 +40,7 @@ constexpr std::size_t index_of(std::int8_t element) {
 }
 
 /// Fills `table` with the elements that are set; false when there are more than `most`.
-bool tabulate(const std::array<bool, 256>& present, std::size_t most, std::int8_t (&table)[16]) {
+bool tabulate(const std::array<bool, 256>& present, std::size_t most, std::int8_t* table) {
   std::size_t count = 0;
   for (int element = -128; element < 128; ++element) {
     if (!present[index_of(static_cast<std::int8_t>(element))]) continue;
@@ -43,22 +50,14 @@ bool tabulate(const std::array<bool, 256>& present, std::size_t most, std::int8_
   return true;
 }
 
-std::size_t place_in(const std::int8_t (&table)[16], std::int8_t element) {
+template <std::size_t N>
+std::size_t place_in(const std::int8_t (&table)[N], std::int8_t element) {
   return static_cast<std::size_t>(std::ranges::find(table, element) - table);
 }
 
-/// The narrowest coding that holds these integers: a table, pairs of which one may be an outlier
-/// where the other is 0, or bytes.
-Coding coding_of(const GridMatrix& m) {
-  Coding coding;
-  coding.offset = 128;
-  std::array<bool, 256> all{};
-  for (const std::int8_t v : m.integers) all[index_of(v)] = true;
-  if (tabulate(all, 16, coding.table)) {
-    coding.kind = Coding::Kind::nibbles;
-    return coding;
-  }
-  if (m.cols % 2 != 0 || m.group % 2 != 0) return coding;
+/// Pairs of which one may be an outlier where the other is 0; false when they do not hold these.
+bool code_as_pairs(const GridMatrix& m, const std::array<bool, 256>& all, Coding& coding) {
+  if (m.cols % 2 != 0 || m.group % 2 != 0) return false;
   std::array<bool, 256> normal{};
   normal[index_of(0)] = true;
   for (std::size_t i = 0; i < m.integers.size(); i += 2) {
@@ -67,11 +66,28 @@ Coding coding_of(const GridMatrix& m) {
   }
   std::array<bool, 256> outlier{};
   for (std::size_t i = 0; i < all.size(); ++i) outlier[i] = all[i] && !normal[i];
-  if (tabulate(normal, Coding::kPairMark, coding.table) &&
-      tabulate(outlier, Coding::kPairMark, coding.outliers)) {
-    coding.kind = Coding::Kind::pairs;
-    coding.table[Coding::kPairMark] = 0;
+  if (!tabulate(normal, Coding::kPairMark, coding.table) ||
+      !tabulate(outlier, Coding::kPairMark, coding.outliers)) {
+    return false;
   }
+  coding.kind = Coding::Kind::pairs;
+  coding.table[Coding::kPairMark] = 0;
+  return true;
+}
+
+/// The narrowest coding that holds these integers: a table of 16, pairs, a table of 64 where the
+/// tiles take it, or bytes.
+Coding coding_of(const GridMatrix& m, bool sextets) {
+  Coding coding;
+  coding.offset = 128;
+  std::array<bool, 256> all{};
+  for (const std::int8_t v : m.integers) all[index_of(v)] = true;
+  if (tabulate(all, 16, coding.table)) {
+    coding.kind = Coding::Kind::nibbles;
+    return coding;
+  }
+  if (code_as_pairs(m, all, coding)) return coding;
+  if (sextets && tabulate(all, 64, coding.wide)) coding.kind = Coding::Kind::sextets;
   return coding;
 }
 
@@ -100,12 +116,13 @@ void PackedWeights::Impl::lay_out() {
   const std::size_t unit = tiles->unit;
   group_steps = detail::ceil_div(group, unit);
   steps = group_steps * groups;
-  step_bytes = tiles->columns * unit / (coding.kind == Coding::Kind::bytes ? 1 : 2);
+  step_bytes = tiles->columns * unit * coding.bits() / 8;
   packed = Aligned<std::uint8_t>(panels() * steps * step_bytes);
   scales = Aligned<float>(panels() * groups * tiles->columns);
 }
 
-/// visit(row, column of cols, byte, shift): where each element lies; of pairs the even ones.
+/// visit(row, column of cols, byte, shift): where each element lies, of pairs the even ones; a
+/// sextet may go on in the next byte.
 template <class Visit>
 void PackedWeights::Impl::for_each_place(const Visit& visit) const {
   const std::size_t unit = tiles->unit;
@@ -113,6 +130,7 @@ void PackedWeights::Impl::for_each_place(const Visit& visit) const {
   const std::size_t half = columns * unit / 2;
   const bool pairs = coding.kind == Coding::Kind::pairs;
   const bool nibbles = coding.kind == Coding::Kind::nibbles;
+  const bool sextets = coding.kind == Coding::Kind::sextets;
   const std::size_t stride = pairs ? 2 : 1;
   for (std::size_t n = 0; n < rows; ++n) {
     const std::size_t column = n % columns;
@@ -128,6 +146,8 @@ void PackedWeights::Impl::for_each_place(const Visit& visit) const {
           visit(n, k, at + tiles->pair_place(column, within / 2), 0u);
         } else if (nibbles) {
           visit(n, k, at + (place < half ? place : place - half), place < half ? 0u : 4u);
+        } else if (sextets) {
+          visit(n, k, at + place * 6 / 8, static_cast<unsigned>(place * 6 % 8));
         } else {
           visit(n, k, at + place, 0u);
         }
@@ -148,10 +168,14 @@ void PackedWeights::Impl::pack_elements(const Element& element) {
                        static_cast<std::int8_t>(element(n, k + 1)));
     } else if (coding.kind == Coding::Kind::nibbles && !coding.table_is_index) {
       code = static_cast<unsigned>(place_in(coding.table, static_cast<std::int8_t>(v)));
+    } else if (coding.kind == Coding::Kind::sextets) {
+      code = static_cast<unsigned>(place_in(coding.wide, static_cast<std::int8_t>(v)));
     } else {
       code = static_cast<unsigned>(v + coding.offset);
     }
-    bytes[at] = static_cast<std::uint8_t>(bytes[at] | (code << shift));
+    code <<= shift;
+    bytes[at] = static_cast<std::uint8_t>(bytes[at] | code);
+    if (code > 0xFF) bytes[at + 1] = static_cast<std::uint8_t>(bytes[at + 1] | (code >> 8));
   });
 }
 
@@ -181,7 +205,7 @@ void PackedWeights::Impl::pack_units() {
 }
 
 void PackedWeights::Impl::pack_quantised() {
-  coding = coding_of(matrix.spec);
+  coding = coding_of(matrix.spec, tiles->sextets);
   lay_out();
   if (coding.kind == Coding::Kind::bytes ||
       (coding.kind == Coding::Kind::nibbles && coding.table_is_index)) {
@@ -212,7 +236,7 @@ void PackedWeights::Impl::pack_quantised() {
 }
 
 void PackedWeights::Impl::pack_grid() {
-  coding = coding_of(grid);
+  coding = coding_of(grid, tiles->sextets);
   lay_out();
   pack_elements([this](std::size_t n, std::size_t k) { return grid.integers[n * cols + k]; });
   for (std::size_t n = 0; n < rows; ++n) {
@@ -234,6 +258,9 @@ GridMatrix PackedWeights::Impl::unpacked_grid() const {
       *to = static_cast<std::int8_t>(byte - coding.offset);
     } else if (coding.kind == Coding::Kind::nibbles) {
       *to = coding.table[(byte >> shift) & 15u];
+    } else if (coding.kind == Coding::Kind::sextets) {
+      const unsigned next = shift > 2 ? packed.data()[at + 1] : 0u;
+      *to = coding.wide[((byte | (next << 8)) >> shift) & 63u];
     } else {
       const unsigned low = byte & 15u;
       const unsigned high = byte >> 4;
@@ -286,7 +313,7 @@ Path PackedWeights::path() const { return impl_->path; }
 const QuantSpec& PackedWeights::spec() const { return impl_->matrix.spec; }
 unsigned PackedWeights::stored_bits() const {
   if (impl_->tiles == nullptr) return 0;
-  return impl_->coding.kind == Coding::Kind::bytes ? 8 : 4;
+  return static_cast<unsigned>(impl_->coding.bits());
 }
 std::size_t PackedWeights::stored_bytes() const {
   return impl_->packed.size() +

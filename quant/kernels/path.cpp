@@ -11,6 +11,8 @@ std::string_view name_of(Path path) {
       return "avx2";
     case Path::avx512_vnni:
       return "avx512_vnni";
+    case Path::avx512_vbmi:
+      return "avx512_vbmi";
   }
   return "unknown";
 }
@@ -23,13 +25,16 @@ bool is_available(Path path) {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
   }
+  if (path == Path::avx512_vbmi) {
+    return is_available(Path::avx512_vnni) && __builtin_cpu_supports("avx512vbmi");
+  }
 #endif
   return false;
 }
 
 std::vector<Path> available_paths() {
   std::vector<Path> paths;
-  for (const Path path : {Path::reference, Path::avx2, Path::avx512_vnni}) {
+  for (const Path path : {Path::reference, Path::avx2, Path::avx512_vnni, Path::avx512_vbmi}) {
     if (is_available(path)) paths.push_back(path);
   }
   return paths;

@@ -11,6 +11,7 @@ enum class Path : std::uint8_t {
   reference,    ///< the scalar definition
   avx2,         ///< AVX2 and FMA
   avx512_vnni,  ///< AVX-512 F, BW, VL and VNNI
+  avx512_vbmi,  ///< also VBMI: elements of at most 64 values are stored in 6 bits, not 8
 };
 
 std::string_view name_of(Path path);

@@ -30,6 +30,7 @@ struct Coding {
   enum class Kind : std::uint8_t {
     bytes,    ///< element + offset
     nibbles,  ///< index into `table`; the low half of a byte is the first half of the columns
+    sextets,  ///< index of 6 bits into `wide`; 64 codes, the lowest bits first, in 48 bytes
     pairs,  ///< two neighbours along K in a byte (the even one low): index into `table`, or beside
             ///< kPairMark into `outliers`; kPairMark itself stands for 0
   };
@@ -39,6 +40,10 @@ struct Coding {
   bool table_is_index = false;  ///< table[i] + offset == i: nibbles need no look-up
   std::int8_t table[16] = {};
   std::int8_t outliers[16] = {};
+  std::int8_t wide[64] = {};
+
+  /// Stored bits of an element.
+  std::size_t bits() const { return kind == Kind::bytes ? 8 : kind == Kind::sextets ? 6 : 4; }
 };
 
 /// Integer tile: for each group sum = start + sum of w * a, less zeros * activation_sums where
@@ -130,7 +135,8 @@ struct IntegerTiles {
   /// A full tile against two neighbouring panels: weights unpacked, one group and all of it,
   /// neither zeros nor minimums, straight to `out`. Null: none.
   IntegerTileFunction run_two;
-  void (*run_row)(const RowTile&);  ///< nibbles only; null: none
+  void (*run_row)(const RowTile&);  ///< nibbles, and sextets where taken; null: none
+  bool sextets;                     ///< Coding::Kind::sextets is taken
   bool bytes_in_place;              ///< stored bytes are what the tiles want
   /// Where in the bytes of a unit the pair p of a column lies (Coding::Kind::pairs).
   std::size_t (*pair_place)(std::size_t column, std::size_t pair);
@@ -151,6 +157,7 @@ struct FloatTiles {
 #if defined(__x86_64__)
 const IntegerTiles& avx2_integer_tiles();
 const IntegerTiles& avx512_integer_tiles();
+const IntegerTiles& avx512_vbmi_integer_tiles();
 const FloatTiles& avx2_float_tiles();
 const FloatTiles& avx512_float_tiles();
 #endif

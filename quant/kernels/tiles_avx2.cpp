@@ -214,6 +214,7 @@ const IntegerTiles& avx2_integer_tiles() {
       nullptr,
       nullptr,
       false,
+      false,
       pair_place,
       interleave,
       scale_row};

@@ -3,33 +3,15 @@
 
 #if defined(__x86_64__)
 
-#include <immintrin.h>
-
-#include <cstring>
-
 #define SYSTOLE_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni,prfchw")))
+#include "quant/kernels/tiles_avx512.hpp"
 
 namespace systole::quant::detail {
 namespace {
 
-constexpr std::size_t kLanes = 16;   // 32-bit lanes of a vector
-constexpr std::size_t kVectors = 2;  // vectors across a panel
-constexpr std::size_t kColumns = kLanes * kVectors;
-constexpr std::size_t kUnit = 4;         // bytes that vpdpbusd sums into one lane
-constexpr std::size_t kStepBytes = 128;  // unpacked weights of a step
 constexpr std::size_t kIntegerRows =
     6;  // 12 sums, 12 totals, 2 weights, 2 broadcasts: 28 registers
 constexpr std::size_t kFloatRows = 8;
-
-/// int32 to float, RNE. The all-ones mask is only there because g++ 12 takes the unmasked intrinsic
-/// for a use of an uninitialised vector (GCC bug 105593); both compile to vcvtdq2ps.
-SYSTOLE_TARGET inline __m512 to_float(__m512i v) { return _mm512_maskz_cvtepi32_ps(0xFFFF, v); }
-
-SYSTOLE_TARGET inline __m512i broadcast(const void* four_bytes) {
-  std::int32_t value;
-  std::memcpy(&value, four_bytes, sizeof value);
-  return _mm512_set1_epi32(value);
-}
 
 SYSTOLE_TARGET void scale_row(const float* total, float scale, std::size_t count, float* out) {
   const __m512 factor = _mm512_set1_ps(scale);
@@ -451,47 +433,26 @@ void integer_tile(const IntegerTile& t) {
   plain&& whole ? whole_groups<R, false>(t) : any_groups<R>(t);
 }
 
-/// Nibbles of two panels against one row, straight from memory.
 template <bool kTable>
-SYSTOLE_TARGET void row_tile(const RowTile& t) {
-  constexpr std::size_t kAhead = 1024;  // bytes of each stream
-  const __m512i table = table_of(t.coding->table, t.coding->offset);
-  const auto* a = static_cast<const std::int8_t*>(t.activations);
-  const std::uint8_t* w[2] = {t.stored[0], t.stored[1]};
-  __m512 total[4];
-  for (__m512& v : total) v = _mm512_setzero_ps();
-  for (std::size_t g = 0; g < t.groups; ++g) {
-    __m512i sum[4];
-    for (__m512i& v : sum) v = _mm512_set1_epi32(t.start[g]);
-    for (std::size_t s = 0; s < t.group_steps; ++s) {
-      const __m512i b = broadcast(a);
-      for (std::size_t p = 0; p < 2; ++p) {
-        const __m512i both = _mm512_loadu_si512(w[p]);
-        _mm_prefetch(reinterpret_cast<const char*>(w[p]) + kAhead, _MM_HINT_T0);
-        __m512i low = low_nibbles(both);
-        __m512i high = high_nibbles(both);
-        if (kTable) {
-          low = _mm512_shuffle_epi8(table, low);
-          high = _mm512_shuffle_epi8(table, high);
-        }
-        sum[2 * p] = _mm512_dpbusd_epi32(sum[2 * p], low, b);
-        sum[2 * p + 1] = _mm512_dpbusd_epi32(sum[2 * p + 1], high, b);
-        w[p] += 64;
-      }
-      a += kUnit;
-    }
-    for (std::size_t i = 0; i < 4; ++i) {
-      const float* scales = t.scales[i / 2] + g * kColumns + i % 2 * kLanes;
-      total[i] = _mm512_fmadd_ps(to_float(sum[i]), _mm512_loadu_ps(scales), total[i]);
+struct DecodeNibbles {
+  static constexpr std::size_t kBytes = 64;
+  __m512i table;
+  SYSTOLE_TARGET explicit DecodeNibbles(const Coding& coding)
+      : table(table_of(coding.table, coding.offset)) {}
+  SYSTOLE_TARGET void operator()(const std::uint8_t* stored, __m512i& first,
+                                 __m512i& second) const {
+    const __m512i both = _mm512_loadu_si512(stored);
+    first = low_nibbles(both);
+    second = high_nibbles(both);
+    if (kTable) {
+      first = _mm512_shuffle_epi8(table, first);
+      second = _mm512_shuffle_epi8(table, second);
     }
   }
-  for (std::size_t i = 0; i < 4; ++i) {
-    _mm512_storeu_ps(t.total[i / 2] + i % 2 * kLanes, total[i]);
-  }
-}
+};
 
 void run_row(const RowTile& t) {
-  t.coding->table_is_index ? row_tile<false>(t) : row_tile<true>(t);
+  t.coding->table_is_index ? row_tile<DecodeNibbles<false>>(t) : row_tile<DecodeNibbles<true>>(t);
 }
 
 SYSTOLE_TARGET std::int32_t sum_of(const std::int8_t* codes, std::size_t count) {
@@ -635,6 +596,7 @@ const IntegerTiles& avx512_integer_tiles() {
        integer_tile<6>},
       two_panels,
       run_row,
+      false,
       true,
       pair_place,
       interleave,

@@ -140,7 +140,7 @@ const detail::Exponentials& fastest() {
 const detail::Exponentials& detail::exponentials(Path path) {
   static constexpr Exponentials portable = {largest, of_differences, gate_with};
 #if defined(__x86_64__)
-  if (path == Path::avx512_vnni) return avx512_exponentials();
+  if (path >= Path::avx512_vnni) return avx512_exponentials();
 #endif
   static_cast<void>(path);
   return portable;
