@@ -115,6 +115,7 @@ IntegerTile Product::tile_of(std::size_t panel, const Segment& segment,
   tile.minimums = w.minimums.size() == 0 ? nullptr : w.minimums.data() + parameters;
   tile.fresh = segment.first_step == 0;
   tile.out_stride = width;
+  tile.tiles = 1;
   tile.segment = segment;
   return tile;
 }
@@ -137,8 +138,8 @@ void Product::compute(const Part& part, const PackedActivations& packed) const {
   const bool in_place = tiles.bytes_in_place && w.coding.kind == Coding::Kind::bytes;
   // With one segment each tile is finished before the next begins.
   const bool one_segment = segments.size() == 1;
-  const bool in_pairs = tiles.run_two != nullptr && one_segment && w.groups == 1 &&
-                        w.zeros.size() == 0 && w.minimums.size() == 0;
+  const bool plain = w.zeros.size() == 0 && w.minimums.size() == 0;
+  const bool in_pairs = tiles.run_two != nullptr && one_segment && w.groups == 1 && plain;
   const std::size_t held = (one_segment ? tiles.rows : rows) * tiles.columns;
   float* total = detail::scratch<float, struct Totals>(held);
   std::int32_t* sum = detail::scratch<std::int32_t, struct PartialSums>(held);
@@ -151,18 +152,25 @@ void Product::compute(const Part& part, const PackedActivations& packed) const {
     const bool two =
         in_pairs && panel + 2 <= part.end_panel && (panel + 2) * tiles.columns <= width;
     panels = two ? 2 : 1;
+    const bool whole_panels = (panel + panels) * tiles.columns <= width;
     for (const Segment& segment : segments) {
       IntegerTile of[2];
       for (std::size_t p = 0; p < panels; ++p) {
         of[p] = tile_of(panel + p, segment, in_place ? nullptr : unpacked + p * unpacked_bytes);
         of[p].next_weights = in_place ? w.steps * w.step_bytes : unpacked_bytes;
       }
-      for (std::size_t r = 0; r < rows; r += tiles.rows) {
+      const bool many = tiles.many && plain && whole_panels && segment.begins && segment.ends &&
+                        segment.steps * segment.groups == w.steps &&
+                        (two || segment.groups >= tiles.rows);
+      std::size_t count = 0;  // tiles at once
+      for (std::size_t r = 0; r < rows; r += count * tiles.rows) {
         const std::size_t height = std::min(tiles.rows, rows - r);
         const bool unpack = !in_place && r == 0;
         const bool at_once = two && !unpack && height == tiles.rows;
+        count = many && !unpack && height == tiles.rows ? (rows - r) / tiles.rows : 1;
         for (std::size_t p = 0; p < (at_once ? 1 : panels); ++p) {
           of[p].unpack = unpack;
+          of[p].tiles = count;
           of[p].total = total + (one_segment ? 0 : r * tiles.columns);
           of[p].sum = sum + (one_segment ? 0 : r * tiles.columns);
           run(of[p], panel + p, first_row + r, height, packed, at_once);

@@ -68,6 +68,8 @@ struct IntegerTile {
   float* out;
   std::size_t out_stride;  ///< floats from row to row
   const float* row_scales;
+  /// Full tiles that follow each other: 1, or more where `many` says so, unpacked, and of all K.
+  std::size_t tiles;
   std::size_t next_weights;  ///< of run_two: bytes to the second panel's weights
   Segment segment;
 };
@@ -135,6 +137,7 @@ struct IntegerTiles {
   /// A full tile against two neighbouring panels: weights unpacked, one group and all of it,
   /// neither zeros nor minimums, straight to `out`. Null: none.
   IntegerTileFunction run_two;
+  bool many;  ///< run_two, and run of as many groups as rows, take several tiles at once
   void (*run_row)(const RowTile&);  ///< nibbles, and sextets where taken; null: none
   bool sextets;                     ///< Coding::Kind::sextets is taken
   bool bytes_in_place;              ///< stored bytes are what the tiles want

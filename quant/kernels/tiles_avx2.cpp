@@ -212,6 +212,7 @@ const IntegerTiles& avx2_integer_tiles() {
       true,
       {nullptr, integer_tile<1>, integer_tile<2>, integer_tile<3>, integer_tile<4>},
       nullptr,
+      false,
       nullptr,
       false,
       false,

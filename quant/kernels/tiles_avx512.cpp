@@ -128,47 +128,55 @@ struct alignas(16) Table {
 template <std::size_t R, bool kUnpack>
 void whole_groups(const IntegerTile& t);
 
-#define SYSTOLE_WHOLE_GROUPS(R, UNPACK, PREPARE, LOAD_WEIGHTS)                                 \
-  template <>                                                                                  \
-  SYSTOLE_TARGET void whole_groups<R, UNPACK>(const IntegerTile& t) {                          \
-    const Table table(UNPACK ? t.coding : nullptr);                                            \
-    const void* stored = t.stored;                                                             \
-    const void* a = t.activations;                                                             \
-    const void* w = t.weights;                                                                 \
-    const std::int32_t* start = t.start;                                                       \
-    const float* scales = t.scales;                                                            \
-    std::size_t groups = t.segment.groups;                                                     \
-    std::size_t left;                                                                          \
-    float* out = t.out != nullptr ? t.out : t.total;                                           \
-    const std::size_t stride = 4 * (t.out != nullptr ? t.out_stride : kColumns);               \
-    const float* row_scales = t.out != nullptr ? t.row_scales : kOnes;                         \
-    const void* ahead = out;                                                                   \
-    if (groups < R) fetch_for_writing(out, stride, R);                                         \
-    const std::uint16_t keep = t.fresh ? 0 : 0xFFFF;                                           \
-    asm volatile("kmovw %[keep], %%k1\n\t" PREPARE SYSTOLE_ROWS_##R(SYSTOLE_LOAD_TOTAL)      \
-                 "2:\n\t" SYSTOLE_ROWS_##R(SYSTOLE_START)                                    \
-                 "prefetchw (%[ahead])\n\t"                                                 \
-                 "prefetchw 64(%[ahead])\n\t"                                               \
-                 "prefetchw 127(%[ahead])\n\t"                                              \
-                 "addq %[stride], %[ahead]\n\t"                                             \
-                 "movq %[steps], %[left]\n\t"                                                \
-                 ".p2align 5\n"                                                              \
-                 "1:\n\t"                                                                    \
-                 LOAD_WEIGHTS SYSTOLE_ROWS_##R(SYSTOLE_DOT)                                  \
-                 "addq $128, %[w]\n\t"                                                       \
-                 "addq $4*" #R ", %[a]\n\t"                                                  \
-                 "decq %[left]\n\t"                                                          \
-                 "jnz 1b\n\t" SYSTOLE_ROWS_##R(SYSTOLE_FOLD)                                 \
-                 "addq $128, %[scales]\n\t"                                                  \
-                 "addq $4*" #R ", %[start]\n\t"                                              \
-                 "decq %[groups]\n\t"                                                        \
-                 "jnz 2b\n\t" SYSTOLE_ROWS_##R(SYSTOLE_STORE_OUT)                            \
-                 : [w] "+r"(w), [a] "+r"(a), [start] "+r"(start), [scales] "+r"(scales),     \
-                   [groups] "+r"(groups), [left] "=&r"(left), [out] "+r"(out),               \
-                   [stored] "+r"(stored), [ahead] "+r"(ahead)                                \
-                 : [steps] "r"(t.segment.steps), [total] "r"(t.total), [keep] "m"(keep),     \
-                   [stride] "r"(stride), [row_scales] "r"(row_scales), [table] "m"(table),   \
-                   [fifteens] "m"(kFifteens)                                                 \
+#define SYSTOLE_WHOLE_GROUPS(R, UNPACK, PREPARE, LOAD_WEIGHTS)                                   \
+  template <>                                                                                    \
+  SYSTOLE_TARGET void whole_groups<R, UNPACK>(const IntegerTile& t) {                            \
+    const Table table(UNPACK ? t.coding : nullptr);                                              \
+    const void* stored = t.stored;                                                               \
+    const void* a = t.activations;                                                               \
+    const std::int32_t* start = t.start;                                                         \
+    float* out = t.out != nullptr ? t.out : t.total;                                             \
+    const std::size_t stride = 4 * (t.out != nullptr ? t.out_stride : kColumns);                 \
+    const float* row_scales = t.out != nullptr ? t.row_scales : kOnes;                           \
+    if (t.segment.groups < R) fetch_for_writing(out, stride, R);                                 \
+    const std::uint16_t keep = t.fresh ? 0 : 0xFFFF;                                             \
+    std::size_t tiles = t.tiles;                                                                 \
+    std::size_t groups, left;                                                                    \
+    const void *w, *scales, *ahead;                                                              \
+    asm volatile("kmovw %[keep], %%k1\n\t" PREPARE                                             \
+                 "3:\n\t"                                                                      \
+                 "movq %[weights], %[w]\n\t"                                                   \
+                 "movq %[first_scales], %[scales]\n\t"                                         \
+                 "movq %[group_count], %[groups]\n\t"                                          \
+                 "movq %[out], %[ahead]\n\t" SYSTOLE_ROWS_##R(SYSTOLE_LOAD_TOTAL)              \
+                 "2:\n\t" SYSTOLE_ROWS_##R(SYSTOLE_START)                                      \
+                 "prefetchw (%[ahead])\n\t"                                                    \
+                 "prefetchw 64(%[ahead])\n\t"                                                  \
+                 "prefetchw 127(%[ahead])\n\t"                                                 \
+                 "addq %[stride], %[ahead]\n\t"                                                \
+                 "movq %[steps], %[left]\n\t"                                                  \
+                 ".p2align 5\n"                                                                \
+                 "1:\n\t"                                                                      \
+                 LOAD_WEIGHTS SYSTOLE_ROWS_##R(SYSTOLE_DOT)                                    \
+                 "addq $128, %[w]\n\t"                                                         \
+                 "addq $4*" #R ", %[a]\n\t"                                                    \
+                 "decq %[left]\n\t"                                                            \
+                 "jnz 1b\n\t" SYSTOLE_ROWS_##R(SYSTOLE_FOLD)                                   \
+                 "addq $128, %[scales]\n\t"                                                    \
+                 "addq $4*" #R ", %[start]\n\t"                                                \
+                 "decq %[groups]\n\t"                                                          \
+                 "jnz 2b\n\t" SYSTOLE_ROWS_##R(SYSTOLE_STORE_OUT)                              \
+                 "addq $4*" #R ", %[row_scales]\n\t"                                           \
+                 "decq %[tiles]\n\t"                                                           \
+                 "jnz 3b\n\t"                                                                  \
+                 : [a] "+r"(a), [start] "+r"(start), [out] "+r"(out), [stored] "+r"(stored),   \
+                   [row_scales] "+r"(row_scales), [tiles] "+m"(tiles), [w] "=&r"(w),           \
+                   [scales] "=&r"(scales), [ahead] "=&r"(ahead), [groups] "=&r"(groups),       \
+                   [left] "=&r"(left)                                                          \
+                 : [weights] "m"(t.weights), [first_scales] "m"(t.scales),                     \
+                   [group_count] "m"(t.segment.groups), [steps] "m"(t.segment.steps),          \
+                   [total] "r"(t.total), [stride] "r"(stride), [keep] "m"(keep),               \
+                   [table] "m"(table), [fifteens] "m"(kFifteens)                               \
                  : "memory", "cc", "k1", SYSTOLE_ZMM); \
   }
 #define SYSTOLE_WHOLE_GROUPS_OF(R)                         \
@@ -240,32 +248,38 @@ SYSTOLE_WHOLE_GROUPS_OF(6)
   "vmulps %%zmm30, %%zmm" #s3 ", %%zmm" #s3       \
   "\n\t"                                          \
   "vmovups %%zmm" #s0                             \
-  ", (%[line])\n\t"                               \
+  ", (%[out])\n\t"                                \
   "vmovups %%zmm" #s1                             \
-  ", 64(%[line])\n\t"                             \
+  ", 64(%[out])\n\t"                              \
   "vmovups %%zmm" #s2                             \
-  ", 128(%[line])\n\t"                            \
+  ", 128(%[out])\n\t"                             \
   "vmovups %%zmm" #s3                             \
-  ", 192(%[line])\n\t"                            \
-  "addq %[stride], %[line]\n\t"
+  ", 192(%[out])\n\t"                             \
+  "addq %[stride], %[out]\n\t"
 
 SYSTOLE_TARGET void two_panels(const IntegerTile& t) {
   const void* a = t.activations;
-  const void* w = t.weights;
-  const void* line = t.out;  // to be asked for, at the end to be written
-  std::size_t left = 0;
-  std::size_t remaining = t.segment.steps;
+  const std::int32_t* start = t.start;
+  const float* row_scales = t.row_scales;
+  float* out = t.out;
   const std::size_t stride = sizeof(float) * t.out_stride;
+  std::size_t tiles = t.tiles;
+  std::size_t left, remaining;
+  const void *w, *ahead;
   // clang-format off
   asm volatile(
+      "2:\n\t"
+      "movq %[weights], %[w]\n\t"
+      "movq %[steps], %[remaining]\n\t"
+      "movq %[out], %[ahead]\n\t"
       SYSTOLE_ROWS_OF_TWO(SYSTOLE_START_2)
       "3:\n\t"  // a row of the output is asked for every 32 steps
-      "prefetchw (%[line])\n\t"
-      "prefetchw 64(%[line])\n\t"
-      "prefetchw 128(%[line])\n\t"
-      "prefetchw 192(%[line])\n\t"
-      "prefetchw 255(%[line])\n\t"
-      "addq %[stride], %[line]\n\t"
+      "prefetchw (%[ahead])\n\t"
+      "prefetchw 64(%[ahead])\n\t"
+      "prefetchw 128(%[ahead])\n\t"
+      "prefetchw 192(%[ahead])\n\t"
+      "prefetchw 255(%[ahead])\n\t"
+      "addq %[stride], %[ahead]\n\t"
       "movl $32, %k[left]\n\t"
       "cmpq %[left], %[remaining]\n\t"
       "cmovbq %[remaining], %[left]\n\t"
@@ -289,11 +303,16 @@ SYSTOLE_TARGET void two_panels(const IntegerTile& t) {
       "vmovups 192(%[scales]), %%zmm27\n\t"
       "vpxord %%zmm30, %%zmm30, %%zmm30\n\t"
       SYSTOLE_ROWS_OF_TWO(SYSTOLE_FOLD_2)
-      "movq %[out], %[line]\n\t"
       SYSTOLE_ROWS_OF_TWO(SYSTOLE_STORE_OUT_2)
-      : [w] "+r"(w), [a] "+r"(a), [line] "+r"(line), [left] "+r"(left), [remaining] "+r"(remaining)
-      : [start] "r"(t.start), [scales] "r"(t.scales), [next] "r"(t.next_weights),
-        [stride] "r"(stride), [row_scales] "r"(t.row_scales), [out] "m"(t.out)
+      "addq $24, %[start]\n\t"
+      "addq $24, %[row_scales]\n\t"
+      "decq %[tiles]\n\t"
+      "jnz 2b\n\t"
+      : [a] "+r"(a), [start] "+r"(start), [row_scales] "+r"(row_scales), [out] "+r"(out),
+        [tiles] "+m"(tiles), [w] "=&r"(w), [ahead] "=&r"(ahead), [left] "=&r"(left),
+        [remaining] "=&r"(remaining)
+      : [weights] "m"(t.weights), [steps] "m"(t.segment.steps), [scales] "r"(t.scales),
+        [next] "r"(t.next_weights), [stride] "r"(stride)
       : "memory", "cc", SYSTOLE_ZMM);
   // clang-format on
 }
@@ -595,6 +614,7 @@ const IntegerTiles& avx512_integer_tiles() {
       {nullptr, integer_tile<1>, integer_tile<2>, integer_tile<3>, integer_tile<4>, integer_tile<5>,
        integer_tile<6>},
       two_panels,
+      true,
       run_row,
       false,
       true,
