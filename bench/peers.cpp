@@ -73,6 +73,9 @@ struct OneDnn {
   Status (*primitive_create)(void**, const void*) = nullptr;
   Status (*primitive_execute)(const void*, void*, int, const Argument*) = nullptr;
   Status (*memory_create)(void**, const void*, void*, void*) = nullptr;
+  Status (*memory_destroy)(void*) = nullptr;
+  Status (*primitive_destroy)(void*) = nullptr;
+  Status (*primitive_desc_destroy)(void*) = nullptr;
   void (*set_threads)(int) = nullptr;
   void* engine = nullptr;
   void* stream = nullptr;
@@ -99,7 +102,10 @@ OneDnn open_onednn() {
                         find(library, "dnnl_reorder_primitive_desc_create", d.reorder_create) &&
                         find(library, "dnnl_primitive_create", d.primitive_create) &&
                         find(library, "dnnl_primitive_execute", d.primitive_execute) &&
-                        find(library, "dnnl_memory_create", d.memory_create);
+                        find(library, "dnnl_memory_create", d.memory_create) &&
+                        find(library, "dnnl_memory_destroy", d.memory_destroy) &&
+                        find(library, "dnnl_primitive_destroy", d.primitive_destroy) &&
+                        find(library, "dnnl_primitive_desc_destroy", d.primitive_desc_destroy);
   if (!complete || d.version()->major != 2) return d;
   find(RTLD_DEFAULT, "omp_set_num_threads", d.set_threads);
   d.name = "oneDNN " + std::to_string(d.version()->major) + "." +
@@ -114,12 +120,30 @@ const OneDnn& onednn() {
   return library;
 }
 
-/// Operands and the primitive; never freed by the library's count, as the process ends soon after.
+/// An object of the library's, with what destroys it.
+class Object {
+ public:
+  explicit Object(Status (*destroy)(void*)) : destroy_(destroy) {}
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
+  ~Object() {
+    if (held_ != nullptr) destroy_(held_);
+  }
+  void** made() { return &held_; }
+  void* get() const { return held_; }
+
+ private:
+  Status (*destroy_)(void*);
+  void* held_ = nullptr;
+};
+
 struct IntegerProduct {
   std::vector<std::uint8_t> a;
   std::vector<std::int8_t> b;
   std::vector<std::int32_t> c;
-  void* primitive = nullptr;
+  Object memory_a{onednn().memory_destroy}, memory_b{onednn().memory_destroy},
+      memory_c{onednn().memory_destroy};
+  Object primitive{onednn().primitive_destroy};
   std::array<Argument, 3> arguments{};
 };
 
@@ -139,29 +163,32 @@ std::shared_ptr<IntegerProduct> prepare(std::size_t m, std::size_t n, std::size_
             d.memory_desc_init_by_tag(&b_any, 2, b_dims.data(), kS8, kAny) == 0 &&
             d.memory_desc_init_by_tag(&c, 2, c_dims.data(), kS32, kRowMajor) == 0 &&
             d.matmul_desc_init(&product, &a, &b_any, nullptr, &c) == 0;
-  void* how = nullptr;
-  ok = ok && d.primitive_desc_create(&how, &product, nullptr, d.engine, nullptr) == 0;
-  const void* packed = ok ? d.primitive_desc_query_md(how, kWeightsDescriptor, 0) : nullptr;
+  Object how{d.primitive_desc_destroy}, reorder{d.primitive_desc_destroy};
+  Object mover{d.primitive_destroy};
+  Object plain{d.memory_destroy};
+  ok = ok && d.primitive_desc_create(how.made(), &product, nullptr, d.engine, nullptr) == 0;
+  const void* packed = ok ? d.primitive_desc_query_md(how.get(), kWeightsDescriptor, 0) : nullptr;
   void* const allocate = reinterpret_cast<void*>(~std::uintptr_t{0});  // DNNL_MEMORY_ALLOCATE
-  void *ma = nullptr, *mb = nullptr, *mb_plain = nullptr, *mc = nullptr;
-  void *reorder = nullptr, *reorder_primitive = nullptr;
-  ok = ok && packed != nullptr && d.memory_create(&ma, &a, d.engine, p->a.data()) == 0 &&
-       d.memory_create(&mb, packed, d.engine, allocate) == 0 &&
-       d.memory_create(&mb_plain, &b_plain, d.engine, p->b.data()) == 0 &&
-       d.memory_create(&mc, &c, d.engine, p->c.data()) == 0 &&
-       d.reorder_create(&reorder, &b_plain, d.engine, packed, d.engine, nullptr) == 0 &&
-       d.primitive_create(&reorder_primitive, reorder) == 0 &&
-       d.primitive_create(&p->primitive, how) == 0;
+  ok = ok && packed != nullptr &&
+       d.memory_create(p->memory_a.made(), &a, d.engine, p->a.data()) == 0 &&
+       d.memory_create(p->memory_b.made(), packed, d.engine, allocate) == 0 &&
+       d.memory_create(plain.made(), &b_plain, d.engine, p->b.data()) == 0 &&
+       d.memory_create(p->memory_c.made(), &c, d.engine, p->c.data()) == 0 &&
+       d.reorder_create(reorder.made(), &b_plain, d.engine, packed, d.engine, nullptr) == 0 &&
+       d.primitive_create(mover.made(), reorder.get()) == 0 &&
+       d.primitive_create(p->primitive.made(), how.get()) == 0;
   if (!ok) return nullptr;
-  const std::array<Argument, 2> move{{{kSource, mb_plain}, {kDestination, mb}}};
-  if (d.primitive_execute(reorder_primitive, d.stream, 2, move.data()) != 0) return nullptr;
+  const std::array<Argument, 2> move{{{kSource, plain.get()}, {kDestination, p->memory_b.get()}}};
+  if (d.primitive_execute(mover.get(), d.stream, 2, move.data()) != 0) return nullptr;
   d.stream_wait(d.stream);
-  p->arguments = {{{kSource, ma}, {kWeights, mb}, {kDestination, mc}}};
+  p->arguments = {{{kSource, p->memory_a.get()},
+                   {kWeights, p->memory_b.get()},
+                   {kDestination, p->memory_c.get()}}};
   return p;
 }
 
 void execute(const IntegerProduct& p) {
-  onednn().primitive_execute(p.primitive, onednn().stream, 3, p.arguments.data());
+  onednn().primitive_execute(p.primitive.get(), onednn().stream, 3, p.arguments.data());
   onednn().stream_wait(onednn().stream);
 }
 
