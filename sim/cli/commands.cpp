@@ -8,6 +8,7 @@ const Command kCommands[] = {
     {"eval", "measure a model's perplexity under a recipe, or let it write", eval_command},
     {"verify", "compare every kernel and the clocked arrays with their definitions, bit for bit",
      verify_command},
+    {"gemm", "cycles of one matrix product on one systolic array", gemm_command},
     {"bench", "measure the host: rates of the kernels beside its peak and other libraries",
      bench_command},
     {"report", "turn results into a page, side by side", report_command},

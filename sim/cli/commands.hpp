@@ -13,6 +13,7 @@ using Arguments = std::vector<std::string>;
 int run_command(const Arguments& arguments);
 int eval_command(const Arguments& arguments);
 int verify_command(const Arguments& arguments);
+int gemm_command(const Arguments& arguments);
 int bench_command(const Arguments& arguments);
 int list_command(const Arguments& arguments);
 int show_command(const Arguments& arguments);

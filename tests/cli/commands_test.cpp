@@ -169,6 +169,27 @@ TEST(Verify, FindsNoDifference) {
   EXPECT_GT(summary.at("elements_per_second").get<double>(), 0);
 }
 
+// SCALE-Sim v2's cycles of GPT-2 shaped products on its own 128 x 128 machines (shared/golden), and
+// the one cycle a product that it leaves out (SCALE-Sim#125).
+TEST(Gemm, TakesScaleSimsCyclesWhereFoldsAreSerial) {
+  struct Row {
+    const char* shape;
+    std::uint64_t weight_stationary, output_stationary;
+  };
+  for (const Row& row : {Row{"256x2304x768", 68903, 36791}, Row{"256x256x64", 1275, 1271},
+                         Row{"256x768x3072", 91871, 39911}, Row{"1x64x256", 765, 509}}) {
+    for (const std::string dataflow : {"ws", "os"}) {
+      const auto summary = run_json("gemm --pe int8-mac --array 128x128 --overlap serial --shape " +
+                                    std::string(row.shape) + " --dataflow " + dataflow)["summary"];
+      const std::uint64_t theirs = dataflow == "ws" ? row.weight_stationary : row.output_stationary;
+      EXPECT_EQ(summary["cycles"], theirs + 1) << row.shape << " " << dataflow;
+      EXPECT_EQ(summary["stream_cycles"].get<std::uint64_t>() +
+                    summary["fill_drain_cycles"].get<std::uint64_t>(),
+                summary["cycles"]);
+    }
+  }
+}
+
 TEST(List, NamesEveryKind) {
   for (const char* kind :
        {"machines", "recipes", "models", "pes", "drams", "energy", "formats", "kernels"}) {
