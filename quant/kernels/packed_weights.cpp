@@ -21,6 +21,7 @@ Coding coding_of(const QuantSpec& spec, bool sextets) {
   if (sextets && (bits_of(spec.format) == 5 || bits_of(spec.format) == 6)) {
     coding.kind = Coding::Kind::sextets;
     coding.offset = is_signed ? 32 : 0;
+    coding.table_is_index = true;
     for (int i = 0; i < 64; ++i) coding.wide[i] = static_cast<std::int8_t>(i - coding.offset);
     return coding;
   }
@@ -50,8 +51,7 @@ bool tabulate(const std::array<bool, 256>& present, std::size_t most, std::int8_
   return true;
 }
 
-template <std::size_t N>
-std::size_t place_in(const std::int8_t (&table)[N], std::int8_t element) {
+std::size_t place_in(const std::int8_t (&table)[16], std::int8_t element) {
   return static_cast<std::size_t>(std::ranges::find(table, element) - table);
 }
 
@@ -160,16 +160,21 @@ void PackedWeights::Impl::for_each_place(const Visit& visit) const {
 template <class Element>
 void PackedWeights::Impl::pack_elements(const Element& element) {
   std::uint8_t* bytes = packed.data();
+  const bool coded = !coding.table_is_index && coding.kind != Coding::Kind::bytes;
+  std::array<std::uint8_t, 256> code_of{};  // by element, where a table says it
+  const bool wide = coding.kind == Coding::Kind::sextets;
+  for (std::size_t code = wide ? 64 : 16; coded && code-- > 0;) {
+    code_of[index_of(wide ? coding.wide[code] : coding.table[code])] =
+        static_cast<std::uint8_t>(code);
+  }
   for_each_place([&](std::size_t n, std::size_t k, std::size_t at, unsigned shift) {
     const int v = element(n, k);
     unsigned code = 0;
     if (coding.kind == Coding::Kind::pairs) {
       code = pair_byte(coding, static_cast<std::int8_t>(v),
                        static_cast<std::int8_t>(element(n, k + 1)));
-    } else if (coding.kind == Coding::Kind::nibbles && !coding.table_is_index) {
-      code = static_cast<unsigned>(place_in(coding.table, static_cast<std::int8_t>(v)));
-    } else if (coding.kind == Coding::Kind::sextets) {
-      code = static_cast<unsigned>(place_in(coding.wide, static_cast<std::int8_t>(v)));
+    } else if (coded) {
+      code = code_of[index_of(static_cast<std::int8_t>(v))];
     } else {
       code = static_cast<unsigned>(v + coding.offset);
     }

@@ -37,7 +37,7 @@ struct Coding {
   static constexpr unsigned kPairMark = 15;
   Kind kind = Kind::bytes;
   int offset = 0;               ///< 0 or 128; 8 where nibbles are two's complement shifted by 8
-  bool table_is_index = false;  ///< table[i] + offset == i: nibbles need no look-up
+  bool table_is_index = false;  ///< entry i + offset == i, of the table that `kind` looks in
   std::int8_t table[16] = {};
   std::int8_t outliers[16] = {};
   std::int8_t wide[64] = {};
