@@ -1,7 +1,7 @@
 // systole gemm: one matrix product on one array, by the closed form of the `tile` timing.
 #include <fmt/format.h>
 
-#include <charconv>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "pe/array_timing.hpp"
@@ -17,21 +17,14 @@ namespace {
 /// A side beyond this is a slip of the keyboard, and its counts would not fit 64 bits.
 constexpr std::uint64_t kLargestSide = 1u << 20;
 
-/// "AxB" or "AxBxC", as many as `numbers` has.
-void read_sides(const std::string& option, const std::string& text, const char* expected,
-                std::span<std::uint64_t> numbers) {
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  for (std::size_t i = 0; i < numbers.size(); ++i) {
-    const auto [next, error] = std::from_chars(at, end, numbers[i]);
-    const bool last = i + 1 == numbers.size();
-    const bool separated = last ? next == end : next != end && *next == 'x';
-    if (error != std::errc() || !separated || numbers[i] == 0 || numbers[i] > kLargestSide) {
-      throw ConfigError(fmt::format("--{}: found '{}'; expected {}, each 1 to {}", option, text,
-                                    expected, kLargestSide));
-    }
-    at = next + (last ? 0 : 1);
+std::vector<std::size_t> sides_of(std::string_view option, std::string_view text, std::size_t count,
+                                  std::string_view form) {
+  const std::string expected = fmt::format("{}, each 1 to {}", form, kLargestSide);
+  std::vector<std::size_t> sides = numbers_in(option, text, 'x', count, expected);
+  if (std::ranges::any_of(sides, [](std::size_t n) { return n == 0 || n > kLargestSide; })) {
+    throw ConfigError(fmt::format("{}: found '{}'; expected {}", option, text, expected));
   }
+  return sides;
 }
 
 template <class Value>
@@ -71,10 +64,8 @@ int gemm_command(const Arguments& arguments) {
   if (shape_text.empty())
     throw ConfigError("systole gemm needs --shape MxNxK (systole gemm --help)");
 
-  std::uint64_t sides[3];
-  read_sides("shape", shape_text, "MxNxK, such as 256x768x768", sides);
-  std::uint64_t array_sides[2];
-  read_sides("array", array_text, "RxC, such as 128x128", array_sides);
+  const auto sides = sides_of("--shape", shape_text, 3, "MxNxK, such as 256x768x768");
+  const auto array_sides = sides_of("--array", array_text, 2, "RxC, such as 128x128");
   configs::ArrayConfig array;
   array.pe = pe;
   array.rows = static_cast<std::uint32_t>(array_sides[0]);

@@ -163,4 +163,37 @@ bool Options::parse(const std::vector<std::string>& arguments) {
   return true;
 }
 
+std::size_t number_of(std::string_view text, std::string_view option, std::string_view whole,
+                      std::string_view expected) {
+  std::size_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size()) {
+    throw ConfigError(fmt::format("{}: found '{}'; expected {}", option, whole, expected));
+  }
+  return value;
+}
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (std::size_t begin = 0;;) {
+    const std::size_t end = text.find(separator, begin);
+    parts.push_back(text.substr(begin, end - begin));
+    if (end == std::string_view::npos) return parts;
+    begin = end + 1;
+  }
+}
+
+std::vector<std::size_t> numbers_in(std::string_view option, std::string_view text, char separator,
+                                    std::size_t count, std::string_view expected) {
+  const auto parts = split(text, separator);
+  if (parts.size() != count) {
+    throw ConfigError(fmt::format("{}: found '{}'; expected {}", option, text, expected));
+  }
+  std::vector<std::size_t> numbers;
+  for (const std::string_view part : parts) {
+    numbers.push_back(number_of(part, option, text, expected));
+  }
+  return numbers;
+}
+
 }  // namespace systole::cli

@@ -44,4 +44,14 @@ class Options {
   std::unique_ptr<Impl> impl_;
 };
 
+// Parts of an option's value. ConfigError "OPTION: found 'WHOLE'; expected EXPECTED" where it is
+// malformed.
+
+std::size_t number_of(std::string_view text, std::string_view option, std::string_view whole,
+                      std::string_view expected);
+std::vector<std::string_view> split(std::string_view text, char separator);
+/// `count` numbers with separators between them, such as "64x64x128".
+std::vector<std::size_t> numbers_in(std::string_view option, std::string_view text, char separator,
+                                    std::size_t count, std::string_view expected);
+
 }  // namespace systole::cli

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -78,35 +77,9 @@ std::string known_name(const std::string& kind, const std::string& name,
   throw ConfigError(unknown_name_message(kind, name, names));
 }
 
-std::size_t number_of(std::string_view text, const std::string& option, const std::string& whole,
-                      const char* expected) {
-  std::size_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) {
-    throw ConfigError(fmt::format("{}: found '{}'; expected {}", option, whole, expected));
-  }
-  return value;
-}
-
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (std::size_t begin = 0;;) {
-    const std::size_t end = text.find(separator, begin);
-    parts.push_back(text.substr(begin, end - begin));
-    if (end == std::string_view::npos) return parts;
-    begin = end + 1;
-  }
-}
-
 quant::GemmShape shape_of(const std::string& text) {
-  constexpr const char* kExpected = "MxNxK, such as 64x64x128";
-  const auto parts = split(text, 'x');
-  if (parts.size() != 3) {
-    throw ConfigError(fmt::format("--shape: found '{}'; expected {}", text, kExpected));
-  }
-  return {number_of(parts[0], "--shape", text, kExpected),
-          number_of(parts[1], "--shape", text, kExpected),
-          number_of(parts[2], "--shape", text, kExpected)};
+  const auto sides = numbers_in("--shape", text, 'x', 3, "MxNxK, such as 64x64x128");
+  return {sides[0], sides[1], sides[2]};
 }
 
 /// "PATH:ELEMENT:BIT".
