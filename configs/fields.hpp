@@ -57,6 +57,8 @@ inline constexpr double kMaxClockMhz = 20000;
 constexpr const auto& enum_names(Dataflow) { return kDataflowNames; }
 constexpr const auto& enum_names(FoldOverlap) { return kFoldOverlapNames; }
 constexpr const auto& enum_names(Interconnect) { return kInterconnectNames; }
+constexpr const auto& enum_names(Split) { return kSplitNames; }
+constexpr const auto& enum_names(DequantisePlace) { return kDequantisePlaceNames; }
 constexpr const auto& enum_names(Dequantise) { return kDequantiseNames; }
 constexpr const auto& enum_names(quant::Format) { return quant::kFormatNames; }
 constexpr const auto& enum_names(quant::Granularity) { return quant::kGranularityNames; }
@@ -199,12 +201,16 @@ void describe(V& v, C& c) {
        Info{"how operands reach the PEs: from PE to PE, or by buses with adder trees"});
   rare(v, "drain_words", c.drain_words, 0u,
        Info{"sums that leave the array a cycle; 0: one a column"}.in(0, kMaxEdge));
+  rare(v, "count", c.count, 1u, Info{"equal arrays that share each product"}.in(1, 1024));
+  rare(v, "split", c.split, Split::automatic, Info{"dimension divided among the arrays"});
 }
 
 template <class V, Maybe<DequantiserConfig> C>
 void describe(V& v, C& c) {
   v("lanes", c.lanes, Info{"scale-and-add operations a cycle"}.in(1, 65536));
   v("latency_cycles", c.latency_cycles, Info{"sum in to result out"}.in(1, 1000));
+  rare(v, "place", c.place, DequantisePlace::edge,
+       Info{"behind the array, in its loop, or in each PE"});
 }
 
 template <class V, Maybe<VectorConfig> C>
