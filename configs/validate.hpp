@@ -22,6 +22,7 @@ std::vector<Broken> problems(const Recipe&);
 std::vector<Broken> problems(const ModelShape&);
 std::vector<Broken> problems(const DramConfig&);
 std::vector<Broken> problems(const EnergyTable&);
+std::vector<Broken> problems(const PaperConfig&);
 
 /// Throws one ConfigError, a line a problem (`machine 'x': path: message`); for structs made in
 /// code.
@@ -33,5 +34,6 @@ void validate_policies(const Recipe&);
 void validate(const ModelShape&);
 void validate(const DramConfig&);
 void validate(const EnergyTable&);
+void validate(const PaperConfig&);
 
 }  // namespace systole::configs
