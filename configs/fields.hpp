@@ -563,23 +563,27 @@ void describe(V& v, C& c) {
   v("gated", c.gated, Info{"three feed-forward matrices, not two"});
 }
 
+template <class V, Maybe<BitmodBuffer> C>
+void describe(V& v, C& c) {
+  v("bits", c.bits, Info{"width of the port"}.in(1, 65536).must());
+  v("read_pj", c.read_pj, Info{"one word"}.above_zero().must());
+  v("write_pj", c.write_pj, Info{"one word"}.above_zero().must());
+}
+
 template <class V, Maybe<BitmodPhase> C>
 void describe(V& v, C& c) {
   v("rows", c.rows, Info{"PEs along output channels"}.in(1, kMaxEdge).must());
   v("cols", c.cols, Info{"PEs along tokens"}.in(1, kMaxEdge).must());
   v("weight_bits", c.weight_bits, Info{"one, or one a model"}.in(1, 64).must());
-  v("read_pj", c.read_pj, Info{"both buffers, one step of the array"}.must());
-  v("weight_write_pj", c.weight_write_pj, Info{"64 bits into the weight buffer"}.must());
-  v("input_write_pj", c.input_write_pj, Info{"64 bits into the input buffer"}.must());
 }
 
 template <class V, Maybe<BitmodMachine> C>
 void describe(V& v, C& c) {
   v("name", c.name, Info{"as the paper calls it"}.must());
   v("attention", c.attention, Info{"joint (as published) or per_head (HEAD)"}.must());
-  v("lanes", c.lanes, Info{"products a PE adds at once"}.in(1, 64));
-  v("bit_serial", c.bit_serial, Info{"two bits of a weight a cycle"});
-  v("kv_bits", c.kv_bits, Info{"of keys and values"}.in(1, 64));
+  rare(v, "lanes", c.lanes, 1u, Info{"products a PE adds at once"}.in(1, 64));
+  rare(v, "bit_serial", c.bit_serial, false, Info{"two bits of a weight a cycle"});
+  rare(v, "kv_bits", c.kv_bits, 16u, Info{"of keys and values"}.in(1, 64));
   v("pe_pj", c.pe_pj, Info{"one PE, one cycle, before placement"}.must());
   v("prefill", c.prefill, Info{"all tokens of the context at once"}.must());
   v("generation", c.generation, Info{"one token"}.must());
@@ -594,6 +598,7 @@ void describe(V& v, C& c) {
   v("buffer_bytes", c.buffer_bytes, Info{"weights; and as much for inputs"}.in(64, kMaxBytes).must());
   v("dram_pj_per_bit", c.dram_pj_per_bit, Info{"read or written"}.must());
   v("placement_factor", c.placement_factor, Info{"of PE energy, for place and route"}.must());
+  v("buffers", c.buffers, Info{"prices by width of the port"}.must());
   v("models", c.models, Info{"in the order that reports show"}.must());
   v("machines", c.machines, Info{"in the order that reports show"}.must());
 }
@@ -632,6 +637,8 @@ void describe(V& v, C& c) {
   v("network", c.network, Info{"of the lists above, or mean"}.must());
   v("machine", c.machine, Info{"of the lists above"}.must());
   v("values", c.values, Info{"by metric, digits as printed"}.must());
+  rare(v, "cut", c.cut, false, Info{"the last printed digit was cut, not rounded"});
+  rare(v, "note", c.note, {}, Info{"the cause, where the model's value differs"});
   rare(v, "erratum", c.erratum, {}, Info{"why these are wrong in print; shown, not matched"});
 }
 

@@ -107,12 +107,18 @@ struct BitmodModel {
   friend bool operator==(const BitmodModel&, const BitmodModel&) = default;
 };
 
-/// One phase of an accelerator: array, widths and the buffer prices that its array width implies.
+/// Prices of a buffer whose port is `bits` wide, for one word of all of them.
+struct BitmodBuffer {
+  std::uint32_t bits = 0;
+  double read_pj = 0, write_pj = 0;
+
+  friend bool operator==(const BitmodBuffer&, const BitmodBuffer&) = default;
+};
+
+/// One phase of an accelerator. Its array decides how wide the buffers' ports are.
 struct BitmodPhase {
   std::uint32_t rows = 0, cols = 0;
   std::vector<double> weight_bits;  ///< one, or one a model
-  double read_pj = 0;               ///< both buffers, one step of the array
-  double weight_write_pj = 0, input_write_pj = 0;  ///< 64 bits
 
   friend bool operator==(const BitmodPhase&, const BitmodPhase&) = default;
 };
@@ -137,6 +143,7 @@ struct BitmodPaper {
   std::uint64_t buffer_bytes = 0;  ///< each of the two
   double dram_pj_per_bit = 0;
   double placement_factor = 1;
+  std::vector<BitmodBuffer> buffers;
   std::vector<BitmodModel> models;
   std::vector<BitmodMachine> machines;
 
@@ -154,7 +161,7 @@ struct ScaleSimMachine {
   friend bool operator==(const ScaleSimMachine&, const ScaleSimMachine&) = default;
 };
 
-/// A layer of a topology: a product (m, n, k), or a convolution when `image` is given.
+/// A layer of a topology: a product (m, n, k), or a convolution.
 struct ScaleSimLayer {
   std::vector<std::uint32_t> gemm;  ///< m, n, k
   std::vector<std::uint32_t> conv;  ///< height, width, kernel height, width, channels, filters,
@@ -184,6 +191,8 @@ struct ScaleSimPaper {
 struct PublishedValues {
   std::string network, machine;
   std::map<std::string, std::string> values;  ///< by metric
+  bool cut = false;     ///< the last digit was cut, not rounded
+  std::string note;     ///< the cause, where our value differs
   std::string erratum;  ///< why these printed values are wrong; they are shown and not matched
 
   friend bool operator==(const PublishedValues&, const PublishedValues&) = default;
