@@ -411,6 +411,7 @@ PaperResult reproduce(const PaperConfig& paper, const PhysicalTiming& timing) {
       row.reproduced_value = value;
       row.equal = row.reproduced == row.published;
       row.matched = values.erratum.empty();
+      row.mean = values.network == kMean;
       row.tile_timing = physical.value(values.network, values.machine, metric);
       row.note = !values.erratum.empty() ? values.erratum : row.equal ? std::string() : values.note;
       const std::string of_layers = reproduction->note(values.network, values.machine);

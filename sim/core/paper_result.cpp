@@ -5,14 +5,6 @@
 #include <limits>
 
 namespace systole {
-namespace {
-
-std::uint64_t count(const std::vector<PaperRow>& rows, auto counts) {
-  return static_cast<std::uint64_t>(std::ranges::count_if(rows, counts));
-}
-
-}  // namespace
-
 double deviation(const PaperRow& row) {
   const double difference = std::abs(row.reproduced_value - row.published_value);
   if (difference == 0) return 0;
@@ -20,18 +12,19 @@ double deviation(const PaperRow& row) {
   return difference / std::abs(row.published_value);
 }
 
-std::uint64_t PaperResult::compared() const {
-  return count(rows, [](const PaperRow& row) { return row.matched; });
+PaperResult::Tally PaperResult::tally(bool means) const {
+  Tally tally;
+  for (const PaperRow& row : rows) {
+    if (!row.matched || row.mean != means) continue;
+    ++tally.compared;
+    tally.equal += row.equal;
+    tally.within += row.equal || deviation(row) <= tolerance;
+  }
+  return tally;
 }
 
-std::uint64_t PaperResult::equal() const {
-  return count(rows, [](const PaperRow& row) { return row.matched && row.equal; });
-}
-
-std::uint64_t PaperResult::within() const {
-  return count(rows, [&](const PaperRow& row) {
-    return row.matched && (row.equal || deviation(row) <= tolerance);
-  });
+std::uint64_t PaperResult::errata() const {
+  return static_cast<std::uint64_t>(std::ranges::count(rows, false, &PaperRow::matched));
 }
 
 }  // namespace systole

@@ -16,7 +16,8 @@ struct PaperRow {
   double published_value = 0;
   double reproduced_value = 0;   ///< unrounded
   bool equal = false;            ///< at the printed digits
-  bool matched = true;           ///< false: shown only, because the printed value is known to be wrong
+  bool matched = true;  ///< false: shown only, because the printed value is known to be wrong
+  bool mean = false;    ///< over networks, not of one
   std::optional<double> tile_timing;  ///< the same figure by the timing of `systole run`
   std::string note;              ///< the cause of a difference
 };
@@ -26,10 +27,14 @@ struct PaperResult {
   double tolerance = 0;  ///< share; 0 asks for equality at the printed digits
   std::vector<PaperRow> rows;
 
-  /// Rows that must match; of these the equal ones and the ones within the tolerance.
-  std::uint64_t compared() const;
-  std::uint64_t equal() const;
-  std::uint64_t within() const;
+  /// Of the networks' values (or of the means over them) that are matched: how many, how many are
+  /// equal, how many are equal or within the tolerance.
+  struct Tally {
+    std::uint64_t compared = 0, equal = 0, within = 0;
+  };
+  Tally tally(bool means) const;
+  /// Printed values that are shown and not matched.
+  std::uint64_t errata() const;
 };
 
 /// |reproduced - published| / |published| (0 where both are 0).
