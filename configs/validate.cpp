@@ -544,7 +544,7 @@ constexpr std::size_t kMostPaperLayers = 4096;
 /// Outputs x inputs of a layer, kernel aside: with the largest kernel, tiles rounded up in five
 /// dimensions and 64-bit operands, the counts of the models still fit 64 bits.
 constexpr double kLargestPaperLayer = 549755813888.0;  // 2^39
-constexpr double kLargestPaperBuffer = 4194304.0;
+constexpr std::uint64_t kLargestPaperBuffer = 4194304;
 
 void check_bitfusion(const BitfusionPaper& b, std::vector<std::string>& networks,
                      std::vector<std::string>& machines, Relations r) {
@@ -564,7 +564,7 @@ void check_bitfusion(const BitfusionPaper& b, std::vector<std::string>& networks
   for (const auto& [buffer, path] : {std::pair{&b.weight, "weight"},
                                      {&b.activation, "activation"},
                                      {&b.output, "output"}}) {
-    r.require(static_cast<double>(buffer->bytes) <= kLargestPaperBuffer,
+    r.require(buffer->bytes <= kLargestPaperBuffer,
               std::string(path) + ".bytes",
               "found " + number(buffer->bytes) + "; expected at most " +
                   number(kLargestPaperBuffer));

@@ -279,10 +279,12 @@ class PaperPage {
       : result_(result), index_(result), physical_(has_physical(result)) {}
 
   std::string operator()() {
-    add("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>"
-        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>"
-        "<title>{}</title>\n<style>{}</style></head><body>\n",
-        escaped("Systole: paper " + result_.name), kPageStyle);
+    add("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+        "'unsafe-inline'; script-src 'unsafe-inline'\"/>\n"
+        "<title>{} \u2013 Systole</title>\n<style>{}</style>\n</head>\n<body>\n",
+        escaped(result_.name), kPageStyle);
     add("<header><h1>{}</h1><p class=\"sub\">{}</p></header>\n<main class=\"paper\">\n",
         escaped(result_.summary), escaped(result_.figure));
     tiles();
