@@ -505,7 +505,8 @@ void describe(V& v, C& c) {
 template <class V, Maybe<BitfusionMachine> C>
 void describe(V& v, C& c) {
   v("name", c.name, Info{"as the paper calls it"}.must());
-  v("rows", c.rows, Info{"elements along batch (os) or input channels (ws)"}.in(1, kMaxEdge).must());
+  v("rows", c.rows,
+    Info{"elements along batch (os) or input channels (ws)"}.in(1, kMaxEdge).must());
   v("cols", c.cols, Info{"elements along output channels"}.in(1, kMaxEdge).must());
   v("max_bits", c.max_bits, Info{"widest operand of one element"}.in(1, 64).must());
   v("min_bits", c.min_bits, Info{"narrowest that still gains speed"}.in(1, 64).must());
@@ -595,7 +596,8 @@ void describe(V& v, C& c) {
   v("context", c.context, Info{"tokens"}.in(1, 65536).must());
   v("activation_bits", c.activation_bits, Info{"of inputs and outputs"}.in(1, 64).must());
   v("dram_bits_per_cycle", c.dram_bits_per_cycle, Info{"both edges"}.in(1, 65536).must());
-  v("buffer_bytes", c.buffer_bytes, Info{"weights; and as much for inputs"}.in(64, kMaxBytes).must());
+  v("buffer_bytes", c.buffer_bytes,
+    Info{"weights; and as much for inputs"}.in(64, kMaxBytes).must());
   v("dram_pj_per_bit", c.dram_pj_per_bit, Info{"read or written"}.must());
   v("placement_factor", c.placement_factor, Info{"of PE energy, for place and route"}.must());
   v("buffers", c.buffers, Info{"prices by width of the port"}.must());

@@ -1,4 +1,4 @@
-// The shipped library: machines, recipes, models, DRAMs and energy tables by name.
+// The shipped library: machines, recipes, models, DRAMs, energy tables and papers by name.
 #pragma once
 
 #include <string>

@@ -39,7 +39,8 @@ class Runs {
 
   std::uint32_t number() {
     std::uint32_t value = 0;
-    const auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
+    const auto [end, error] =
+        std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
     if (error != std::errc{} || value == 0) refuse();
     at_ = static_cast<std::size_t>(end - text_.data());
     return value;

@@ -191,8 +191,8 @@ struct ScaleSimPaper {
 struct PublishedValues {
   std::string network, machine;
   std::map<std::string, std::string> values;  ///< by metric
-  bool cut = false;     ///< the last digit was cut, not rounded
-  std::string note;     ///< the cause, where our value differs
+  bool cut = false;                           ///< the last digit was cut, not rounded
+  std::string note;                           ///< the cause, where our value differs
   std::string erratum;  ///< why these printed values are wrong; they are shown and not matched
 
   friend bool operator==(const PublishedValues&, const PublishedValues&) = default;

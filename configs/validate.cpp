@@ -553,21 +553,19 @@ void check_bitfusion(const BitfusionPaper& b, std::vector<std::string>& networks
   for (std::size_t i = 0; i < b.machines.size(); ++i) {
     const BitfusionMachine& m = b.machines[i];
     const std::string at = "machines[" + number(i) + "]";
-    r.require(m.max_bits >= m.min_bits, at + ".max_bits",
-              "found " + number(m.max_bits) + "; expected at least min_bits, " +
-                  number(m.min_bits));
+    r.require(
+        m.max_bits >= m.min_bits, at + ".max_bits",
+        "found " + number(m.max_bits) + "; expected at least min_bits, " + number(m.min_bits));
     r.require(m.dataflow != PaperDataflow::is, at + ".dataflow",
               "found 'is'; expected os or ws (the model has no other)");
   }
   r.require(std::ranges::find(machines, b.reference) != machines.end(), "reference",
             unknown_name_message("machine", b.reference, machines));
-  for (const auto& [buffer, path] : {std::pair{&b.weight, "weight"},
-                                     {&b.activation, "activation"},
-                                     {&b.output, "output"}}) {
-    r.require(buffer->bytes <= kLargestPaperBuffer,
-              std::string(path) + ".bytes",
-              "found " + number(buffer->bytes) + "; expected at most " +
-                  number(kLargestPaperBuffer));
+  for (const auto& [buffer, path] :
+       {std::pair{&b.weight, "weight"}, {&b.activation, "activation"}, {&b.output, "output"}}) {
+    r.require(
+        buffer->bytes <= kLargestPaperBuffer, std::string(path) + ".bytes",
+        "found " + number(buffer->bytes) + "; expected at most " + number(kLargestPaperBuffer));
   }
   std::map<std::string, std::vector<std::string>> seen;  // machines by network
   for (std::size_t i = 0; i < b.workloads.size(); ++i) {
@@ -679,8 +677,8 @@ void find_relations(const PaperConfig& c, Problems& p) {
               unknown_name_message("machine", values.machine, machines));
     for (const auto& [metric, text] : values.values) {
       double value = 0;
-      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value,
-                                                std::chars_format::fixed);
+      const auto [end, error] =
+          std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
       r.require(error == std::errc{} && end == text.data() + text.size() && std::isfinite(value) &&
                     text.size() <= 20,
                 at + ".values." + metric, "found '" + text + "'; expected a number as printed");

@@ -1,4 +1,4 @@
-// Relations between values: what makes a machine, recipe, model, DRAM or energy table impossible
+// Relations between values: what makes a machine, recipe, model, DRAM, energy table or paper impossible
 // although every value alone is fine. All faults are reported at once.
 #pragma once
 

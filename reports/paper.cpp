@@ -43,10 +43,9 @@ std::vector<std::string> distinct(const std::vector<PaperRow>& rows, std::string
 std::string title_of_metric(std::string_view metric) {
   std::string title(metric);
   std::ranges::replace(title, '_', ' ');
-  for (const auto& [key, unit] :
-       {std::pair<std::string_view, std::string_view>{" uj", " µJ"},
-        {" mj", " mJ"},
-        {" onchip", " on-chip"}}) {
+  for (const auto& [key, unit] : {std::pair<std::string_view, std::string_view>{" uj", " µJ"},
+                                  {" mj", " mJ"},
+                                  {" onchip", " on-chip"}}) {
     if (const std::size_t at = title.find(key); at != std::string::npos)
       title.replace(at, key.size(), unit);
   }
@@ -81,7 +80,8 @@ class Index {
 };
 
 bool has_physical(const PaperResult& result) {
-  return std::ranges::any_of(result.rows, [](const PaperRow& r) { return r.tile_timing.has_value(); });
+  return std::ranges::any_of(result.rows,
+                             [](const PaperRow& r) { return r.tile_timing.has_value(); });
 }
 
 /// The causes, each with the values it is about.
@@ -169,9 +169,10 @@ class Terminal {
           add_lines(lines, title_of_metric(metric), network, metric);
         // In the order of the network's own rows: a shorter one has its sum earlier than others.
         std::ranges::stable_sort(lines, {}, [&](const Line& line) {
-          return std::ranges::find_if(result_.rows, [&](const PaperRow& row) {
-                   return row.network == network && row.metric == line.metric;
-                 }) -
+          return std::ranges::find_if(result_.rows,
+                                      [&](const PaperRow& row) {
+                                        return row.network == network && row.metric == line.metric;
+                                      }) -
                  result_.rows.begin();
         });
         table(network, lines);
@@ -316,7 +317,8 @@ class PaperPage {
                   fmt::format("within {}; {} equal at the printed digits",
                               format_share(result_.tolerance), tally.equal));
     }
-    tile(label, fmt::format("{} of {}", tally.equal, tally.compared), "equal at the printed digits");
+    tile(label, fmt::format("{} of {}", tally.equal, tally.compared),
+         "equal at the printed digits");
   }
 
   void tiles() {
@@ -379,8 +381,8 @@ class PaperPage {
       if (row == nullptr) continue;
       bars.push_back(row);
       digits = std::max({digits, row->published.size(), row->reproduced.size()});
-      full = std::max({full, row->published_value, row->reproduced_value,
-                       row->tile_timing.value_or(0)});
+      full = std::max(
+          {full, row->published_value, row->reproduced_value, row->tile_timing.value_or(0)});
     }
     if (bars.empty()) return;
     // Figures of one width, so that the bars of a section start and end alike.
@@ -401,7 +403,8 @@ class PaperPage {
         track(*row->tile_timing, kPhysicalColour, "physical", physical);
       }
       add("<div class=\"row{}\"><span class=\"name\" title=\"{}\">{}</span><span "
-          "class=\"track\">{}</span><span class=\"num dim\">{}</span><span class=\"num\">{} {}</span>",
+          "class=\"track\">{}</span><span class=\"num dim\">{}</span><span class=\"num\">{} "
+          "{}</span>",
           row->matched ? "" : " wrong", escaped(row->machine), escaped(row->machine), tracks,
           escaped(row->published), row->equal ? "=" : "\u2260", escaped(row->reproduced));
       if (physical_) add("<span class=\"num\">{}</span>", escaped(physical));
@@ -455,8 +458,8 @@ class PaperPage {
 
 std::string paper_verdict(const PaperResult& result) {
   const auto counted = [&](const PaperResult::Tally& tally, std::string_view what) {
-    std::string text = fmt::format("{} of {} {} equal at their printed digits", tally.equal,
-                                   tally.compared, what);
+    std::string text =
+        fmt::format("{} of {} {} equal at their printed digits", tally.equal, tally.compared, what);
     if (result.tolerance > 0) {
       text += fmt::format(", {} of {} within {}", tally.within, tally.compared,
                           format_share(result.tolerance));
@@ -487,18 +490,12 @@ std::string paper_to_json(const PaperResult& result) {
   };
   nlohmann::ordered_json document;
   const PaperResult::Tally values = result.tally(false), means = result.tally(true);
-  document["summary"] = {{"paper", result.name},
-                         {"figure", result.figure},
-                         {"source", result.source},
-                         {"note", result.note},
-                         {"tolerance", result.tolerance},
-                         {"values", values.compared},
-                         {"values_equal", values.equal},
-                         {"values_within", values.within},
-                         {"means", means.compared},
-                         {"means_equal", means.equal},
-                         {"means_within", means.within},
-                         {"errata", result.errata()}};
+  document["summary"] = {{"paper", result.name},          {"figure", result.figure},
+                         {"source", result.source},       {"note", result.note},
+                         {"tolerance", result.tolerance}, {"values", values.compared},
+                         {"values_equal", values.equal},  {"values_within", values.within},
+                         {"means", means.compared},       {"means_equal", means.equal},
+                         {"means_within", means.within},  {"errata", result.errata()}};
   document["rows"] = nlohmann::ordered_json::array();
   for (const PaperRow& row : result.rows) {
     nlohmann::ordered_json entry = {{"network", row.network},
@@ -521,11 +518,10 @@ std::string paper_to_csv(const PaperResult& result) {
   std::string out =
       "network,accelerator,metric,published,reproduced,equal,matched,tile_timing,note\r\n";
   for (const PaperRow& row : result.rows) {
-    out += fmt::format("{},{},{},{},{},{},{},{},{}\r\n", csv_cell(row.network),
-                       csv_cell(row.machine), csv_cell(row.metric), row.published, row.reproduced,
-                       row.equal, row.matched,
-                       row.tile_timing ? fmt::format("{}", *row.tile_timing) : "",
-                       csv_cell(row.note));
+    out +=
+        fmt::format("{},{},{},{},{},{},{},{},{}\r\n", csv_cell(row.network), csv_cell(row.machine),
+                    csv_cell(row.metric), row.published, row.reproduced, row.equal, row.matched,
+                    row.tile_timing ? fmt::format("{}", *row.tile_timing) : "", csv_cell(row.note));
   }
   return out;
 }

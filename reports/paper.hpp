@@ -1,5 +1,5 @@
-// A paper's printed values beside ours: for a terminal, as a page, as JSON and as CSV. All four show
-// the same characters for the same value.
+// A paper's printed values beside ours: for a terminal, as a page, as JSON and as CSV. All four
+// show the same characters for the same value.
 #pragma once
 
 #include <string>

@@ -23,8 +23,8 @@ constexpr double kLargestProduct = 1125899906842624.0;  // 2^50
 
 constexpr std::array<std::string_view, kMnkCells> kMnkHeads = {"name", "M", "N", "K"};
 constexpr std::array<std::string_view, kConvCells> kConvHeads = {
-    "name",  "image height", "image width",       "filter height", "filter width",
-    "channels", "number of filters", "stride"};
+    "name",         "image height", "image width",       "filter height",
+    "filter width", "channels",     "number of filters", "stride"};
 
 std::string_view trimmed(std::string_view text) {
   const auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
@@ -107,9 +107,10 @@ class Reader {
       } else if (cells.size() >= kConvCells) {
         format_ = TopologyFormat::conv;
       } else {
-        fault(fmt::format("a heading of {} columns; expected {} (Layer, M, N, K) or {} (Layer, image "
-                          "height and width, filter height and width, channels, filters, strides)",
-                          cells.size(), kMnkCells, kConvCells));
+        fault(
+            fmt::format("a heading of {} columns; expected {} (Layer, M, N, K) or {} (Layer, image "
+                        "height and width, filter height and width, channels, filters, strides)",
+                        cells.size(), kMnkCells, kConvCells));
         return false;
       }
     }
@@ -133,7 +134,8 @@ class Reader {
     std::array<std::uint64_t, kConvCells> values{};
     bool good = true;
     for (std::size_t i = 1; i < expected; ++i) {
-      const std::optional<std::uint64_t> value = side(cells[i], conv ? kConvHeads[i] : kMnkHeads[i]);
+      const std::optional<std::uint64_t> value =
+          side(cells[i], conv ? kConvHeads[i] : kMnkHeads[i]);
       good &= value.has_value();
       values[i] = value.value_or(0);
     }
@@ -165,8 +167,8 @@ class Reader {
       layer.n = values[2];
       layer.k = values[3];
     }
-    const double size = static_cast<double>(layer.m) * static_cast<double>(layer.n) *
-                        static_cast<double>(layer.k);
+    const double size =
+        static_cast<double>(layer.m) * static_cast<double>(layer.n) * static_cast<double>(layer.k);
     if (size > kLargestProduct) {
       fault(fmt::format("a layer of {:.3g} multiplications; expected at most {:.3g}", size,
                         kLargestProduct));

@@ -43,9 +43,9 @@ struct Topology {
 /// Largest side of a product or an image; beyond it a number is a slip of the keyboard.
 inline constexpr std::uint64_t kLargestTopologySide = 1u << 20;
 
-/// Reads a topology file. Without a format, the number of columns in its first line, which must be a
-/// heading, decides. Layers are in file order; empty lines, a comma at the end of a line, CRLF and a
-/// byte-order mark are as SCALE-Sim takes them. Throws ConfigError with every fault as
+/// Reads a topology file. Without a format, the number of columns in its first line, which must be
+/// a heading, decides. Layers are in file order; empty lines, a comma at the end of a line, CRLF
+/// and a byte-order mark are as SCALE-Sim takes them. Throws ConfigError with every fault as
 /// `file:line: what was found; expected ...`.
 Topology read_topology(const std::string& path, std::optional<TopologyFormat> format = {});
 

@@ -188,8 +188,8 @@ BitfusionChoice BitfusionModel::search(const BitfusionLayer& layer) const {
           // No order is below this: what is loaded first is at least one tile of each operand.
           const std::uint64_t first =
               weight_tile_bits(layer, tile) + activation_tile_bits(layer, tile);
-          candidates.push_back({tile, compute_cycles(layer, tile) +
-                                          ceil_div(first, paper_.dram_bits_per_cycle)});
+          candidates.push_back(
+              {tile, compute_cycles(layer, tile) + ceil_div(first, paper_.dram_bits_per_cycle)});
         }
       }
     }
@@ -216,9 +216,8 @@ BitfusionChoice BitfusionModel::search(const BitfusionLayer& layer) const {
       const BitfusionCost found = cost(layer, tile, order);
       if (best && found.cycles > best->cost.cycles) continue;
       const double energy = selection_energy_nj(found);
-      const bool better =
-          !best || found.cycles < best->cost.cycles || energy < best_energy ||
-          (energy == best_energy && index < best_index);
+      const bool better = !best || found.cycles < best->cost.cycles || energy < best_energy ||
+                          (energy == best_energy && index < best_index);
       if (!better) continue;
       best = BitfusionChoice{tile, order, found};
       best_energy = energy;
@@ -251,8 +250,8 @@ double BitfusionModel::buffer_nj(const BitfusionCost& cost) const {
 double BitfusionModel::selection_energy_nj(const BitfusionCost& cost) const {
   const double leakage_mw =
       paper_.weight.leakage_mw + paper_.activation.leakage_mw + paper_.output.leakage_mw;
-  const double per_cycle = core_leakage_nj() + leakage_mw / paper_.clock_mhz +
-                           paper_.search_dram_static_nj_per_cycle;
+  const double per_cycle =
+      core_leakage_nj() + leakage_mw / paper_.clock_mhz + paper_.search_dram_static_nj_per_cycle;
   return static_cast<double>(cost.cycles) * per_cycle +
          static_cast<double>(cost.cycles - cost.stall_cycles) * core_dynamic_nj() +
          buffer_nj(cost) +

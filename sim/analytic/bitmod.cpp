@@ -41,8 +41,8 @@ Fetches fetches_of(std::uint64_t weight_bytes, std::uint64_t input_bytes, std::u
 
 const configs::BitmodBuffer& buffer_of(const configs::BitmodPaper& paper,
                                        const configs::BitmodMachine& machine, double bits) {
-  const auto it = std::ranges::find_if(
-      paper.buffers, [&](const auto& buffer) { return buffer.bits == bits; });
+  const auto it =
+      std::ranges::find_if(paper.buffers, [&](const auto& buffer) { return buffer.bits == bits; });
   if (it == paper.buffers.end()) {
     throw ConfigError("bitmod.buffers: no prices for a port of " +
                       std::to_string(static_cast<std::uint64_t>(bits)) + " bits, which machine '" +
@@ -80,8 +80,7 @@ std::vector<BitmodProduct> bitmod_products(const configs::BitmodPaper& paper,
   } else {
     const std::uint64_t queries = model.heads / model.kv_heads * tokens;
     const auto width = static_cast<double>(machine.kv_bits);
-    products.push_back(
-        {layers, model.kv_heads, context, head, head, queries, width, width, width});
+    products.push_back({layers, model.kv_heads, context, head, head, queries, width, width, width});
     products.push_back(
         {layers, model.kv_heads, head, context, context, queries, width, width, width});
   }
@@ -97,8 +96,7 @@ BitmodTotal bitmod_total(const configs::BitmodPaper& paper, const configs::Bitmo
   // Ports: a word a row and a word a column, weights in steps of 4 bits. A bit-serial PE needs one
   // every second cycle.
   const double share = machine.bit_serial ? 0.5 : 1.0;
-  const double weight_port =
-      machine.lanes * std::ceil(weight_bits / 4) * 4 * phase.rows * share;
+  const double weight_port = machine.lanes * std::ceil(weight_bits / 4) * 4 * phase.rows * share;
   const double input_port = machine.lanes * activation_bits * phase.cols * share;
   const configs::BitmodBuffer& weights = buffer_of(paper, machine, weight_port);
   const configs::BitmodBuffer& inputs = buffer_of(paper, machine, input_port);
@@ -118,7 +116,8 @@ BitmodTotal bitmod_total(const configs::BitmodPaper& paper, const configs::Bitmo
         ceil_bits(p.weight_depth, p.stored_bits, 8) * p.outputs * p.batch;
     const std::uint64_t input_bytes =
         ceil_bits(p.input_depth, activation_bits, 8) * p.tokens * p.batch;
-    const std::uint64_t output_bytes = ceil_bits(p.outputs, activation_bits, 8) * p.tokens * p.batch;
+    const std::uint64_t output_bytes =
+        ceil_bits(p.outputs, activation_bits, 8) * p.tokens * p.batch;
     const Fetches fetches = fetches_of(weight_bytes, input_bytes, paper.buffer_bytes);
     const std::uint64_t dram_bits =
         8 * (weight_bytes * fetches.weights + input_bytes * fetches.inputs + output_bytes);

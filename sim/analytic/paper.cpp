@@ -32,7 +32,8 @@ class Reproduction {
   virtual ~Reproduction() = default;
   virtual std::vector<std::string> networks() const = 0;
   /// Nothing where the machine has no layers of the network.
-  virtual std::optional<Metrics> metrics(const std::string& network, const std::string& machine) = 0;
+  virtual std::optional<Metrics> metrics(const std::string& network,
+                                         const std::string& machine) = 0;
   /// The twins of a pair, and the metric that each one's cycles are the physical value of.
   virtual std::vector<std::pair<std::string, PhysicalTwin>> twins(const std::string& network,
                                                                   const std::string& machine) = 0;
@@ -108,8 +109,7 @@ class BitfusionReproduction : public Reproduction {
       const configs::PaperLayer& layer = shapes[i];
       const auto factor = model.performance_factor(bits[i]);
       const auto width = static_cast<double>(bits[i]);
-      twin.gemms.push_back({1,
-                            std::uint64_t{paper_.batch} * layer.rows * layer.edge * layer.edge,
+      twin.gemms.push_back({1, std::uint64_t{paper_.batch} * layer.rows * layer.edge * layer.edge,
                             layer.out, std::uint64_t{layer.kernel} * layer.width() * layer.in,
                             width, width, array.rows * factor, array.cols * factor});
     }
@@ -178,8 +178,8 @@ class BitmodReproduction : public Reproduction {
                                                           const std::string& machine) override {
     std::vector<std::pair<std::string, PhysicalTwin>> result;
     const configs::BitmodMachine& array = named(paper_.machines, machine);
-    for (const auto& [stage, part] : {std::pair{BitmodStage::prefill, "prefill"},
-                                      {BitmodStage::generation, "generation"}}) {
+    for (const auto& [stage, part] :
+         {std::pair{BitmodStage::prefill, "prefill"}, {BitmodStage::generation, "generation"}}) {
       const configs::BitmodPhase& phase =
           stage == BitmodStage::prefill ? array.prefill : array.generation;
       PhysicalTwin twin;
@@ -193,9 +193,8 @@ class BitmodReproduction : public Reproduction {
       twin.weight_bytes = twin.activation_bytes = paper_.buffer_bytes;
       twin.dram_bits_per_cycle = paper_.dram_bits_per_cycle;
       for (const BitmodProduct& p : total_of(network, machine, stage).products) {
-        twin.gemms.push_back({p.times * p.batch, p.tokens, p.outputs, p.weight_depth,
-                              p.stored_bits, static_cast<double>(paper_.activation_bits),
-                              phase.cols, phase.rows});
+        twin.gemms.push_back({p.times * p.batch, p.tokens, p.outputs, p.weight_depth, p.stored_bits,
+                              static_cast<double>(paper_.activation_bits), phase.cols, phase.rows});
       }
       result.emplace_back(std::string(part) + "_cycles", std::move(twin));
     }
@@ -392,8 +391,8 @@ std::vector<PhysicalTwin> physical_twins(const PaperConfig& paper) {
 PaperResult reproduce(const PaperConfig& paper, const PhysicalTiming& timing) {
   const auto reproduction = make_reproduction(paper);
   Physical physical(*reproduction, timing);
-  PaperResult result{paper.name, paper.summary, paper.source, paper.figure, paper.note,
-                     paper.tolerance, {}};
+  PaperResult result{
+      paper.name, paper.summary, paper.source, paper.figure, paper.note, paper.tolerance, {}};
   for (const PublishedValues& values : paper.published) {
     const Metrics metrics = metrics_of(*reproduction, values.network, values.machine);
     std::size_t used = 0;

@@ -27,13 +27,13 @@ struct TwinGemm {
 /// What a (network, machine) pair of a paper is physically.
 struct PhysicalTwin {
   std::string network, machine;
-  std::string part;  ///< "prefill", "generation", "layer 3", or empty for all of it
-  std::string pe;    ///< the nearest PE of ours; empty where there is none
+  std::string part;                  ///< "prefill", "generation", "layer 3", or empty for all of it
+  std::string pe;                    ///< the nearest PE of ours; empty where there is none
   std::uint32_t rows = 0, cols = 0;  ///< elements
   configs::PaperDataflow dataflow = configs::PaperDataflow::ws;
   std::uint64_t weight_bytes = 0, activation_bytes = 0, output_bytes = 0;  ///< 0: no limit
-  std::uint32_t dram_bits_per_cycle = 0;                                  ///< 0: no limit
-  double clock_mhz = 0;                                                   ///< 0: not said
+  std::uint32_t dram_bits_per_cycle = 0;                                   ///< 0: no limit
+  double clock_mhz = 0;                                                    ///< 0: not said
   std::vector<TwinGemm> gemms;
 };
 

@@ -176,11 +176,12 @@ int list_command(const Arguments& arguments) {
 
 int show_command(const Arguments& arguments) {
   std::vector<std::string> words;
-  Options options("show NAME",
-                  "Prints a machine, recipe, model, PE, DRAM, energy table or paper as it is used: every "
-                  "field with its\n"
-                  "unit, meaning and source, included files resolved. The text is valid YAML.",
-                  "  systole show mixpe-128x128\n  systole show hbm2-2.0\n");
+  Options options(
+      "show NAME",
+      "Prints a machine, recipe, model, PE, DRAM, energy table or paper as it is used: every "
+      "field with its\n"
+      "unit, meaning and source, included files resolved. The text is valid YAML.",
+      "  systole show mixpe-128x128\n  systole show hbm2-2.0\n");
   options.positional(words);
   if (!options.parse(arguments)) return 0;
   if (words.empty()) throw ConfigError("show: expected a name; see `systole list`");

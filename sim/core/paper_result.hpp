@@ -11,15 +11,15 @@ namespace systole {
 /// One printed value.
 struct PaperRow {
   std::string network, machine, metric;
-  std::string published;         ///< digits as printed
-  std::string reproduced;        ///< the model's value at as many decimals
+  std::string published;   ///< digits as printed
+  std::string reproduced;  ///< the model's value at as many decimals
   double published_value = 0;
-  double reproduced_value = 0;   ///< unrounded
-  bool equal = false;            ///< at the printed digits
+  double reproduced_value = 0;  ///< unrounded
+  bool equal = false;           ///< at the printed digits
   bool matched = true;  ///< false: shown only, because the printed value is known to be wrong
   bool mean = false;    ///< over networks, not of one
   std::optional<double> tile_timing;  ///< the same figure by the timing of `systole run`
-  std::string note;              ///< the cause of a difference
+  std::string note;                   ///< the cause of a difference
 };
 
 struct PaperResult {

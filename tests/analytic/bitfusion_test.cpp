@@ -151,8 +151,8 @@ TEST(Bitfusion, SearchesWithTheResultOfTryingEverything) {
     const auto up_to = [&](std::int64_t most) {
       return static_cast<std::uint64_t>(random.uniform(1, most));
     };
-    const BitfusionLayer layer{up_to(64),  conv ? up_to(30) : 1,  conv ? up_to(7) : 1,
-                               up_to(600), up_to(conv ? 128 : 2000), 4,
+    const BitfusionLayer layer{up_to(64),           conv ? up_to(30) : 1,     conv ? up_to(7) : 1,
+                               up_to(600),          up_to(conv ? 128 : 2000), 4,
                                i % 3 == 0 ? 4u : 8u};
     const BitfusionChoice found = model.search(layer), expected = try_everything(model, layer);
     SCOPED_TRACE("seed " + std::to_string(kSeed) + ", case " + std::to_string(i) + ", " +
@@ -187,7 +187,11 @@ TEST(Bitfusion, TakesTheCyclesOfEveryStoredLayerOfAntsSimulator) {
   std::map<std::string, std::map<BitfusionLayer, BitfusionCost>> known;
   for (const CsvRow& row : rows) {
     const auto number = [&](const char* column) { return std::stoull(row.at(column)); };
-    const BitfusionLayer layer{number("B"),  number("O"), number("K"), number("IC"), number("OC"),
+    const BitfusionLayer layer{number("B"),
+                               number("O"),
+                               number("K"),
+                               number("IC"),
+                               number("OC"),
                                static_cast<std::uint32_t>(number("iprec")),
                                static_cast<std::uint32_t>(number("wprec"))};
     auto& costs = known[row.at("config")];

@@ -33,8 +33,8 @@ TEST(Bitmod, HoldsEveryMultiplicationOfALinearLayerOnce) {
   std::uint64_t macs = 0;
   for (const BitmodProduct& p : products)
     macs += p.times * p.batch * p.outputs * p.weight_depth * p.tokens;
-  const std::uint64_t linear = 32ull * (2 * 4096 * 4096 + 2 * 1024 * 4096 + 3 * 4096 * 14336) +
-                               128256ull * 4096;
+  const std::uint64_t linear =
+      32ull * (2 * 4096 * 4096 + 2 * 1024 * 4096 + 3 * 4096 * 14336) + 128256ull * 4096;
   const std::uint64_t attention = 32ull * 2 * 32 * 256 * 128;
   EXPECT_EQ(macs, linear + attention);
 }
@@ -52,8 +52,8 @@ TEST(Bitmod, IsNeverFasterThanItsArrayOrItsDram) {
       for (const BitmodStage stage : {BitmodStage::prefill, BitmodStage::generation}) {
         const BitmodTotal total = bitmod_total(paper(), array, m, stage);
         EXPECT_GE(total.cycles, total.compute_cycles);
-        const double dram_cycles = total.dram_uj * 1e6 / paper().dram_pj_per_bit /
-                                   paper().dram_bits_per_cycle;
+        const double dram_cycles =
+            total.dram_uj * 1e6 / paper().dram_pj_per_bit / paper().dram_bits_per_cycle;
         EXPECT_GE(static_cast<double>(total.cycles) + 1000, dram_cycles);
       }
     }
@@ -70,11 +70,12 @@ TEST(Bitmod, RefusesAPortWithoutAPrice) {
 TEST(Bitmod, PrintsWhatTheSimulatorPrintsToday) {
   const std::string folder = std::string(SYSTOLE_SHARED_DIR) + "/golden/bitmod/";
   if (!std::ifstream(folder + "base_dis.txt")) GTEST_SKIP() << "shared/golden/bitmod is absent";
-  const std::pair<const char*, const char*> machines[] = {{"FP16 HEAD", "base_*"},
-                                                          {"ANT HEAD", "ant_*"},
-                                                          {"OliVe HEAD", "olive_*"},
-                                                          {"BitMoD lossless HEAD", "bitmod_*_lossless"},
-                                                          {"BitMoD lossy HEAD", "bitmod_*_lossy"}};
+  const std::pair<const char*, const char*> machines[] = {
+      {"FP16 HEAD", "base_*"},
+      {"ANT HEAD", "ant_*"},
+      {"OliVe HEAD", "olive_*"},
+      {"BitMoD lossless HEAD", "bitmod_*_lossless"},
+      {"BitMoD lossy HEAD", "bitmod_*_lossy"}};
   std::size_t compared = 0;
   for (const auto& [name, pattern] : machines) {
     for (const BitmodStage stage : {BitmodStage::prefill, BitmodStage::generation}) {

@@ -70,8 +70,8 @@ TEST(Paper, ReproducesTheDramEnergiesThatBitmodImplies) {
       if (at == std::string::npos) continue;
       const std::string stage = metric.substr(0, at);
       const std::string key = values.network + "/" + values.machine + "/" + stage;
-      implied[stage + "_dram_uj"] = std::to_string(published.at(key + "_energy_uj") -
-                                                   published.at(key + "_onchip_uj"));
+      implied[stage + "_dram_uj"] =
+          std::to_string(published.at(key + "_energy_uj") - published.at(key + "_onchip_uj"));
     }
     values.values = implied;
   }
@@ -185,7 +185,8 @@ std::string refusal(const std::string& paper, const configs::Overrides& override
 }
 
 TEST(Paper, RefusesWhatItCannotMean) {
-  EXPECT_THAT(refusal("ant", {"bitfusion.reference=AdaFloatt"}), HasSubstr("did you mean 'AdaFloat'"));
+  EXPECT_THAT(refusal("ant", {"bitfusion.reference=AdaFloatt"}),
+              HasSubstr("did you mean 'AdaFloat'"));
   EXPECT_THAT(refusal("ant", {"bitfusion.batch=0"}), HasSubstr("from 1 to 65536"));
   EXPECT_THAT(refusal("ant", {"bitfusion.weight.bytes=99999999"}), HasSubstr("at most 4194304"));
   EXPECT_THAT(refusal("ant", {"bitfusion.weight.bytes=64"}), HasSubstr("does not fit"));
@@ -210,8 +211,9 @@ TEST(Paper, RefusesWhatItCannotMean) {
       HasSubstr("expected at most"));
   EXPECT_THAT(refusal("bitmod", {"bitmod.buffers=[{bits: 1, read_pj: 1, write_pj: 1}]"}),
               HasSubstr("no prices for a port"));
-  EXPECT_THAT(refusal("scale-sim", {"scale_sim.networks=[{name: AlexNet, layers: [{gemm: [1, 2]}]}]"}),
-              HasSubstr("[m, n, k]"));
+  EXPECT_THAT(
+      refusal("scale-sim", {"scale_sim.networks=[{name: AlexNet, layers: [{gemm: [1, 2]}]}]"}),
+      HasSubstr("[m, n, k]"));
 }
 
 TEST(Runs, ExpandNumbersAndGroups) {

@@ -42,10 +42,10 @@ TEST(ScaleSim, TakesTheComputeCyclesOfEveryStoredLayer) {
     return layers;
   };
   const std::map<std::string, std::string> machines = {
-      {"a128_os_calc", "128x128 OS"}, {"a128_ws_calc", "128x128 WS"},
+      {"a128_os_calc", "128x128 OS"},  {"a128_ws_calc", "128x128 WS"},
       {"a128_ws_bw128", "128x128 WS"}, {"a4x8_is", "4x8 IS"},
-      {"a4x8_os", "4x8 OS"},          {"a4x8_ws", "4x8 WS"},
-      {"google", "256x256 WS"},       {"scale", "32x32 OS"}};
+      {"a4x8_os", "4x8 OS"},           {"a4x8_ws", "4x8 WS"},
+      {"google", "256x256 WS"},        {"scale", "32x32 OS"}};
   std::size_t compared = 0;
   for (const CsvRow& row : rows) {
     const std::string run = row.at("run");  // "v2-a128_os_calc-alexnet"

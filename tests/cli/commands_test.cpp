@@ -196,11 +196,11 @@ TEST(Paper, ReproducesEveryShippedPaper) {
     const json& summary = document["summary"];
     EXPECT_EQ(summary["values_within"], summary["values"]) << name;
     EXPECT_EQ(summary["means_within"], summary["means"]) << name;
-    EXPECT_EQ(document["rows"].size(),
-              summary["values"].get<std::size_t>() + summary["means"].get<std::size_t>() +
-                  summary["errata"].get<std::size_t>());
-    for (const char* key : {"network", "accelerator", "metric", "published", "reproduced",
-                            "tile_timing", "note"})
+    EXPECT_EQ(document["rows"].size(), summary["values"].get<std::size_t>() +
+                                           summary["means"].get<std::size_t>() +
+                                           summary["errata"].get<std::size_t>());
+    for (const char* key :
+         {"network", "accelerator", "metric", "published", "reproduced", "tile_timing", "note"})
       EXPECT_TRUE(document["rows"][0].contains(key)) << key;
   }
   EXPECT_EQ(run_json("paper ant")["summary"]["values_equal"], 210);
@@ -220,10 +220,10 @@ TEST(Paper, WritesPageTableAndTerminalText) {
 // A paper that the model does not reproduce says so with its exit code, like a check that fails.
 TEST(Paper, ExitsWithOneWhereAValueDiffers) {
   const TemporaryFolder folder;
-  const std::string file = folder.write(
-      "mine.yaml",
-      "base: scale-sim\nname: mine\npublished:\n"
-      "  - {network: AlexNet, machine: 128x128 OS, values: {layer_00: 14808}}\n");
+  const std::string file =
+      folder.write("mine.yaml",
+                   "base: scale-sim\nname: mine\npublished:\n"
+                   "  - {network: AlexNet, machine: 128x128 OS, values: {layer_00: 14808}}\n");
   const Outcome outcome = run_systole("paper " + file);
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_THAT(outcome.output, HasSubstr("0 of 1 values equal"));
@@ -231,9 +231,8 @@ TEST(Paper, ExitsWithOneWhereAValueDiffers) {
 }
 
 TEST(List, NamesEveryKind) {
-  for (const char* kind :
-       {"machines", "recipes", "models", "pes", "drams", "energy", "papers", "formats",
-        "kernels"}) {
+  for (const char* kind : {"machines", "recipes", "models", "pes", "drams", "energy", "papers",
+                           "formats", "kernels"}) {
     const Outcome outcome = run_systole(std::string("list ") + kind);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
     EXPECT_FALSE(outcome.output.empty()) << kind;

@@ -39,8 +39,7 @@ TEST(Topology, ReadsConvolutionsAsProducts) {
 }
 
 TEST(Topology, TakesTheDenseSparsityOfVersion3) {
-  const std::string dense =
-      "a,b,c,d,e,f,g,h,Sparsity\nc1,8,8,3,3,4,5,1,1:1\n";
+  const std::string dense = "a,b,c,d,e,f,g,h,Sparsity\nc1,8,8,3,3,4,5,1,1:1\n";
   EXPECT_EQ(parse_topology(dense, "t.csv").layers.size(), 1u);
   expect_refusal([&] { parse_topology("a,b,c,d,e,f,g,h,i\nc1,8,8,3,3,4,5,1,2:4\n", "t.csv"); },
                  "t.csv:2: found sparsity '2:4'");
@@ -56,7 +55,8 @@ TEST(Topology, NamesEveryFaultWithItsLine) {
   expect_refusal([] { parse_topology("Layer,M,N,K\na,1,x,3\nb,0,2,3\nc,1,2\n", "t.csv"); },
                  "t.csv:2: N: found 'x'; expected a whole number from 1 to 1048576",
                  "t.csv:3: M: found '0'", "t.csv:4: 3 columns; expected 4");
-  expect_refusal([] { parse_topology("a,1,2,3\n", "t.csv"); }, "t.csv:1: the first line is a layer");
+  expect_refusal([] { parse_topology("a,1,2,3\n", "t.csv"); },
+                 "t.csv:1: the first line is a layer");
   expect_refusal([] { parse_topology("Layer,M\n", "t.csv"); }, "t.csv:1: a heading of 2 columns");
   expect_refusal([] { parse_topology("", "t.csv"); }, "t.csv: no layers");
   expect_refusal([] { parse_topology("Layer,M,N,K\n", "t.csv"); }, "t.csv: no layers");
@@ -66,8 +66,9 @@ TEST(Topology, NamesEveryFaultWithItsLine) {
                  "t.csv:2: a layer of");
   expect_refusal([] { parse_topology("a,b,c,d,e,f,g,h\nc1,2,2,3,3,1,1,1\n", "t.csv"); },
                  "t.csv:2: a filter of 3 x 3 on an image of 2 x 2");
-  expect_refusal([] { parse_topology("Layer,M,N,K\n" + std::string(300, 'n') + ",1,2,3\n", "t.csv"); },
-                 "a name of 300 bytes");
+  expect_refusal(
+      [] { parse_topology("Layer,M,N,K\n" + std::string(300, 'n') + ",1,2,3\n", "t.csv"); },
+      "a name of 300 bytes");
   expect_refusal([] { parse_topology(kMnk, "t.csv", TopologyFormat::conv); },
                  "t.csv:2: 4 columns; expected 8");
 }
