@@ -284,8 +284,8 @@ TEST_P(RtlArray, TakesTheCyclesOfTheClosedFormAndDeliversEverySum) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Arrays, RtlArray, testing::Range<std::size_t>(0, variants().size()),
-                         [](const testing::TestParamInfo<std::size_t>& info) {
-                           return std::string(variants()[info.param].name);
+                         [](const testing::TestParamInfo<std::size_t>& variant) {
+                           return std::string(variants()[variant.param].name);
                          });
 
 }  // namespace

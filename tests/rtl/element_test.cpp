@@ -171,7 +171,7 @@ TEST(MixpeW4A8, MultipliesEveryNibbleInEveryRoleByEveryActivation) {
                                         static_cast<std::uint8_t>(role & 2 ? 4 : 0)};
         model.w_in = static_cast<CData>(w);
         model.w_signed_in = role & 1;
-        model.w_high_in = role >> 1 & 1;
+        model.w_high_in = static_cast<CData>(role >> 1);
         model.a_in = static_cast<CData>(low_bits(a, 8));
         edge(model);
         ASSERT_EQ(model.acc, reference::mixpe_mac(0, slice, a)) << w << " x " << a << " as " << role;
@@ -344,7 +344,7 @@ TEST(Fp32Add, RoundsAsIeeeSubnormalsAndOverflowIncluded) {
     before = b;
     const std::uint32_t field = b >> 23 & 0xFFu;
     model.acc = a;
-    model.negative = b >> 31 & 1;
+    model.negative = static_cast<CData>(b >> 31);
     model.exponent = static_cast<CData>(field == 0 ? 1 : field);
     model.significand = (b & 0x7FFFFFu) | (field == 0 ? 0u : 0x800000u);
     model.is_infinite = (b & 0x7FFFFFFFu) == 0x7F800000u;
