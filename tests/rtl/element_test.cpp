@@ -188,13 +188,13 @@ TEST(MixpeW4A8, OnePassCellAccumulatesStreamsIn20Bits) {
 
 // --- floating-point elements ----------------------------------------------------------------------------
 
-/// fp16 bits by style: any code (with NaN and infinities), finite, bell, subnormal, large, powers of two.
+/// fp16 bits by style: any code (NaN and, more often, infinities too), finite, bell, subnormal, large, powers of two.
 std::uint16_t fp16_code(Stream& stream, std::size_t style) {
   const auto any = static_cast<std::uint16_t>(stream.next());
   const auto sign = static_cast<std::uint16_t>(any & 0x8000u);
   switch (style) {
     case 0:
-      return any;
+      return stream.below(16) == 0 ? static_cast<std::uint16_t>(sign | 0x7C00u) : any;
     case 1:
       return (any & 0x7C00u) == 0x7C00u ? static_cast<std::uint16_t>(any & 0xBFFFu) : any;
     case 2:
