@@ -1,5 +1,6 @@
-// systolic_array of pe/rtl: cycles against the closed forms of pe/array_timing.hpp, values against integer
-// group sums, words read against what the closed forms count; random shapes, stalls and padding.
+// systolic_array of pe/rtl: cycles against the closed forms of pe/array_timing.hpp, values against
+// integer group sums, words read against what the closed forms count; random shapes, stalls and
+// padding.
 #include "array_models.hpp"
 
 #include <gtest/gtest.h>
@@ -113,14 +114,10 @@ std::unique_ptr<Array> make(Design design) {
   return std::make_unique<VerilatedArray<Model>>(bits, bits);
 }
 
-#define SYSTOLE_ROW(name, design, rows, cols, output_stationary, preload)      \
-  Variant{#name,                                                               \
-          k##design,                                                           \
-          rows,                                                                \
-          cols,                                                                \
-          output_stationary != 0,                                              \
-          preload != 0,                                                        \
-          [] { return make<V##name>(k##design); }},
+#define SYSTOLE_ROW(name, design, rows, cols, output_stationary, preload)          \
+  Variant{#name, k##design, rows, cols, output_stationary != 0, preload != 0, [] { \
+            return make<V##name>(k##design);                                       \
+          }},
 const std::vector<Variant>& variants() {
   static const std::vector<Variant> all = {SYSTOLE_RTL_ARRAYS(SYSTOLE_ROW)};
   return all;
@@ -137,8 +134,8 @@ struct Case {
 
 std::uint64_t size(Stream& stream, std::uint64_t side, std::uint64_t largest) {
   // 1, the side of the array and its neighbours and multiples, primes, or any.
-  const std::array<std::uint64_t, 12> corners = {1, 2, 3, 5, 7, 13, 17, side, side + 1, side > 1 ? side - 1 : 1,
-                                                 2 * side, 2 * side + 1};
+  const std::array<std::uint64_t, 12> corners = {
+      1, 2, 3, 5, 7, 13, 17, side, side + 1, side > 1 ? side - 1 : 1, 2 * side, 2 * side + 1};
   const std::uint64_t any = 1 + stream.below(largest);
   return stream.below(3) == 0 ? any : std::min(stream.pick(corners), largest);
 }
@@ -163,10 +160,12 @@ Case draw_case(Stream& stream, const Variant& variant) {
       case Design::olive: {
         if (style == 1) return {6, any % 2 == 0 ? 3 : -3};
         const auto format = any >> 32 & 1u ? quant::Format::ovp4_int : quant::Format::ovp4_flint;
-        return reference::ovp_decode(any & 15u, static_cast<std::uint8_t>(any >> 4 & 15u), format).left;
+        return reference::ovp_decode(any & 15u, static_cast<std::uint8_t>(any >> 4 & 15u), format)
+            .left;
       }
       case Design::mixpe:
-        if (weight && c.passes == 1) return {0, style == 1 ? -8 : static_cast<std::int32_t>(any % 16) - 8};
+        if (weight && c.passes == 1)
+          return {0, style == 1 ? -8 : static_cast<std::int32_t>(any % 16) - 8};
         [[fallthrough]];
       case Design::int_:
         break;
@@ -208,7 +207,8 @@ class RtlArray : public testing::TestWithParam<std::size_t> {
       const bool enabled = stalling == 0 || stream.below(stalling) != 0;
       array.set_control(start, enabled, sizes);
       array.eval(false);
-      // The scratchpads answer; lanes that are not live, and cycles without a request, give anything.
+      // The scratchpads answer; lanes that are not live, and cycles without a request, give
+      // anything.
       const Array::Request moving = array.moving(), stationary = array.stationary();
       for (std::size_t r = 0; r < v.rows; ++r) {
         std::uint64_t word = stream.next();

@@ -1,5 +1,6 @@
-// Drives one verilated element: random stalls and gaps, operands and marks at its inputs, and after every
-// edge its accumulator, its marks and its passed-on operands against what they must be at that edge.
+// Drives one verilated element: random stalls and gaps, operands and marks at its inputs, and after
+// every edge its accumulator, its marks and its passed-on operands against what they must be at
+// that edge.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -68,9 +69,9 @@ struct Step {
 
 template <class Model, class Operands>
 struct ElementTest {
-  unsigned latency = 1;        ///< enabled edges from operands at the inputs to their sum in acc
+  unsigned latency = 1;  ///< enabled edges from operands at the inputs to their sum in acc
   unsigned accumulator_bits = 32;
-  bool floating = false;       ///< a NaN expects the quiet NaN
+  bool floating = false;  ///< a NaN expects the quiet NaN
   /// A sum's steps; the argument is the accumulator before it.
   std::function<std::vector<Step<Operands>>(Stream&, std::uint32_t)> draw_sum;
   std::function<void(Model&, const Operands&)> drive;

@@ -1,5 +1,6 @@
-// Every element of pe/rtl bit for bit against the C++ arithmetic, at the edges where results are due:
-// all operand pairs where they are few, long streams of random and adversarial operands with stalls.
+// Every element of pe/rtl bit for bit against the C++ arithmetic, at the edges where results are
+// due: all operand pairs where they are few, long streams of random and adversarial operands with
+// stalls.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -50,14 +51,16 @@ std::size_t sum_length(Stream& stream) { return stream.below(4) == 0 ? 1 : 1 + s
 /// A signed code of `bits` bits by a style that a whole sum keeps: any, the ends, around zero.
 std::int32_t signed_code(Stream& stream, unsigned bits, std::size_t style) {
   const std::int32_t half = 1 << (bits - 1);
-  const auto any = static_cast<std::int32_t>(stream.next() & (2u * static_cast<unsigned>(half) - 1));
+  const auto any =
+      static_cast<std::int32_t>(stream.next() & (2u * static_cast<unsigned>(half) - 1));
   if (style == 1) return any < half ? -half : half - 1;
   if (style == 2) return any % 3 - 1;
   if (style == 3) return -half;
   return any - half;
 }
 
-// --- integer elements -------------------------------------------------------------------------------
+// --- integer elements
+// -------------------------------------------------------------------------------
 
 struct Codes {
   std::int32_t w = 0, a = 0;
@@ -114,7 +117,8 @@ TEST(IntMac, AccumulatesStreamsWithStallsInt4Int4In16Bits) {
   int_test<Vint_w4a4>(4, 4, 16).run(3, kSteps);
 }
 
-// --- MixPE ------------------------------------------------------------------------------------------
+// --- MixPE
+// ------------------------------------------------------------------------------------------
 
 struct Sliced {
   pe::StationarySlice w;
@@ -128,15 +132,16 @@ ElementTest<Model, Sliced> mixpe_test(bool two_passes, unsigned accumulator_bits
   test.draw_sum = [=](Stream& stream, std::uint32_t) {
     std::vector<Step<Sliced>> sum;
     const std::size_t w_style = stream.below(4), a_style = stream.below(4);
-    const unsigned bits =
-        two_passes ? 2 + static_cast<unsigned>(stream.below(7)) : 2 + static_cast<unsigned>(stream.below(3));
+    const unsigned bits = two_passes ? 2 + static_cast<unsigned>(stream.below(7))
+                                     : 2 + static_cast<unsigned>(stream.below(3));
     static constexpr std::array kFormats = {Format::int2, Format::int3, Format::int4, Format::int5,
                                             Format::int6, Format::int7, Format::int8};
     const Format format = kFormats[bits - 2];
     std::uint32_t acc = 0;
     std::int64_t exact = 0;
     for (std::size_t i = 0, n = sum_length(stream); i < n; ++i) {
-      const std::int32_t w = signed_code(stream, bits, w_style), a = signed_code(stream, 8, a_style);
+      const std::int32_t w = signed_code(stream, bits, w_style),
+                         a = signed_code(stream, 8, a_style);
       for (unsigned pass = 0; pass < (bits <= 4 ? 1u : 2u); ++pass) {
         const Sliced x{reference::mixpe_slice(w, format, pass), a};
         acc = reference::mixpe_mac(acc, x.w, x.a);
@@ -174,7 +179,8 @@ TEST(MixpeW4A8, MultipliesEveryNibbleInEveryRoleByEveryActivation) {
         model.w_high_in = static_cast<CData>(role >> 1);
         model.a_in = static_cast<CData>(low_bits(a, 8));
         edge(model);
-        ASSERT_EQ(model.acc, reference::mixpe_mac(0, slice, a)) << w << " x " << a << " as " << role;
+        ASSERT_EQ(model.acc, reference::mixpe_mac(0, slice, a))
+            << w << " x " << a << " as " << role;
       }
     }
   }
@@ -186,9 +192,11 @@ TEST(MixpeW4A8, OnePassCellAccumulatesStreamsIn20Bits) {
   mixpe_test<Vmixpe_w4a8_one_pass>(false, 20).run(5, kSteps);
 }
 
-// --- floating-point elements ----------------------------------------------------------------------------
+// --- floating-point elements
+// ----------------------------------------------------------------------------
 
-/// fp16 bits by style: any code (NaN and, more often, infinities too), finite, bell, subnormal, large, powers of two.
+/// fp16 bits by style: any code (NaN and, more often, infinities too), finite, bell, subnormal,
+/// large, powers of two.
 std::uint16_t fp16_code(Stream& stream, std::size_t style) {
   const auto any = static_cast<std::uint16_t>(stream.next());
   const auto sign = static_cast<std::uint16_t>(any & 0x8000u);
@@ -204,7 +212,8 @@ std::uint16_t fp16_code(Stream& stream, std::size_t style) {
     case 4:
       return static_cast<std::uint16_t>(sign | 0x7800u | (any & 0x03FFu));
     case 5:
-      return static_cast<std::uint16_t>((any & 0xFC00u) == 0x7C00u ? sign : any & 0xFC00u & 0xBFFFu);
+      return static_cast<std::uint16_t>((any & 0xFC00u) == 0x7C00u ? sign
+                                                                   : any & 0xFC00u & 0xBFFFu);
     case 6:  // a significand all ones or with one bit: carries and ties
       return static_cast<std::uint16_t>(((any & 0xFC00u) & 0xBFFFu) |
                                         (any & 1u ? 0x3FFu : 1u << (any >> 1 & 7u)));
@@ -246,7 +255,9 @@ ElementTest<Model, Halves> fp16_test(unsigned latency) {
     model.w_in = x.w;
     model.a_in = x.a;
   };
-  test.passed = [](Model& model, const Halves& x) { return model.w_out == x.w && model.a_out == x.a; };
+  test.passed = [](Model& model, const Halves& x) {
+    return model.w_out == x.w && model.a_out == x.a;
+  };
   return test;
 }
 TEST(Fp16Mac, AccumulatesStreamsInTwoStages) { fp16_test<Vfp16_mac_1>(2).run(6, kSteps); }
@@ -292,7 +303,9 @@ ElementTest<Model, Halves> w4a16_test(unsigned latency) {
     model.w_in = static_cast<CData>(x.w);
     model.a_in = x.a;
   };
-  test.passed = [](Model& model, const Halves& x) { return model.w_out == x.w && model.a_out == x.a; };
+  test.passed = [](Model& model, const Halves& x) {
+    return model.w_out == x.w && model.a_out == x.a;
+  };
   return test;
 }
 TEST(MixpeW4A16, AccumulatesStreamsInTwoStages) { w4a16_test<Vmixpe_w4a16_1>(2).run(8, kSteps); }
@@ -327,7 +340,8 @@ std::uint32_t fp32_code(Stream& stream, std::uint32_t other) {
     case 3:
       return any;
     default: {
-      const std::uint32_t near = (other >> 23 & 0xFFu) + static_cast<std::uint32_t>(stream.below(56)) - 28u;
+      const std::uint32_t near =
+          (other >> 23 & 0xFFu) + static_cast<std::uint32_t>(stream.below(56)) - 28u;
       const std::uint32_t fraction = stream.below(3) == 0 ? 0u : any & 0x7FFFFFu;
       return (any & 0x80000000u) | (near & 0xFFu) << 23 | fraction;
     }
@@ -357,7 +371,8 @@ TEST(Fp32Add, RoundsAsIeeeSubnormalsAndOverflowIncluded) {
   }
 }
 
-// --- exponent-integer elements and decoders -----------------------------------------------------------
+// --- exponent-integer elements and decoders
+// -----------------------------------------------------------
 
 template <class E, class I>
 void expect_operand(E e, I i, unsigned int_bits, ExponentInteger expected) {
@@ -373,7 +388,8 @@ TEST(OvpDecoder, DecodesEveryByteOfBothNormalTypes) {
       model.pair = static_cast<CData>(byte);
       model.flint = format == Format::ovp4_flint;
       model.eval();
-      const auto expected = reference::ovp_decode(byte & 15u, static_cast<std::uint8_t>(byte >> 4), format);
+      const auto expected =
+          reference::ovp_decode(byte & 15u, static_cast<std::uint8_t>(byte >> 4), format);
       expect_operand(model.left_e, model.left_i, 4, expected.left);
       expect_operand(model.right_e, model.right_i, 4, expected.right);
     }
@@ -386,8 +402,8 @@ TEST(OvpDecoder, DecodesEveryPairOfBytes) {
       model.left = static_cast<CData>(left);
       model.right = static_cast<CData>(right);
       model.eval();
-      const auto expected = reference::ovp_decode(static_cast<std::uint8_t>(left),
-                                                  static_cast<std::uint8_t>(right), Format::ovp8_int);
+      const auto expected = reference::ovp_decode(
+          static_cast<std::uint8_t>(left), static_cast<std::uint8_t>(right), Format::ovp8_int);
       expect_operand(model.left_e, model.left_i, 8, expected.left);
       expect_operand(model.right_e, model.right_i, 8, expected.right);
       ASSERT_FALSE(testing::Test::HasFailure()) << left << " " << right;
@@ -430,7 +446,8 @@ std::vector<ExponentInteger> olive_operands() {
   std::vector<ExponentInteger> all;
   for (const Format format : {Format::ovp4_int, Format::ovp4_flint}) {
     for (unsigned byte = 0; byte < 256; ++byte) {
-      const auto pair = reference::ovp_decode(byte & 15u, static_cast<std::uint8_t>(byte >> 4), format);
+      const auto pair =
+          reference::ovp_decode(byte & 15u, static_cast<std::uint8_t>(byte >> 4), format);
       all.push_back(pair.left);
       all.push_back(pair.right);
     }
@@ -504,7 +521,8 @@ TEST(Ant, AccumulatesStreamsOfDecodedCodesIn20Bits) {
   exponent_integer_test<Vant>(ant_operands(), 20).run(12, kSteps);
 }
 
-// --- 8-bit operands on four elements --------------------------------------------------------------------
+// --- 8-bit operands on four elements
+// --------------------------------------------------------------------
 
 using HalfOperands = std::array<ExponentInteger, 4>;  // w0, w1, a0, a1
 
@@ -538,17 +556,20 @@ TEST(OliveQuad, AccumulatesStreamsOfDecodedPairsOfBytes) {
   // Outliers as the quantiser leaves them: at most 2^15.
   std::vector<ExponentInteger> from;
   for (unsigned code = 0; code < 256; ++code) {
-    const auto pair = reference::ovp_decode(static_cast<std::uint8_t>(code), 0x80, Format::ovp8_int);
+    const auto pair =
+        reference::ovp_decode(static_cast<std::uint8_t>(code), 0x80, Format::ovp8_int);
     if (std::abs(pair.left.value()) <= 32768) from.push_back(pair.left);
     if (code != 0x80)
-      from.push_back(reference::ovp_decode(static_cast<std::uint8_t>(code), 0, Format::ovp8_int).left);
+      from.push_back(
+          reference::ovp_decode(static_cast<std::uint8_t>(code), 0, Format::ovp8_int).left);
   }
   ElementTest<Volive_quad, HalfOperands> test;
   test.draw_sum = [from](Stream& stream, std::uint32_t) {
     std::vector<Step<HalfOperands>> sum(sum_length(stream));
     std::uint32_t acc = 0;
     for (auto& step : sum) {
-      const ExponentInteger w = from[stream.below(from.size())], a = from[stream.below(from.size())];
+      const ExponentInteger w = from[stream.below(from.size())],
+                            a = from[stream.below(from.size())];
       const quant::NibbleSplit ws = quant::split_nibbles(w), as = quant::split_nibbles(a);
       step.operands = {ws.high, ws.low, as.high, as.low};
       acc = reference::exponent_integer_mac(acc, w, a);
@@ -583,11 +604,13 @@ TEST(OliveQuad, IsFourElementsOfTheirOwn) {
     edge(model);
     for (std::size_t r = 0; r < 4; ++r)
       acc[r] = reference::exponent_integer_mac(acc[r], x[r / 2], x[2 + r % 2]);
-    ASSERT_EQ(acc, (std::array<std::uint32_t, 4>{model.acc00, model.acc01, model.acc10, model.acc11}));
+    ASSERT_EQ(acc,
+              (std::array<std::uint32_t, 4>{model.acc00, model.acc01, model.acc10, model.acc11}));
   }
 }
 
-// --- Bit Fusion -----------------------------------------------------------------------------------------
+// --- Bit Fusion
+// -----------------------------------------------------------------------------------------
 
 struct Fused {
   unsigned w_mode = 0, a_mode = 0;
@@ -641,8 +664,11 @@ TEST(BitFusion, AccumulatesDotsOfAllNineModesChangingBetweenSteps) {
     for (auto& step : sum) {
       const std::uint64_t any = stream.next();
       Fused& x = step.operands;
-      x = {static_cast<unsigned>(stream.below(3)), static_cast<unsigned>(stream.below(3)),
-           stream.below(2) == 0, stream.below(2) == 0, static_cast<std::uint32_t>(any),
+      x = {static_cast<unsigned>(stream.below(3)),
+           static_cast<unsigned>(stream.below(3)),
+           stream.below(2) == 0,
+           stream.below(2) == 0,
+           static_cast<std::uint32_t>(any),
            static_cast<std::uint32_t>(any >> 32)};
       if (style == 1) x.w = x.a = 0xFFFFFFFFu;
       if (style == 2) x.w = x.w & 1u ? 0x80808080u : 0xAAAAAAAAu;
@@ -654,13 +680,14 @@ TEST(BitFusion, AccumulatesDotsOfAllNineModesChangingBetweenSteps) {
   test.drive = drive_fused;
   test.passed = [](Vbitfusion& model, const Fused& x) {
     return model.w_out == x.w && model.a_out == x.a &&
-           model.mode_out == (x.w_mode << 4 | x.a_mode << 2 | (x.w_signed ? 2u : 0u) |
-                              (x.a_signed ? 1u : 0u));
+           model.mode_out ==
+               (x.w_mode << 4 | x.a_mode << 2 | (x.w_signed ? 2u : 0u) | (x.a_signed ? 1u : 0u));
   };
   test.run(15, kSteps);
 }
 
-// --- bit-serial -----------------------------------------------------------------------------------------
+// --- bit-serial
+// -----------------------------------------------------------------------------------------
 
 constexpr std::size_t kLanes = 16;
 using Lanes = std::array<std::int32_t, kLanes>;
@@ -683,7 +710,8 @@ Lanes lane_codes(Stream& stream, unsigned bits, bool is_signed) {
 }
 std::uint32_t plane(const Lanes& lanes, unsigned bit) {
   std::uint32_t bits = 0;
-  for (std::size_t l = 0; l < kLanes; ++l) bits |= (static_cast<std::uint32_t>(lanes[l]) >> bit & 1u) << l;
+  for (std::size_t l = 0; l < kLanes; ++l)
+    bits |= (static_cast<std::uint32_t>(lanes[l]) >> bit & 1u) << l;
   return bits;
 }
 std::uint32_t lane_dot(const Lanes& w, const Lanes& a) {
@@ -743,7 +771,8 @@ TEST(BitSerialBoth, AccumulatesStreamsOfAllPairsOfPrecisions) {
       const unsigned w_bits = 1 + static_cast<unsigned>(stream.below(8));
       const unsigned a_bits = 1 + static_cast<unsigned>(stream.below(16));
       const bool w_signed = stream.below(2) == 0, a_signed = stream.below(2) == 0;
-      const Lanes w = lane_codes(stream, w_bits, w_signed), a = lane_codes(stream, a_bits, a_signed);
+      const Lanes w = lane_codes(stream, w_bits, w_signed),
+                  a = lane_codes(stream, a_bits, a_signed);
       for (unsigned i = w_bits; i-- > 0;) {
         for (unsigned j = a_bits; j-- > 0;) {
           if (i == 0 && j == 0) acc = (first ? 0 : acc) + lane_dot(w, a);
@@ -773,7 +802,8 @@ TEST(BitSerialBoth, AccumulatesStreamsOfAllPairsOfPrecisions) {
   test.run(17, kSteps);
 }
 
-// --- BitMoD -----------------------------------------------------------------------------------------------
+// --- BitMoD
+// -----------------------------------------------------------------------------------------------
 
 struct TermStep {
   std::array<quant::Fp16, 4> a{};
@@ -787,8 +817,9 @@ ElementTest<Model, TermStep> bitmod_test(unsigned latency) {
   test.floating = true;
   test.draw_sum = [](Stream& stream, std::uint32_t) {
     std::vector<Step<TermStep>> sum;
-    constexpr std::array kCodes = {quant::TermCode::fp3, quant::TermCode::fp4, quant::TermCode::int5,
-                                   quant::TermCode::int6, quant::TermCode::int8};
+    constexpr std::array kCodes = {quant::TermCode::fp3, quant::TermCode::fp4,
+                                   quant::TermCode::int5, quant::TermCode::int6,
+                                   quant::TermCode::int8};
     const quant::TermCode code = kCodes[stream.below(kCodes.size())];
     const Format format = code == quant::TermCode::fp3 ? Format::bitmod3 : Format::bitmod4;
     const bool integer = code != quant::TermCode::fp3 && code != quant::TermCode::fp4;
@@ -818,7 +849,8 @@ ElementTest<Model, TermStep> bitmod_test(unsigned latency) {
         activations.push_back(x.a[l]);
         values.push_back(static_cast<std::int8_t>(value));
       }
-      const bool finite = std::ranges::all_of(x.a, [](quant::Fp16 a) { return quant::is_finite(a); });
+      const bool finite =
+          std::ranges::all_of(x.a, [](quant::Fp16 a) { return quant::is_finite(a); });
       for (unsigned t = 0; t < quant::terms_of(code); ++t) {
         for (std::size_t l = 0; l < 4; ++l) x.terms[l] = terms[l][t];
         acc = finite ? reference::bitmod_mac(acc, x.a, x.terms) : kQuietNan;

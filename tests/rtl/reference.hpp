@@ -1,5 +1,6 @@
-// The C++ arithmetic that the RTL is compared with, one function an element: the only place that knows
-// where in pe/ and quant/ it is defined. Accumulators are 32-bit words: int32, or the bits of an fp32.
+// The C++ arithmetic that the RTL is compared with, one function an element: the only place that
+// knows where in pe/ and quant/ it is defined. Accumulators are 32-bit words: int32, or the bits of
+// an fp32.
 #pragma once
 
 #include <array>
@@ -69,14 +70,12 @@ inline AccumulatorWord fp32_add(AccumulatorWord a, AccumulatorWord b) {
 /// The exponent-integer elements of OliVe and ANT.
 inline AccumulatorWord exponent_integer_mac(AccumulatorWord acc, ExponentInteger weight,
                                             ExponentInteger activation) {
-  return static_cast<AccumulatorWord>(quant::accumulate(static_cast<std::int32_t>(acc),
-                                                        quant::multiply(activation, weight),
-                                                        quant::Overflow::wrap));
+  return static_cast<AccumulatorWord>(quant::accumulate(
+      static_cast<std::int32_t>(acc), quant::multiply(activation, weight), quant::Overflow::wrap));
 }
 /// The paper's contract; codes of 4 or 8 bits.
 inline quant::OvpOperands ovp_decode(std::uint8_t left, std::uint8_t right, Format format) {
-  return quant::ovp_decode_pair({left, right},
-                                quant::ovp_type(format, quant::Contract::corrected));
+  return quant::ovp_decode_pair({left, right}, quant::ovp_type(format, quant::Contract::corrected));
 }
 inline ExponentInteger ant_operand(unsigned code, Format format) {
   if (format == Format::int4) return {0, static_cast<std::int32_t>(code ^ 8u) - 8};
@@ -91,8 +90,7 @@ inline AccumulatorWord bitmod_mac(AccumulatorWord acc, const std::array<quant::F
   return std::bit_cast<AccumulatorWord>(std::bit_cast<float>(acc) + addend);
 }
 inline AccumulatorWord bitmod_dequantise(AccumulatorWord sum, std::uint8_t scale) {
-  return std::bit_cast<AccumulatorWord>(
-      quant::bitmod_dequantise(std::bit_cast<float>(sum), scale));
+  return std::bit_cast<AccumulatorWord>(quant::bitmod_dequantise(std::bit_cast<float>(sum), scale));
 }
 
 /// What the closed forms say of a GEMM on an array. A design without a model in pe/ (the
