@@ -121,7 +121,7 @@ TEST(IntMac, AccumulatesStreamsWithStallsInt4Int4In16Bits) {
 // ------------------------------------------------------------------------------------------
 
 struct Sliced {
-  pe::StationarySlice w;
+  reference::MixpeSlice w;
   std::int32_t a = 0;
 };
 
@@ -172,8 +172,7 @@ TEST(MixpeW4A8, MultipliesEveryNibbleInEveryRoleByEveryActivation) {
   for (unsigned w = 0; w < 16; ++w) {
     for (unsigned role = 0; role < 4; ++role) {
       for (int a = -128; a < 128; ++a) {
-        const pe::StationarySlice slice{static_cast<std::uint16_t>(w), (role & 1) != 0,
-                                        static_cast<std::uint8_t>(role & 2 ? 4 : 0)};
+        const reference::MixpeSlice slice{w, (role & 1) != 0, role & 2 ? 4u : 0u};
         model.w_in = static_cast<CData>(w);
         model.w_signed_in = role & 1;
         model.w_high_in = static_cast<CData>(role >> 1);

@@ -22,35 +22,41 @@
 
 namespace systole::rtl_reference {
 
-using pe::AccumulatorWord;
 using quant::ExponentInteger;
 using quant::Format;
+/// int32, or the bits of an fp32.
+using AccumulatorWord = std::uint32_t;
 
-/// One pass of a design of pe/designs: acc + slice(weight, pass) * activation.
-inline AccumulatorWord mac(const pe::PeDesign& design, AccumulatorWord acc, std::uint16_t weight,
-                           Format weight_format, unsigned pass, std::uint16_t activation) {
-  return design.multiply_accumulate(acc, design.slice(weight, weight_format, pass), activation);
-}
-
+/// acc + weight * activation, wrapping.
 inline AccumulatorWord int_mac(AccumulatorWord acc, int weight, int activation) {
-  static const pe::PeDesign& design = pe::find_design("int8-mac");
-  return mac(design, acc, pe::operand_word(weight), Format::int8, 0, pe::operand_word(activation));
+  return acc + static_cast<AccumulatorWord>(weight * activation);
 }
 
-/// MixPE's shift-and-add: the slice of pass `pass` of a weight of that format.
-inline pe::StationarySlice mixpe_slice(int weight, Format format, unsigned pass) {
-  static const pe::PeDesign& design = pe::find_design("mixpe-w4a8");
-  return design.slice(pe::operand_word(weight), format, pass);
+/// MixPE's shift-and-add: what the weight register holds in pass `pass` (pe/designs, mixpe-w4a8).
+struct MixpeSlice {
+  unsigned bits = 0;  ///< a nibble
+  bool top_is_sign = true;
+  unsigned shift = 0;  ///< the nibble counts 2^shift
+};
+/// int2 ... int4: the code sign-extended to a nibble. int5 ... int8: pass 0 the low nibble,
+/// unsigned; pass 1 the high part, sign-extended.
+inline MixpeSlice mixpe_slice(int weight, Format format, unsigned pass) {
+  const auto code = static_cast<unsigned>(weight);
+  if (quant::bits_of(format) <= 4) return {code & 15u, true, 0};
+  return pass == 0 ? MixpeSlice{code & 15u, false, 0} : MixpeSlice{code >> 4 & 15u, true, 4};
 }
-inline AccumulatorWord mixpe_mac(AccumulatorWord acc, pe::StationarySlice slice, int activation) {
-  static const pe::PeDesign& design = pe::find_design("mixpe-w4a8");
-  return design.multiply_accumulate(acc, slice, pe::operand_word(activation));
+inline AccumulatorWord mixpe_mac(AccumulatorWord acc, MixpeSlice slice, int activation) {
+  const std::int32_t product =
+      quant::shift_add_product(activation, slice.bits, 4, slice.top_is_sign);
+  return acc + (static_cast<AccumulatorWord>(product) << slice.shift);
 }
 
+/// The product of two fp16 numbers is exact in fp32; one rounding in the sum.
 inline AccumulatorWord fp16_mac(AccumulatorWord acc, std::uint16_t weight,
                                 std::uint16_t activation) {
-  static const pe::PeDesign& design = pe::find_design("fp16-mac");
-  return mac(design, acc, weight, Format::fp16, 0, activation);
+  const float product =
+      quant::Fp16::from_bits(weight).decode() * quant::Fp16::from_bits(activation).decode();
+  return std::bit_cast<AccumulatorWord>(std::bit_cast<float>(acc) + product);
 }
 
 /// W4A16: the product of shift_add_dot_fp16 (exact, one element) added with one rounding.
@@ -93,11 +99,17 @@ inline AccumulatorWord bitmod_dequantise(AccumulatorWord sum, std::uint8_t scale
   return std::bit_cast<AccumulatorWord>(quant::bitmod_dequantise(std::bit_cast<float>(sum), scale));
 }
 
-/// What the closed forms say of a GEMM on an array. A design without a model in pe/ (the
-/// exponent-integer ones) takes the cycles of any design of one pass.
-inline pe::ArrayWork array_work(std::uint32_t rows, std::uint32_t cols, bool output_stationary,
-                                bool preload, std::uint64_t m, std::uint64_t n, std::uint64_t k,
-                                std::uint64_t group, unsigned passes) {
+/// What the closed forms say of a GEMM on an array.
+struct ArrayWork {
+  std::uint64_t cycles = 0;
+  std::uint64_t stream_cycles = 0;
+  std::uint64_t stationary_words = 0;  ///< requests of a live lane each
+  std::uint64_t moving_words = 0;
+};
+/// A design of one pass, or MixPE's two.
+inline ArrayWork array_work(std::uint32_t rows, std::uint32_t cols, bool output_stationary,
+                            bool preload, std::uint64_t m, std::uint64_t n, std::uint64_t k,
+                            std::uint64_t group, unsigned passes) {
   configs::ArrayConfig config;
   config.pe = passes == 2 ? "mixpe-w4a8" : "int8-mac";
   config.rows = rows;
@@ -112,7 +124,10 @@ inline pe::ArrayWork array_work(std::uint32_t rows, std::uint32_t cols, bool out
   shape.group = group;
   shape.stationary = passes == 2 ? Format::int8 : Format::int4;
   shape.moving = Format::int8;
-  return pe::array_work(config, pe::find_design(config.pe), shape);
+  const pe::ArrayWork work = pe::array_work(config, pe::find_design(config.pe), shape);
+  // The RTL asks for the moving word in both passes of a step of output stationary.
+  return {work.cycles, work.stream_cycles, work.stationary_words,
+          work.moving_words * (output_stationary ? passes : 1)};
 }
 
 }  // namespace systole::rtl_reference
