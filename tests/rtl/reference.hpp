@@ -122,12 +122,12 @@ inline ArrayWork array_work(std::uint32_t rows, std::uint32_t cols, bool output_
   shape.n = n;
   shape.k = k;
   shape.group = group;
-  shape.stationary = passes == 2 ? Format::int8 : Format::int4;
-  shape.moving = Format::int8;
+  shape.weight = passes == 2 ? Format::int8 : Format::int4;
+  shape.activation = Format::int8;
   const pe::ArrayWork work = pe::array_work(config, pe::find_design(config.pe), shape);
   // The RTL asks for the moving word in both passes of a step of output stationary.
-  return {work.cycles, work.stream_cycles, work.stationary_words,
-          work.moving_words * (output_stationary ? passes : 1)};
+  return {work.cycles, work.stream_cycles, work.weight_words,
+          work.activation_words * (output_stationary ? passes : 1)};
 }
 
 }  // namespace systole::rtl_reference
