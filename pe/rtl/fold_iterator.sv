@@ -1,7 +1,7 @@
 // Walks the folds of a GEMM, one array-sized piece each, in the order of the clocked model: output row
 // tiles (output stationary), column tiles, groups along K, pieces of a group and passes (weight
 // stationary). `advance` moves to the next fold at an enabled edge, `restart` to the first.
-// Source: pe/systolic_array.cpp, folds_of.
+// Source: pe/array_core.hpp, folds_of.
 module fold_iterator #(
     parameter int ROWS              = 4,
     parameter int COLS              = 4,

@@ -1,6 +1,6 @@
 // Bit-serial dot product, activations serial, weights parallel (Stripes-like): LANES weights of W_BITS
 // meet one bit of each of LANES activations a cycle, most significant bit first. An activation of p bits
-// takes p cycles, so p is free: 1..16 and more.
+// takes p cycles, so p is free: 1..16 with the widths below.
 //
 // Each cycle: tree = sum over lanes of w[l] where a_bit[l]; partial = (msb ? 0 : 2 partial) + tree, the
 // tree of the first bit negated where a_signed; with lsb the finished partial is added to acc

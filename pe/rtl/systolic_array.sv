@@ -21,7 +21,7 @@
 // (STATIONARY_DATA_BITS), sliced here. Results: a word a column and cycle, valid in the cycle shown, with
 // its place (m, n, g). `done` is high from the cycle after the last result until the next start.
 // A low en holds every register; requests and results of such a cycle are repeated in the next.
-// Source: pe/systolic_array.cpp, pe/array_timing.hpp.
+// Source: pe/array_core.hpp, pe/array_timing.hpp.
 module systolic_array #(
     parameter int ROWS                 = 4,
     parameter int COLS                 = 4,

@@ -9,7 +9,7 @@
 // A word that is not live is padding: the sum passes by the multiplier.
 // DESIGN 0: pe_int_mac's arithmetic, stationary word W_BITS, moving A_BITS. 1: MixPE, stationary
 // {w_high, w_signed, nibble}, moving A_BITS. 2: exponent-integer (OliVe, ANT), both words {e (3), i (4)}.
-// Source: pe/processing_element.cpp, register for register.
+// Source: the clocked arrays of pe/array_core.hpp, register for register.
 module systolic_cell #(
     parameter int DESIGN            = 0,
     parameter bit OUTPUT_STATIONARY = 1'b0,
