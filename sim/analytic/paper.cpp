@@ -345,6 +345,15 @@ class Physical {
     return count > 0 ? std::optional(sum / count) : std::nullopt;
   }
 
+  /// Where the time of a network on a machine goes; empty where it was not run.
+  std::string causes(const std::string& network, const std::string& machine,
+                     const std::string& metric) const {
+    const auto pair = known_.find({network, machine});
+    if (pair == known_.end()) return {};
+    const auto it = pair->second.find(metric);
+    return it == pair->second.end() || !it->second ? std::string() : it->second->causes;
+  }
+
  private:
   std::optional<double> ratio(const std::string& network, const std::string& machine,
                               const std::string& metric) {
@@ -364,12 +373,13 @@ class Physical {
         of_pair[name] = timing_(twin);
     }
     const auto it = of_pair.find(metric);
-    return it == of_pair.end() ? std::nullopt : it->second;
+    if (it == of_pair.end() || !it->second) return std::nullopt;
+    return it->second->cycles;
   }
 
   Reproduction& reproduction_;
   const PhysicalTiming& timing_;
-  std::map<std::pair<std::string, std::string>, std::map<std::string, std::optional<double>>>
+  std::map<std::pair<std::string, std::string>, std::map<std::string, std::optional<PhysicalTime>>>
       known_;
 };
 
@@ -413,6 +423,8 @@ PaperResult reproduce(const PaperConfig& paper, const PhysicalTiming& timing) {
       row.mean = values.network == kMean;
       row.tile_timing = physical.value(values.network, values.machine, metric);
       row.note = !values.erratum.empty() ? values.erratum : row.equal ? std::string() : values.note;
+      const std::string causes = physical.causes(values.network, values.machine, metric);
+      if (!causes.empty()) row.note += (row.note.empty() ? "" : "; ") + causes;
       const std::string of_layers = reproduction->note(values.network, values.machine);
       if (!of_layers.empty()) row.note += (row.note.empty() ? "" : "; ") + of_layers;
       result.rows.push_back(std::move(row));

@@ -40,8 +40,13 @@ struct PhysicalTwin {
 /// Every pair (and part) that the printed values mention, in the order of the file.
 std::vector<PhysicalTwin> physical_twins(const configs::PaperConfig& paper);
 
-/// Cycles of a twin, or nothing where it cannot be run.
-using PhysicalTiming = std::function<std::optional<double>(const PhysicalTwin&)>;
+/// What a twin takes, and where the time goes, in words.
+struct PhysicalTime {
+  double cycles = 0;
+  std::string causes;
+};
+/// Of a twin, or nothing where it cannot be run.
+using PhysicalTiming = std::function<std::optional<PhysicalTime>(const PhysicalTwin&)>;
 
 /// All printed values of the paper, in the order of the file. ConfigError names a metric that the
 /// paper's model does not have.

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <exception>
 #include <map>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -367,6 +368,48 @@ OperationRow describe(const Operation& op, Phase phase, const Segment& segment) 
 }
 
 }  // namespace
+
+std::vector<CyclesByCause> time_programs(std::span<const TimedProgram> programs,
+                                         Progress& progress) {
+  std::vector<CyclesByCause> times(programs.size());
+  Progress silent;  // of the single programs
+  const SimulateOptions options;
+  kernel::run_simulation([&] {
+    // Side by side: they share no module, so that none sees another.
+    std::vector<std::unique_ptr<ProgramRunner>> runners;
+    for (std::size_t i = 0; i < programs.size(); ++i) {
+      const std::string name = "machine" + std::to_string(i);
+      runners.push_back(std::make_unique<ProgramRunner>(name.c_str(), programs[i].program,
+                                                        programs[i].machine, options, silent));
+    }
+    const auto ended = [&] {
+      const auto count = static_cast<std::uint64_t>(
+          std::ranges::count_if(runners, [](const auto& runner) { return runner->ended; }));
+      progress.report("simulating", count, runners.size());
+      if (progress.cancelled()) throw Interrupted();
+      return count == runners.size();
+    };
+    kernel::run_until(ended, sc_core::sc_time(100, sc_core::SC_MS), [&] {
+      std::uint64_t jobs = 0;
+      for (const auto& runner : runners) jobs += runner->jobs_issued();
+      return jobs;
+    });
+    for (std::size_t i = 0; i < runners.size(); ++i) {
+      if (runners[i]->failure) std::rethrow_exception(runners[i]->failure);
+      for (const auto& step : runners[i]->outcomes) {
+        for (const SegmentOutcome& segment : step) {
+          for (const OperationOutcome& operation : segment.operations) {
+            for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
+              times[i][c] += operation.cycles_by_cause[c];
+            }
+          }
+        }
+      }
+    }
+    return 0;
+  });
+  return times;
+}
 
 RunResult simulate(const Program& program, const configs::MachineConfig& machine,
                    const SimulateOptions& options, Progress& progress) {

@@ -1,6 +1,9 @@
 // Runs a Program on a machine in SystemC and returns what it found.
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include "configs/machine.hpp"
 #include "sim/core/progress.hpp"
 #include "sim/core/run_result.hpp"
@@ -25,5 +28,16 @@ struct SimulateOptions {
 /// ConfigError when the program cannot run on the machine.
 RunResult simulate(const workloads::Program& program, const configs::MachineConfig& machine,
                    const SimulateOptions& options, Progress& progress);
+
+/// A program and the machine that it runs on.
+struct TimedProgram {
+  workloads::Program program;
+  configs::MachineConfig machine;
+};
+
+/// Cycles by cause of each program, with Timing::tile and without energy; one SystemC simulation
+/// for all, so once in a process.
+std::vector<CyclesByCause> time_programs(std::span<const TimedProgram> programs,
+                                         Progress& progress);
 
 }  // namespace systole::sim

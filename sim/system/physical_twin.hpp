@@ -1,0 +1,21 @@
+// The machines of a paper as machines of ours: what the `tile` timing says of the same array,
+// buffers, bandwidth and layers that the paper's closed-form model counted.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "sim/analytic/paper.hpp"
+#include "sim/core/progress.hpp"
+
+namespace systole::sim {
+
+/// Time of each twin; nothing where none of our PEs takes its operands. One array of the named PE
+/// with shadow registers (preload), scratchpads of the paper's sizes with ports that never hold it
+/// up, and HBM2 pseudo channels of at least the paper's bandwidth; twins without a memory: array
+/// cycles alone, every fold serial. Once in a process (SystemC).
+std::vector<std::optional<analytic::PhysicalTime>> time_twins(
+    std::span<const analytic::PhysicalTwin> twins, Progress& progress);
+
+}  // namespace systole::sim
