@@ -1,6 +1,7 @@
 #include "configs/library.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
@@ -26,9 +27,18 @@ std::string pe_summary(const EnergyTable& table, const PePrice& pe) {
     if (text.ends_with('.')) text.pop_back();
     return text;
   };
-  return table.name + ": " + short_text(pe.area_um2) + " um2, " + short_text(pe.mac_pj) +
-         " pJ/MAC, " + short_text(pe.leakage_uw) + " uW leakage, up to " +
-         short_text(pe.max_clock_mhz) + " MHz";
+  const auto band = [](double value) {
+    const long percent = std::lround(100 * value);
+    return percent == 0 ? std::string() : " +-" + std::to_string(percent) + " %";
+  };
+  std::string text = table.name + ": ";
+  if (pe.area_um2 > 0) text += short_text(pe.area_um2) + " um2" + band(pe.area_band) + ", ";
+  text += short_text(pe.mac_pj);
+  if (pe.mac_glitch_pj > 0) text += " (" + short_text(pe.mac_glitch_pj) + " with glitches)";
+  text += " pJ/MAC" + band(pe.energy_band);
+  if (pe.leakage_uw > 0) text += ", " + short_text(pe.leakage_uw) + " uW leakage";
+  if (pe.max_clock_mhz > 0) text += ", up to " + short_text(pe.max_clock_mhz) + " MHz";
+  return text;
 }
 
 std::string heading(std::string_view kind, const std::string& name, const std::string& path) {
@@ -91,6 +101,30 @@ std::vector<Entry> list_pes() {
   }
   std::ranges::stable_sort(result, {}, &Entry::name);
   return result;
+}
+
+std::vector<std::string> tables_with_pe(const std::string& pe) {
+  std::vector<std::string> result;
+  try {
+    for (const std::string& table : names(Kind::energy)) {
+      if (load_energy(table).pes.contains(pe)) result.push_back(table);
+    }
+  } catch (const ConfigError&) {  // the hint is not worth a second fault
+    return {};
+  }
+  return result;
+}
+
+std::string no_price_message(const std::string& table, const std::string& pe,
+                             const std::vector<std::string>& others) {
+  std::string message = "energy table '" + table + "' has no price for PE '" + pe + "'";
+  if (others.empty()) return message + ", nor has any shipped table";
+  message += "; ";
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    if (i > 0) message += i + 1 == others.size() ? " and " : ", ";
+    message += others[i];
+  }
+  return message + (others.size() == 1 ? " has one" : " have one");
 }
 
 namespace {

@@ -386,8 +386,10 @@ TEST_F(ReaderFiles, NamesWhatIsWrongWithATable) {
             "m.yaml:3:22: energy.pes.mine.mac_pj: missing; expected one multiply-accumulate pass, "
             "registers "
             "included\n"
-            "m.yaml:3:22: energy.pes.mine.leakage_uw: missing; expected of one PE\n"
-            "m.yaml:3:22: energy.pes.mine.max_clock_mhz: missing; expected what the synthesis met\n"
+            "m.yaml:3:22: energy.pes.mine.leakage_uw: missing; expected of one PE; 0: the source "
+            "gives none\n"
+            "m.yaml:3:22: energy.pes.mine.max_clock_mhz: missing; expected what the synthesis met; "
+            "0: not stated\n"
             "m.yaml:3:22: energy.pes.mine.source: missing; expected how the figures were made");
   EXPECT_EQ(error("energy: {sram_points: [{bytes: 64}, 3]}").substr(0, 78),
             "m.yaml:3:24: energy.sram_points[0].word_bytes: missing; expected one access\nm.");
