@@ -1,0 +1,98 @@
+// FP16 multiply-accumulate element: acc = (first ? +0 : acc) + w * a, the product exact, one rounding
+// to nearest even in the fp32 sum.
+//
+// Widths: w, a fp16 (subnormals count with their value); 11 x 11-bit significands by rows, product 22
+// bits, normalised; acc fp32 with subnormals. NaN, infinity times zero and infinity minus infinity
+// give the quiet NaN 7FC0'0000.
+// Timing: operands stand at w_out, a_out after the next enabled edge. PRODUCT_REGISTER = 1: the
+// normalised product is registered, so acc holds a sum two enabled edges after its operands were at
+// the inputs (acc_valid: latency 2), one operand pair a cycle; 0: latency 1. A low en holds every register.
+// Source: the FP16 baseline of MixPE, AxCore and BitMoD; values as pe/designs (fp16-mac).
+module pe_fp16_mac #(
+    parameter bit PRODUCT_REGISTER = 1'b1
+) (
+    input  logic        clk,
+    input  logic        rst,
+    input  logic        en,
+    input  logic        in_valid,
+    input  logic        in_first,
+    input  logic        in_last,
+    input  logic [15:0] w_in,
+    input  logic [15:0] a_in,
+    output logic        out_valid,
+    output logic        out_first,
+    output logic        out_last,
+    output logic [15:0] w_out,
+    output logic [15:0] a_out,
+    output logic        acc_valid,
+    output logic [31:0] acc
+);
+  logic w_negative, w_infinite, w_nan, a_negative, a_infinite, a_nan;
+  logic [4:0] w_exponent, a_exponent;
+  logic [10:0] w_significand, a_significand;
+  fp16_unpack unpack_w (
+      .bits(w_in), .negative(w_negative), .exponent(w_exponent), .significand(w_significand),
+      .is_infinite(w_infinite), .is_nan(w_nan));
+  fp16_unpack unpack_a (
+      .bits(a_in), .negative(a_negative), .exponent(a_exponent), .significand(a_significand),
+      .is_infinite(a_infinite), .is_nan(a_nan));
+
+  logic [21:0] product;
+  integer j;
+  always_comb begin
+    product = '0;
+    for (j = 0; j < 11; j = j + 1)
+      product = product + ({11'b0, a_significand & {11{w_significand[j]}}} << j);
+  end
+
+  logic negative, infinite, nan;
+  logic [8:0] lowest;  // exponent of the product's lowest bit, biased as fp32: Ew + Ea - 50 + 150
+  logic [7:0] exponent;
+  logic [23:0] significand;
+  assign negative = w_negative ^ a_negative;
+  assign infinite = w_infinite | a_infinite;
+  assign nan = w_nan | a_nan | (w_infinite & a_in[14:0] == '0) | (a_infinite & w_in[14:0] == '0);
+  assign lowest = {4'b0, w_exponent} + {4'b0, a_exponent} + 9'd100;
+  fp32_normalise #(.SIG_BITS(22)) normalise (
+      .significand(product), .exponent(lowest), .addend_exponent(exponent),
+      .addend_significand(significand));
+
+  // Valid, first, last, sign, infinity, NaN, exponent, significand: what the sum takes.
+  logic [37:0] produced, taken;
+  assign produced = {in_valid, in_first, in_last, negative, infinite, nan, exponent, significand};
+  generate
+    if (PRODUCT_REGISTER) begin : gen_registered
+      always_ff @(posedge clk) begin
+        if (rst) taken <= '0;
+        else if (en) taken <= produced;
+      end
+    end else begin : gen_direct
+      assign taken = produced;
+    end
+  endgenerate
+
+  logic [31:0] sum;
+  fp32_add add (
+      .acc(acc & {32{~taken[36]}}), .negative(taken[34]), .exponent(taken[31:24]),
+      .significand(taken[23:0]), .is_infinite(taken[33]), .is_nan(taken[32]), .sum(sum));
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      out_valid <= 1'b0;
+      out_first <= 1'b0;
+      out_last  <= 1'b0;
+      acc_valid <= 1'b0;
+      w_out     <= '0;
+      a_out     <= '0;
+      acc       <= '0;
+    end else if (en) begin
+      out_valid <= in_valid;
+      out_first <= in_first;
+      out_last  <= in_last;
+      acc_valid <= taken[37] & taken[35];
+      w_out     <= w_in;
+      a_out     <= a_in;
+      if (taken[37]) acc <= sum;
+    end
+  end
+endmodule
