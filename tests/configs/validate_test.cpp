@@ -257,13 +257,13 @@ TEST(Validate, RefusesHalfOfASplitPass) {
 TEST(Validate, NamesTheTablesThatPriceAPeWhichThisOneDoesNot) {
   MachineConfig machine = base_machine();
   machine.energy = load_energy("bitmod-28");
-  machine.array.pe = "int16-mac";
+  machine.array.pe = "figna-w8";
   const auto found = problems(machine);
   ASSERT_FALSE(found.empty());
   EXPECT_EQ(found[0].path, "array.pe");
   EXPECT_EQ(found[0].message,
-            "energy table 'bitmod-28' has no price for PE 'int16-mac'; bitfusion-45 and "
-            "horowitz-45 have one");
+            "energy table 'bitmod-28' has no price for PE 'figna-w8'; axcore-28 has "
+            "one");
 }
 
 TEST(Validate, RefusesEnergyTablesThatPriceTwiceOrNothing) {

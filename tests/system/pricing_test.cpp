@@ -99,7 +99,7 @@ TEST(PriceList, SaysItsNodeItsBandsAndItsScaling) {
     return std::string();
   };
   const auto plain = configs::load_machine("mixpe-128x128");
-  EXPECT_EQ(note(plain, "node"), "45 nm, energy table 'nangate45'; DRAM is priced apart");
+  EXPECT_EQ(note(plain, "node"), "45 nm, energy table 'nangate45-lstp'; DRAM is priced apart");
   EXPECT_EQ(note(plain, "node scaling"), "");
   EXPECT_EQ(note(plain, "area bands").substr(0, 17), "array +-15 %, deq");
   const auto scaled = configs::load_machine(
@@ -114,15 +114,15 @@ TEST(PriceList, SaysItsNodeItsBandsAndItsScaling) {
 
 TEST(PriceList, RefusesAPeWithoutAPriceAndNamesTablesThatHaveOne) {
   auto machine = configs::load_machine("mixpe-128x128");
-  machine.energy = configs::load_energy("axcore-28");
-  machine.array.pe = "int16-mac";
+  machine.energy = configs::load_energy("bitmod-28");
+  machine.array.pe = "figna-w8";
   try {
     const PriceList prices(machine);
     FAIL() << "no error";
   } catch (const ConfigError& error) {
     EXPECT_STREQ(error.what(),
-                 "energy table 'axcore-28' has no price for PE 'int16-mac'; bitfusion-45 and "
-                 "horowitz-45 have one");
+                 "energy table 'bitmod-28' has no price for PE 'figna-w8'; axcore-28 has "
+                 "one");
   }
 }
 

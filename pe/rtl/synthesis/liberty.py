@@ -163,7 +163,13 @@ class Library:
 
     def merged(self):
         """One library without unusable cells, for synthesis and timing."""
-        out = [self.texts[0][:self._first_cell(self.texts[0])]]
+        first = self.texts[0][:self._first_cell(self.texts[0])]
+        out = [first]
+        for text in self.texts[1:]:  # templates that the first file does not have
+            for match in re.finditer(r"^\s*(?:lu_table_template|power_lut_template)\s*\(\s*(\w+)\s*\)\s*\{[^{}]*\}",
+                                     text[:self._first_cell(text)], re.M):
+                if f"({match.group(1)})" not in "".join(out).replace(" ", ""):
+                    out.append(match.group() + "\n")
         for name, (text, start) in self.blocks.items():
             if self.usable(name):
                 out.append(f"  cell ({name}) {{" + self._body(text, start))
@@ -254,8 +260,11 @@ class Cell:
         return tuple(int(self.function(pin)[index]) for pin in self.outputs)
 
     def _power_groups(self, pin):
-        ground = re.compile(r"vss|gnd|vgnd", re.I)
-        return [g for g in self.pins[pin].all("internal_power") if not ground.match(g.get("related_pg_pin", ""))]
+        """Groups of internal power by supply pin: what flows through each adds up."""
+        supplies = {}
+        for group in self.pins[pin].all("internal_power"):
+            supplies.setdefault(group.get("related_pg_pin", ""), []).append(group)
+        return supplies.values()
 
     def _fj(self, group, edge, slew, load):
         table = group.all(f"{edge}_power") or group.all("power")
@@ -264,8 +273,8 @@ class Cell:
 
     def output_fj(self, pin, slew, load):
         """Internal energy of one rise and one fall of an output: mean over arcs and conditions."""
-        groups = self._power_groups(pin)
-        return tuple(_mean(self._fj(g, e, slew, load) for g in groups) for e in ("rise", "fall"))
+        return tuple(sum(_mean(self._fj(g, e, slew, load) for g in groups) for groups in self._power_groups(pin))
+                     for e in ("rise", "fall"))
 
     def input_fj(self, pin, slew):
         """Internal energy of one rise and one fall of an input, on top of what outputs are charged.
@@ -273,19 +282,17 @@ class Cell:
         Combinational: each condition by its share of the states of the other inputs. Flip-flops: mean over the
         conditions listed.
         """
-        groups = self._power_groups(pin)
         result = []
         for edge in ("rise", "fall"):
             total = 0.0
-            for g in groups:
-                share = 1.0 / len(groups)
-                if not self.ff and g.get("when"):
-                    f = expression(g.get("when"), self.inputs + self.outputs)
-                    states = itertools.product((0, 1), repeat=len(self.inputs))
-                    share = _mean(f(s + self._outputs_at(s)) & 1 for s in states)
-                    if re.search(rf"\b{pin}\b", g.get("when")):
-                        share *= 2
-                total += share * self._fj(g, edge, slew, 0)
+            for groups in self._power_groups(pin):
+                for g in groups:
+                    share = 1.0 / len(groups)
+                    if not self.ff and g.get("when"):
+                        f = expression(g.get("when"), self.inputs + self.outputs)
+                        states = itertools.product((0, 1), repeat=len(self.inputs))
+                        share = _mean(f(s + self._outputs_at(s)) & 1 for s in states)
+                    total += share * self._fj(g, edge, slew, 0)
             result.append(total)
         return tuple(result)
 
