@@ -60,6 +60,7 @@ inline constexpr Info kNode = Info{"node of this price; 0: the table's"}.in(0, 1
 // --- names of the enumerations -----------------------------------------------------------------
 constexpr const auto& enum_names(Dataflow) { return kDataflowNames; }
 constexpr const auto& enum_names(FoldOverlap) { return kFoldOverlapNames; }
+constexpr const auto& enum_names(Interconnect) { return kInterconnectNames; }
 constexpr const auto& enum_names(Dequantise) { return kDequantiseNames; }
 constexpr const auto& enum_names(quant::Format) { return quant::kFormatNames; }
 constexpr const auto& enum_names(quant::Granularity) { return quant::kGranularityNames; }
@@ -249,10 +250,14 @@ template <class V, Maybe<ArrayConfig> C>
 void describe(V& v, C& c) {
   v("pe", c.pe, Info{"a PE design of the energy table, see `systole list pes`"}.must());
   v("rows", c.rows,
-    Info{"PEs along K (weight stationary) or M (output stationary)"}.in(1, kMaxEdge).must());
-  v("cols", c.cols, Info{"PEs along N"}.in(1, kMaxEdge).must());
+    Info{"PEs along K (held weights or activations) or M (held sums)"}.in(1, kMaxEdge).must());
+  v("cols", c.cols, Info{"PEs along N (M where activations are held)"}.in(1, kMaxEdge).must());
   v("dataflow", c.dataflow, Info{"which operand stays in the array"}.must());
   v("fold_overlap", c.fold_overlap, Info{"what one array-sized tile hides of its neighbours"});
+  rare(v, "interconnect", c.interconnect, Interconnect::systolic,
+       Info{"how operands reach the PEs: from PE to PE, or by buses with adder trees"});
+  rare(v, "drain_words", c.drain_words, 0u,
+       Info{"sums that leave the array a cycle; 0: one a column"}.in(0, kMaxEdge));
 }
 
 template <class V, Maybe<DequantiserConfig> C>

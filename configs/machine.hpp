@@ -12,9 +12,11 @@
 
 namespace systole::configs {
 
-enum class Dataflow : std::uint8_t { weight_stationary, output_stationary };
-inline constexpr std::array<std::string_view, 2> kDataflowNames = {"weight_stationary",
-                                                                   "output_stationary"};
+/// What stays in the PEs while the rest streams past: weights (K/V in attention), sums, or
+/// activations.
+enum class Dataflow : std::uint8_t { weight_stationary, output_stationary, input_stationary };
+inline constexpr std::array<std::string_view, 3> kDataflowNames = {
+    "weight_stationary", "output_stationary", "input_stationary"};
 
 /// What one fold (one array-sized tile) hides of its neighbours. Peers differ 2.4-2.8x on this
 /// choice alone.
@@ -23,8 +25,18 @@ enum class FoldOverlap : std::uint8_t {
             ///< schedule, RTL-true)
   preload,  ///< the next fold's stationary operand moves into shadow registers meanwhile (Gemmini,
             ///< ONNXim)
+  ideal,    ///< no skew, fill, load or drain at all: every fold takes its stream (the simulators of
+            ///< BitFusion, ANT and MixPE); a bound, no hardware
 };
-inline constexpr std::array<std::string_view, 2> kFoldOverlapNames = {"serial", "preload"};
+inline constexpr std::array<std::string_view, 3> kFoldOverlapNames = {"serial", "preload", "ideal"};
+
+/// How operands reach the PEs and sums leave them.
+enum class Interconnect : std::uint8_t {
+  systolic,   ///< from PE to PE, a register each: skewed edges
+  broadcast,  ///< one bus a row and a column; held operands: an adder tree a column. Tensor-core
+              ///< dot units (output stationary) and adder-tree GEMV engines (weight stationary)
+};
+inline constexpr std::array<std::string_view, 2> kInterconnectNames = {"systolic", "broadcast"};
 
 struct ArrayConfig {
   std::string pe = "mixpe-w4a8";  ///< a PE design, see `systole list pes`
@@ -32,6 +44,9 @@ struct ArrayConfig {
   std::uint32_t cols = 128;
   Dataflow dataflow = Dataflow::weight_stationary;
   FoldOverlap fold_overlap = FoldOverlap::preload;
+  Interconnect interconnect = Interconnect::systolic;
+  /// Partial sums or results that leave the array's edge a cycle; 0: one a column.
+  std::uint32_t drain_words = 0;
 
   friend bool operator==(const ArrayConfig&, const ArrayConfig&) = default;
 };

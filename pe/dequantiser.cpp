@@ -56,7 +56,7 @@ std::vector<std::int32_t> moving_sums(const quant::QuantizedMatrix& moving, std:
   return sums;
 }
 
-std::vector<float> dequantise_sums(std::span<const AccumulatorWord> sums,
+std::vector<float> dequantise_sums(std::span<const ResultWord> sums,
                                    const quant::QuantizedMatrix& moving,
                                    const quant::QuantizedMatrix& stationary) {
   const std::size_t groups = stationary.groups;

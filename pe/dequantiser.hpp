@@ -46,7 +46,7 @@ std::vector<std::int32_t> moving_sums(const quant::QuantizedMatrix& moving, std:
 /// quant::gemm_dequantise_after's order holds: acc = fma(float(isum), s_w, acc) with groups
 /// ascending, the affine form's correction, acc * s_a at the end. Returns [M, N]. Errors:
 /// SYSTOLE_CHECK where sizes disagree.
-std::vector<float> dequantise_sums(std::span<const AccumulatorWord> sums,
+std::vector<float> dequantise_sums(std::span<const ResultWord> sums,
                                    const quant::QuantizedMatrix& moving,
                                    const quant::QuantizedMatrix& stationary);
 

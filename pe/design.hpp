@@ -1,86 +1,120 @@
-// What a processing element is: which operand pairs it takes, in how many passes, and the
-// arithmetic of one pass. The closed forms read the passes, the clocked array runs the arithmetic,
-// the energy table has the price by name.
+// What a processing element is: which operand pairs it takes, how many elements a step and how many
+// cycles, where its operands come from. The closed forms (array_timing.hpp) read this; the clocked
+// arrays (clocked_array.hpp) also run the arithmetic, which is a struct in the design's own file.
+//
+// To add a design: one file in designs/ with its arithmetic (arithmetic.hpp says what that is) and
+// a PeDesign, one line in all_designs(). Its price goes into the energy tables under its name.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "configs/machine.hpp"
 #include "quant/format.hpp"
 
 namespace systole::pe {
 
-/// Operand formats that a design multiplies. `stationary` is the weight side (or the K/V side of
-/// attention): the operand that a weight-stationary array holds, and the one that is sliced where
-/// it takes several passes. `moving` is the activation side.
-struct OperandPair {
-  quant::Format stationary;
-  quant::Format moving;
-  unsigned passes = 1;  ///< cycles a PE spends on one multiply-accumulate
+/// How a design takes one pair of formats. The weight side is the weight, or K and V in attention;
+/// the activation side is the other one. A step is one word of each: `depth` elements along K.
+///
+/// A design that is too narrow for an operand takes it in parts (nibbles, bit planes, Booth terms):
+/// one after the other in one PE (temporal), or side by side in neighbouring PEs that act as one
+/// (spatial): the weight's parts along columns, the activation's along rows.
+struct Mode {
+  quant::Format weight;
+  quant::Format activation;
+  unsigned depth = 1;             ///< elements along K that a PE multiplies at once
+  unsigned weight_parts = 1;      ///< parts of a weight word
+  unsigned activation_parts = 1;  ///< parts of an activation word
+  bool spatial = false;           ///< parts in neighbouring PEs; else in successive cycles
 
-  friend bool operator==(const OperandPair&, const OperandPair&) = default;
+  unsigned parts() const { return weight_parts * activation_parts; }
+  /// Multiply-accumulates a PE and cycle (accelerators.md §6.0).
+  double macs_per_cycle() const { return static_cast<double>(depth) / parts(); }
+
+  friend bool operator==(const Mode&, const Mode&) = default;
 };
 
 enum class Arithmetic : std::uint8_t {
-  shift_add,  ///< gated shifts of the moving operand and adders, int32 accumulator
-  integer,    ///< multiplier array, int32 accumulator
-  floating,   ///< exact product, fp32 accumulator
+  integer,           ///< multiplier array
+  shift_add,         ///< gated shifts of the activation and adders
+  exponent_integer,  ///< small multiplier, exponent adder, shifter
+  bit_serial,        ///< one bit of an operand a cycle
+  table_lookup,      ///< sums of activations looked up by weight bits
+  floating,          ///< exact or approximate float product, float sum
+  block_scaled,      ///< minifloat products summed exactly as integers within a block
 };
+inline constexpr std::array<std::string_view, 7> kArithmeticNames = {
+    "integer",       "shift-add", "exponent-integer", "bit-serial",
+    "table look-up", "float",     "block-scaled"};
 
-/// What the stationary register of a PE holds during one pass: a slice of the operand's bits.
-struct StationarySlice {
-  std::uint16_t bits = 0;
-  bool top_is_sign =
-      true;  ///< the slice's top bit weighs negatively (two's complement); else it is unsigned
-  std::uint8_t shift = 0;  ///< the slice's weight is 2^shift
-
-  friend bool operator==(const StationarySlice&, const StationarySlice&) = default;
-};
-
-/// An operand on its way into the array: a two's complement code sign-extended to 16 bits, or fp16
-/// bits.
+/// An operand as it enters the array: a two's complement code sign-extended to 16 bits, or the code
+/// of any other format.
 using OperandWord = std::uint16_t;
-/// An accumulator or partial sum: int32 or the bits of an fp32, as the design's `accumulator` says.
-using AccumulatorWord = std::uint32_t;
+/// A finished sum: an integer, two's complement, or the bits of an fp32 in the low half.
+using ResultWord = std::uint64_t;
+constexpr ResultWord result_of(std::int64_t value) { return static_cast<ResultWord>(value); }
+
+class ArrayEngine;
+
+/// Dataflows that a design works in, one bit each.
+using DataflowSet = std::uint8_t;
+constexpr DataflowSet only(configs::Dataflow d) {
+  return static_cast<DataflowSet>(1u << static_cast<unsigned>(d));
+}
+inline constexpr DataflowSet kEveryDataflow = 0b111;
 
 struct PeDesign {
   std::string name;  ///< as in ArrayConfig::pe and in the energy tables
   std::string summary;
   std::string source;
   Arithmetic kind = Arithmetic::integer;
-  std::string accumulator;  ///< "int32" or "fp32"
-  std::vector<OperandPair> pairs;
+  std::string accumulator;  ///< "int32", "int64", "fp32", ...
+  std::vector<Mode> modes;
 
-  /// The slice of a stationary operand of that format that pass number `pass` multiplies.
-  StationarySlice (*slice)(OperandWord word, quant::Format stationary, unsigned pass) = nullptr;
-  /// accumulator + slice * moving, as the PE computes it in one cycle. Integers are exact (wrap at
-  /// 32 bits, which the contract's bound on K excludes); fp32: the product is exact, the sum is
-  /// rounded once.
-  AccumulatorWord (*multiply_accumulate)(AccumulatorWord accumulator, StationarySlice slice,
-                                         OperandWord moving) = nullptr;
-  /// The adder at the array's edge that joins the partial sums of successive folds.
-  AccumulatorWord (*add)(AccumulatorWord a, AccumulatorWord b) = nullptr;
+  /// Registers between operands and accumulator: results come stages - 1 cycles later.
+  unsigned stages = 1;
+  /// Cycles from the last step in one mode to the first in another, array empty.
+  unsigned reconfigure_cycles = 0;
+  DataflowSet dataflows = kEveryDataflow;
+  /// A PE that holds an operand holds one part of it, so that its parts are further folds; else it
+  /// holds the whole operand and takes the parts one after the other.
+  bool holds_parts = false;
+  /// Sums end with each scale group, before the scale is applied; else they run over all of K.
+  bool sums_by_group = true;
+  /// Results are fp32 bits; else integers.
+  bool float_results = false;
+  /// Cycles a step of the accumulator's own takes between channel classes (Tender's shift).
+  unsigned class_boundary_cycles = 0;
+  /// Steps take longer where the data asks for it (outliers): see array_timing.hpp.
+  bool data_dependent = false;
 
-  /// Passes a multiply-accumulate of that pair takes, or nothing where the design does not take the
-  /// pair.
-  std::optional<unsigned> passes(quant::Format stationary, quant::Format moving) const {
-    const unsigned found = pass_table_[index(stationary)][index(moving)];
-    return found == 0 ? std::nullopt : std::optional<unsigned>(found);
+  /// The clocked array of this design.
+  std::unique_ptr<ArrayEngine> (*engine)(const configs::ArrayConfig&, const PeDesign&) = nullptr;
+
+  bool works_in(configs::Dataflow d) const { return (dataflows & only(d)) != 0; }
+
+  /// How the design takes that pair, or nothing where it does not.
+  const Mode* mode(quant::Format weight, quant::Format activation) const {
+    const unsigned found = mode_table_[index(weight)][index(activation)];
+    return found == 0 ? nullptr : &modes[found - 1];
   }
-  /// As passes(); ConfigError naming the pairs the design takes where it does not take this one.
-  unsigned require_passes(quant::Format stationary, quant::Format moving) const;
+  /// As mode(); ConfigError naming the pairs the design takes where it does not take this one.
+  const Mode& require_mode(quant::Format weight, quant::Format activation) const;
 
-  /// Sets `pairs` and the table that passes() looks up (the closed forms ask millions of times).
-  void set_pairs(std::vector<OperandPair> taken);
+  /// Sets `modes` and the table that mode() looks up (the closed forms ask millions of times).
+  void set_modes(std::vector<Mode> taken);
 
  private:
   static constexpr std::size_t kFormats = quant::kAllFormats.size();
   static constexpr std::size_t index(quant::Format f) { return static_cast<std::size_t>(f); }
-  std::array<std::array<std::uint8_t, kFormats>, kFormats> pass_table_{};
+  std::array<std::array<std::uint16_t, kFormats>, kFormats> mode_table_{};
 };
 
 /// Every design, in the order `systole list pes` shows them. The one place where designs are

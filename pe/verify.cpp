@@ -6,13 +6,15 @@
 #include <bit>
 #include <cmath>
 #include <cstdio>
+#include <exception>
 #include <limits>
-#include <memory>
-#include <tuple>
 
+#include "pe/clocked_array.hpp"
 #include "pe/dequantiser.hpp"
-#include "pe/systolic_array.hpp"
+#include "pe/reference.hpp"
+#include "quant/bfloat16.hpp"
 #include "quant/float16.hpp"
+#include "quant/formats/bitmod.hpp"
 #include "quant/kernels/gemm.hpp"
 #include "sim/core/error.hpp"
 #include "sim/core/random.hpp"
@@ -28,13 +30,7 @@ using quant::Affine;
 using quant::Format;
 using quant::Granularity;
 
-constexpr std::uint64_t kCasesPerArray = 16;
-// A longer run meets the same arrays again with other cases: building many takes quadratic time in
-// SystemC.
-constexpr std::uint64_t kArrays = 128;
 constexpr std::int64_t kLargestSide = 16;
-// Keeps arrays apart from cases in the seed's streams.
-constexpr std::uint64_t kArrayStream = std::uint64_t{1} << 63;
 
 std::size_t pick(Random& random, std::size_t count) {
   return static_cast<std::size_t>(random.uniform(0, static_cast<std::int64_t>(count) - 1));
@@ -68,35 +64,15 @@ std::uint64_t random_group(Random& random, std::uint64_t k) {
   }
 }
 
-/// Operand values. Besides the bell curve: all at the extreme codes, mostly zeros, many magnitudes
-/// and, where the format has them, infinities and NaNs.
-std::vector<float> random_values(Random& random, std::size_t count, bool non_finite) {
-  const std::int64_t kind = random.uniform(0, non_finite ? 4 : 3);
+/// Operand values. Besides the bell curve: all at the extreme codes, mostly zeros, many magnitudes.
+std::vector<float> random_values(Random& random, std::size_t count) {
+  const std::int64_t kind = random.uniform(0, 3);
   std::vector<float> values(count);
   for (float& value : values) {
-    const auto normal = static_cast<float>(random.normal());
-    switch (kind) {
-      case 0:
-        value = random.uniform(0, 1) == 0 ? 1.0f : -1.0f;
-        break;
-      case 1:
-        value = random.uniform(0, 7) == 0 ? normal : 0.0f;
-        break;
-      case 2:  // down to the subnormals of fp16
-        value = std::ldexp(normal, static_cast<int>(random.uniform(-22, 6)));
-        break;
-      case 3: {
-        constexpr float kInfinity = std::numeric_limits<float>::infinity();
-        const std::int64_t special = non_finite ? random.uniform(0, 99) : 99;
-        value = special == 0   ? kInfinity
-                : special == 1 ? -kInfinity
-                : special == 2 ? std::numeric_limits<float>::quiet_NaN()
-                               : normal;
-        break;
-      }
-      default:
-        value = normal;
-    }
+    value = static_cast<float>(random.normal());
+    if (kind == 0) value = random.uniform(0, 1) == 0 ? 1.0f : -1.0f;
+    if (kind == 1) value = random.uniform(0, 7) == 0 ? value : 0.0f;
+    if (kind == 2) value = std::ldexp(value, static_cast<int>(random.uniform(-22, 6)));
   }
   return values;
 }
@@ -109,16 +85,22 @@ class Comparison {
 
   template <class T>
   void equal(const std::string& what, T array, T expected) {
+    equal(
+        what, [] { return std::string(); }, array, expected);
+  }
+  template <class Where, class T>
+  void equal(const std::string& what, Where where, T array, T expected) {
     ++outcome_.elements;
     if (array == expected) return;
-    differs(what, std::to_string(array), std::to_string(expected));
+    differs(what + where(), std::to_string(array), std::to_string(expected));
   }
   /// Bit for bit; of a NaN only that it is one.
-  void same_bits(const std::string& what, float array, float expected) {
+  template <class Where>
+  void same_bits(const std::string& what, Where where, float array, float expected) {
     ++outcome_.elements;
     if (std::bit_cast<std::uint32_t>(array) == std::bit_cast<std::uint32_t>(expected)) return;
     if (std::isnan(array) && std::isnan(expected)) return;
-    differs(what, text(array), text(expected));
+    differs(what + where(), text(array), text(expected));
   }
   void differs(const std::string& what, const std::string& array, const std::string& expected) {
     if (outcome_.mismatches++ != 0) return;
@@ -140,93 +122,186 @@ class Comparison {
   VerifyOutcome& outcome_;
 };
 
-std::string at(std::size_t m, std::size_t n) {
-  return "[" + std::to_string(m) + ", " + std::to_string(n) + "]";
-}
+/// Values of one row of an operand in one format, as the array takes them. What encoders never give
+/// (a NaN in a block, more non-zero weights than a sparse format stores) does not occur.
+class CodeSource {
+ public:
+  CodeSource(Random& random, const PeDesign& design, Format format, bool weight)
+      : random_(random), design_(design), format_(format), weight_(weight) {
+    kind_ = random.uniform(0, 3);
+  }
 
-/// The reference's operands and the array's, from the same values.
+  std::vector<OperandWord> row(std::uint64_t k) {
+    std::vector<OperandWord> words;
+    for (std::uint64_t i = 0; i < k; ++i) words.push_back(word());
+    return words;
+  }
+
+ private:
+  OperandWord word() {
+    const bool zero = kind_ == 1 && random_.uniform(0, 7) != 0;
+    if (quant::info_of(format_).kind == quant::FormatClass::integer) return integer(zero);
+    switch (format_) {
+      case Format::fp16:
+      case Format::bf16:
+        return float_bits(zero);
+      case Format::bitmod3:
+      case Format::bitmod4: {
+        const unsigned codes = 1u << bits_of(format_);
+        const auto code = static_cast<std::uint32_t>(random_.uniform(0, codes - 1));
+        const auto tag = static_cast<unsigned>(random_.uniform(0, 3));
+        return zero ? 0 : operand_word(quant::bitmod_value(code, format_, tag));
+      }
+      case Format::nf3:  // GOBO: an entry of the dictionary, or now and then an outlier
+        return random_.uniform(0, 31) == 0 ? quant::Fp16::encode(normal() * 8.0f).to_bits() | 8u
+                                           : static_cast<OperandWord>(random_.uniform(0, 7));
+      case Format::mxfp8_e4m3:
+      case Format::fp8_e4m3:
+        return finite_code(0x7F, zero);
+      case Format::mxfp8_e5m2:
+      case Format::fp8_e5m2:
+        return finite_code(0x7C, zero);
+      default:
+        return zero ? 0 : any_code();
+    }
+  }
+  OperandWord any_code() {
+    return static_cast<OperandWord>(random_.uniform(0, (1 << bits_of(format_)) - 1));
+  }
+  /// Codes whose magnitude is below `limit`: neither NaN nor infinity.
+  OperandWord finite_code(unsigned limit, bool zero) {
+    const auto magnitude = static_cast<unsigned>(random_.uniform(0, limit - 1));
+    return static_cast<OperandWord>(zero ? 0 : magnitude | (random_.uniform(0, 1) != 0 ? 0x80 : 0));
+  }
+  OperandWord integer(bool zero) {
+    if (zero) return 0;
+    const int top = 1 << (bits_of(format_) - 1);
+    if (kind_ == 0) return operand_word(random_.uniform(0, 1) != 0 ? -top : top - 1);
+    // Outlier-aware designs: most codes small.
+    if (design_.data_dependent && random_.uniform(0, 9) != 0) {
+      return operand_word(static_cast<int>(random_.uniform(-7, 7)));
+    }
+    return operand_word(static_cast<int>(random_.uniform(-top, top - 1)));
+  }
+  float normal() { return static_cast<float>(random_.normal()); }
+  OperandWord float_bits(bool zero) {
+    float value = zero ? 0.0f : normal();
+    if (kind_ == 0) value = random_.uniform(0, 1) != 0 ? 1.0f : -1.0f;
+    // Down to the subnormals of fp16.
+    if (kind_ == 2) value = std::ldexp(value, static_cast<int>(random_.uniform(-22, 6)));
+    // Where operands are aligned or taken apart, hardware has no place for infinities.
+    const bool takes_all = design_.kind == Arithmetic::floating || design_.name == "mixpe-w4a16";
+    if (kind_ == 3 && takes_all) {
+      constexpr float kInfinity = std::numeric_limits<float>::infinity();
+      const std::int64_t special = random_.uniform(0, 99);
+      if (special < 2) value = special == 0 ? kInfinity : -kInfinity;
+      if (special == 2) value = std::numeric_limits<float>::quiet_NaN();
+    }
+    return format_ == Format::fp16 ? quant::Fp16::encode(value).to_bits()
+                                   : quant::Bf16::encode(value).to_bits();
+  }
+
+  Random& random_;
+  const PeDesign& design_;
+  Format format_;
+  bool weight_;
+  std::int64_t kind_ = 0;
+};
+
+/// The reference's operands and the array's.
 struct Operands {
-  std::vector<float> moving_values, stationary_values;
-  quant::QuantizedMatrix moving, stationary;  // integer designs
+  bool quantised = false;  ///< integer designs: from values, with scales and zeros
+  quant::QuantizedMatrix activation, weight;
   ArrayCase work;
 };
+
+/// Sparse designs: two of four stay.
+void prune(std::vector<OperandWord>& words, std::uint64_t group) {
+  for (std::uint64_t begin = 0; begin < words.size(); begin += group) {
+    for (std::uint64_t i = 0; i < group; ++i) {
+      if (i % 4 == 1 || i % 4 == 2) words[begin + i] = 0;
+    }
+  }
+}
 
 Operands make_operands(const VerifyCase& c) {
   Random random(c.values);
   const GemmShape& shape = c.shape;
-  const bool integers = quant::is_integer(shape.stationary);
+  const PeDesign& design = find_design(c.array.pe);
   Operands operands;
-  operands.moving_values = random_values(random, shape.m * shape.k, !integers);
-  operands.stationary_values = random_values(random, shape.n * shape.k, !integers);
-  operands.work.shape = shape;
-  if (integers) {
-    operands.moving = quant::quantise(operands.moving_values, shape.m, shape.k, c.moving);
-    operands.stationary =
-        quant::quantise(operands.stationary_values, shape.n, shape.k, c.stationary);
-    operands.work.moving = operand_words(operands.moving);
-    operands.work.stationary = operand_words(operands.stationary);
-  } else {
-    for (const float value : operands.moving_values) {
-      operands.work.moving.push_back(quant::Fp16::encode(value).to_bits());
-    }
-    for (const float value : operands.stationary_values) {
-      operands.work.stationary.push_back(quant::Fp16::encode(value).to_bits());
-    }
+  ArrayCase& work = operands.work;
+  work.shape = shape;
+  for (std::uint64_t i = 1; i < shape.classes; ++i) {
+    work.boundaries.push_back(
+        static_cast<std::uint64_t>(random.uniform(0, static_cast<std::int64_t>(shape.k))));
   }
+  std::sort(work.boundaries.begin(), work.boundaries.end());
+  operands.quantised = quant::is_integer(shape.weight) && quant::is_integer(shape.activation) &&
+                       design.sums_by_group && design.name != "flexcim";
+  if (operands.quantised) {
+    const std::vector<float> a = random_values(random, shape.m * shape.k);
+    const std::vector<float> w = random_values(random, shape.n * shape.k);
+    operands.activation = quant::quantise(a, shape.m, shape.k, c.activation);
+    operands.weight = quant::quantise(w, shape.n, shape.k, c.weight);
+    work.activation = operand_words(operands.activation);
+    work.weight = operand_words(operands.weight);
+    return operands;
+  }
+  CodeSource activations(random, design, shape.activation, false);
+  CodeSource weights(random, design, shape.weight, true);
+  for (std::uint64_t m = 0; m < shape.m; ++m) {
+    const auto row = activations.row(shape.k);
+    work.activation.insert(work.activation.end(), row.begin(), row.end());
+  }
+  for (std::uint64_t n = 0; n < shape.n; ++n) {
+    const auto row = weights.row(shape.k);
+    work.weight.insert(work.weight.end(), row.begin(), row.end());
+  }
+  if (design.name == "flexcim") prune(work.weight, group_length(design, shape));
   return operands;
 }
 
-void compare_integers(const VerifyCase& c, const Operands& operands, const ArrayRun& run,
-                      Comparison& comparison) {
+void compare_values(const VerifyCase& c, const Operands& operands, const ArrayRun& run,
+                    Comparison& comparison) {
+  const PeDesign& design = find_design(c.array.pe);
   const GemmShape& shape = c.shape;
-  const quant::QuantizedMatrix& w = operands.stationary;
-  if (run.sums.size() != shape.m * shape.n * w.groups) {
-    comparison.equal("number of group sums", run.sums.size(), shape.m * shape.n * w.groups);
+  const std::vector<ResultWord> expected = reference_sums(c.array, design, operands.work);
+  if (run.sums.size() != expected.size()) {
+    comparison.equal("number of group sums", run.sums.size(), expected.size());
     return;
   }
-  std::vector<std::int8_t> signed_codes;  // as they entered the array
-  for (const OperandWord word : operands.work.stationary) {
-    signed_codes.push_back(static_cast<std::int8_t>(word));
-  }
-  for (std::size_t m = 0; m < shape.m; ++m) {
-    for (std::size_t n = 0; n < shape.n; ++n) {
-      for (std::size_t g = 0; g < w.groups; ++g) {
-        const std::span a(operands.moving.codes.data() + m * shape.k + g * w.group, w.group);
-        const std::span b(signed_codes.data() + n * shape.k + g * w.group, w.group);
-        comparison.equal("group sum " + at(m, n) + " of group " + std::to_string(g),
-                         static_cast<std::int32_t>(run.sums[(m * shape.n + n) * w.groups + g]),
-                         quant::integer_dot(a, b));
-      }
+  const std::uint64_t groups = group_count(design, shape);
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const auto where = [&] {
+      return "[" + std::to_string(i / groups / shape.n) + ", " +
+             std::to_string(i / groups % shape.n) + "] of group " + std::to_string(i % groups);
+    };
+    if (design.float_results) {
+      comparison.same_bits("sum ", where,
+                           std::bit_cast<float>(static_cast<std::uint32_t>(run.sums[i])),
+                           std::bit_cast<float>(static_cast<std::uint32_t>(expected[i])));
+    } else {
+      comparison.equal("sum ", where, static_cast<std::int64_t>(run.sums[i]),
+                       static_cast<std::int64_t>(expected[i]));
     }
   }
-  std::vector<float> expected(shape.m * shape.n);
-  quant::gemm_dequantise_after(operands.moving, w, expected);
-  const std::vector<float> outputs = dequantise_sums(run.sums, operands.moving, w);
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    comparison.same_bits("output " + at(i / shape.n, i % shape.n), outputs[i], expected[i]);
+  if (!operands.quantised) return;
+  // Behind the dequantiser: the outputs of the kernel that the functional run uses.
+  std::vector<float> outputs_expected(shape.m * shape.n);
+  quant::gemm_dequantise_after(operands.activation, operands.weight, outputs_expected);
+  const std::vector<float> outputs =
+      dequantise_sums(run.sums, operands.activation, operands.weight);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const auto where = [&] {
+      return "[" + std::to_string(i / shape.n) + ", " + std::to_string(i % shape.n) + "]";
+    };
+    comparison.same_bits("output ", where, outputs[i], outputs_expected[i]);
   }
 }
 
-void compare_floats(const VerifyCase& c, const Operands& operands, const ArrayRun& run,
-                    Comparison& comparison) {
-  const GemmShape& shape = c.shape;
-  const std::size_t chunk =
-      c.array.dataflow == Dataflow::weight_stationary ? c.array.rows : shape.k;
-  std::vector<float> expected(shape.m * shape.n);
-  quant::gemm_fp16(operands.moving_values, operands.stationary_values, {shape.m, shape.n, shape.k},
-                   chunk, expected);
-  if (run.sums.size() != expected.size()) {
-    comparison.equal("number of outputs", run.sums.size(), expected.size());
-    return;
-  }
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    comparison.same_bits("output " + at(i / shape.n, i % shape.n),
-                         std::bit_cast<float>(run.sums[i]), expected[i]);
-  }
-}
-
-void compare_counts(const VerifyCase& c, const ArrayRun& run, Comparison& comparison) {
-  ArrayWork expected = array_work(c.array, find_design(c.array.pe), c.shape);
+void compare_counts(const VerifyCase& c, const ArrayRun& run,
+                    const std::vector<std::uint64_t>& stalls, Comparison& comparison) {
+  ArrayWork expected = array_work(c.array, find_design(c.array.pe), c.shape, stalls);
   const ArrayWork& measured = run.measured;
   expected.repeat_cycles = measured.repeat_cycles;  // not visible in one run
   comparison.equal("cycles", measured.cycles, expected.cycles);
@@ -237,13 +312,14 @@ void compare_counts(const VerifyCase& c, const ArrayRun& run, Comparison& compar
     }
   };
   count("stream cycles", &ArrayWork::stream_cycles);
+  count("stall cycles", &ArrayWork::stall_cycles);
   count("folds", &ArrayWork::folds);
   count("passes", &ArrayWork::passes);
   count("multiply-accumulate passes", &ArrayWork::mac_passes);
-  count("stationary words", &ArrayWork::stationary_words);
-  count("stationary bits", &ArrayWork::stationary_bits);
-  count("moving words", &ArrayWork::moving_words);
-  count("moving bits", &ArrayWork::moving_bits);
+  count("weight words", &ArrayWork::weight_words);
+  count("weight bits", &ArrayWork::weight_bits);
+  count("activation words", &ArrayWork::activation_words);
+  count("activation bits", &ArrayWork::activation_bits);
   count("partial sum reads", &ArrayWork::partial_sum_reads);
   count("partial sum writes", &ArrayWork::partial_sum_writes);
   count("results", &ArrayWork::results);
@@ -256,137 +332,142 @@ void plant(const quant::Fault& fault, ArrayRun& run) {
   if (element == run.sums.size()) {
     run.measured.cycles ^= std::uint64_t{1} << fault.bit % 64;
   } else {
-    run.sums[element] ^= AccumulatorWord{1} << fault.bit % 32;
+    run.sums[element] ^= ResultWord{1} << fault.bit % 32;
   }
 }
 
-/// Runs the cases one after the other, each on its array.
+/// Runs the cases one after the other on one module, rebuilt for each array.
 class Driver : public sc_core::sc_module {
  public:
-  struct Job {
-    VerifyCase test;
-    std::uint64_t index = 0;
-    SystolicArray* array = nullptr;
-  };
-
-  Driver(const sc_core::sc_module_name& name, std::uint64_t seed, std::vector<Job> jobs,
-         const VerifyProgress& progress, const quant::Fault* fault)
-      : sc_module(name), seed_(seed), jobs_(std::move(jobs)), progress_(progress), fault_(fault) {
+  Driver(const sc_core::sc_module_name& name, std::uint64_t seed,
+         std::span<const std::uint64_t> indices, const VerifyProgress& progress,
+         const quant::Fault* fault)
+      : sc_module(name),
+        array_("array"),
+        seed_(seed),
+        indices_(indices),
+        progress_(progress),
+        fault_(fault) {
     SC_HAS_PROCESS(Driver);
     SC_THREAD(run);
   }
 
-  bool done() const { return outcomes_.size() == jobs_.size(); }
+  bool done() const { return failure != nullptr || outcomes_.size() == indices_.size(); }
   std::uint64_t completed() const { return outcomes_.size(); }
   std::vector<VerifyOutcome> take() { return std::move(outcomes_); }
+  std::exception_ptr failure;
 
  private:
   void run() {
-    for (const Job& job : jobs_) {
-      outcomes_.push_back(run_one(job));
-      if (progress_) progress_(outcomes_.size());
+    try {
+      for (const std::uint64_t index : indices_) {
+        outcomes_.push_back(run_one(index));
+        if (progress_) progress_(outcomes_.size());
+      }
+    } catch (...) {
+      failure = std::current_exception();  // must not unwind through the SystemC scheduler
     }
   }
 
-  VerifyOutcome run_one(const Job& job) {
+  VerifyOutcome run_one(std::uint64_t index) {
+    const VerifyCase test = verify_case(seed_, index);
     VerifyOutcome outcome;
-    outcome.index = job.index;
-    Comparison comparison(seed_, job.test, outcome);
-    const Operands operands = make_operands(job.test);
-    ArrayRun run = job.array->run(operands.work);
+    outcome.index = index;
+    Comparison comparison(seed_, test, outcome);
+    const Operands operands = make_operands(test);
+    const std::vector<std::uint64_t> stalls = make_engine(test.array)->stalls(operands.work);
+    ArrayRun run = array_.run(test.array, operands.work);
     if (fault_ != nullptr) plant(*fault_, run);
-    if (quant::is_integer(job.test.shape.stationary)) {
-      compare_integers(job.test, operands, run, comparison);
-    } else {
-      compare_floats(job.test, operands, run, comparison);
-    }
-    compare_counts(job.test, run, comparison);
+    compare_values(test, operands, run, comparison);
+    compare_counts(test, run, stalls, comparison);
     return outcome;
   }
 
+  ClockedArray array_;
   std::uint64_t seed_;
-  std::vector<Job> jobs_;
+  std::span<const std::uint64_t> indices_;
   const VerifyProgress& progress_;
   const quant::Fault* fault_;
   std::vector<VerifyOutcome> outcomes_;
 };
 
-auto key_of(const ArrayConfig& array) {
-  return std::tuple(array.pe, array.rows, array.cols, array.dataflow, array.fold_overlap);
+template <std::size_t N>
+std::string_view named(const std::array<std::string_view, N>& names, auto value) {
+  return names[static_cast<std::size_t>(value)];
 }
 
 }  // namespace
 
 VerifyCase verify_case(std::uint64_t seed, std::uint64_t index) {
-  VerifyCase c;
-  Random array_random = Random::stream(seed, (index / kCasesPerArray % kArrays) | kArrayStream);
-  c.array.rows = static_cast<std::uint32_t>(interesting_size(array_random, kLargestSide));
-  c.array.cols = static_cast<std::uint32_t>(interesting_size(array_random, kLargestSide));
-  c.array.dataflow = static_cast<Dataflow>(pick(array_random, configs::kDataflowNames.size()));
-  c.array.fold_overlap =
-      static_cast<FoldOverlap>(pick(array_random, configs::kFoldOverlapNames.size()));
-  const PeDesign& design = all_designs()[pick(array_random, all_designs().size())];
-  c.array.pe = design.name;
-
   Random random = Random::stream(seed, index);
-  const OperandPair& pair = design.pairs[pick(random, design.pairs.size())];
-  c.shape.stationary = pair.stationary;
-  c.shape.moving = pair.moving;
+  VerifyCase c;
+  // Designs and dataflows in turn, so that any run of cases covers them all.
+  const PeDesign& design = all_designs()[index % all_designs().size()];
+  c.array.pe = design.name;
+  do {
+    c.array.dataflow = static_cast<Dataflow>(pick(random, configs::kDataflowNames.size()));
+  } while (!design.works_in(c.array.dataflow));
+  c.array.fold_overlap = static_cast<FoldOverlap>(pick(random, configs::kFoldOverlapNames.size()));
+  c.array.interconnect =
+      static_cast<configs::Interconnect>(pick(random, configs::kInterconnectNames.size()));
+  const Mode& mode = design.modes[pick(random, design.modes.size())];
+  const std::int64_t least = mode.spatial ? 2 : 1;  // two neighbours act as one
+  const auto side = [&] {
+    return static_cast<std::uint32_t>(
+        std::max(least, static_cast<std::int64_t>(interesting_size(random, kLargestSide))));
+  };
+  c.array.rows = side();
+  c.array.cols = side();
+  if (random.uniform(0, 3) == 0) {
+    c.array.drain_words = static_cast<std::uint32_t>(random.uniform(1, c.array.cols));
+  }
+
+  c.shape.weight = mode.weight;
+  c.shape.activation = mode.activation;
   c.shape.m = interesting_size(random, 40);
   c.shape.n = interesting_size(random, 40);
-  c.shape.k = interesting_size(random, 70);
+  // Deep words need more than one of them.
+  c.shape.k = interesting_size(random, 65) * (mode.depth > 16 ? 5 : mode.depth > 4 ? 2 : 1);
   c.shape.group = random_group(random, c.shape.k);
-
-  c.stationary.format = pair.stationary;
-  c.stationary.affine = static_cast<Affine>(pick(random, quant::kAffineNames.size()));
-  c.stationary.scale = std::array{Format::fp32, Format::fp16, Format::bf16}[pick(random, 3)];
-  if (c.shape.group != 0) {
-    c.stationary.granularity = Granularity::group;
-    c.stationary.group = static_cast<std::uint32_t>(c.shape.group);
-  } else {
-    c.stationary.granularity =
-        random.uniform(0, 1) == 0 ? Granularity::tensor : Granularity::channel;
+  if (design.class_boundary_cycles > 0) {
+    c.shape.classes = static_cast<std::uint64_t>(random.uniform(1, 5));
   }
-  c.moving.format = pair.moving;
-  c.moving.granularity = random.uniform(0, 1) == 0 ? Granularity::tensor : Granularity::token;
+
+  c.weight.format = mode.weight;
+  c.weight.affine = static_cast<Affine>(pick(random, quant::kAffineNames.size()));
+  c.weight.scale = std::array{Format::fp32, Format::fp16, Format::bf16}[pick(random, 3)];
+  if (c.shape.group != 0) {
+    c.weight.granularity = Granularity::group;
+    c.weight.group = static_cast<std::uint32_t>(c.shape.group);
+  } else {
+    c.weight.granularity = random.uniform(0, 1) == 0 ? Granularity::tensor : Granularity::channel;
+  }
+  c.activation.format = mode.activation;
+  c.activation.granularity = random.uniform(0, 1) == 0 ? Granularity::tensor : Granularity::token;
   c.values = random.next();
   return c;
 }
 
 std::string describe(const VerifyCase& c) {
   const auto number = [](std::uint64_t n) { return std::to_string(n); };
-  const bool integers = quant::is_integer(c.shape.stationary);
   return c.array.pe + " " + number(c.array.rows) + "x" + number(c.array.cols) + " " +
-         std::string(configs::kDataflowNames[static_cast<std::size_t>(c.array.dataflow)]) + " " +
-         std::string(configs::kFoldOverlapNames[static_cast<std::size_t>(c.array.fold_overlap)]) +
-         ", M " + number(c.shape.m) + " N " + number(c.shape.n) + " K " + number(c.shape.k) +
-         ", stationary " +
-         (integers ? quant::describe(c.stationary) : std::string(name_of(c.shape.stationary))) +
-         ", moving " +
-         (integers ? quant::describe(c.moving) : std::string(name_of(c.shape.moving)));
+         std::string(named(configs::kDataflowNames, c.array.dataflow)) + " " +
+         std::string(named(configs::kFoldOverlapNames, c.array.fold_overlap)) + " " +
+         std::string(named(configs::kInterconnectNames, c.array.interconnect)) +
+         (c.array.drain_words == 0 ? "" : " drain " + number(c.array.drain_words)) + ", M " +
+         number(c.shape.m) + " N " + number(c.shape.n) + " K " + number(c.shape.k) + " group " +
+         number(c.shape.group) + ", weight " + std::string(name_of(c.shape.weight)) +
+         ", activation " + std::string(name_of(c.shape.activation));
 }
 
 std::vector<VerifyOutcome> verify_cases(std::uint64_t seed, std::span<const std::uint64_t> indices,
                                         const VerifyProgress& progress, const quant::Fault* fault) {
-  std::vector<std::unique_ptr<SystolicArray>> arrays;
-  const auto array_of = [&](const ArrayConfig& config) {
-    for (const auto& array : arrays) {
-      if (key_of(array->config()) == key_of(config)) return array.get();
-    }
-    const std::string name = "array" + std::to_string(arrays.size());
-    arrays.push_back(std::make_unique<SystolicArray>(name.c_str(), config));
-    return arrays.back().get();
-  };
-  std::vector<Driver::Job> jobs;
-  for (const std::uint64_t index : indices) {
-    const VerifyCase c = verify_case(seed, index);
-    jobs.push_back({c, index, array_of(c.array)});
-  }
-  Driver driver("driver", seed, std::move(jobs), progress, fault);
-  // Each array ends a GEMM that does not finish by itself, so patience only has to exceed the
-  // longest case: 40 x 70 x 2 folds on one PE.
-  kernel::run_until([&] { return driver.done(); }, sc_core::sc_time(10, sc_core::SC_MS),
+  Driver driver("driver", seed, indices, progress, fault);
+  // An array ends a GEMM that does not finish by itself, so patience only has to exceed the longest
+  // case.
+  kernel::run_until([&] { return driver.done(); }, sc_core::sc_time(100, sc_core::SC_MS),
                     [&] { return driver.completed(); });
+  if (driver.failure) std::rethrow_exception(driver.failure);
   return driver.take();
 }
 

@@ -18,13 +18,12 @@ namespace systole::pe {
 
 inline constexpr std::string_view kVerifySuite = "pe_values_and_cycles";
 
-/// What one case runs. Sixteen cases in a row share an array, and there are 128 arrays a seed:
-/// SystemC elaborates once a process, and an array costs more to build than a case to run.
+/// What one case runs. Case i takes design i modulo their number.
 struct VerifyCase {
-  configs::ArrayConfig array;  ///< up to 16 x 16, any dataflow, overlap and design
+  configs::ArrayConfig array;  ///< up to 16 x 16, any design, any of its dataflows, any overlap
   GemmShape shape;  ///< sizes from 1, primes, 2^k and 2^k +- 1; any group, dividing K or not
-  quant::QuantSpec stationary;
-  quant::QuantSpec moving;
+  quant::QuantSpec weight;
+  quant::QuantSpec activation;
   std::uint64_t values = 0;  ///< seed of the operands
 };
 
@@ -42,9 +41,9 @@ struct VerifyOutcome {
 using VerifyProgress = std::function<void(std::uint64_t done)>;
 
 /// Runs the cases of those indices on the clocked array, all in one simulation, and compares
-///   - integer designs: every group sum with quant::integer_dot, every output with
-///   quant::gemm_dequantise_after;
-///   - the fp16 design: every output with quant::gemm_fp16, chunk = rows (weight stationary) or K;
+///   - every group sum with reference_sums;
+///   - where both operands are plain integers, every output behind the dequantiser with
+///     quant::gemm_dequantise_after;
 ///   - cycles and all counts with array_work.
 /// Values bit for bit. A fault, where its path begins the name "clocked array", flips one bit of
 /// what each case's array gave: of a sum, or of the cycles, which come behind the last sum. Must be

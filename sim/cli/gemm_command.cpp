@@ -1,15 +1,21 @@
-// systole gemm: one matrix product on one array, by the closed form of the `tile` timing.
+// systole gemm: one matrix product on one array, in any of the three timings.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "pe/array_timing.hpp"
+#include "pe/clocked_array.hpp"
 #include "pe/design.hpp"
+#include "quant/float16.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/core/error.hpp"
+#include "sim/core/random.hpp"
+#include "sim/kernel/simulation.hpp"
 
 namespace systole::cli {
 namespace {
@@ -38,74 +44,195 @@ Value named(const std::string& option, const std::string& text,
   throw ConfigError("--" + option + ": " + unknown_name_message("choice", text, names));
 }
 
+struct Request {
+  std::string shape, array = "128x128", pe = "mixpe-w4a8", dataflow = "ws", overlap = "preload",
+                     interconnect = "systolic", timing = "tile", weight, activation, json;
+  std::uint64_t group = 0, drain = 0;
+};
+
+bool parse(const Arguments& arguments, Request& r) {
+  Options options(
+      "gemm --shape MxNxK [options]",
+      "Cycles of one matrix product, [M, K] times [K, N], on one array: compute only, the operands "
+      "are\n"
+      "at hand. Three timings: `pe` steps every register of the array and computes values (random "
+      "ones),\n"
+      "`tile` is the closed form that `run` uses, equal to it by test (systole verify --suite\n"
+      "pe_values_and_cycles), `analytic` divides the products by the array's peak.",
+      "  systole gemm --shape 256x768x768 --pe int8-mac --array 128x128 --dataflow ws\n"
+      "  systole gemm --shape 64x64x64 --pe olive --array 16x16 --dataflow os --timing pe\n"
+      "  systole gemm --shape 1x4096x4096 --overlap serial --json -\n");
+  options.group("Product")
+      .value("shape", "MxNxK", r.shape, "rows, columns and depth of the product")
+      .number("group", "L", r.group, "elements along K that share a scale (default: all)")
+      .value("weight", "FORMAT", r.weight, "format of the weight (default: the PE's first)")
+      .value("activation", "FORMAT", r.activation,
+             "format of the activation (default: the PE's first)");
+  options.group("Array")
+      .value("pe", "NAME", r.pe, "the processing element (systole list pes; default mixpe-w4a8)")
+      .value("array", "RxC", r.array, "rows and columns of the array (default 128x128)")
+      .value("dataflow", "ws|os|is", r.dataflow, "weight, output or input stationary (default ws)")
+      .value("overlap", "serial|preload|ideal", r.overlap,
+             "what a fold hides of the next one's loading; ideal: no skew, fill or drain at all "
+             "(default preload)")
+      .value("interconnect", "systolic|broadcast", r.interconnect,
+             "operands from PE to PE, or by buses with adder trees (default systolic)")
+      .number("drain", "WORDS", r.drain,
+              "sums that leave the array a cycle (default: one a column)");
+  options.group("Result")
+      .value("timing", "pe|tile|analytic", r.timing, "how cycles are found (default tile)")
+      .value("json", "FILE", r.json, "the summary as JSON, - for standard output");
+  return options.parse(arguments);
+}
+
+quant::Format format_of(const std::string& option, const std::string& text,
+                        const pe::PeDesign& design, bool weight) {
+  if (text.empty()) return weight ? design.modes.front().weight : design.modes.front().activation;
+  if (const auto format = quant::parse_format(text)) return *format;
+  std::vector<std::string> names(quant::kFormatNames.begin(), quant::kFormatNames.end());
+  throw ConfigError("--" + option + ": " + unknown_name_message("format", text, names));
+}
+
+/// Operands of a `pe` run: integers and other codes that every format has.
+std::vector<pe::OperandWord> random_operand(Random& random, std::uint64_t count,
+                                            quant::Format format) {
+  std::vector<pe::OperandWord> words(count);
+  const unsigned bits = std::min(quant::bits_of(format), 16u);
+  const bool integer = quant::info_of(format).kind == quant::FormatClass::integer;
+  for (pe::OperandWord& word : words) {
+    if (integer || bits == 4) {
+      const std::int64_t top = std::int64_t{1} << (bits - 1);
+      word = pe::operand_word(static_cast<int>(integer ? random.uniform(-top, top - 1)
+                                                       : random.uniform(0, 2 * top - 1)));
+    } else if (bits == 16) {
+      word = quant::Fp16::encode(static_cast<float>(random.normal())).to_bits();
+    } else {
+      word = static_cast<pe::OperandWord>(random.uniform(0, 3));
+    }
+  }
+  return words;
+}
+
+/// Steps the array through the product in SystemC.
+pe::ArrayWork run_clocked(const configs::ArrayConfig& array, const pe::PeDesign& design,
+                          const pe::GemmShape& shape) {
+  constexpr std::uint64_t kMostOperands = std::uint64_t{1} << 26;
+  if (shape.m * shape.k > kMostOperands || shape.n * shape.k > kMostOperands ||
+      shape.m * shape.n > kMostOperands) {
+    throw ConfigError(fmt::format(
+        "--timing pe computes the values: an operand of more than {} elements; use --timing tile",
+        kMostOperands));
+  }
+  Random random(1);
+  pe::ArrayCase work;
+  work.shape = shape;
+  work.activation = random_operand(random, shape.m * shape.k, shape.activation);
+  work.weight = random_operand(random, shape.n * shape.k, shape.weight);
+  if (design.name == "flexcim") {  // 2:4 sparse
+    for (std::size_t i = 0; i < work.weight.size(); i += 2) work.weight[i] = 0;
+  }
+  pe::ArrayWork measured;
+  kernel::run_simulation([&] {
+    struct Driver : sc_core::sc_module {
+      Driver(const sc_core::sc_module_name& name, const std::function<void()>& body)
+          : sc_module(name), body_(body) {
+        SC_HAS_PROCESS(Driver);
+        SC_THREAD(run);
+      }
+      void run() {
+        body_();
+        ended = true;
+      }
+      const std::function<void()>& body_;
+      bool ended = false;
+    };
+    pe::ClockedArray clocked("array");
+    const std::function<void()> body = [&] { measured = clocked.run(array, work).measured; };
+    Driver driver("driver", body);
+    const std::uint64_t tile = pe::array_work(array, design, shape).cycles;
+    kernel::run_until([&] { return driver.ended; },
+                      sc_core::sc_time(2.0 * static_cast<double>(tile) + 1000, sc_core::SC_NS));
+    return 0;
+  });
+  return measured;
+}
+
 }  // namespace
 
 int gemm_command(const Arguments& arguments) {
-  std::string shape_text, array_text = "128x128", pe = "mixpe-w4a8", dataflow = "ws",
-                          overlap = "preload", json;
-  std::uint64_t group = 0;
-  Options options(
-      "gemm --shape MxNxK [options]",
-      "Cycles of one matrix product, [M, K] times [K, N], on one systolic array: compute only, "
-      "the\n"
-      "operands are at hand. The closed forms are those of `run`, equal to the clocked array by\n"
-      "test (systole verify --suite pe_values_and_cycles).",
-      "  systole gemm --shape 256x768x768 --pe int8-mac --array 128x128 --dataflow ws\n"
-      "  systole gemm --shape 1x4096x4096 --overlap serial --json -\n");
-  options.value("shape", "MxNxK", shape_text, "rows, columns and depth of the product")
-      .number("group", "L", group, "elements along K that share a scale (default: all)")
-      .value("pe", "NAME", pe, "the processing element (systole list pes; default mixpe-w4a8)")
-      .value("array", "RxC", array_text, "rows and columns of the array (default 128x128)")
-      .value("dataflow", "ws|os", dataflow, "weight or output stationary (default ws)")
-      .value("overlap", "serial|preload", overlap,
-             "what a fold hides of the next one's loading (default preload)")
-      .value("json", "FILE", json, "the summary as JSON, - for standard output");
-  if (!options.parse(arguments)) return 0;
-  if (shape_text.empty())
+  Request r;
+  if (!parse(arguments, r)) return 0;
+  if (r.shape.empty()) {
     throw ConfigError("systole gemm needs --shape MxNxK (systole gemm --help)");
-
-  const auto sides = sides_of("--shape", shape_text, 3, "MxNxK, such as 256x768x768");
-  const auto array_sides = sides_of("--array", array_text, 2, "RxC, such as 128x128");
+  }
+  const auto sides = sides_of("--shape", r.shape, 3, "MxNxK, such as 256x768x768");
+  const auto array_sides = sides_of("--array", r.array, 2, "RxC, such as 128x128");
   configs::ArrayConfig array;
-  array.pe = pe;
+  array.pe = r.pe;
   array.rows = static_cast<std::uint32_t>(array_sides[0]);
   array.cols = static_cast<std::uint32_t>(array_sides[1]);
-  array.dataflow = named<configs::Dataflow>(
-      "dataflow", dataflow,
-      {{"ws", configs::Dataflow::weight_stationary}, {"os", configs::Dataflow::output_stationary}});
-  array.fold_overlap = named<configs::FoldOverlap>(
-      "overlap", overlap,
-      {{"serial", configs::FoldOverlap::serial}, {"preload", configs::FoldOverlap::preload}});
-  const pe::PeDesign& design = pe::find_design(pe);
-  const pe::OperandPair& pair = design.pairs.front();
-  const pe::GemmShape shape{sides[0], sides[1], sides[2], group, pair.stationary, pair.moving};
-  if (group != 0 && shape.k % group != 0) {
-    throw ConfigError(fmt::format("--group: {} does not divide K = {}", group, shape.k));
+  array.dataflow = named<configs::Dataflow>("dataflow", r.dataflow,
+                                            {{"ws", configs::Dataflow::weight_stationary},
+                                             {"os", configs::Dataflow::output_stationary},
+                                             {"is", configs::Dataflow::input_stationary}});
+  array.fold_overlap = named<configs::FoldOverlap>("overlap", r.overlap,
+                                                   {{"serial", configs::FoldOverlap::serial},
+                                                    {"preload", configs::FoldOverlap::preload},
+                                                    {"ideal", configs::FoldOverlap::ideal}});
+  array.interconnect =
+      named<configs::Interconnect>("interconnect", r.interconnect,
+                                   {{"systolic", configs::Interconnect::systolic},
+                                    {"broadcast", configs::Interconnect::broadcast}});
+  const auto timing = named<int>("timing", r.timing, {{"pe", 0}, {"tile", 1}, {"analytic", 2}});
+  if (r.drain > array.cols) {
+    throw ConfigError(fmt::format("--drain: found {}; expected at most one word a column, {}",
+                                  r.drain, array.cols));
   }
-  const pe::ArrayWork work = pe::array_work(array, design, shape);
+  array.drain_words = static_cast<std::uint32_t>(r.drain);
+  const pe::PeDesign& design = pe::find_design(r.pe);
+  const pe::GemmShape shape{sides[0],
+                            sides[1],
+                            sides[2],
+                            r.group,
+                            format_of("weight", r.weight, design, true),
+                            format_of("activation", r.activation, design, false)};
+  if (r.group != 0 && shape.k % r.group != 0) {
+    throw ConfigError(fmt::format("--group: {} does not divide K = {}", r.group, shape.k));
+  }
   const double pes = static_cast<double>(array.rows) * array.cols;
+  pe::ArrayWork work = pe::array_work(array, design, shape);
+  if (timing == 0) work = run_clocked(array, design, shape);
+  if (timing == 2) {
+    work.cycles = work.stream_cycles =
+        static_cast<std::uint64_t>(std::ceil(static_cast<double>(work.mac_passes) / pes));
+    work.fill_drain_cycles = 0;
+  }
   const double utilisation =
       static_cast<double>(work.mac_passes) / (pes * static_cast<double>(work.cycles));
-  if (json != "-") {
+  if (r.json != "-") {
     fmt::print(
-        "{} x {} x {} on {} x {} {} ({} stationary, {})\n"
-        "  cycles        {:>16}   {} folds, {} pass{} a multiply-accumulate\n"
+        "{} x {} x {} on {} x {} {} ({}, {}, {}), {} timing\n"
+        "  cycles        {:>16}   {} folds, {} pass{} a step\n"
         "  streaming     {:>16}\n"
         "  fill, drain   {:>16}\n"
         "  utilisation   {:>15.1f} %   of the array's PEs and cycles\n",
         shape.m, shape.n, shape.k, array.rows, array.cols, design.name,
-        dataflow == "ws" ? "weight" : "output", overlap, work.cycles, work.folds, work.passes,
+        configs::kDataflowNames[static_cast<std::size_t>(array.dataflow)], r.overlap,
+        r.interconnect, r.timing, work.cycles, work.folds, work.passes,
         work.passes == 1 ? "" : "es", work.stream_cycles, work.fill_drain_cycles,
         100.0 * utilisation);
   }
-  if (!json.empty()) {
+  if (!r.json.empty()) {
     nlohmann::ordered_json document;
-    document["summary"] = {{"shape", shape_text},
+    document["summary"] = {{"shape", r.shape},
                            {"pe", design.name},
-                           {"array", array_text},
-                           {"dataflow", dataflow},
-                           {"overlap", overlap},
-                           {"timing", "tile"},
+                           {"weight", std::string(quant::name_of(shape.weight))},
+                           {"activation", std::string(quant::name_of(shape.activation))},
+                           {"array", r.array},
+                           {"dataflow", r.dataflow},
+                           {"overlap", r.overlap},
+                           {"interconnect", r.interconnect},
+                           {"timing", r.timing},
                            {"cycles", work.cycles},
                            {"compute_cycles", work.cycles},
                            {"stream_cycles", work.stream_cycles},
@@ -113,7 +240,7 @@ int gemm_command(const Arguments& arguments) {
                            {"folds", work.folds},
                            {"macs", shape.m * shape.n * shape.k},
                            {"utilisation", utilisation}};
-    write_text_file(json, document.dump(2) + "\n");
+    write_text_file(r.json, document.dump(2) + "\n");
   }
   return 0;
 }

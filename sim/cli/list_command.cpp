@@ -84,17 +84,31 @@ const ListKind kKinds[] = {
 
 std::string show_pe(const pe::PeDesign& design) {
   std::string text = fmt::format(
-      "# PE {}: {}\n# source: {}\n# accumulator: {}\n# operands, stationary x moving:\n",
-      design.name, design.summary, design.source, design.accumulator);
-  const pe::OperandPair* last = nullptr;
-  for (const pe::OperandPair& pair : design.pairs) {
-    if (last == nullptr || last->stationary != pair.stationary) {
-      text += fmt::format("{}#   {} in {} {} x", last == nullptr ? "" : "\n",
-                          quant::name_of(pair.stationary), pair.passes,
-                          pair.passes == 1 ? "pass" : "passes");
+      "# PE {}: {}\n# source: {}\n# arithmetic: {}, accumulator {}\n# pipeline: {} stage{}; "
+      "reconfiguration: {} cycle{}\n# dataflows:",
+      design.name, design.summary, design.source,
+      pe::kArithmeticNames[static_cast<std::size_t>(design.kind)], design.accumulator,
+      design.stages, design.stages == 1 ? "" : "s", design.reconfigure_cycles,
+      design.reconfigure_cycles == 1 ? "" : "s");
+  for (std::size_t d = 0; d < configs::kDataflowNames.size(); ++d) {
+    if (design.works_in(static_cast<configs::Dataflow>(d))) {
+      text += fmt::format(" {}", configs::kDataflowNames[d]);
     }
-    text += fmt::format(" {}", quant::name_of(pair.moving));
-    last = &pair;
+  }
+  if (design.data_dependent) text += "\n# steps take longer where the operands ask for it";
+  text += "\n# multiply-accumulates a PE and cycle (elements a step / cycles or PEs a step), weight "
+          "x activation:";
+  const pe::Mode* last = nullptr;
+  for (const pe::Mode& mode : design.modes) {
+    const bool same = last != nullptr && last->weight == mode.weight &&
+                      last->depth == mode.depth && last->parts() == mode.parts();
+    if (!same) {
+      text += fmt::format("\n#   {:<6} {} / {}{}: {} x", fmt::format("{:.4g}", mode.macs_per_cycle()),
+                          mode.depth, mode.parts(), mode.spatial && mode.parts() > 1 ? " PEs" : "",
+                          quant::name_of(mode.weight));
+    }
+    text += fmt::format(" {}", quant::name_of(mode.activation));
+    last = &mode;
   }
   return text + "\n";
 }
@@ -187,10 +201,14 @@ int show_command(const Arguments& arguments) {
     throw ConfigError("show: expected one name, found '" + words[1] + "' as well");
 
   const std::string& name = words[0];
+  const std::vector<configs::Entry> priced = configs::list_pes();
   for (const pe::PeDesign& design : pe::all_designs()) {
-    if (design.name == name) {
-      fmt::print("{}\n", show_pe(design));
+    if (design.name != name) continue;
+    fmt::print("{}\n", show_pe(design));
+    if (std::ranges::find(priced, name, &configs::Entry::name) != priced.end()) {
+      fmt::print("{}", configs::show(name));
     }
+    return 0;
   }
   if (name == kEmbeddedModel) {
     fmt::print("{}", configs::show(resolve_model(name, "").shape));

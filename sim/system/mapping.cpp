@@ -60,13 +60,13 @@ ArrayOperands array_operands(const std::string& operation, const pe::PeDesign& d
              k % stationary.group == 0 && stationary.group < k) {
     operands.group = stationary.group;
   }
-  if (!design.passes(operands.stationary, operands.moving)) {
+  if (design.mode(operands.stationary, operands.moving) == nullptr) {
     std::string message = "operation '" + operation + "' needs " +
                           format_pair(operands.stationary, operands.moving) + " products; PE '" +
                           design.name + "' computes";
     const char* separator = " ";
-    for (const pe::OperandPair& pair : design.pairs) {
-      message += separator + format_pair(pair.stationary, pair.moving);
+    for (const pe::Mode& mode : design.modes) {
+      message += separator + format_pair(mode.weight, mode.activation);
       separator = ", ";
     }
     throw ConfigError(message + "; choose another recipe or machine");

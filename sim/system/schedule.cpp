@@ -102,8 +102,8 @@ class Scheduler {
     job.counts.macs += m * n * k;
     job.counts.mac_passes += work.mac_passes;
 
-    const std::uint64_t weight_bytes = ceil_div(work.stationary_bits, 8);
-    const std::uint64_t moving_bytes = ceil_div(work.moving_bits, 8);
+    const std::uint64_t weight_bytes = ceil_div(work.weight_bits, 8);
+    const std::uint64_t moving_bytes = ceil_div(work.activation_bits, 8);
     const std::uint64_t read_bytes = work.partial_sum_reads * kAccumulatorBytes;
     const std::uint64_t write_bytes = work.partial_sum_writes * kAccumulatorBytes;
     job.counts.weight_read_bytes += weight_bytes;

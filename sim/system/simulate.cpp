@@ -224,7 +224,7 @@ double peak_macs(const Program& program, const pe::PeDesign& design, double pes)
       if (op.kind != OpKind::gemm) continue;
       const ArrayOperands operands =
           array_operands(op.name, design, op.stationary, op.moving, op.dequantise, op.k);
-      return pes / design.require_passes(operands.stationary, operands.moving);
+      return pes * design.require_mode(operands.stationary, operands.moving).macs_per_cycle();
     }
   }
   return 0;

@@ -69,7 +69,7 @@ TEST(Dequantiser, GivesTheBitsOfTheDefinitionForEveryAffineForm) {
       // The array's sums, from the words that enter it.
       const std::vector<OperandWord> a_words = operand_words(a);
       const std::vector<OperandWord> w_words = operand_words(w);
-      std::vector<AccumulatorWord> sums;
+      std::vector<ResultWord> sums;
       for (std::size_t row = 0; row < m; ++row) {
         for (std::size_t col = 0; col < n; ++col) {
           for (std::size_t g = 0; g < w.groups; ++g) {
@@ -78,7 +78,7 @@ TEST(Dequantiser, GivesTheBitsOfTheDefinitionForEveryAffineForm) {
               sum += static_cast<std::int16_t>(a_words[row * k + i]) *
                      static_cast<std::int16_t>(w_words[col * k + i]);
             }
-            sums.push_back(static_cast<AccumulatorWord>(sum));
+            sums.push_back(result_of(sum));
           }
         }
       }
@@ -97,7 +97,7 @@ TEST(Dequantiser, GivesTheBitsOfTheDefinitionForEveryAffineForm) {
 TEST(Dequantiser, RefusesSumsOfAnotherShape) {
   const auto a = quant::quantise(std::vector<float>(4, 1.0f), 1, 4, {.format = Format::int8});
   const auto w = quant::quantise(std::vector<float>(8, 1.0f), 2, 4, {.format = Format::int4});
-  EXPECT_THROW(dequantise_sums(std::vector<AccumulatorWord>(3), a, w), InternalError);
+  EXPECT_THROW(dequantise_sums(std::vector<ResultWord>(3), a, w), InternalError);
 }
 
 }  // namespace

@@ -12,12 +12,14 @@ namespace systole::pe {
 namespace {
 
 constexpr std::uint64_t kSeed = 1;
+constexpr std::uint64_t kParts = 8;
+constexpr std::uint64_t kCases = 20'000;  // over all parts, every design in turn
 
-/// 500 cases of the 2,000; one gtest case each, so that ctest runs them side by side.
-class ClockedArray : public testing::TestWithParam<std::uint64_t> {};
+/// A part of the cases each, so that ctest runs them side by side.
+class ClockedArrays : public testing::TestWithParam<std::uint64_t> {};
 
-TEST_P(ClockedArray, ComputesTheReferencesBitsInTheClosedFormsCycles) {
-  std::vector<std::uint64_t> indices(500);
+TEST_P(ClockedArrays, ComputeTheReferencesBitsInTheClosedFormsCycles) {
+  std::vector<std::uint64_t> indices(kCases / kParts);
   std::iota(indices.begin(), indices.end(), GetParam() * indices.size());
   const std::vector<VerifyOutcome> outcomes = verify_cases(kSeed, indices);
   ASSERT_EQ(outcomes.size(), indices.size());
@@ -26,11 +28,12 @@ TEST_P(ClockedArray, ComputesTheReferencesBitsInTheClosedFormsCycles) {
     EXPECT_EQ(outcome.mismatches, 0u) << outcome.first_mismatch;
   }
 }
-INSTANTIATE_TEST_SUITE_P(Quarters, ClockedArray, testing::Range<std::uint64_t>(0, 4));
+INSTANTIATE_TEST_SUITE_P(Parts, ClockedArrays, testing::Range<std::uint64_t>(0, kParts));
 
 // Mutation test: what the array gives is compared to the last bit, and so are its cycles.
-TEST(ClockedArrayFaults, OneFlippedBitOfASumOrOfTheCyclesIsFoundInEveryCase) {
-  const std::array<std::uint64_t, 6> indices{0, 16, 32, 48, 64, 80};  // an array each
+TEST(ClockedArrayFaults, OneFlippedBitOfASumOrOfTheCyclesIsFoundInEveryDesign) {
+  std::vector<std::uint64_t> indices(all_designs().size());
+  std::iota(indices.begin(), indices.end(), 0);
   const quant::Fault fault{"clocked", 5, 24};
   const auto outcomes = verify_cases(kSeed, indices, nullptr, &fault);
   for (const VerifyOutcome& outcome : outcomes) {
@@ -52,30 +55,44 @@ TEST(VerifyCases, AreAFunctionOfSeedAndIndexAlone) {
   EXPECT_NE(describe(verify_case(7, 123)), describe(verify_case(8, 123)));
 }
 
-TEST(VerifyCases, CoverEveryArrayKindFormatPairAndAffineForm) {
-  std::set<std::string> array_kinds;
+TEST(VerifyCases, CoverEveryDesignInEveryDataflowOverlapAndInterconnect) {
+  std::set<std::string> kinds, expected;
+  for (const PeDesign& design : all_designs()) {
+    for (int d = 0; d < 3; ++d) {
+      if (!design.works_in(static_cast<configs::Dataflow>(d))) continue;
+      for (int rest = 0; rest < 6; ++rest) {
+        expected.insert(design.name + std::to_string(d) + std::to_string(rest));
+      }
+    }
+  }
   std::set<std::string> pairs;
   std::set<quant::Affine> affine;
   bool m1 = false, n1 = false, k1 = false, several_groups = false, ragged_group = false;
-  for (std::uint64_t index = 0; index < 2000; ++index) {
+  bool narrow_drain = false, several_classes = false;
+  for (std::uint64_t index = 0; index < kCases; ++index) {
     const VerifyCase c = verify_case(kSeed, index);
     EXPECT_LE(c.array.rows, 16u);
     EXPECT_LE(c.array.cols, 16u);
-    array_kinds.insert(c.array.pe + std::to_string(static_cast<int>(c.array.dataflow)) +
-                       std::to_string(static_cast<int>(c.array.fold_overlap)));
-    pairs.insert(c.array.pe + std::string(name_of(c.shape.stationary)) +
-                 std::string(name_of(c.shape.moving)));
-    affine.insert(c.stationary.affine);
+    const int rest =
+        static_cast<int>(c.array.fold_overlap) * 2 + static_cast<int>(c.array.interconnect);
+    kinds.insert(c.array.pe + std::to_string(static_cast<int>(c.array.dataflow)) +
+                 std::to_string(rest));
+    pairs.insert(c.array.pe + " " + std::string(name_of(c.shape.weight)) + " " +
+                 std::string(name_of(c.shape.activation)));
+    affine.insert(c.weight.affine);
+    const PeDesign& design = find_design(c.array.pe);
     m1 |= c.shape.m == 1;
     n1 |= c.shape.n == 1;
     k1 |= c.shape.k == 1;
-    several_groups |= group_count(c.shape) > 1;
+    several_groups |= group_count(design, c.shape) > 1;
     ragged_group |= c.shape.group != 0 && c.shape.k % c.shape.group != 0;
+    narrow_drain |= c.array.drain_words != 0;
+    several_classes |= c.shape.classes > 1;
   }
-  EXPECT_EQ(array_kinds.size(), 3u * 2 * 2);
-  EXPECT_EQ(pairs.size(), 49u + 49u + 1u);
+  EXPECT_EQ(kinds, expected);
+  EXPECT_GE(pairs.size(), 1000u);
   EXPECT_EQ(affine.size(), 4u);
-  EXPECT_TRUE(m1 && n1 && k1 && several_groups && ragged_group);
+  EXPECT_TRUE(m1 && n1 && k1 && several_groups && ragged_group && narrow_drain && several_classes);
 }
 
 }  // namespace
