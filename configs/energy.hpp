@@ -85,7 +85,7 @@ struct EnergyTable {
   std::string mixed_nodes;  ///< why prices of several nodes stand side by side; else refused
   NodeScale scale;
   std::string sram_source;
-  double sram_node_nm = 0;  ///< 0: the table's
+  double sram_node_nm = 0;                                  ///< 0: the table's
   double sram_area_band = 0, sram_energy_band = 0;          ///< of the points
   double sram_fit_area_band = 0, sram_fit_energy_band = 0;  ///< of the fits
   std::vector<SramPoint> sram_points;

@@ -195,7 +195,8 @@ void describe(V& v, C& c) {
   rare(v, "logic_area", c.logic_area, 0.0, factor("of PEs and operations; 0: Stillmaker and Baas"));
   rare(v, "logic_energy", c.logic_energy, 0.0, factor("0: Stillmaker and Baas"));
   rare(v, "logic_leakage", c.logic_leakage, 0.0, factor("0: assumed that of CACTI's SRAM"));
-  rare(v, "logic_delay", c.logic_delay, 0.0, factor("divides max_clock_mhz; 0: Stillmaker and Baas"));
+  rare(v, "logic_delay", c.logic_delay, 0.0,
+       factor("divides max_clock_mhz; 0: Stillmaker and Baas"));
   rare(v, "sram_area", c.sram_area, 0.0, factor("0: step between CACTI 7 nodes, 22 to 45 nm"));
   rare(v, "sram_energy", c.sram_energy, 0.0, factor("0: the same, of reads"));
   rare(v, "sram_leakage", c.sram_leakage, 0.0, factor("0: the same"));

@@ -10,9 +10,9 @@
 namespace systole::configs {
 namespace {
 
-/// One node of the paper: area against 45 nm, delay (third order) and energy (second order) over the
-/// supply, highest power first. Transcribed from a public copy of its table 5; the corrigendum of the
-/// paper confirms the energy rows of 65 and 32 nm.
+/// One node of the paper: area against 45 nm, delay (third order) and energy (second order) over
+/// the supply, highest power first. Transcribed from a public copy of its table 5; the corrigendum
+/// of the paper confirms the energy rows of 65 and 32 nm.
 struct PaperNode {
   double nm;
   double area;
@@ -149,8 +149,8 @@ std::vector<Broken> scale_to_node(EnergyTable& table) {
     if (sourced) {
       factor = *sourced;
     } else {
-      broken.push_back({"scale." + std::string(key), "no published step " + step + " (" +
-                                                         std::string(range) + ")"});
+      broken.push_back({"scale." + std::string(key),
+                        "no published step " + step + " (" + std::string(range) + ")"});
     }
   };
   constexpr std::string_view kLogic = "Stillmaker and Baas: 7 to 180 nm, near the nominal supply";

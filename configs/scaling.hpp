@@ -31,8 +31,8 @@ struct SramStep {
 std::optional<SramStep> sram_step(double from_nm, double to_nm);
 
 /// Does what `table.scale` asks for, once: multiplies the prices, sets node_nm and records the
-/// factors used. Nothing where it asks for nothing or has been done. What cannot be done is returned
-/// and the table left as it was.
+/// factors used. Nothing where it asks for nothing or has been done. What cannot be done is
+/// returned and the table left as it was.
 std::vector<Broken> scale_to_node(EnergyTable& table);
 
 /// One sentence with every factor, for a run's notes; empty for a table that is not scaled.

@@ -202,10 +202,9 @@ void check_machine(const MachineConfig& m, Problems& problems) {
   if (const auto pe = m.energy.pes.find(m.array.pe); pe == m.energy.pes.end()) {
     const std::vector<std::string> others = tables_with_pe(m.array.pe);
     r.require(false, "array.pe",
-              others.empty()
-                  ? unknown_name_message("PE", m.array.pe, names) + " (energy table '" +
-                        m.energy.name + "')"
-                  : no_price_message(m.energy.name, m.array.pe, others));
+              others.empty() ? unknown_name_message("PE", m.array.pe, names) + " (energy table '" +
+                                   m.energy.name + "')"
+                             : no_price_message(m.energy.name, m.array.pe, others));
   } else {
     const double fastest = pe->second.max_clock_mhz;  // 0: the source does not say
     r.require(fastest == 0 || m.clock_mhz <= fastest, "clock_mhz",

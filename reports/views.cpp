@@ -59,10 +59,10 @@ std::vector<Figure> headline(const RunResult& r) {
     return range.low < value || range.high > value ? format(range.low) + " to " + format(range.high)
                                                    : std::string();
   };
-  figures.push_back({"energy", format_energy_pj(r.energy_pj),
-                     joined({with_unit(r.tokens_per_joule(), "tokens/J"),
-                             with_unit(r.tops_per_watt(), "TOPS/W"),
-                             from_to(r.energy_pj, r.energy_range_pj(), format_energy_pj)})});
+  figures.push_back(
+      {"energy", format_energy_pj(r.energy_pj),
+       joined({with_unit(r.tokens_per_joule(), "tokens/J"), with_unit(r.tops_per_watt(), "TOPS/W"),
+               from_to(r.energy_pj, r.energy_range_pj(), format_energy_pj)})});
   figures.push_back({"area", format_area_mm2(r.area_mm2),
                      joined({with_unit(r.tops_per_mm2(), "TOPS/mm\u00b2"),
                              from_to(r.area_mm2, r.area_range_mm2(), format_area_mm2)})});

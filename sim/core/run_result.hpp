@@ -132,7 +132,7 @@ struct RunResult {
   /// together; a part without a band counts as it is), energy's high end with all transitions.
   Range energy_range_pj() const;
   Range area_range_mm2() const;
-  std::optional<double> tops_per_mm2() const;   ///< 2 x MACs / time / area
+  std::optional<double> tops_per_mm2() const;  ///< 2 x MACs / time / area
   std::uint64_t total_macs() const;
   std::uint64_t total_dram_bytes() const;
 

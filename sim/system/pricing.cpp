@@ -201,9 +201,8 @@ KeyValues PriceList::notes() const {
   notes.emplace_back("operands",
                      "passes of array.mac_pass are priced as if both operands changed at random; "
                      "zero operands, held weights and toggles are credited only where counted");
-  notes.emplace_back(
-      "leakage of the vector unit and the dequantiser",
-      "assumed: the same power per area as the PEs, for want of a published figure");
+  notes.emplace_back("leakage of the vector unit and the dequantiser",
+                     "assumed: the same power per area as the PEs, for want of a published figure");
   notes.emplace_back("idle units",
                      "assumed clock-gated: a unit without work costs its leakage only");
   notes.emplace_back("control, interconnect and clock tree",

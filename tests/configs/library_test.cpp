@@ -167,7 +167,9 @@ TEST(Library, ListsEveryProcessingElementOfEveryTable) {
 }
 
 TEST(Library, PrintsThePublishedProfilesAsTheirSourcesHaveThem) {
-  const auto pe = [](const char* table, const char* name) { return load_energy(table).pes.at(name); };
+  const auto pe = [](const char* table, const char* name) {
+    return load_energy(table).pes.at(name);
+  };
   EXPECT_NEAR(pe("horowitz-45", "int8-mac").mac_pj, 0.2 + 0.1, 1e-12);
   EXPECT_NEAR(pe("bitfusion-45", "int8-mac").mac_pj, 148845e-9 / 500e6 * 1e12, 1e-6);
   EXPECT_NEAR(pe("axcore-28", "axcore").mac_pj, 0.112625, 1e-9);

@@ -241,7 +241,8 @@ TEST(Reader, RefusesTensorListsItCannotKeyByTarget) {
             "f.yaml:4:34: tensors.head.format: found 'int99'; expected one of the 85 of `systole "
             "list formats`; did you mean 'int9'?");
   EXPECT_EQ(recipe_error(" [{target: head, granularity: channel}]"),
-            "f.yaml:4:11: tensors.head.format: missing; expected as stored and multiplied, see `systole list formats`");
+            "f.yaml:4:11: tensors.head.format: missing; expected as stored and multiplied, see "
+            "`systole list formats`");
 }
 
 // --- names of other files, bases ---------------------------------------------------------------

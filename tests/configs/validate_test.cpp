@@ -250,8 +250,7 @@ TEST(Validate, RefusesHalfOfASplitPass) {
   const auto found = problems(table);
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].path, "pes.int8-mac.mac_quiet_pj");
-  EXPECT_EQ(found[0].message,
-            "found 0 with operand_toggle_pj 0.01; expected both or neither");
+  EXPECT_EQ(found[0].message, "found 0 with operand_toggle_pj 0.01; expected both or neither");
 }
 
 TEST(Validate, NamesTheTablesThatPriceAPeWhichThisOneDoesNot) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "pe/design.hpp"
 #include "sim/core/error.hpp"
 #include "sim/system/vector_cost.hpp"
 #include "tests/system/machines.hpp"
@@ -123,6 +124,14 @@ TEST(PriceList, RefusesAPeWithoutAPriceAndNamesTablesThatHaveOne) {
     EXPECT_STREQ(error.what(),
                  "energy table 'bitmod-28' has no price for PE 'figna-w8'; axcore-28 has "
                  "one");
+  }
+}
+
+TEST(PriceList, FindsADesignForEveryPeOfEveryTable) {
+  for (const std::string& table : configs::names(configs::Kind::energy)) {
+    for (const auto& [name, price] : configs::load_energy(table).pes) {
+      EXPECT_NO_THROW(pe::find_design(name)) << table;
+    }
   }
 }
 

@@ -1,12 +1,12 @@
 // Event-driven simulation of a mapped netlist: the energy of its transitions, cycle by cycle.
 //
-// Reads one netlist and one stimulus in the format that `calibrate` writes (see print_netlist there):
-// gates as truth tables with a delay per input and edge, flip-flops, and for every net the energy of
-// one rise and one fall. A gate's output is inertial: a pulse shorter than the gate's delay does not
-// appear. Prints, summed over the counted cycles: the energy of all transitions, the energy of settled
-// transitions (value at the end of a cycle against the end of the one before), the toggles of the
-// counted inputs, and a checksum of the watched outputs' last values, for comparison with a model.
-// Standard library only; not part of the build.
+// Reads one netlist and one stimulus in the format that `calibrate` writes (see print_netlist
+// there): gates as truth tables with a delay per input and edge, flip-flops, and for every net the
+// energy of one rise and one fall. A gate's output is inertial: a pulse shorter than the gate's
+// delay does not appear. Prints, summed over the counted cycles: the energy of all transitions, the
+// energy of settled transitions (value at the end of a cycle against the end of the one before),
+// the toggles of the counted inputs, and a checksum of the watched outputs' last values, for
+// comparison with a model. Standard library only; not part of the build.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -18,8 +18,8 @@
 struct Gate {
   int out = 0;
   std::vector<int> in;
-  std::vector<bool> table;        // index: bit i is input i
-  std::vector<int> rise, fall;    // delay from input i, femtoseconds
+  std::vector<bool> table;      // index: bit i is input i
+  std::vector<int> rise, fall;  // delay from input i, femtoseconds
   bool pending = false, pending_value = false;
   std::uint64_t pending_id = 0;
 };
@@ -100,7 +100,8 @@ int main() {
   std::vector<std::vector<std::pair<int, int>>> readers(value.size());  // gate, input
   for (std::size_t g = 0; g < gates.size(); ++g) {
     for (std::size_t i = 0; i < gates[g].in.size(); ++i)
-      readers[static_cast<std::size_t>(gates[g].in[i])].emplace_back(static_cast<int>(g), static_cast<int>(i));
+      readers[static_cast<std::size_t>(gates[g].in[i])].emplace_back(static_cast<int>(g),
+                                                                     static_cast<int>(i));
   }
   for (const auto& [net, v] : constants) value[static_cast<std::size_t>(net)] = v;
 
@@ -148,12 +149,14 @@ int main() {
   run();
 
   double settled_pj = 0, glitch_pj = 0;
-  std::uint64_t cycles = 0, settled_toggles = 0, all_toggles = 0, input_toggles = 0, checksum = 1469598103934665603ull;
+  std::uint64_t cycles = 0, settled_toggles = 0, all_toggles = 0, input_toggles = 0,
+                checksum = 1469598103934665603ull;
   std::vector<char> before = value;
   for (std::size_t cycle = 0; cycle < vectors.size(); ++cycle) {
     // The clock edge: flip-flops take what settled, inputs change as if they were flip-flops.
     std::vector<bool> next;
-    for (const Flop& f : flops) next.push_back(bool(value[static_cast<std::size_t>(f.d)]) != f.inverted);
+    for (const Flop& f : flops)
+      next.push_back(bool(value[static_cast<std::size_t>(f.d)]) != f.inverted);
     all_pj = 0, events = 0;
     for (std::size_t i = 0; i < flops.size(); ++i)
       queue.push({flops[i].delay, next_id++, -1, flops[i].q, next[i]});
@@ -169,15 +172,22 @@ int main() {
         settled_pj += value[n] ? rise_pj[n] : fall_pj[n];
         ++settled_toggles;
       }
-      for (const int n : counted) input_toggles += value[static_cast<std::size_t>(n)] != before[static_cast<std::size_t>(n)];
+      for (const int n : counted)
+        input_toggles += value[static_cast<std::size_t>(n)] != before[static_cast<std::size_t>(n)];
     }
-    for (const int n : watched) checksum = (checksum ^ static_cast<std::uint64_t>(value[static_cast<std::size_t>(n)])) * 1099511628211ull;
+    for (const int n : watched)
+      checksum = (checksum ^ static_cast<std::uint64_t>(value[static_cast<std::size_t>(n)])) *
+                 1099511628211ull;
     before = value;
   }
   std::string last;
-  for (const int n : watched) last.insert(last.begin(), value[static_cast<std::size_t>(n)] ? '1' : '0');
-  std::printf("cycles %llu settled_pj %.9g all_pj %.9g settled_toggles %llu all_toggles %llu input_toggles %llu last %s\n",
-              static_cast<unsigned long long>(cycles), settled_pj, glitch_pj,
-              static_cast<unsigned long long>(settled_toggles), static_cast<unsigned long long>(all_toggles),
-              static_cast<unsigned long long>(input_toggles), last.empty() ? "-" : last.c_str());
+  for (const int n : watched)
+    last.insert(last.begin(), value[static_cast<std::size_t>(n)] ? '1' : '0');
+  std::printf(
+      "cycles %llu settled_pj %.9g all_pj %.9g settled_toggles %llu all_toggles %llu input_toggles "
+      "%llu last %s\n",
+      static_cast<unsigned long long>(cycles), settled_pj, glitch_pj,
+      static_cast<unsigned long long>(settled_toggles),
+      static_cast<unsigned long long>(all_toggles), static_cast<unsigned long long>(input_toggles),
+      last.empty() ? "-" : last.c_str());
 }
