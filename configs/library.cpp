@@ -45,6 +45,13 @@ std::string heading(std::string_view kind, const std::string& name, const std::s
   return "# " + std::string(kind) + " " + name + "  (" + path + ")\n";
 }
 
+/// Whether any shipped energy table may price a PE of that name: cheaper than loading them all.
+bool priced_somewhere(const std::string& pe) {
+  return std::ranges::any_of(names(Kind::energy), [&](const std::string& table) {
+    return read_text_file(path_of(Kind::energy, table)).find(pe + ":") != std::string::npos;
+  });
+}
+
 }  // namespace
 
 std::string library_folder() {
@@ -106,6 +113,7 @@ std::vector<Entry> list_pes() {
 std::vector<std::string> tables_with_pe(const std::string& pe) {
   std::vector<std::string> result;
   try {
+    if (!priced_somewhere(pe)) return {};
     for (const std::string& table : names(Kind::energy)) {
       if (load_energy(table).pes.contains(pe)) result.push_back(table);
     }
@@ -183,7 +191,8 @@ std::string show(const std::string& name) {
     if (std::ranges::find(of_kind, name) == of_kind.end()) continue;
     add(heading(kKindTitles[k], name, path_of(kind, name)), show(kind, name));
   }
-  for (const std::string& table_name : names(Kind::energy)) {
+  const bool look = result.empty() || priced_somewhere(name);
+  for (const std::string& table_name : look ? names(Kind::energy) : std::vector<std::string>()) {
     const EnergyTable table = load_energy(table_name);
     for (const auto& [pe_name, pe] : table.pes) {
       known.push_back(pe_name);
