@@ -156,6 +156,12 @@ class FlowWriter {
       std::string items;
       for (const auto& item : value) items += (items.empty() ? "" : ", ") + flow(item);
       return "[" + items + "]";
+    } else if constexpr (kIsMap<T>) {
+      std::string items;
+      for (const auto& [name, item] : value) {
+        items += (items.empty() ? "" : ", ") + yaml_text(name) + ": " + flow(item);
+      }
+      return "{" + items + "}";
     } else {
       FlowWriter inner;
       T copy = value;
@@ -248,12 +254,14 @@ KeyValues echo(const Recipe& config) { return flatten(config); }
 KeyValues echo(const ModelShape& config) { return flatten(config); }
 KeyValues echo(const DramConfig& config) { return flatten(config); }
 KeyValues echo(const EnergyTable& config) { return flatten(config); }
+KeyValues echo(const PaperConfig& config) { return flatten(config); }
 
 std::string show(const MachineConfig& config) { return yaml(config); }
 std::string show(const Recipe& config) { return yaml(config); }
 std::string show(const ModelShape& config) { return yaml(config); }
 std::string show(const DramConfig& config) { return yaml(config); }
 std::string show(const EnergyTable& config) { return yaml(config); }
+std::string show(const PaperConfig& config) { return yaml(config); }
 std::string show(const PePrice& config) { return yaml(config); }
 
 }  // namespace systole::configs

@@ -15,6 +15,7 @@ KeyValues echo(const Recipe&);
 KeyValues echo(const ModelShape&);
 KeyValues echo(const DramConfig&);
 KeyValues echo(const EnergyTable&);
+KeyValues echo(const PaperConfig&);
 
 /// YAML with each value's meaning as a comment. Reading it back gives an equal struct.
 std::string show(const MachineConfig&);
@@ -22,6 +23,7 @@ std::string show(const Recipe&);
 std::string show(const ModelShape&);
 std::string show(const DramConfig&);
 std::string show(const EnergyTable&);
+std::string show(const PaperConfig&);
 std::string show(const PePrice&);
 
 }  // namespace systole::configs

@@ -13,18 +13,19 @@
 #include "configs/energy.hpp"
 #include "configs/machine.hpp"
 #include "configs/model.hpp"
+#include "configs/paper.hpp"
 #include "configs/recipe.hpp"
 
 namespace systole::configs {
 
 /// The kinds of file of the shipped library; each is a folder of configs/.
-enum class Kind : std::uint8_t { machine, recipe, model, dram, energy };
-inline constexpr std::array<std::string_view, 5> kKindNames = {"machine", "recipe", "model", "dram",
-                                                               "energy"};
-inline constexpr std::array<std::string_view, 5> kKindTitles = {"machine", "recipe", "model",
-                                                                "DRAM", "energy table"};
-inline constexpr std::array<std::string_view, 5> kKindFolders = {"machines", "recipes", "models",
-                                                                 "dram", "energy"};
+enum class Kind : std::uint8_t { machine, recipe, model, dram, energy, paper };
+inline constexpr std::array<std::string_view, 6> kKindNames = {"machine", "recipe", "model",
+                                                               "dram",    "energy", "paper"};
+inline constexpr std::array<std::string_view, 6> kKindTitles = {"machine", "recipe",       "model",
+                                                                "DRAM",    "energy table", "paper"};
+inline constexpr std::array<std::string_view, 6> kKindFolders = {"machines", "recipes", "models",
+                                                                 "dram",     "energy",  "papers"};
 
 /// What a field means and which values it may have. Integers: low..high inclusive.
 struct Info {
@@ -61,7 +62,12 @@ inline constexpr Info kNode = Info{"node of this price; 0: the table's"}.in(0, 1
 constexpr const auto& enum_names(Dataflow) { return kDataflowNames; }
 constexpr const auto& enum_names(FoldOverlap) { return kFoldOverlapNames; }
 constexpr const auto& enum_names(Interconnect) { return kInterconnectNames; }
+constexpr const auto& enum_names(Split) { return kSplitNames; }
+constexpr const auto& enum_names(DequantisePlace) { return kDequantisePlaceNames; }
 constexpr const auto& enum_names(Dequantise) { return kDequantiseNames; }
+constexpr const auto& enum_names(PaperModel) { return kPaperModelNames; }
+constexpr const auto& enum_names(PaperDataflow) { return kPaperDataflowNames; }
+constexpr const auto& enum_names(BitmodAttention) { return kBitmodAttentionNames; }
 constexpr const auto& enum_names(quant::Format) { return quant::kFormatNames; }
 constexpr const auto& enum_names(quant::Granularity) { return quant::kGranularityNames; }
 constexpr const auto& enum_names(quant::Affine) { return quant::kAffineNames; }
@@ -259,12 +265,16 @@ void describe(V& v, C& c) {
        Info{"how operands reach the PEs: from PE to PE, or by buses with adder trees"});
   rare(v, "drain_words", c.drain_words, 0u,
        Info{"sums that leave the array a cycle; 0: one a column"}.in(0, kMaxEdge));
+  rare(v, "count", c.count, 1u, Info{"equal arrays that share each product"}.in(1, 1024));
+  rare(v, "split", c.split, Split::automatic, Info{"dimension divided among the arrays"});
 }
 
 template <class V, Maybe<DequantiserConfig> C>
 void describe(V& v, C& c) {
   v("lanes", c.lanes, Info{"scale-and-add operations a cycle"}.in(1, 65536));
   v("latency_cycles", c.latency_cycles, Info{"sum in to result out"}.in(1, 1000));
+  rare(v, "place", c.place, DequantisePlace::edge,
+       Info{"behind the array, in its loop, or in each PE"});
 }
 
 template <class V, Maybe<VectorConfig> C>
@@ -529,6 +539,192 @@ void describe(V& v, C& c) {
   v("rope_theta", c.rope_theta, Info{"base of the rotary angles"}.above_zero());
   v("norm_epsilon", c.norm_epsilon, Info{"added to the mean square of RMSNorm"}.above_zero());
   v("tied_embedding", c.tied_embedding, Info{"the classifier is the embedding matrix"});
+}
+
+// --- paper -------------------------------------------------------------------------------------
+/// Sides of the papers' layers; beyond it a number is a slip of the keyboard, and products of five
+/// of them still fit 64 bits.
+inline constexpr double kMaxPaperSide = 1 << 20;
+
+template <class V, Maybe<PaperLayer> C>
+void describe(V& v, C& c) {
+  rare(v, "times", c.times, 1u, Info{"equal layers in a row"}.in(1, 1000));
+  rare(v, "rows", c.rows, 1u, Info{"vectors a sample, such as tokens"}.in(1, 65536));
+  rare(v, "edge", c.edge, 1u, Info{"edge of a square output"}.in(1, 4096));
+  rare(v, "kernel", c.kernel, 1u, Info{"height of the kernel, and width"}.in(1, 64));
+  rare(v, "kernel_width", c.kernel_width, 0u, Info{"where the kernel is not square"}.in(0, 64));
+  v("in", c.in, Info{"input channels"}.in(1, kMaxPaperSide).must());
+  v("out", c.out, Info{"output channels"}.in(1, kMaxPaperSide).must());
+}
+
+template <class V, Maybe<PaperBlock> C>
+void describe(V& v, C& c) {
+  rare(v, "times", c.times, 1u, Info{"the group repeats so often"}.in(1, 1000));
+  v("layers", c.layers, Info{"in order"}.must());
+}
+
+template <class V, Maybe<BitfusionMachine> C>
+void describe(V& v, C& c) {
+  v("name", c.name, Info{"as the paper calls it"}.must());
+  v("rows", c.rows,
+    Info{"elements along batch (os) or input channels (ws)"}.in(1, kMaxEdge).must());
+  v("cols", c.cols, Info{"elements along output channels"}.in(1, kMaxEdge).must());
+  v("max_bits", c.max_bits, Info{"widest operand of one element"}.in(1, 64).must());
+  v("min_bits", c.min_bits, Info{"narrowest that still gains speed"}.in(1, 64).must());
+  v("dataflow", c.dataflow, Info{"os or ws"}.must());
+  v("leakage_nw", c.leakage_nw, Info{"of one element"}.must());
+  v("dynamic_nw", c.dynamic_nw, Info{"of one element at work"}.must());
+  rare(v, "pe", c.pe, {}, Info{"the nearest PE of ours, for the physical twin"});
+}
+
+template <class V, Maybe<BitfusionWorkload> C>
+void describe(V& v, C& c) {
+  v("network", c.network, Info{"as the paper calls it"}.must());
+  v("bits", c.bits, Info{"of both operands, a width a layer, by machine"}.must());
+  v("blocks", c.blocks, Info{"the layers, in groups that repeat"}.must());
+  rare(v, "note", c.note, {}, Info{"where the paper's layers are not the network's"});
+}
+
+template <class V, Maybe<BitfusionBuffer> C>
+void describe(V& v, C& c) {
+  v("bytes", c.bytes, Info{"both halves of the double buffer"}.in(64, kMaxBytes).must());
+  v("read_pj_per_bit", c.read_pj_per_bit, Info{"whatever the array"}.must());
+  v("write_pj_per_bit", c.write_pj_per_bit, Info{"whatever the array"}.must());
+  v("leakage_mw", c.leakage_mw, Info{"all banks; counts in the search alone"}.must());
+}
+
+template <class V, Maybe<BitfusionPaper> C>
+void describe(V& v, C& c) {
+  v("batch", c.batch, Info{"samples"}.in(1, 65536).must());
+  v("clock_mhz", c.clock_mhz, Info{"turns power into energy a cycle"}.in(1, kMaxClockMhz).must());
+  v("dram_bits_per_cycle", c.dram_bits_per_cycle, Info{"one port"}.in(1, 65536).must());
+  v("weight", c.weight, Info{"weight buffer"}.must());
+  v("activation", c.activation, Info{"input buffer"}.must());
+  v("output", c.output, Info{"output buffer"}.must());
+  v("dram_read_pj_per_bit", c.dram_read_pj_per_bit, Info{"reported"}.must());
+  v("dram_write_pj_per_bit", c.dram_write_pj_per_bit, Info{"reported"}.must());
+  v("dram_static_nj_per_cycle", c.dram_static_nj_per_cycle, Info{"reported as static"}.must());
+  v("search_dram_read_pj_per_bit", c.search_dram_read_pj_per_bit, Info{"breaks ties"}.must());
+  v("search_dram_write_pj_per_bit", c.search_dram_write_pj_per_bit, Info{"breaks ties"}.must());
+  v("search_dram_static_nj_per_cycle", c.search_dram_static_nj_per_cycle,
+    Info{"breaks ties"}.must());
+  v("reference", c.reference, Info{"figures are divided by those of this machine"}.must());
+  v("machines", c.machines, Info{"in the order that reports show"}.must());
+  v("workloads", c.workloads, Info{"networks, in the order that reports show"}.must());
+}
+
+template <class V, Maybe<BitmodModel> C>
+void describe(V& v, C& c) {
+  v("name", c.name, Info{"as the paper calls it"}.must());
+  v("layers", c.layers, Info{"transformer blocks"}.in(1, 1000).must());
+  v("hidden", c.hidden, Info{"width of the residual stream"}.in(1, 65536).must());
+  v("ffn", c.ffn, Info{"width inside the feed-forward part"}.in(1, kMaxPaperSide).must());
+  v("heads", c.heads, Info{"query heads; divides hidden"}.in(1, 1024).must());
+  v("kv_heads", c.kv_heads, Info{"divides heads"}.in(1, 1024).must());
+  v("vocab", c.vocab, Info{"rows of the output head"}.in(1, kMaxPaperSide).must());
+  v("gated", c.gated, Info{"three feed-forward matrices, not two"});
+}
+
+template <class V, Maybe<BitmodBuffer> C>
+void describe(V& v, C& c) {
+  v("bits", c.bits, Info{"width of the port"}.in(1, 65536).must());
+  v("read_pj", c.read_pj, Info{"one word"}.above_zero().must());
+  v("write_pj", c.write_pj, Info{"one word"}.above_zero().must());
+}
+
+template <class V, Maybe<BitmodPhase> C>
+void describe(V& v, C& c) {
+  v("rows", c.rows, Info{"PEs along output channels"}.in(1, kMaxEdge).must());
+  v("cols", c.cols, Info{"PEs along tokens"}.in(1, kMaxEdge).must());
+  v("weight_bits", c.weight_bits, Info{"one, or one a model"}.in(1, 64).must());
+}
+
+template <class V, Maybe<BitmodMachine> C>
+void describe(V& v, C& c) {
+  v("name", c.name, Info{"as the paper calls it"}.must());
+  v("attention", c.attention, Info{"joint (as published) or per_head (HEAD)"}.must());
+  rare(v, "lanes", c.lanes, 1u, Info{"products a PE adds at once"}.in(1, 64));
+  rare(v, "bit_serial", c.bit_serial, false, Info{"two bits of a weight a cycle"});
+  rare(v, "kv_bits", c.kv_bits, 16u, Info{"of keys and values"}.in(1, 64));
+  v("pe_pj", c.pe_pj, Info{"one PE, one cycle, before placement"}.must());
+  v("prefill", c.prefill, Info{"all tokens of the context at once"}.must());
+  v("generation", c.generation, Info{"one token"}.must());
+  rare(v, "pe", c.pe, {}, Info{"the nearest PE of ours, for the physical twin"});
+}
+
+template <class V, Maybe<BitmodPaper> C>
+void describe(V& v, C& c) {
+  v("context", c.context, Info{"tokens"}.in(1, 65536).must());
+  v("activation_bits", c.activation_bits, Info{"of inputs and outputs"}.in(1, 64).must());
+  v("dram_bits_per_cycle", c.dram_bits_per_cycle, Info{"both edges"}.in(1, 65536).must());
+  v("buffer_bytes", c.buffer_bytes,
+    Info{"weights; and as much for inputs"}.in(64, kMaxBytes).must());
+  v("dram_pj_per_bit", c.dram_pj_per_bit, Info{"read or written"}.must());
+  v("placement_factor", c.placement_factor, Info{"of PE energy, for place and route"}.must());
+  v("buffers", c.buffers, Info{"prices by width of the port"}.must());
+  v("models", c.models, Info{"in the order that reports show"}.must());
+  v("machines", c.machines, Info{"in the order that reports show"}.must());
+}
+
+template <class V, Maybe<ScaleSimMachine> C>
+void describe(V& v, C& c) {
+  v("name", c.name, Info{"as reports say it"}.must());
+  v("rows", c.rows, Info{"of the array"}.in(1, kMaxEdge).must());
+  v("cols", c.cols, Info{"of the array"}.in(1, kMaxEdge).must());
+  v("dataflow", c.dataflow, Info{"ws, os or is"}.must());
+  rare(v, "pe", c.pe, {}, Info{"the nearest PE of ours, for the physical twin"});
+}
+
+template <class V, Maybe<ScaleSimLayer> C>
+void describe(V& v, C& c) {
+  const Info side = Info{"m, n, k of a product"}.in(1, kMaxPaperSide);
+  rare(v, "gemm", c.gemm, {}, side);
+  rare(v, "conv", c.conv, {},
+       Info{"height, width, kernel height, width, channels, filters, stride"}.in(1, kMaxPaperSide));
+}
+
+template <class V, Maybe<ScaleSimNetwork> C>
+void describe(V& v, C& c) {
+  v("name", c.name, Info{"as reports say it"}.must());
+  v("layers", c.layers, Info{"in order"}.must());
+}
+
+template <class V, Maybe<ScaleSimPaper> C>
+void describe(V& v, C& c) {
+  v("machines", c.machines, Info{"in the order that reports show"}.must());
+  v("networks", c.networks, Info{"in the order that reports show"}.must());
+}
+
+template <class V, Maybe<PublishedValues> C>
+void describe(V& v, C& c) {
+  v("network", c.network, Info{"of the lists above, or mean"}.must());
+  v("machine", c.machine, Info{"of the lists above"}.must());
+  v("values", c.values, Info{"by metric, digits as printed"}.must());
+  rare(v, "cut", c.cut, false, Info{"the last printed digit was cut, not rounded"});
+  rare(v, "note", c.note, {}, Info{"the cause, where the model's value differs"});
+  rare(v, "erratum", c.erratum, {}, Info{"why these are wrong in print; shown, not matched"});
+}
+
+template <class V, Maybe<PaperConfig> C>
+void describe(V& v, C& c) {
+  describe_identity(v, c);
+  v("model", c.model, Info{"the closed form behind the figures"}.must());
+  v("figure", c.figure, Info{"what was printed, and where"}.must());
+  rare(v, "tolerance", c.tolerance, 0.0,
+       Info{"share that a value may differ by where no source gives it exactly"}.in(0, 1));
+  rare(v, "note", c.note, {}, Info{"what a reader must know of the printed values"});
+  switch (c.model) {
+    case PaperModel::bitfusion:
+      v("bitfusion", c.bitfusion, Info{"machines, prices, layers"}.must());
+      break;
+    case PaperModel::bitmod:
+      v("bitmod", c.bitmod, Info{"machines, prices, models"}.must());
+      break;
+    case PaperModel::scale_sim:
+      v("scale_sim", c.scale_sim, Info{"machines, layers"}.must());
+      break;
+  }
+  v("published", c.published, Info{"the printed values"}.must());
 }
 
 // --- what can be described ---------------------------------------------------------------------

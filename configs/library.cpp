@@ -160,6 +160,9 @@ DramConfig load_dram(const std::string& name_or_path, const Overrides& overrides
 EnergyTable load_energy(const std::string& name_or_path, const Overrides& overrides) {
   return load<EnergyTable>(Kind::energy, name_or_path, overrides);
 }
+PaperConfig load_paper(const std::string& name_or_path, const Overrides& overrides) {
+  return load<PaperConfig>(Kind::paper, name_or_path, overrides);
+}
 
 std::string show(Kind kind, const std::string& name_or_path, const Overrides& overrides) {
   switch (kind) {
@@ -173,6 +176,8 @@ std::string show(Kind kind, const std::string& name_or_path, const Overrides& ov
       return show(load_dram(name_or_path, overrides));
     case Kind::energy:
       return show(load_energy(name_or_path, overrides));
+    case Kind::paper:
+      return show(load_paper(name_or_path, overrides));
   }
   SYSTOLE_CHECK(false, "a kind without a loader");
   return {};

@@ -1,4 +1,4 @@
-// The shipped library: machines, recipes, models, DRAMs and energy tables by name.
+// The shipped library: machines, recipes, models, DRAMs, energy tables and papers by name.
 #pragma once
 
 #include <string>
@@ -50,6 +50,7 @@ Recipe load_recipe(const std::string& name_or_path, const Overrides& overrides =
 ModelShape load_model_shape(const std::string& name_or_path, const Overrides& overrides = {});
 DramConfig load_dram(const std::string& name_or_path, const Overrides& overrides = {});
 EnergyTable load_energy(const std::string& name_or_path, const Overrides& overrides = {});
+PaperConfig load_paper(const std::string& name_or_path, const Overrides& overrides = {});
 
 /// One resolved configuration as YAML with meanings as comments; reads back to the same struct.
 std::string show(Kind kind, const std::string& name_or_path, const Overrides& overrides = {});

@@ -38,6 +38,15 @@ enum class Interconnect : std::uint8_t {
 };
 inline constexpr std::array<std::string_view, 2> kInterconnectNames = {"systolic", "broadcast"};
 
+/// Which dimension of a product is divided among several arrays.
+enum class Split : std::uint8_t {
+  automatic,  ///< the one that takes the fewest cycles, then the least operand traffic
+  m,          ///< rows: every array needs all weights
+  n,          ///< columns: every array needs all activations
+  k,          ///< depth: partial sums are added at the end
+};
+inline constexpr std::array<std::string_view, 4> kSplitNames = {"auto", "m", "n", "k"};
+
 struct ArrayConfig {
   std::string pe = "mixpe-w4a8";  ///< a PE design, see `systole list pes`
   std::uint32_t rows = 128;
@@ -47,15 +56,25 @@ struct ArrayConfig {
   Interconnect interconnect = Interconnect::systolic;
   /// Partial sums or results that leave the array's edge a cycle; 0: one a column.
   std::uint32_t drain_words = 0;
+  std::uint32_t count = 1;  ///< equal arrays that share a product
+  Split split = Split::automatic;
 
   friend bool operator==(const ArrayConfig&, const ArrayConfig&) = default;
 };
 
 /// Multiplies finished group sums by their scales and adds them in fp32 (one fused multiply-add a
 /// lane and cycle).
+enum class DequantisePlace : std::uint8_t {
+  edge,  ///< a unit of `lanes` behind the array, beside it; it holds the array up where it is slower
+  loop,  ///< the same unit, but the array waits for it after every tile (no queue between them)
+  pe,    ///< each PE scales its own sums while it computes the next (BitMoD); no unit
+};
+inline constexpr std::array<std::string_view, 3> kDequantisePlaceNames = {"edge", "loop", "pe"};
+
 struct DequantiserConfig {
   std::uint32_t lanes = 128;
   std::uint32_t latency_cycles = 4;
+  DequantisePlace place = DequantisePlace::edge;
 
   friend bool operator==(const DequantiserConfig&, const DequantiserConfig&) = default;
 };

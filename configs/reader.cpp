@@ -227,6 +227,10 @@ template <>
 constexpr Kind kind_of<EnergyTable>() {
   return Kind::energy;
 }
+template <>
+constexpr Kind kind_of<PaperConfig>() {
+  return Kind::paper;
+}
 
 /// What a file may leave to be computed.
 template <class Config>
@@ -327,6 +331,7 @@ SYSTOLE_INSTANTIATE(Recipe)
 SYSTOLE_INSTANTIATE(ModelShape)
 SYSTOLE_INSTANTIATE(DramConfig)
 SYSTOLE_INSTANTIATE(EnergyTable)
+SYSTOLE_INSTANTIATE(PaperConfig)
 #undef SYSTOLE_INSTANTIATE
 
 }  // namespace systole::configs

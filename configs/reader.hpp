@@ -17,7 +17,7 @@ using Overrides = std::vector<std::string>;
 /// Reads a file: its `base` (a shipped name, or a path relative to the file) is read first and
 /// overridden key by key; then the overrides are laid on; then every value is bound, names of other
 /// tables are resolved, ranges and relations are checked. `Config`: MachineConfig, Recipe,
-/// ModelShape, DramConfig, EnergyTable. Throws ConfigError with all faults.
+/// ModelShape, DramConfig, EnergyTable, PaperConfig. Throws ConfigError with all faults.
 template <class Config>
 Config read_file(const std::string& path, const Overrides& overrides = {});
 

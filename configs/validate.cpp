@@ -553,6 +553,168 @@ void find_relations(const ModelShape& c, Problems& p) { check_model(c, Relations
 void find_relations(const DramConfig& c, Problems& p) { check_dram(c, Relations(p, "")); }
 void find_relations(const EnergyTable& c, Problems& p) { check_energy(c, Relations(p, "")); }
 
+/// Names of a list of named things, each once.
+template <class T>
+std::vector<std::string> unique_names(const std::vector<T>& things, auto name_of_thing,
+                                      std::string_view list, Relations& r) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < things.size(); ++i) {
+    const std::string& name = name_of_thing(things[i]);
+    r.require(std::ranges::find(names, name) == names.end(),
+              std::string(list) + "[" + number(i) + "]", "a second '" + name + "'; expected one");
+    names.push_back(name);
+  }
+  r.require(!names.empty(), list, "empty; expected at least one");
+  return names;
+}
+
+/// Layers of one network; more is a slip of the keyboard.
+constexpr std::size_t kMostPaperLayers = 4096;
+/// Outputs x inputs of a layer, kernel aside: with the largest kernel, tiles rounded up in five
+/// dimensions and 64-bit operands, the counts of the models still fit 64 bits.
+constexpr double kLargestPaperLayer = 549755813888.0;  // 2^39
+constexpr std::uint64_t kLargestPaperBuffer = 4194304;
+
+void check_bitfusion(const BitfusionPaper& b, std::vector<std::string>& networks,
+                     std::vector<std::string>& machines, Relations r) {
+  machines = unique_names(
+      b.machines, [](const auto& m) -> const std::string& { return m.name; }, "machines", r);
+  for (std::size_t i = 0; i < b.machines.size(); ++i) {
+    const BitfusionMachine& m = b.machines[i];
+    const std::string at = "machines[" + number(i) + "]";
+    r.require(
+        m.max_bits >= m.min_bits, at + ".max_bits",
+        "found " + number(m.max_bits) + "; expected at least min_bits, " + number(m.min_bits));
+    r.require(m.dataflow != PaperDataflow::is, at + ".dataflow",
+              "found 'is'; expected os or ws (the model has no other)");
+  }
+  r.require(std::ranges::find(machines, b.reference) != machines.end(), "reference",
+            unknown_name_message("machine", b.reference, machines));
+  for (const auto& [buffer, path] :
+       {std::pair{&b.weight, "weight"}, {&b.activation, "activation"}, {&b.output, "output"}}) {
+    r.require(
+        buffer->bytes <= kLargestPaperBuffer, std::string(path) + ".bytes",
+        "found " + number(buffer->bytes) + "; expected at most " + number(kLargestPaperBuffer));
+  }
+  std::map<std::string, std::vector<std::string>> seen;  // machines by network
+  for (std::size_t i = 0; i < b.workloads.size(); ++i) {
+    const BitfusionWorkload& w = b.workloads[i];
+    const std::string at = "workloads[" + number(i) + "]";
+    if (std::ranges::find(networks, w.network) == networks.end()) networks.push_back(w.network);
+    std::size_t layers = 0;
+    for (const PaperBlock& block : w.blocks) {
+      for (const PaperLayer& layer : block.layers) {
+        layers += std::size_t{block.times} * layer.times;
+        const double size = static_cast<double>(b.batch) * layer.rows * layer.edge * layer.edge *
+                            static_cast<double>(layer.in) * layer.out;
+        r.require(size <= kLargestPaperLayer, at + ".blocks",
+                  "a layer of batch x rows x edge^2 x in x out = " + number(size) +
+                      "; expected at most " + number(kLargestPaperLayer));
+      }
+    }
+    r.require(layers > 0 && layers <= kMostPaperLayers, at + ".blocks",
+              number(layers) + " layers; expected 1 to " + number(kMostPaperLayers));
+    for (const auto& [machine, runs] : w.bits) {
+      r.require(std::ranges::find(machines, machine) != machines.end(), at + ".bits",
+                unknown_name_message("machine", machine, machines));
+      auto& others = seen[w.network];
+      r.require(std::ranges::find(others, machine) == others.end(), at + ".bits",
+                "'" + machine + "' has layers of '" + w.network + "' already");
+      others.push_back(machine);
+      try {
+        const auto bits = expand_runs(runs, kMostPaperLayers);
+        r.require(bits.size() == layers, at + ".bits." + machine,
+                  number(bits.size()) + " widths for " + number(layers) +
+                      " layers; expected a width a layer");
+        r.require(std::ranges::max(bits) <= 64, at + ".bits." + machine,
+                  "found " + number(std::ranges::max(bits)) + "; expected widths from 1 to 64");
+      } catch (const ConfigError& error) {
+        r.require(false, at + ".bits." + machine, error.what());
+      }
+    }
+  }
+  for (const std::string& network : networks) {
+    const auto& others = seen[network];
+    r.require(std::ranges::find(others, b.reference) != others.end(), "workloads",
+              "no bits of the reference '" + b.reference + "' for network '" + network + "'");
+  }
+}
+
+void check_bitmod(const BitmodPaper& b, std::vector<std::string>& networks,
+                  std::vector<std::string>& machines, Relations r) {
+  const auto name = [](const auto& m) -> const std::string& { return m.name; };
+  networks = unique_names(b.models, name, "models", r);
+  machines = unique_names(b.machines, name, "machines", r);
+  for (std::size_t i = 0; i < b.models.size(); ++i) {
+    const BitmodModel& m = b.models[i];
+    const std::string at = "models[" + number(i) + "]";
+    r.require(m.hidden % m.heads == 0, at + ".heads", "expected a divisor of hidden");
+    r.require(m.heads % m.kv_heads == 0, at + ".kv_heads", "expected a divisor of heads");
+  }
+  for (std::size_t i = 0; i < b.machines.size(); ++i) {
+    const BitmodMachine& m = b.machines[i];
+    for (const auto& [phase, path] : {std::pair{&m.prefill, ".prefill.weight_bits"},
+                                      {&m.generation, ".generation.weight_bits"}}) {
+      r.require(phase->weight_bits.size() == 1 || phase->weight_bits.size() == b.models.size(),
+                "machines[" + number(i) + "]" + path,
+                number(phase->weight_bits.size()) + " widths; expected one, or one a model (" +
+                    number(b.models.size()) + ")");
+    }
+  }
+}
+
+void check_scale_sim(const ScaleSimPaper& s, std::vector<std::string>& networks,
+                     std::vector<std::string>& machines, Relations r) {
+  const auto name = [](const auto& m) -> const std::string& { return m.name; };
+  networks = unique_names(s.networks, name, "networks", r);
+  machines = unique_names(s.machines, name, "machines", r);
+  for (std::size_t i = 0; i < s.networks.size(); ++i) {
+    for (std::size_t l = 0; l < s.networks[i].layers.size(); ++l) {
+      const ScaleSimLayer& layer = s.networks[i].layers[l];
+      const std::string at = "networks[" + number(i) + "].layers[" + number(l) + "]";
+      r.require(layer.gemm.size() + layer.conv.size() == (layer.gemm.empty() ? 7 : 3), at,
+                "expected gemm: [m, n, k], or conv: [height, width, kernel height, kernel width, "
+                "channels, filters, stride]");
+      if (layer.conv.size() != 7) continue;
+      r.require(layer.conv[2] <= layer.conv[0] && layer.conv[3] <= layer.conv[1], at + ".conv",
+                "the kernel is larger than the image");
+    }
+  }
+}
+
+void find_relations(const PaperConfig& c, Problems& p) {
+  std::vector<std::string> networks, machines;
+  switch (c.model) {
+    case PaperModel::bitfusion:
+      check_bitfusion(c.bitfusion, networks, machines, Relations(p, "bitfusion."));
+      break;
+    case PaperModel::bitmod:
+      check_bitmod(c.bitmod, networks, machines, Relations(p, "bitmod."));
+      break;
+    case PaperModel::scale_sim:
+      check_scale_sim(c.scale_sim, networks, machines, Relations(p, "scale_sim."));
+      break;
+  }
+  networks.emplace_back("mean");
+  Relations r(p, "");
+  for (std::size_t i = 0; i < c.published.size(); ++i) {
+    const PublishedValues& values = c.published[i];
+    const std::string at = "published[" + number(i) + "]";
+    r.require(std::ranges::find(networks, values.network) != networks.end(), at + ".network",
+              unknown_name_message("network", values.network, networks));
+    r.require(std::ranges::find(machines, values.machine) != machines.end(), at + ".machine",
+              unknown_name_message("machine", values.machine, machines));
+    for (const auto& [metric, text] : values.values) {
+      double value = 0;
+      const auto [end, error] =
+          std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+      r.require(error == std::errc{} && end == text.data() + text.size() && std::isfinite(value) &&
+                    text.size() <= 20,
+                at + ".values." + metric, "found '" + text + "'; expected a number as printed");
+    }
+  }
+}
+
 template <class C>
 Problems all_problems(const C& config) {
   Problems problems = check_ranges(config);
@@ -577,6 +739,7 @@ std::vector<Broken> problems(const Recipe& config) { return all_problems(config)
 std::vector<Broken> problems(const ModelShape& config) { return all_problems(config); }
 std::vector<Broken> problems(const DramConfig& config) { return all_problems(config); }
 std::vector<Broken> problems(const EnergyTable& config) { return all_problems(config); }
+std::vector<Broken> problems(const PaperConfig& config) { return all_problems(config); }
 
 void validate(const MachineConfig& config) {
   throw_problems("machine", config, all_problems(config));
@@ -592,5 +755,6 @@ void validate(const DramConfig& config) { throw_problems("DRAM", config, all_pro
 void validate(const EnergyTable& config) {
   throw_problems("energy table", config, all_problems(config));
 }
+void validate(const PaperConfig& config) { throw_problems("paper", config, all_problems(config)); }
 
 }  // namespace systole::configs

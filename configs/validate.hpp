@@ -1,4 +1,4 @@
-// Relations between values: what makes a machine, recipe, model, DRAM or energy table impossible
+// Relations between values: what makes a machine, recipe, model, DRAM, energy table or paper impossible
 // although every value alone is fine. All faults are reported at once.
 #pragma once
 
@@ -22,6 +22,7 @@ std::vector<Broken> problems(const Recipe&);
 std::vector<Broken> problems(const ModelShape&);
 std::vector<Broken> problems(const DramConfig&);
 std::vector<Broken> problems(const EnergyTable&);
+std::vector<Broken> problems(const PaperConfig&);
 
 /// Throws one ConfigError, a line a problem (`machine 'x': path: message`); for structs made in
 /// code.
@@ -33,5 +34,6 @@ void validate_policies(const Recipe&);
 void validate(const ModelShape&);
 void validate(const DramConfig&);
 void validate(const EnergyTable&);
+void validate(const PaperConfig&);
 
 }  // namespace systole::configs

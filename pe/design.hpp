@@ -108,6 +108,9 @@ struct PeDesign {
   /// As mode(); ConfigError naming the pairs the design takes where it does not take this one.
   const Mode& require_mode(quant::Format weight, quant::Format activation) const;
 
+  /// The pairs it takes, in words: "int2 to int8 x int2 to int8".
+  std::string pairs() const;
+
   /// Sets `modes` and the table that mode() looks up (the closed forms ask millions of times).
   void set_modes(std::vector<Mode> taken);
 

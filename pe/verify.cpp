@@ -126,8 +126,8 @@ class Comparison {
 /// (a NaN in a block, more non-zero weights than a sparse format stores) does not occur.
 class CodeSource {
  public:
-  CodeSource(Random& random, const PeDesign& design, Format format, bool weight)
-      : random_(random), design_(design), format_(format), weight_(weight) {
+  CodeSource(Random& random, const PeDesign& design, Format format)
+      : random_(random), design_(design), format_(format) {
     kind_ = random.uniform(0, 3);
   }
 
@@ -204,7 +204,6 @@ class CodeSource {
   Random& random_;
   const PeDesign& design_;
   Format format_;
-  bool weight_;
   std::int64_t kind_ = 0;
 };
 
@@ -222,6 +221,15 @@ void prune(std::vector<OperandWord>& words, std::uint64_t group) {
       if (i % 4 == 1 || i % 4 == 2) words[begin + i] = 0;
     }
   }
+}
+
+void fill_codes(Random& random, const PeDesign& design, ArrayCase& work) {
+  const GemmShape& shape = work.shape;
+  CodeSource activations(random, design, shape.activation);
+  CodeSource weights(random, design, shape.weight);
+  work.activation = activations.row(shape.m * shape.k);
+  work.weight = weights.row(shape.n * shape.k);
+  if (design.name == "flexcim") prune(work.weight, group_length(design, shape));
 }
 
 Operands make_operands(const VerifyCase& c) {
@@ -247,17 +255,7 @@ Operands make_operands(const VerifyCase& c) {
     work.weight = operand_words(operands.weight);
     return operands;
   }
-  CodeSource activations(random, design, shape.activation, false);
-  CodeSource weights(random, design, shape.weight, true);
-  for (std::uint64_t m = 0; m < shape.m; ++m) {
-    const auto row = activations.row(shape.k);
-    work.activation.insert(work.activation.end(), row.begin(), row.end());
-  }
-  for (std::uint64_t n = 0; n < shape.n; ++n) {
-    const auto row = weights.row(shape.k);
-    work.weight.insert(work.weight.end(), row.begin(), row.end());
-  }
-  if (design.name == "flexcim") prune(work.weight, group_length(design, shape));
+  fill_codes(random, design, work);
   return operands;
 }
 
@@ -397,6 +395,15 @@ std::string_view named(const std::array<std::string_view, N>& names, auto value)
 }
 
 }  // namespace
+
+ArrayCase random_case(const PeDesign& design, const GemmShape& shape, std::uint64_t seed) {
+  Random random(seed);
+  ArrayCase work;
+  work.shape = shape;
+  SYSTOLE_CHECK(shape.classes == 1, "boundaries between classes are the caller's");
+  fill_codes(random, design, work);
+  return work;
+}
 
 VerifyCase verify_case(std::uint64_t seed, std::uint64_t index) {
   Random random = Random::stream(seed, index);

@@ -11,6 +11,7 @@
 
 #include "configs/machine.hpp"
 #include "pe/array_timing.hpp"
+#include "pe/clocked_array.hpp"
 #include "quant/format.hpp"
 #include "quant/verify.hpp"
 
@@ -36,6 +37,9 @@ struct VerifyOutcome {
   std::uint64_t mismatches = 0;
   std::string first_mismatch;  ///< the case, what differs, both values; empty when nothing does
 };
+
+/// A product of that shape with random codes of its formats, such as encoders give.
+ArrayCase random_case(const PeDesign& design, const GemmShape& shape, std::uint64_t seed);
 
 /// Called after each case with how many are done.
 using VerifyProgress = std::function<void(std::uint64_t done)>;

@@ -169,6 +169,11 @@ constexpr unsigned bits_of(Format f) {
 /// int2 ... int8: what QuantizedMatrix holds and the integer kernels multiply.
 constexpr bool is_integer(Format f) { return f >= Format::int2 && f <= Format::int8; }
 constexpr bool is_ieee(Format f) { return f <= Format::bf16; }
+/// Elements that share a scale of a block format: 32 (MX), 16 (NVFP4); 0 for the others.
+constexpr unsigned block_length(Format f) {
+  if (f == Format::nvfp4) return 16;
+  return f >= Format::mxfp4 && f <= Format::mxint8 ? 32 : 0;
+}
 
 inline const FormatInfo& info_of(Format f) { return kFormatCatalogue[static_cast<std::size_t>(f)]; }
 

@@ -1,6 +1,7 @@
 #include "quant/policy.hpp"
 
 #include <charconv>
+#include <vector>
 
 namespace systole::quant {
 
@@ -24,6 +25,36 @@ bool is_plain(const TensorPolicy& policy) {
   return plain == policy && policy.range == RangeRule::automatic &&
          policy.rounding == Rounding::even && policy.zero_bits == 0 &&
          (is_ieee(policy.format) || is_integer(policy.format));
+}
+
+bool is_timed(const TensorPolicy& policy) {
+  TensorPolicy rest = policy;
+  rest.quantiser = {};
+  std::erase_if(rest.transforms, [](const Transform& t) { return t.where == Where::fold; });
+  const Schedule& schedule = policy.schedule;
+  const bool listed = schedule.kind == ScheduleKind::map &&
+                      schedule.sensitivity == Sensitivity::listed &&
+                      (schedule.unit == MapUnit::layer || schedule.unit == MapUnit::linear);
+  if (listed || schedule.kind == ScheduleKind::phase || schedule.kind == ScheduleKind::step) {
+    rest.schedule = {};
+  }
+  TensorPolicy spec_only;
+  static_cast<QuantSpec&>(spec_only) = rest.spec();
+  if (!(spec_only == rest)) return false;
+  switch (info_of(policy.format).kind) {
+    case FormatClass::ieee:
+    case FormatClass::integer:
+    case FormatClass::minifloat:
+    case FormatClass::block:
+    case FormatClass::pair:
+      return true;
+    case FormatClass::grid:
+      return policy.format != Format::codebook && policy.format != Format::twinlog;
+    case FormatClass::vector:
+    case FormatClass::gguf:
+      return false;
+  }
+  return false;
 }
 
 }  // namespace systole::quant

@@ -263,4 +263,10 @@ std::optional<bool> layer_matches(std::string_view match, std::uint32_t layer);
 /// simple kind takes.
 bool is_plain(const TensorPolicy& policy);
 
+/// Whether the timed machine models the policy: one scale a tensor, channel, token or group beside
+/// codes of a fixed width; whatever is done offline (quantiser, range search, folded transforms)
+/// costs it nothing; a schedule may choose the format by listed layers and linear layers, by phase or
+/// by decode step.
+bool is_timed(const TensorPolicy& policy);
+
 }  // namespace systole::quant

@@ -7,9 +7,8 @@
 #include <string_view>
 
 namespace systole::reports {
-namespace {
 
-std::string quoted(std::string_view text) {
+std::string csv_cell(std::string_view text) {
   if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
   std::string out = "\"";
   for (const char c : text) {
@@ -18,8 +17,6 @@ std::string quoted(std::string_view text) {
   }
   return out + "\"";
 }
-
-}  // namespace
 
 std::string operations_to_csv(const RunResult& result) {
   std::set<std::string_view> components;
@@ -33,20 +30,20 @@ std::string operations_to_csv(const RunResult& result) {
   for (const std::string_view c : kTrafficClassNames) out += fmt::format(",dram_write_{}_bytes", c);
   out += ",compute_bound_cycles,bandwidth_bound_cycles,bound";
   for (const std::string_view component : components) {
-    out += "," + quoted(fmt::format("energy_{}_pj", component));
+    out += "," + csv_cell(fmt::format("energy_{}_pj", component));
   }
   out += "\r\n";
 
   for (const OperationRow& row : result.operations) {
     out +=
-        fmt::format("{},{},{},{},{},{},{},{},{},{},{}", quoted(row.phase), quoted(row.name),
-                    quoted(row.kind), row.repeats, row.m, row.n, row.k, quoted(row.weight_format),
-                    quoted(row.activation_format), row.macs, row.cycles);
+        fmt::format("{},{},{},{},{},{},{},{},{},{},{}", csv_cell(row.phase), csv_cell(row.name),
+                    csv_cell(row.kind), row.repeats, row.m, row.n, row.k, csv_cell(row.weight_format),
+                    csv_cell(row.activation_format), row.macs, row.cycles);
     for (const std::uint64_t cycles : row.cycles_by_cause) out += fmt::format(",{}", cycles);
     for (const std::uint64_t bytes : row.dram_read_bytes) out += fmt::format(",{}", bytes);
     for (const std::uint64_t bytes : row.dram_write_bytes) out += fmt::format(",{}", bytes);
     out += fmt::format(",{},{},{}", row.compute_bound_cycles, row.bandwidth_bound_cycles,
-                       quoted(row.bound));
+                       csv_cell(row.bound));
     for (const std::string_view component : components) {
       const auto it = row.energy_pj.find(std::string(component));
       const bool present = it != row.energy_pj.end() && std::isfinite(it->second);

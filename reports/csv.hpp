@@ -2,10 +2,14 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "sim/core/run_result.hpp"
 
 namespace systole::reports {
+
+/// A text as one cell: in quotes where it needs them.
+std::string csv_cell(std::string_view text);
 
 /// RFC 4180: a header whose names end in their units, comma-separated, texts quoted where they need
 /// it, lines ended by \r\n. Energy has one column for every component that any row names; a

@@ -79,6 +79,12 @@ table.sides th:first-child{position:sticky;left:0;background:var(--card);padding
 summary{cursor:pointer;font-weight:600;font-size:16px}
 details[open]>summary{margin-bottom:10px}
 pre{margin:0;padding:12px 14px;background:var(--faint);border-radius:6px;white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.5 ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace}
+.paper .row{grid-template-columns:minmax(5.5rem,8.5rem) 1fr auto auto auto;gap:0 12px;margin:5px 0}
+.paper .row .num{width:calc(var(--figure) + 1ch)}
+.paper svg.bar{height:6px;margin:1px 0}
+.paper .row .name{white-space:normal;overflow-wrap:anywhere;line-height:1.25}
+.paper .row.wrong{opacity:.55}
+.paper .two{margin:14px 0}
 svg.roofline{display:block;width:100%;min-width:720px;height:auto;font-size:12px}
 .roofline text{fill:var(--ink)}
 .roofline .tick,.roofline .axis{fill:var(--soft)}

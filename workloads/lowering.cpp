@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "sim/core/error.hpp"
 #include "sim/core/units.hpp"
+#include "workloads/precision.hpp"
 #include "workloads/shape.hpp"
 #include "workloads/storage.hpp"
 
@@ -54,13 +56,6 @@ struct LayerMap {
   std::uint64_t weight_bytes = 0;
 };
 
-struct MemoryMap {
-  Region embedding, head, final_norm;
-  LayerMap layer;
-  std::uint64_t weight_bytes = 0;
-  std::uint64_t end_of_layers = 0;
-};
-
 std::uint64_t cache_token_bytes(const ModelShape& shape, const QuantSpec& spec) {
   return shape.kv_heads * stored_bytes(spec, 1, shape.head_dim);
 }
@@ -74,25 +69,113 @@ Region cache_tokens_of(const ModelShape& shape, const QuantSpec& spec, const Reg
           (last - first) * token * shape.kv_heads, shape.kv_heads, cache.bytes / shape.kv_heads};
 }
 
-LayerMap map_layer(const ModelShape& shape, const Recipe& recipe, std::uint64_t base,
-                   std::uint64_t cache_tokens) {
-  const QuantSpec& weight = recipe[Target::weight];
+/// Which format the weights of a linear layer have in a step: what a precision schedule changes.
+class WeightPrecision {
+ public:
+  explicit WeightPrecision(const quant::TensorPolicy& policy) : policy_(policy) {
+    entries_ = policy.schedule.entries;
+    if (policy.schedule.kind == quant::ScheduleKind::step) {
+      std::ranges::stable_sort(entries_, {}, &quant::ScheduleEntry::at);
+    }
+  }
+
+  /// `decoded`: tokens generated before this step; nothing in prefill.
+  QuantSpec at(std::uint32_t layer, std::string_view linear,
+               std::optional<std::uint64_t> decoded) const {
+    QuantSpec spec = policy_.spec();
+    switch (policy_.schedule.kind) {
+      case quant::ScheduleKind::map:
+        for (const quant::ScheduleEntry& entry : entries_) {
+          // The last entry that fits wins.
+          if (entry_matches(entry.match, layer, linear)) spec.format = entry.format;
+        }
+        break;
+      case quant::ScheduleKind::phase:
+        for (const quant::ScheduleEntry& entry : entries_) {
+          if (entry.match == (decoded ? "decode" : "prefill")) spec.format = entry.format;
+        }
+        break;
+      case quant::ScheduleKind::step:
+        for (const quant::ScheduleEntry& entry : entries_) {
+          const bool begun = decoded && static_cast<double>(*decoded) >= entry.at;
+          if (&entry == &entries_.front() || begun) spec.format = entry.format;
+        }
+        break;
+      default:
+        break;
+    }
+    return spec;
+  }
+  /// What is stored: the widest format it is ever read in. Narrower ones read a part of it (nested
+  /// bit planes, as any-precision weights are stored).
+  QuantSpec stored(std::uint32_t layer, std::string_view linear) const {
+    if (policy_.schedule.kind == quant::ScheduleKind::map) return at(layer, linear, std::nullopt);
+    QuantSpec spec = policy_.spec();
+    for (const quant::ScheduleEntry& entry : entries_) {
+      if (quant::bits_of(entry.format) > quant::bits_of(spec.format)) spec.format = entry.format;
+    }
+    return spec;
+  }
+  bool differs_by_layer() const { return policy_.schedule.kind == quant::ScheduleKind::map; }
+
+ private:
+  const quant::TensorPolicy& policy_;
+  std::vector<quant::ScheduleEntry> entries_;
+};
+
+/// Layers [first, last) whose linear layers have the same formats.
+struct LayerRun {
+  std::uint32_t first = 0, last = 0;
+};
+std::vector<LayerRun> layer_runs(const ModelShape& shape, const WeightPrecision& weights) {
+  const auto layers = static_cast<std::uint32_t>(shape.layers);
+  if (!weights.differs_by_layer()) return {{0, layers}};
+  std::vector<LayerRun> runs;
+  const auto equal = [&](std::uint32_t a, std::uint32_t b) {
+    return std::ranges::all_of(kLinearNames, [&](std::string_view linear) {
+      return weights.at(a, linear, std::nullopt).format ==
+             weights.at(b, linear, std::nullopt).format;
+    });
+  };
+  for (std::uint32_t layer = 0; layer < layers; ++layer) {
+    if (!runs.empty() && equal(runs.back().first, layer)) {
+      runs.back().last = layer + 1;
+    } else {
+      runs.push_back({layer, layer + 1});
+    }
+  }
+  return runs;
+}
+
+struct MemoryMap {
+  Region embedding, head, final_norm;
+  std::vector<LayerRun> runs;
+  std::vector<LayerMap> layers;  ///< of each run, where the first layer of the model would lie
+  std::uint64_t layer_stride = 0;
+  std::uint64_t weight_bytes = 0;
+  std::uint64_t end_of_layers = 0;
+};
+
+LayerMap map_layer(const ModelShape& shape, const Recipe& recipe, const WeightPrecision& weights,
+                   std::uint32_t layer_index, std::uint64_t base, std::uint64_t cache_tokens) {
   AddressMap map(base);
   LayerMap layer;
   auto place = [&](std::uint64_t bytes) {
     layer.weight_bytes += bytes;
     return map.place(TrafficClass::weights, bytes);
   };
-  auto linear = [&](std::uint64_t n, std::uint64_t k) { return place(stored_bytes(weight, n, k)); };
+  auto linear = [&](std::string_view name, std::uint64_t n, std::uint64_t k) {
+    return place(stored_bytes(weights.stored(layer_index, name), n, k));
+  };
   layer.attn_norm = place(shape.hidden * kFloatBytes);
-  layer.q = linear(shape.q_dim(), shape.hidden);
-  layer.k = linear(shape.kv_dim(), shape.hidden);
-  layer.v = linear(shape.kv_dim(), shape.hidden);
-  layer.output = linear(shape.hidden, shape.q_dim());
+  layer.q = linear("attn_q", shape.q_dim(), shape.hidden);
+  layer.k = linear("attn_k", shape.kv_dim(), shape.hidden);
+  layer.v = linear("attn_v", shape.kv_dim(), shape.hidden);
+  layer.output = linear("attn_output", shape.hidden, shape.q_dim());
   layer.ffn_norm = place(shape.hidden * kFloatBytes);
-  layer.gate = linear(shape.intermediate, shape.hidden);
-  layer.up = linear(shape.intermediate, shape.hidden);
-  layer.down = linear(shape.hidden, shape.intermediate);
+  layer.gate = linear("ffn_gate", shape.intermediate, shape.hidden);
+  layer.up = linear("ffn_up", shape.intermediate, shape.hidden);
+  layer.down = linear("ffn_down", shape.hidden, shape.intermediate);
   layer.key_cache = map.place(TrafficClass::kv_cache,
                               cache_tokens * cache_token_bytes(shape, recipe[Target::key]));
   layer.value_cache = map.place(TrafficClass::kv_cache,
@@ -101,7 +184,8 @@ LayerMap map_layer(const ModelShape& shape, const Recipe& recipe, std::uint64_t 
   return layer;
 }
 
-MemoryMap map_memory(const ModelShape& shape, const Recipe& recipe, std::uint64_t cache_tokens) {
+MemoryMap map_memory(const ModelShape& shape, const Recipe& recipe, const WeightPrecision& weights,
+                     std::uint64_t cache_tokens) {
   AddressMap map;
   MemoryMap memory;
   auto place = [&](std::uint64_t bytes) {
@@ -115,23 +199,42 @@ MemoryMap map_memory(const ModelShape& shape, const Recipe& recipe, std::uint64_
                        : place(stored_bytes(recipe[Target::head], shape.vocab, shape.hidden));
   memory.final_norm = place(shape.hidden * kFloatBytes);
   const std::uint64_t base = round_up(map.next(), kLayerAlignment);
-  memory.layer = map_layer(shape, recipe, base, cache_tokens);
-  memory.weight_bytes += shape.layers * memory.layer.weight_bytes;
-  memory.end_of_layers = base + shape.layers * memory.layer.stride;
+  // Every layer at the same distance: that of the largest.
+  for (const LayerRun& run : layer_runs(shape, weights)) {
+    memory.layers.push_back(map_layer(shape, recipe, weights, run.first, base, cache_tokens));
+    memory.runs.push_back(run);
+    memory.weight_bytes += (run.last - run.first) * memory.layers.back().weight_bytes;
+    memory.layer_stride = std::max(memory.layer_stride, memory.layers.back().stride);
+  }
+  memory.end_of_layers = base + shape.layers * memory.layer_stride;
   return memory;
 }
 
 /// Writes the operations of one step: `tokens` new tokens that end a context of `context`.
 class StepWriter {
  public:
-  StepWriter(const ModelShape& shape, const Recipe& recipe, const MemoryMap& memory,
-             std::uint64_t tokens, std::uint64_t context)
-      : shape_(shape), recipe_(recipe), memory_(memory), tokens_(tokens), context_(context) {}
+  StepWriter(const ModelShape& shape, const Recipe& recipe, const WeightPrecision& weights,
+             const MemoryMap& memory, std::uint64_t tokens, std::uint64_t context,
+             std::optional<std::uint64_t> decoded)
+      : shape_(shape),
+        recipe_(recipe),
+        weights_(weights),
+        memory_(memory),
+        tokens_(tokens),
+        context_(context),
+        decoded_(decoded) {}
 
   std::vector<Segment> segments() {
     std::vector<Segment> result;
     result.push_back({"embedding", 1, embedding()});
-    result.push_back({"layer", shape_.layers, layer()});
+    for (std::size_t i = 0; i < memory_.runs.size(); ++i) {
+      const LayerRun& run = memory_.runs[i];
+      const std::string name = memory_.runs.size() == 1 ? "layer"
+                               : run.first + 1 == run.last
+                                   ? fmt::format("layer {}", run.first)
+                                   : fmt::format("layers {}-{}", run.first, run.last - 1);
+      result.push_back({name, run.last - run.first, layer(memory_.layers[i], run.first)});
+    }
     result.push_back({"head", 1, head()});
     return result;
   }
@@ -149,8 +252,10 @@ class StepWriter {
     return std::exchange(operations_, {});
   }
 
-  std::vector<Operation> layer() {
-    const LayerMap& map = memory_.layer;
+  /// The operations of the first layer of a run.
+  std::vector<Operation> layer(const LayerMap& map, std::uint32_t index) {
+    layer_index_ = index;
+    layer_offset_ = index * memory_.layer_stride;
     const std::uint64_t hidden = shape_.hidden, ffn = shape_.intermediate;
     norm("attn_norm", tokens_, map.attn_norm);
     quantise_activation("attn_quantise", tokens_, hidden);
@@ -161,7 +266,7 @@ class StepWriter {
     quantise_qkv();
     append("k_append", Target::key, map.key_cache);
     append("v_append", Target::value, map.value_cache);
-    attention();
+    attention(map);
     quantise_activation("attn_out_quantise", tokens_, shape_.q_dim());
     linear("attn_output", tokens_, hidden, shape_.q_dim(), Target::weight, map.output);
     residual("attn_residual");
@@ -173,6 +278,12 @@ class StepWriter {
     quantise_activation("ffn_down_quantise", tokens_, ffn);
     linear("ffn_down", tokens_, hidden, ffn, Target::weight, map.down);
     residual("ffn_residual");
+    for (Operation& operation : operations_) {
+      for (Region* region :
+           {&operation.stationary_region, &operation.context_region, &operation.written_region}) {
+        region->address += layer_offset_;
+      }
+    }
     return std::exchange(operations_, {});
   }
 
@@ -194,7 +305,7 @@ class StepWriter {
   /// quantise to read.
   std::uint64_t before_quantise(Target target, std::uint64_t rows, std::uint64_t width) const {
     const QuantSpec& spec = recipe_[target];
-    return quant::is_integer(spec.format) ? floats(rows, width) : stored_bytes(spec, rows, width);
+    return quant::is_ieee(spec.format) ? stored_bytes(spec, rows, width) : floats(rows, width);
   }
 
   std::uint64_t per_head(Target target, std::uint64_t heads) const {
@@ -223,9 +334,14 @@ class StepWriter {
     operation.m = m;
     operation.n = n;
     operation.k = k;
-    operation.moving = recipe_[Target::activation];
-    operation.stationary = recipe_[weight];
+    operation.moving = recipe_[Target::activation].spec();
+    operation.stationary = recipe_[weight].spec();
     operation.stationary_region = region;
+    if (weight == Target::weight) {
+      // A schedule may read less than is stored.
+      operation.stationary = weights_.at(layer_index_, name, decoded_);
+      operation.stationary_region.bytes = stored_bytes(operation.stationary, n, k);
+    }
     operation.input_bytes = stored_bytes(operation.moving, m, k);
     operation.output_bytes = floats(m, n);
   }
@@ -239,7 +355,7 @@ class StepWriter {
 
   void quantise_activation(const char* name, std::uint64_t rows, std::uint64_t width) {
     const QuantSpec& spec = recipe_[Target::activation];
-    if (!quant::is_integer(spec.format)) return;
+    if (quant::is_ieee(spec.format)) return;
     Operation& operation = vector(name, VectorOp::quantise, rows, width);
     operation.moving = spec;
     operation.input_bytes = floats(rows, width);
@@ -257,7 +373,7 @@ class StepWriter {
   void quantise_qkv() {
     std::uint64_t width = 0, stored = 0;
     auto take = [&](Target target, std::uint64_t heads) {
-      if (!quant::is_integer(recipe_[target].format)) return;
+      if (quant::is_ieee(recipe_[target].format)) return;
       width += heads * shape_.head_dim;
       stored += per_head(target, heads);
     };
@@ -278,12 +394,12 @@ class StepWriter {
         cache_tokens_of(shape_, recipe_[target], cache, context_ - tokens_, context_);
     // rope and quantise write in the cache's format already; a float value comes from attn_v as
     // fp32.
-    const bool rounds = target == Target::value && !quant::is_integer(operation.moving.format);
+    const bool rounds = target == Target::value && quant::is_ieee(operation.moving.format);
     operation.input_bytes = rounds ? floats(tokens_, shape_.kv_dim()) : tokens_ * token;
     operation.output_bytes = tokens_ * token;
   }
 
-  void attention() {
+  void attention(const LayerMap& map) {
     Operation& operation = add("attention", OpKind::attention);
     operation.m = tokens_;
     operation.n = context_;
@@ -297,8 +413,8 @@ class StepWriter {
     auto read = [&](const Region& cache, Target target) {
       return cache_tokens_of(shape_, recipe_[target], cache, 0, context_);
     };
-    operation.stationary_region = read(memory_.layer.key_cache, Target::key);
-    operation.context_region = read(memory_.layer.value_cache, Target::value);
+    operation.stationary_region = read(map.key_cache, Target::key);
+    operation.context_region = read(map.value_cache, Target::value);
     operation.input_bytes = per_head(Target::query, shape_.heads);
     operation.output_bytes = before_quantise(Target::activation, tokens_, shape_.q_dim());
   }
@@ -317,9 +433,13 @@ class StepWriter {
 
   const ModelShape& shape_;
   const Recipe& recipe_;
+  const WeightPrecision& weights_;
   const MemoryMap& memory_;
   std::uint64_t tokens_;
   std::uint64_t context_;
+  std::optional<std::uint64_t> decoded_;
+  std::uint32_t layer_index_ = 0;
+  std::uint64_t layer_offset_ = 0;
   std::vector<Operation> operations_;
 };
 
@@ -346,7 +466,8 @@ Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefi
   const ModelShape shape = validated(given, "model " + given.name);
   require_timed(recipe);
   check_tokens(shape, prefill_tokens, decode_tokens);
-  const MemoryMap memory = map_memory(shape, recipe, prefill_tokens + decode_tokens);
+  const WeightPrecision weights(recipe[Target::weight]);
+  const MemoryMap memory = map_memory(shape, recipe, weights, prefill_tokens + decode_tokens);
 
   Program program;
   program.model = shape.name;
@@ -354,16 +475,18 @@ Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefi
   program.weight_bytes = memory.weight_bytes;
   program.kv_bytes_per_token = shape.layers * (cache_token_bytes(shape, recipe[Target::key]) +
                                                cache_token_bytes(shape, recipe[Target::value]));
-  program.layer_stride_bytes = memory.layer.stride;
+  program.layer_stride_bytes = memory.layer_stride;
+  program.layers = shape.layers;
 
   program.steps.reserve(1 + decode_tokens);
-  auto add_step = [&](Phase phase, std::uint64_t tokens, std::uint64_t context) {
-    program.steps.push_back(
-        {phase, tokens, context, StepWriter(shape, recipe, memory, tokens, context).segments()});
+  auto add_step = [&](Phase phase, std::uint64_t tokens, std::uint64_t context,
+                      std::optional<std::uint64_t> decoded) {
+    StepWriter writer(shape, recipe, weights, memory, tokens, context, decoded);
+    program.steps.push_back({phase, tokens, context, writer.segments()});
   };
-  add_step(Phase::prefill, prefill_tokens, prefill_tokens);
+  add_step(Phase::prefill, prefill_tokens, prefill_tokens, std::nullopt);
   for (std::uint64_t i = 0; i < decode_tokens; ++i)
-    add_step(Phase::decode, 1, prefill_tokens + i + 1);
+    add_step(Phase::decode, 1, prefill_tokens + i + 1, i);
 
   // The prefill step has the largest operands: m is at least that of every decode step and widths
   // are equal.

@@ -23,10 +23,6 @@ using quant::ScheduleKind;
 using quant::Sensitivity;
 using quant::TensorPolicy;
 
-namespace {
-
-constexpr std::size_t kConfidenceWindow = 10;  // PMPD: quantization.md E2
-
 bool entry_matches(const std::string& match, std::uint32_t layer, std::string_view linear) {
   const std::size_t slash = match.find('/');
   const std::string_view whole = match;
@@ -44,6 +40,10 @@ bool entry_matches(const std::string& match, std::uint32_t layer, std::string_vi
       "layer ({}), or both (0-3/ffn_down)",
       match, fmt::join(kLinearNames, ", ")));
 }
+
+namespace {
+
+constexpr std::size_t kConfidenceWindow = 10;  // PMPD: quantization.md E2
 
 const std::vector<float>& weight_of(const LayerWeights& w, LinearName name) {
   const std::array<const std::vector<float>*, 7> all = {&w.q,    &w.k,  &w.v,   &w.output,

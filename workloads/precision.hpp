@@ -27,6 +27,10 @@ enum class LinearName : std::uint8_t {
 inline constexpr std::array<std::string_view, 7> kLinearNames = {
     "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
 
+/// Whether a MAP entry's match, a layer (3), a range (0-3), a linear layer (ffn_down) or both
+/// (0-3/ffn_down), is this one. ConfigError for any other text.
+bool entry_matches(const std::string& match, std::uint32_t layer, std::string_view linear);
+
 /// The policy of every linear layer of every block, [layer][LinearName]: the recipe's weight
 /// policy, its format replaced where a map says so.
 ///

@@ -96,6 +96,7 @@ struct Program {
   std::uint64_t weight_bytes = 0;        ///< stored bytes of all weights, metadata included
   std::uint64_t kv_bytes_per_token = 0;  ///< all layers, metadata included
   std::uint64_t footprint_bytes = 0;     ///< highest DRAM address used + 1
+  std::uint64_t layers = 0;
   std::uint64_t layer_stride_bytes =
       0;                     ///< address distance of equal operands of neighbouring layers
   Region activation_region;  ///< where activations go that do not fit on chip: two of the largest

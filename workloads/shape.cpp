@@ -76,14 +76,19 @@ ModelShape validated(ModelShape shape, const std::string& where) {
 
 void require_timed(const Recipe& recipe) {
   configs::validate_policies(recipe);
-  if (configs::is_plain(recipe)) return;
   std::vector<std::string> faults;
   for (std::size_t i = 0; i < configs::kTargetCount; ++i) {
-    if (quant::is_plain(recipe.policies[i])) continue;
+    const auto target = static_cast<Target>(i);
+    const quant::TensorPolicy& policy = recipe.policies[i];
+    const bool scheduled = policy.schedule.kind != quant::ScheduleKind::fixed;
+    const bool simple = target == Target::shortcut || target == Target::embedding;
+    if (simple && quant::is_plain(policy)) continue;
+    if (!simple && quant::is_timed(policy) && (target == Target::weight || !scheduled)) continue;
     faults.push_back(fmt::format(
-        "tensors.{}: {} with this policy is not timed yet; expected one of fp32, fp16, bf16, int2 "
-        "to int8 with one scale a tensor, channel, token or group (`systole eval` executes it)",
-        configs::kTargetNames[i], name_of(recipe.policies[i].format)));
+        "tensors.{}: {} with this policy is not timed yet; expected codes of a fixed width with one "
+        "scale a tensor, channel, token or group, and a schedule on weights only, by listed layers, "
+        "phase or step (`systole eval` executes it)",
+        configs::kTargetNames[i], name_of(policy.format)));
   }
   raise("recipe " + recipe.name, faults);
 }
@@ -92,7 +97,7 @@ quant::Format embedding_format(const Recipe& recipe) {
   const quant::Format own = recipe[Target::embedding].format;
   if (own != quant::Format::fp32) return own;
   const quant::Format head = recipe[Target::head].format;
-  return quant::is_integer(head) ? quant::Format::fp16 : head;
+  return quant::is_ieee(head) ? head : quant::Format::fp16;
 }
 
 }  // namespace systole::workloads

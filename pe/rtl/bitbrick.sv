@@ -1,5 +1,5 @@
-// BitBrick: 2-bit x 2-bit product, either slice signed (the top one of a two's complement operand) or
-// unsigned: a 3 x 3-bit signed multiplier, -6..9, by rows. Combinational.
+// BitBrick: 2-bit x 2-bit product, either slice signed (the top one of a two's complement operand)
+// or unsigned: a 3 x 3-bit signed multiplier, -6..9, by rows. Combinational.
 // Source: Bit Fusion (ISCA 2018).
 module bitbrick (
     input  logic [1:0] w,

@@ -1,10 +1,12 @@
-// BitMoD's bit-serial dequantisation: a group's fp32 sum times an unsigned 8-bit scale, one bit of the
-// scale a cycle, exact (32 bits), then one rounding to nearest even. The bits of acc * float(scale).
+// BitMoD's bit-serial dequantisation: a group's fp32 sum times an unsigned 8-bit scale, one bit of
+// the scale a cycle, exact (32 bits), then one rounding to nearest even. The bits of acc *
+// float(scale).
 //
-// Timing: `start` takes sum and scale at an enabled edge; eight enabled edges later result_valid is high
-// for one, with the result (combinational rounding behind the product register). A start before that
-// begins anew. Hidden behind the next group, which takes at least 64 cycles at groups of 128.
-// Source: BitMoD (HPCA 2025, arXiv 2411.11745); quant/kernels/bitmod_dot.hpp, bitmod_dequantise.
+// Timing: `start` takes sum and scale at an enabled edge; eight enabled edges later result_valid is
+// high for one, with the result (combinational rounding behind the product register). A start
+// before that begins anew. Hidden behind the next group, which takes at least 64 cycles at groups
+// of 128. Source: BitMoD (HPCA 2025, arXiv 2411.11745); quant/kernels/bitmod_dot.hpp,
+// bitmod_dequantise.
 module bitmod_dequantiser (
     input  logic        clk,
     input  logic        rst,
@@ -55,7 +57,8 @@ module bitmod_dequantiser (
     end
   end
 
-  // The top 24 of the 32 bits count 2^(exponent + 8 - 150) each, less what the normalisation shifts.
+  // The top 24 of the 32 bits count 2^(exponent + 8 - 150) each, less what the normalisation
+  // shifts.
   logic [5:0] zeros;
   logic [8:0] room, shift, top_exponent;
   logic [31:0] normal, rounded;

@@ -1,9 +1,9 @@
-// ANT decoder: one 4-bit code to an exponent-integer operand <e, i>. Combinational; one at each edge
-// lane of an array.
+// ANT decoder: one 4-bit code to an exponent-integer operand <e, i>. Combinational; one at each
+// edge lane of an array.
 //
-// format 0: int4, <0, i>. 1: flint4 with sign (sign and 3-bit flint: 0 1 2 3 | 4 6 | 8 | 16). 2: flint4
-// without (0..7 | 8 10 12 14 | 16 24 | 32 | 64). 3: power of two with sign, magnitude c > 0 is
-// <c - 1, 1>. The code 1000 of the two signed ones (-0) is <0, 0>.
+// format 0: int4, <0, i>. 1: flint4 with sign (sign and 3-bit flint: 0 1 2 3 | 4 6 | 8 | 16). 2:
+// flint4 without (0..7 | 8 10 12 14 | 16 24 | 32 | 64). 3: power of two with sign, magnitude c > 0
+// is <c - 1, 1>. The code 1000 of the two signed ones (-0) is <0, 0>.
 // Flint of n bits: top bit 0: <0, low>; else <2 LZ + 1, low>, LZ the leading zeros of the n - 1 low
 // bits; 10...0: <2 (n - 1), 1>.
 // Not here: uint4 (its integer takes five bits) and the unsigned power of two (exponents to 14).

@@ -1,7 +1,7 @@
-// Walks the folds of a GEMM, one array-sized piece each, in the order of the clocked model: output row
-// tiles (output stationary), column tiles, groups along K, pieces of a group and passes (weight
-// stationary). `advance` moves to the next fold at an enabled edge, `restart` to the first.
-// Source: pe/systolic_array.cpp, folds_of.
+// Walks the folds of a GEMM, one array-sized piece each, in the order of the clocked model: output
+// row tiles (output stationary), column tiles, groups along K, pieces of a group and passes (weight
+// stationary). `advance` moves to the next fold at an enabled edge, `restart` to the first. Source:
+// pe/array_core.hpp, folds_of.
 module fold_iterator #(
     parameter int ROWS              = 4,
     parameter int COLS              = 4,
@@ -19,7 +19,7 @@ module fold_iterator #(
     input  logic [DIM_BITS-1:0] groups,
     input  logic                two_passes,
     output logic                done,          // all folds were walked
-    output logic [DIM_BITS-1:0] m_base,        // first row of the output tile; 0 in weight stationary
+    output logic [DIM_BITS-1:0] m_base,        // first row; 0 in weight stationary
     output logic [DIM_BITS-1:0] n_base,        // first column
     output logic [DIM_BITS-1:0] group,
     output logic [DIM_BITS-1:0] k_base,        // first k of the piece

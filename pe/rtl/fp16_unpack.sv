@@ -1,5 +1,5 @@
-// An fp16 number as sign, biased exponent (1..30; a subnormal has 1) and 11-bit significand with the
-// hidden one (0 for a subnormal): finite value = (-1)^sign significand 2^(exponent - 25).
+// An fp16 number as sign, biased exponent (1..30; a subnormal has 1) and 11-bit significand with
+// the hidden one (0 for a subnormal): finite value = (-1)^sign significand 2^(exponent - 25).
 // Combinational.
 module fp16_unpack (
     input  logic [15:0] bits,

@@ -1,8 +1,9 @@
 // acc + addend in IEEE binary32, one rounding, to nearest, ties to even. Combinational.
 //
-// The addend is unpacked: (-1)^negative significand 2^(exponent - 150), exponent 1..254, significand of
-// 24 bits with its leading one at bit 23, or exponent 1 where it is not (subnormal or zero). Subnormal
-// results are kept, overflow gives infinity, NaN is the quiet NaN 7FC0'0000, x - x is +0.
+// The addend is unpacked: (-1)^negative significand 2^(exponent - 150), exponent 1..254,
+// significand of 24 bits with its leading one at bit 23, or exponent 1 where it is not (subnormal
+// or zero). Subnormal results are kept, overflow gives infinity, NaN is the quiet NaN 7FC0'0000, x
+// - x is +0.
 module fp32_add (
     input  logic [31:0] acc,
     input  logic        negative,
@@ -65,7 +66,8 @@ module fp32_add (
     end
   end
 
-  // Round. The exponent field is 0 without a leading one; a carry out of the significand moves into it.
+  // Round. The exponent field is 0 without a leading one; a carry out of the significand moves into
+  // it.
   logic up, zero;
   logic [31:0] rounded;
   assign up = normal[2] & (normal[1] | normal[0] | normal[3]);

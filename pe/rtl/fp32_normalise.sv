@@ -1,9 +1,9 @@
-// An exact product of SIG_BITS bits to the addend of fp32_add: the significand's leading one moves to
-// bit 23, its exponent follows. Combinational.
+// An exact product of SIG_BITS bits to the addend of fp32_add: the significand's leading one moves
+// to bit 23, its exponent follows. Combinational.
 //
-// value = significand * 2^(exponent - 150), so exponent is that of the lowest bit, biased as fp32. It
-// must be such that the result is a normal number (exponent + leading one >= 24), which every product
-// of fp16 numbers and small integers is. Zero gives a zero significand.
+// value = significand * 2^(exponent - 150), so exponent is that of the lowest bit, biased as fp32.
+// It must be such that the result is a normal number (exponent + leading one >= 24), which every
+// product of fp16 numbers and small integers is. Zero gives a zero significand.
 module fp32_normalise #(
     parameter int SIG_BITS = 22  // at most 24
 ) (

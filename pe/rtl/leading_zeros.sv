@@ -1,5 +1,5 @@
-// Number of zeros above the highest one of a vector, BITS for zero. Combinational: halves are tested
-// from the widest down, a logarithmic number of multiplexers.
+// Number of zeros above the highest one of a vector, BITS for zero. Combinational: halves are
+// tested from the widest down, a logarithmic number of multiplexers.
 module leading_zeros #(
     parameter int BITS  = 24,
     parameter int COUNT = $clog2(BITS + 1)

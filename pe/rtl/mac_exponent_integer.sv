@@ -1,9 +1,10 @@
 // acc + (wi * ai) << (we + ae), the multiply-accumulate of exponent-integer operands <e, i>:
 // combinational. A small signed multiplier (rows), an exponent adder, a shifter, the accumulator's
 // adder. Bits shifted beyond the accumulator are lost (it wraps).
-// Widths: integers INT_BITS two's complement, exponents EXP_BITS unsigned. 4-bit operands of OliVe and
-// ANT: INT_BITS 4, EXP_BITS 3 (exponents 0..6). Halves of 8-bit operands: INT_BITS 5, EXP_BITS 5.
-// Source: ANT (MICRO 2022), OliVe (ISCA 2023, arXiv 2304.07493); quant/formats/exponent_integer.hpp.
+// Widths: integers INT_BITS two's complement, exponents EXP_BITS unsigned. 4-bit operands of OliVe
+// and ANT: INT_BITS 4, EXP_BITS 3 (exponents 0..6). Halves of 8-bit operands: INT_BITS 5, EXP_BITS
+// 5. Source: ANT (MICRO 2022), OliVe (ISCA 2023, arXiv 2304.07493);
+// quant/formats/exponent_integer.hpp.
 module mac_exponent_integer #(
     parameter int INT_BITS = 4,
     parameter int EXP_BITS = 3,

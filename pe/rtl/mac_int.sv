@@ -1,9 +1,9 @@
 // acc + w * a, both operands two's complement: combinational.
 //
 // Baugh-Wooley rows: the cross terms with one sign bit are complemented and a constant puts the
-// difference right, so that no row needs sign extension. Rows, constant and accumulator are one sum,
-// which synthesis turns into one carry-save tree; there is no carry chain between product and sum.
-// W_BITS rows of A_BITS bits. ACC_BITS >= W_BITS + A_BITS; the sum wraps.
+// difference right, so that no row needs sign extension. Rows, constant and accumulator are one
+// sum, which synthesis turns into one carry-save tree; there is no carry chain between product and
+// sum. W_BITS rows of A_BITS bits. ACC_BITS >= W_BITS + A_BITS; the sum wraps.
 // Source: the textbook array multiplier; pe/designs (int8-mac) has the values.
 module mac_int #(
     parameter int W_BITS   = 8,

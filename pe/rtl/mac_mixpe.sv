@@ -2,9 +2,9 @@
 //
 // Four gated shifts of the activation: b0 a + b1 (a << 1) + b2 (a << 2) +- b3 (a << 3); the last is
 // subtracted where the nibble is two's complement (w_signed), added where it is the low half of a
-// wider weight. Sign bits of the rows are complemented and put right by a constant (no sign extension
-// inside the product). The product of a high nibble goes through one multiplexer, left by four;
-// TWO_PASS = 0 leaves it out (weights of at most 4 bits).
+// wider weight. Sign bits of the rows are complemented and put right by a constant (no sign
+// extension inside the product). The product of a high nibble goes through one multiplexer, left by
+// four; TWO_PASS = 0 leaves it out (weights of at most 4 bits).
 // Widths: product 12 bits for an 8-bit activation (A_BITS + 4), 16 after the multiplexer.
 // Source: MixPE, arXiv 2411.16158 (shift-and-add); the two-pass mode is ours, as in pe/designs
 // (mixpe-w4a8).

@@ -1,6 +1,7 @@
 // One 8-bit exponent-integer operand as two for 4-bit elements: <e, i> = <e + 4, h> + <e, l>, h the
 // signed high nibble of i, l the unsigned low one. Integers of five bits hold both. Combinational.
-// Source: OliVe, 8-bit operands on 4-bit elements; quant/formats/exponent_integer.hpp, split_nibbles.
+// Source: OliVe, 8-bit operands on 4-bit elements; quant/formats/exponent_integer.hpp,
+// split_nibbles.
 module nibble_split (
     input  logic [4:0] e,
     input  logic [7:0] i,

@@ -1,8 +1,8 @@
 // Outlier-victim pair decoder, 8 bit: two bytes to two exponent-integer operands <e, i>.
-// Combinational. Identifier 1000'0000; normal values int8 <0, i>; outliers abfloat E4M3 with bias 4:
-// <e + 4, +-(8 + m)>.
-// Source: OliVe (ISCA 2023), E4M3 as in the paper; quant/formats/ovp.hpp (ovp8_int, paper contract).
-// The exponent is 4..19: behind a quantiser that clips at 2^15 at most 12.
+// Combinational. Identifier 1000'0000; normal values int8 <0, i>; outliers abfloat E4M3 with bias
+// 4: <e + 4, +-(8 + m)>.
+// Source: OliVe (ISCA 2023), E4M3 as in the paper; quant/formats/ovp.hpp (ovp8_int, paper
+// contract). The exponent is 4..19: behind a quantiser that clips at 2^15 at most 12.
 module ovp8_decoder (
     input  logic [7:0] left,
     input  logic [7:0] right,

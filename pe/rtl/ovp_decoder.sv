@@ -1,9 +1,9 @@
-// Outlier-victim pair decoder, 4 bit: one byte to two exponent-integer operands <e, i>. Combinational;
-// one at each edge lane of an array. The left slot is the low nibble.
+// Outlier-victim pair decoder, 4 bit: one byte to two exponent-integer operands <e, i>.
+// Combinational; one at each edge lane of an array. The left slot is the low nibble.
 //
-// A slot 1000 is the identifier: its neighbour is an abfloat E2M1 (bias 2 for int4 pairs, 3 for flint4)
-// and the slot itself, the victim, is 0. Two identifiers decode to 0, 0. Normal values: int4 <0, i>, or
-// flint4 (sign and 3-bit flint: 0 1 2 3 | 4 6 | 8 | 16).
+// A slot 1000 is the identifier: its neighbour is an abfloat E2M1 (bias 2 for int4 pairs, 3 for
+// flint4) and the slot itself, the victim, is 0. Two identifiers decode to 0, 0. Normal values:
+// int4 <0, i>, or flint4 (sign and 3-bit flint: 0 1 2 3 | 4 6 | 8 | 16).
 // Source: OliVe (ISCA 2023, arXiv 2304.07493); quant/formats/ovp.hpp, ovp_decode_pair.
 module ovp_decoder (
     input  logic [7:0] pair,

@@ -1,6 +1,6 @@
 // One slot of a 4-bit outlier-victim pair to <e, i>: normal (int4 or signed flint4) or abfloat E2M1
-// outlier. The code 1000 is 0 in every role: victim, or the outlier that is no value. Combinational.
-// Source: as ovp_decoder.
+// outlier. The code 1000 is 0 in every role: victim, or the outlier that is no value.
+// Combinational. Source: as ovp_decoder.
 module ovp_slot_decoder (
     input  logic [3:0] code,
     input  logic       flint,

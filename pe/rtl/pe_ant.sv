@@ -3,8 +3,9 @@
 //
 // Widths: e EXP_BITS (3: 0..6), i INT_BITS two's complement (4: -8..7), acc ACC_BITS (wraps).
 // Timing: as pe_int_mac, latency 1.
-// Source: ANT (MICRO 2022): the exponent adder, multiplier, shifter and adder that OliVe took over, so
-// the cell is that of pe_olive; the formats differ in the decoder. Values as quant/formats/flint.hpp.
+// Source: ANT (MICRO 2022): the exponent adder, multiplier, shifter and adder that OliVe took over,
+// so the cell is that of pe_olive; the formats differ in the decoder. Values as
+// quant/formats/flint.hpp.
 module pe_ant #(
     parameter int INT_BITS = 4,
     parameter int EXP_BITS = 3,

@@ -1,18 +1,18 @@
-// Bit Fusion unit: 16 BitBricks fused by mode to a dot product of n weights and n activations of 2, 4 or
-// 8 bits each, n = 16 / (w_bits / 2 * a_bits / 2): 16 at 2x2, 8 at 4x2, 4 at 4x4 and 8x2, 2 at 8x4, 1 at 8x8.
-// acc = (first ? 0 : acc) + sum of w[e] * a[e].
+// Bit Fusion unit: 16 BitBricks fused by mode to a dot product of n weights and n activations of 2,
+// 4 or 8 bits each, n = 16 / (w_bits / 2 * a_bits / 2): 16 at 2x2, 8 at 4x2, 4 at 4x4 and 8x2, 2 at
+// 8x4, 1 at 8x8. acc = (first ? 0 : acc) + sum of w[e] * a[e].
 //
-// Operands: element e of b bits at bits e * b upwards of a 32-bit word (2x2 and 8x2 fill it); bits above
-// the last element are not read. Modes: 0 = 2, 1 = 4, 2 = 8 bits (3 is not used). w_signed, a_signed: two's
-// complement or unsigned.
-// Structure: two levels of four, as published. Brick b of quad q: within a quad, bit 1 of b takes the
-// weight's slice (if w_bits >= 4) and bit 0 the activation's (if a_bits >= 4), between quads bits 1 and 0 of
-// q do so at 8 bits; a bit that takes no slice counts elements. Shifts follow the slices: 0, 2 or 4 in a
-// quad, 0, 4 or 8 outside.
+// Operands: element e of b bits at bits e * b upwards of a 32-bit word (2x2 and 8x2 fill it); bits
+// above the last element are not read. Modes: 0 = 2, 1 = 4, 2 = 8 bits (3 is not used). w_signed,
+// a_signed: two's complement or unsigned.
+// Structure: two levels of four, as published. Brick b of quad q: within a quad, bit 1 of b takes
+// the weight's slice (if w_bits >= 4) and bit 0 the activation's (if a_bits >= 4), between quads
+// bits 1 and 0 of q do so at 8 bits; a bit that takes no slice counts elements. Shifts follow the
+// slices: 0, 2 or 4 in a quad, 0, 4 or 8 outside.
 // Widths: brick 5, quad 10, unit 18 bits, acc ACC_BITS (wraps).
 // Timing: as pe_int_mac, latency 1; modes and signs travel with the operands.
-// Source: Bit Fusion (ISCA 2018), the spatial fusion unit; 16-bit operands (four cycles there) are not
-// here.
+// Source: Bit Fusion (ISCA 2018), the spatial fusion unit; 16-bit operands (four cycles there) are
+// not here.
 module pe_bitfusion #(
     parameter int ACC_BITS = 32
 ) (

@@ -1,11 +1,11 @@
 // BitMoD element: four bit-serial weight terms meet four fp16 activations each cycle, fp32 sum.
 //
-// A term is (-1)^negative 2^exp man 2^bsig; bsig is that of all four lanes (applied after the tree).
-// Lane: E = activation's exponent + exp; M = the largest E of the lanes with man = 1. Such a lane gives
-// (significand << 3) >> (M - E): three guard bits, magnitudes truncated below them; the tree's sum is
-// exact. acc = (first ? +0 : acc) + sum 2^(M - 3 + bsig - 25), one rounding to nearest even to fp32. No
-// lane: nothing is added. A NaN or an infinity in any lane gives the quiet NaN, which stays to the end of
-// the sum.
+// A term is (-1)^negative 2^exp man 2^bsig; bsig is that of all four lanes (applied after the
+// tree). Lane: E = activation's exponent + exp; M = the largest E of the lanes with man = 1. Such a
+// lane gives (significand << 3) >> (M - E): three guard bits, magnitudes truncated below them; the
+// tree's sum is exact. acc = (first ? +0 : acc) + sum 2^(M - 3 + bsig - 25), one rounding to
+// nearest even to fp32. No lane: nothing is added. A NaN or an infinity in any lane gives the quiet
+// NaN, which stays to the end of the sum.
 // Widths: lane 14 bits and sign, tree 16 bits and sign, acc fp32. An activation stays at the inputs
 // for all terms of its weight (2 for FP3 and FP4, 3 for INT5 and INT6, 4 for INT8).
 // Timing: as pe_fp16_mac: latency 2 with PRODUCT_REGISTER (behind the tree), else 1.
@@ -54,7 +54,8 @@ module pe_bitmod #(
   endgenerate
 
   logic [5:0] largest01, largest23, largest;
-  assign largest01 = lane_exponent[5:0] > lane_exponent[11:6] ? lane_exponent[5:0] : lane_exponent[11:6];
+  assign largest01 =
+      lane_exponent[5:0] > lane_exponent[11:6] ? lane_exponent[5:0] : lane_exponent[11:6];
   assign largest23 =
       lane_exponent[17:12] > lane_exponent[23:18] ? lane_exponent[17:12] : lane_exponent[23:18];
   assign largest = largest01 > largest23 ? largest01 : largest23;

@@ -1,14 +1,14 @@
-// Bit-serial dot product, activations serial, weights parallel (Stripes-like): LANES weights of W_BITS
-// meet one bit of each of LANES activations a cycle, most significant bit first. An activation of p bits
-// takes p cycles, so p is free: 1..16 and more.
+// Bit-serial dot product, activations serial, weights parallel (Stripes-like): LANES weights of
+// W_BITS meet one bit of each of LANES activations a cycle, most significant bit first. An
+// activation of p bits takes p cycles, so p is free: 1..16 with the widths below.
 //
-// Each cycle: tree = sum over lanes of w[l] where a_bit[l]; partial = (msb ? 0 : 2 partial) + tree, the
-// tree of the first bit negated where a_signed; with lsb the finished partial is added to acc
+// Each cycle: tree = sum over lanes of w[l] where a_bit[l]; partial = (msb ? 0 : 2 partial) + tree,
+// the tree of the first bit negated where a_signed; with lsb the finished partial is added to acc
 // (first: replaces it).
-// Marks: in_first the first cycle of a sum, in_last its last; in_msb, in_lsb the ends of a group of LANES
-// activations. Widths: tree W_BITS + log2(LANES), partial PARTIAL_BITS, acc ACC_BITS (wraps).
-// Timing: weights and bits pass on through registers; acc_valid the edge after the last bit: latency 1.
-// Source: Stripes (MICRO 2016), serial inner-product unit.
+// Marks: in_first the first cycle of a sum, in_last its last; in_msb, in_lsb the ends of a group of
+// LANES activations. Widths: tree W_BITS + log2(LANES), partial PARTIAL_BITS, acc ACC_BITS (wraps).
+// Timing: weights and bits pass on through registers; acc_valid the edge after the last bit:
+// latency 1. Source: Stripes (MICRO 2016), serial inner-product unit.
 module pe_bitserial #(
     parameter int LANES        = 16,
     parameter int W_BITS       = 8,
@@ -40,7 +40,8 @@ module pe_bitserial #(
   localparam int T_BITS = W_BITS + $clog2(LANES) + 1;
   localparam logic [T_BITS-1:0] ONE = {{(T_BITS - 1) {1'b0}}, 1'b1};
   // Sign bits of the lanes complemented: LANES * 2^(W_BITS - 1) too much.
-  localparam logic [T_BITS-1:0] CORRECTION = {T_BITS{1'b0}} - ((ONE << (W_BITS - 1)) * T_BITS'(LANES));
+  localparam logic [T_BITS-1:0] CORRECTION =
+      {T_BITS{1'b0}} - ((ONE << (W_BITS - 1)) * T_BITS'(LANES));
   localparam logic [W_BITS-1:0] TOP = {1'b1, {(W_BITS - 1) {1'b0}}};
 
   logic [T_BITS-1:0] tree;
@@ -63,7 +64,8 @@ module pe_bitserial #(
   assign finished = ({partial, 1'b0} & {PARTIAL_BITS{~in_msb}}) +
       ({{(PARTIAL_BITS - T_BITS) {tree[T_BITS-1]}}, tree} ^ {PARTIAL_BITS{subtract}}) +
       {{(PARTIAL_BITS - 1) {1'b0}}, subtract};
-  // A sum begins with its first bit, is added to with each last bit: `fresh` waits from one to the other.
+  // A sum begins with its first bit, is added to with each last bit: `fresh` waits from one to the
+  // other.
   logic fresh, replaces;
   assign replaces = in_first | fresh;
   assign next = (acc & {ACC_BITS{~replaces}}) +

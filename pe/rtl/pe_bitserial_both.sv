@@ -1,12 +1,14 @@
-// Bit-serial dot product, both operands serial (Loom-like): one bit of each of LANES weights meets one
-// bit of each of LANES activations a cycle; p_w * p_a cycles for LANES products, both precisions free.
+// Bit-serial dot product, both operands serial (Loom-like): one bit of each of LANES weights meets
+// one bit of each of LANES activations a cycle; p_w * p_a cycles for LANES products, both
+// precisions free.
 //
 // Order: weight bits from the most significant, and for each all activation bits from the most
-// significant. Each cycle: count = number of lanes with both bits set; inner = (a_msb ? 0 : 2 inner) +-
-// count (negative for the first bit where a_signed); with a_lsb, outer = (w_msb ? 0 : 2 outer) +- inner (negative for
-// the first weight bit where w_signed); with a_lsb and w_lsb acc takes outer (first: replaces).
-// Marks travel with the operands: in_first the first cycle of a sum, in_last its last. Widths: count
-// log2(LANES) + 1, inner INNER_BITS, outer OUTER_BITS, acc ACC_BITS (wraps).
+// significant. Each cycle: count = number of lanes with both bits set; inner = (a_msb ? 0 : 2
+// inner) +- count (negative for the first bit where a_signed); with a_lsb, outer = (w_msb ? 0 : 2
+// outer) +- inner (negative for the first weight bit where w_signed); with a_lsb and w_lsb acc
+// takes outer (first: replaces). Marks travel with the operands: in_first the first cycle of a sum,
+// in_last its last. Widths: count log2(LANES) + 1, inner INNER_BITS, outer OUTER_BITS, acc ACC_BITS
+// (wraps).
 // Timing: latency 1, as pe_bitserial.
 // Source: Loom (DAC 2018), serial inner-product unit with two nested shift accumulators.
 module pe_bitserial_both #(
@@ -58,7 +60,8 @@ module pe_bitserial_both #(
       ({{(INNER_BITS - C_BITS) {1'b0}}, count} ^ {INNER_BITS{a_subtract}}) +
       {{(INNER_BITS - 1) {1'b0}}, a_subtract};
   assign outer_next = ({outer, 1'b0} & {OUTER_BITS{~w_msb_in}}) +
-      ({{(OUTER_BITS - INNER_BITS) {inner_next[INNER_BITS-1]}}, inner_next} ^ {OUTER_BITS{w_subtract}}) +
+      ({{(OUTER_BITS - INNER_BITS) {inner_next[INNER_BITS-1]}}, inner_next} ^
+       {OUTER_BITS{w_subtract}}) +
       {{(OUTER_BITS - 1) {1'b0}}, w_subtract};
   assign replaces = in_first | fresh;
   generate

@@ -1,13 +1,13 @@
-// FP16 multiply-accumulate element: acc = (first ? +0 : acc) + w * a, the product exact, one rounding
-// to nearest even in the fp32 sum.
+// FP16 multiply-accumulate element: acc = (first ? +0 : acc) + w * a, the product exact, one
+// rounding to nearest even in the fp32 sum.
 //
-// Widths: w, a fp16 (subnormals count with their value); 11 x 11-bit significands by rows, product 22
-// bits, normalised; acc fp32 with subnormals. NaN, infinity times zero and infinity minus infinity
-// give the quiet NaN 7FC0'0000.
+// Widths: w, a fp16 (subnormals count with their value); 11 x 11-bit significands by rows, product
+// 22 bits, normalised; acc fp32 with subnormals. NaN, infinity times zero and infinity minus
+// infinity give the quiet NaN 7FC0'0000.
 // Timing: operands stand at w_out, a_out after the next enabled edge. PRODUCT_REGISTER = 1: the
 // normalised product is registered, so acc holds a sum two enabled edges after its operands were at
-// the inputs (acc_valid: latency 2), one operand pair a cycle; 0: latency 1. A low en holds every register.
-// Source: the FP16 baseline of MixPE, AxCore and BitMoD; values as pe/designs (fp16-mac).
+// the inputs (acc_valid: latency 2), one operand pair a cycle; 0: latency 1. A low en holds every
+// register. Source: the FP16 baseline of MixPE, AxCore and BitMoD; values as pe/designs (fp16-mac).
 module pe_fp16_mac #(
     parameter bit PRODUCT_REGISTER = 1'b1
 ) (

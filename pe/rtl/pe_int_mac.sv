@@ -3,8 +3,8 @@
 // Widths: w W_BITS, a A_BITS (two's complement), acc ACC_BITS (wraps). INT8 x INT8: the defaults;
 // INT4 x INT8: W_BITS 4; INT4 x INT4: both 4.
 // Timing: operands at the inputs are multiplied and added at the next enabled edge, and stand at
-// w_out, a_out (with their marks) after it: one register a hop. acc_valid says that acc holds the sum
-// that `last` closed: latency 1. A low en holds every register.
+// w_out, a_out (with their marks) after it: one register a hop. acc_valid says that acc holds the
+// sum that `last` closed: latency 1. A low en holds every register.
 // Source: the INT8 baseline of ANT, OliVe and MixPE; values as pe/designs (int8-mac).
 module pe_int_mac #(
     parameter int W_BITS   = 8,

@@ -1,9 +1,9 @@
 // MixPE W4A16 element: int4 weight x fp16 activation by shift and add, fp32 sum:
 // acc = (first ? +0 : acc) + w * a, the product exact, one rounding to nearest even.
 //
-// Widths: w 4 (two's complement), a fp16; the weight's magnitude (0..8) gates four shifts of the 11-bit
-// significand: 14 bits (8 * 2047), sign by XOR, exponent passed through; normalised, then added.
-// Subnormal activations count with their value. NaN, and infinity times zero: the quiet NaN.
+// Widths: w 4 (two's complement), a fp16; the weight's magnitude (0..8) gates four shifts of the
+// 11-bit significand: 14 bits (8 * 2047), sign by XOR, exponent passed through; normalised, then
+// added. Subnormal activations count with their value. NaN, and infinity times zero: the quiet NaN.
 // Timing: as pe_fp16_mac: latency 2 with PRODUCT_REGISTER, else 1.
 // Source: MixPE, arXiv 2411.16158 (shift-and-add of the significand); values as
 // quant/kernels/shift_add.hpp, shift_add_dot_fp16.

@@ -1,11 +1,11 @@
-// MixPE shift-and-add element: 4-bit weight x 8-bit activation without a multiplier; weights of 5 to
-// 8 bits in two passes, the low nibble unsigned, then the high one << 4.
+// MixPE shift-and-add element: 4-bit weight x 8-bit activation without a multiplier; weights of 5
+// to 8 bits in two passes, the low nibble unsigned, then the high one << 4.
 //
 // Widths: w 4 and two marks that travel with it (w_signed: two's complement nibble; w_high: counts
 // 16-fold), a A_BITS, acc ACC_BITS (wraps). One pass a cycle; `last` belongs to the last pass.
 // Timing: as pe_int_mac, latency 1.
-// Source: MixPE, arXiv 2411.16158; two passes as in pe/designs (mixpe-w4a8). TWO_PASS = 0: the plain
-// W4A8 cell.
+// Source: MixPE, arXiv 2411.16158; two passes as in pe/designs (mixpe-w4a8). TWO_PASS = 0: the
+// plain W4A8 cell.
 module pe_mixpe_w4a8 #(
     parameter int A_BITS   = 8,
     parameter int ACC_BITS = 32,

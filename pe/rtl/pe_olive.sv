@@ -1,12 +1,12 @@
 // OliVe element: exponent-integer operands <e, i> from an ovp_decoder at the array's edge,
 // acc = (first ? 0 : acc) + (wi * ai) << (we + ae).
 //
-// Widths: e EXP_BITS (3: 0..6), i INT_BITS two's complement (4: -7..7), acc ACC_BITS (int32; the worst
-// product, 192 * 192, is exact for K <= 58,254; wraps). INT_BITS 5, EXP_BITS 5 for the halves of 8-bit
-// operands: pe_olive_quad.
+// Widths: e EXP_BITS (3: 0..6), i INT_BITS two's complement (4: -7..7), acc ACC_BITS (int32; the
+// worst product, 192 * 192, is exact for K <= 58,254; wraps). INT_BITS 5, EXP_BITS 5 for the halves
+// of 8-bit operands: pe_olive_quad.
 // Timing: as pe_int_mac, latency 1.
-// Source: OliVe (ISCA 2023, arXiv 2304.07493): 4-bit multiplier, exponent adder, shifter, int32 adder;
-// values as quant/kernels/ovp_gemm.hpp.
+// Source: OliVe (ISCA 2023, arXiv 2304.07493): 4-bit multiplier, exponent adder, shifter, int32
+// adder; values as quant/kernels/ovp_gemm.hpp.
 module pe_olive #(
     parameter int INT_BITS = 4,
     parameter int EXP_BITS = 3,

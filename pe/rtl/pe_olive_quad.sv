@@ -1,7 +1,7 @@
-// Four OliVe elements as one for 8-bit operands: a 2 x 2 block in which row and column 0 take the high
-// halves, row and column 1 the low ones (nibble_split at the edge); the four partial products stay in
-// the accumulators of their elements, one more adder joins them. With other operands the same block is
-// four independent 4-bit elements (acc00 ... acc11).
+// Four OliVe elements as one for 8-bit operands: a 2 x 2 block in which row and column 0 take the
+// high halves, row and column 1 the low ones (nibble_split at the edge); the four partial products
+// stay in the accumulators of their elements, one more adder joins them. With other operands the
+// same block is four independent 4-bit elements (acc00 ... acc11).
 //
 // Widths: operands <5, 5> bits (a low nibble is unsigned, so its integer takes five), acc ACC_BITS.
 // Timing: latency 1 for the accumulators, whose sum is combinational behind them.
@@ -37,7 +37,8 @@ module pe_olive_quad #(
     output logic [ACC_BITS-1:0] acc11,
     output logic [ACC_BITS-1:0] acc
 );
-  // The four elements are fed at once, as one element of the array: the operand registers exist once.
+  // The four elements are fed at once, as one element of the array: the operand registers exist
+  // once.
   logic [ACC_BITS-1:0] next00, next01, next10, next11;
   logic [ACC_BITS-1:0] keep;
   assign keep = {ACC_BITS{~in_first}};

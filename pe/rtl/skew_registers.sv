@@ -1,5 +1,5 @@
-// The triangle of skew registers of one edge: lane l of LANES leaves l + 1 enabled edges after it was
-// issued, so that lane 0 passes the edge's one link register and each next lane one more.
+// The triangle of skew registers of one edge: lane l of LANES leaves l + 1 enabled edges after it
+// was issued, so that lane 0 passes the edge's one link register and each next lane one more.
 module skew_registers #(
     parameter int LANES = 4,
     parameter int WIDTH = 8

@@ -1,27 +1,29 @@
 // A systolic array of ROWS x COLS integer elements with sequencer, skew registers and collectors:
 // out[m][n][g] = sum over k of group g of moving[m][k] * stationary[n][k].
 //
-// Parameters: DESIGN 0 integer, 1 MixPE shift-and-add (4-bit slices; 5..8-bit weights in two passes),
-// 2 exponent-integer (OliVe, ANT: words {e[2:0], i[3:0]} from decoders at the edge, W_BITS = A_BITS = 7).
-// OUTPUT_STATIONARY and PRELOAD choose dataflow and schedule. ACC_DEPTH: words a column of the edge
-// accumulators of weight stationary, at least size_m.
+// Parameters: DESIGN 0 integer, 1 MixPE shift-and-add (4-bit slices; 5..8-bit weights in two
+// passes), 2 exponent-integer (OliVe, ANT: words {e[2:0], i[3:0]} from decoders at the edge, W_BITS
+// = A_BITS = 7). OUTPUT_STATIONARY and PRELOAD choose dataflow and schedule. ACC_DEPTH: words a
+// column of the edge accumulators of weight stationary, at least size_m.
 //
-// Cycles, from the first operand at element (0, 0) to the last one at the last element (or its drain),
-// T the stream's length, F the folds, all as pe/array_timing.hpp:
-//   weight stationary  serial F (T + 2 ROWS + COLS - 2)  preload ROWS + (F - 1) max(T, ROWS) + T + ROWS + COLS - 2
-//   output stationary  serial F (T + ROWS + COLS - 2)    preload (F - 1) max(T, ROWS) + T + 2 ROWS + COLS - 2
-// `busy` is high in exactly these cycles. The sequencer computes none of them: it sees the last mark arrive
-// at the far corner.
+// Cycles, from the first operand at element (0, 0) to the last one at the last element (or its
+// drain), T the stream's length, F the folds, all as pe/array_timing.hpp:
+//   weight stationary  serial F (T + 2 ROWS + COLS - 2)
+//                      preload ROWS + (F - 1) max(T, ROWS) + T + ROWS + COLS - 2
+//   output stationary  serial F (T + ROWS + COLS - 2)
+//                      preload (F - 1) max(T, ROWS) + T + 2 ROWS + COLS - 2
+// `busy` is high in exactly these cycles. The sequencer computes none of them: it sees the last
+// mark arrive at the far corner.
 //
-// Use: hold the sizes, pulse `start` while idle. Scratchpads answer in the cycle of the request (a register
-// file, or an SRAM whose address was taken a cycle before): lane r of moving_data is
-// moving[moving_m][moving_k + r] (weight stationary) or moving[moving_m + r][moving_k] (output stationary)
-// where moving_live[r], lane c of stationary_data is stationary[stationary_n + c][stationary_k] where
-// stationary_live[c]; other lanes are not looked at. For MixPE the data is the whole 8-bit weight
-// (STATIONARY_DATA_BITS), sliced here. Results: a word a column and cycle, valid in the cycle shown, with
-// its place (m, n, g). `done` is high from the cycle after the last result until the next start.
-// A low en holds every register; requests and results of such a cycle are repeated in the next.
-// Source: pe/systolic_array.cpp, pe/array_timing.hpp.
+// Use: hold the sizes, pulse `start` while idle. Scratchpads answer in the cycle of the request (a
+// register file, or an SRAM whose address was taken a cycle before): lane r of moving_data is
+// moving[moving_m][moving_k + r] (weight stationary) or moving[moving_m + r][moving_k] (output
+// stationary) where moving_live[r], lane c of stationary_data is stationary[stationary_n +
+// c][stationary_k] where stationary_live[c]; other lanes are not looked at. For MixPE the data is
+// the whole 8-bit weight (STATIONARY_DATA_BITS), sliced here. Results: a word a column and cycle,
+// valid in the cycle shown, with its place (m, n, g). `done` is high from the cycle after the last
+// result until the next start. A low en holds every register; requests and results of such a cycle
+// are repeated in the next. Source: pe/array_core.hpp, pe/array_timing.hpp.
 module systolic_array #(
     parameter int ROWS                 = 4,
     parameter int COLS                 = 4,
@@ -73,7 +75,8 @@ module systolic_array #(
   localparam logic [DIM_BITS-1:0] ONE = DIM_BITS'(1);
   localparam logic [DIM_BITS-1:0] ROWS_D = DIM_BITS'(ROWS);
 
-  // --- the grid: link (r, c) enters element (r, c), the last row and column leave the array ---------
+  // --- the grid: link (r, c) enters element (r, c), the last row and column leave the array
+  // ---------
   logic [ROWS*(COLS+1)*M_LINK-1:0] moving;
   logic [(ROWS+1)*COLS*S_LINK-1:0] stationary;
   logic [(ROWS+1)*COLS*P_LINK-1:0] sum;
@@ -95,7 +98,8 @@ module systolic_array #(
     end
   endgenerate
 
-  // --- what the sequencer sees of the grid -----------------------------------------------------------
+  // --- what the sequencer sees of the grid
+  // -----------------------------------------------------------
   logic [M_LINK-1:0] corner_moving;
   logic [P_LINK-1:0] corner_sum;
   logic fold_ends, first_arrives;
@@ -105,7 +109,8 @@ module systolic_array #(
       corner_moving[M_LINK-1] & corner_moving[M_LINK-4];
   assign first_arrives = moving[M_LINK-1] | stationary[S_LINK-1];
 
-  // --- streams ------------------------------------------------------------------------------------------
+  // --- streams
+  // ------------------------------------------------------------------------------------------
   logic [DIM_BITS-1:0] stream_step, stream_k_step, stream_length;
   logic stream_issue, stream_first, stream_last, stream_pass, stream_ends_fold;
   logic stream_done, stream_iterator_pass;
@@ -116,7 +121,8 @@ module systolic_array #(
       .ROWS(ROWS), .COLS(COLS), .OUTPUT_STATIONARY(OUTPUT_STATIONARY), .DIM_BITS(DIM_BITS)) stream (
       .clk(clk), .rst(rst), .en(en), .restart(start), .advance(stream_ends_fold), .size_m(size_m),
       .size_n(size_n), .group_length(group_length), .groups(groups), .two_passes(two_passes),
-      .done(stream_done), .m_base(stream_m), .n_base(stream_n), .group(stream_group), .k_base(stream_k),
+      .done(stream_done), .m_base(stream_m), .n_base(stream_n), .group(stream_group),
+      .k_base(stream_k),
       .k_offset(stream_offset), .pass(stream_iterator_pass), .opens_group(stream_opens),
       .closes_group(stream_closes));
   // Output stationary takes the passes of a step one after the other.
@@ -168,7 +174,8 @@ module systolic_array #(
       logic [CELL_W-1:0] word;
       assign stationary_live[c] = stationary_row_live & stationary_n + DIM_BITS'(c) < size_n;
       if (DESIGN == 1) begin : gen_slice
-        // Low nibble unsigned, then the high one, signed and counting 16-fold; or one signed nibble.
+        // Low nibble unsigned, then the high one, signed and counting 16-fold; or one signed
+        // nibble.
         logic [3:0] low, high;
         assign low = stationary_data[c*STATIONARY_DATA_BITS+:4];
         assign high = stationary_data[c*STATIONARY_DATA_BITS+4+:4];
@@ -187,7 +194,8 @@ module systolic_array #(
   skew_registers #(.LANES(COLS), .WIDTH(S_LINK)) stationary_skew (
       .clk(clk), .rst(rst), .en(en), .issued(stationary_issued), .skewed(stationary_skewed));
 
-  // --- when a fold may load or stream ----------------------------------------------------------------
+  // --- when a fold may load or stream
+  // ----------------------------------------------------------------
   generate
     if (!OUTPUT_STATIONARY) begin : gen_weight_stationary
       // The loader walks the folds ahead of the stream. `ahead`: folds loaded and not yet streamed.
@@ -202,7 +210,8 @@ module systolic_array #(
           .ROWS(ROWS), .COLS(COLS), .OUTPUT_STATIONARY(1'b0), .DIM_BITS(DIM_BITS)) load (
           .clk(clk), .rst(rst), .en(en), .restart(start), .advance(load_ends), .size_m(size_m),
           .size_n(size_n), .group_length(group_length), .groups(groups), .two_passes(two_passes),
-          .done(load_done), .m_base(unused_m), .n_base(load_n), .group(unused_group), .k_base(load_k),
+          .done(load_done), .m_base(unused_m), .n_base(load_n), .group(unused_group),
+          .k_base(load_k),
           .k_offset(load_offset), .pass(load_pass), .opens_group(unused_opens),
           .closes_group(unused_closes));
 
@@ -211,7 +220,7 @@ module systolic_array #(
       // Preload: the holding registers are free once the fold before has begun to stream.
       if (PRELOAD) begin : gen_preload
         assign load_may_begin = ahead_after_stream == 2'd0 |
-            (ahead_after_stream == 2'd1 & (stream_ends_fold ? 1'b0 : stream_issue | stream_step != '0));
+            (ahead_after_stream == 2'd1 & ~stream_ends_fold & (stream_issue | stream_step != '0));
       end else begin : gen_serial
         logic unfinished;  // a fold was loaded and is not yet through the far corner
         assign load_may_begin = ~unfinished | fold_ends;
@@ -246,8 +255,8 @@ module systolic_array #(
     end else begin : gen_output_stationary
       logic may_begin;
       logic unused;
-      assign unused = ^{stream_offset, stream_iterator_pass, stream_group, stream_opens, stream_closes,
-                        fold_ends, corner_sum[ACC_BITS-1:0]};
+      assign unused = ^{stream_offset, stream_iterator_pass, stream_group, stream_opens,
+                        stream_closes, fold_ends, corner_sum[ACC_BITS-1:0]};
       assign stream_issue = ~stream_done & (~stream_first | may_begin);
       assign stationary_request = stream_issue;
       assign stationary_n = stream_n;
@@ -297,7 +306,8 @@ module systolic_array #(
     end
   endgenerate
 
-  // --- results: a collector a column, each walking the folds by itself ----------------------------------
+  // --- results: a collector a column, each walking the folds by itself
+  // ----------------------------------
   logic [COLS-1:0] column_done;
   generate
     for (c = 0; c < COLS; c = c + 1) begin : gen_collector
@@ -308,7 +318,8 @@ module systolic_array #(
       logic unused_pass, unused;
       assign unused = ^{unused_k, unused_offset, unused_pass, opens, closes};
       fold_iterator #(
-          .ROWS(ROWS), .COLS(COLS), .OUTPUT_STATIONARY(OUTPUT_STATIONARY), .DIM_BITS(DIM_BITS)) folds (
+          .ROWS(ROWS), .COLS(COLS), .OUTPUT_STATIONARY(OUTPUT_STATIONARY),
+          .DIM_BITS(DIM_BITS)) folds (
           .clk(clk), .rst(rst), .en(en), .restart(start), .advance(ends_fold), .size_m(size_m),
           .size_n(size_n), .group_length(group_length), .groups(groups), .two_passes(two_passes),
           .done(column_done[c]), .m_base(m_base), .n_base(n_base), .group(group), .k_base(unused_k),
@@ -368,7 +379,8 @@ module systolic_array #(
     end
   endgenerate
 
-  // --- busy: from the first operand at element (0, 0) to the last mark at the far corner -------------------
+  // --- busy: from the first operand at element (0, 0) to the last mark at the far corner
+  // -------------------
   logic running, started, last_of_all;
   logic [DIM_BITS-1:0] folds_in_flight;
   logic issue_begins;

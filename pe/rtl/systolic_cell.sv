@@ -1,15 +1,16 @@
-// One element of systolic_array: the multiply-accumulate of a design between the registers of a dataflow.
+// One element of systolic_array: the multiply-accumulate of a design between the registers of a
+// dataflow.
 //
-// Weight stationary: two registers a row in the weight chain (holding and link register, so that row r can
-// load while row r + 1 still uses its own), an active register that takes the held weight with the
-// mark `first` of the moving stream, a partial sum register to the row below. Output stationary: the sum
-// stays; preload copies it with `last` into a holding register that drains down the column, serial puts
-// it out once on the element's own result bus.
-// Link widths: moving {valid, live, first, last, word}; stationary {valid, live, word}; sum {valid, last, word}.
-// A word that is not live is padding: the sum passes by the multiplier.
+// Weight stationary: two registers a row in the weight chain (holding and link register, so that
+// row r can load while row r + 1 still uses its own), an active register that takes the held weight
+// with the mark `first` of the moving stream, a partial sum register to the row below. Output
+// stationary: the sum stays; preload copies it with `last` into a holding register that drains down
+// the column, serial puts it out once on the element's own result bus.
+// Link widths: moving {valid, live, first, last, word}; stationary {valid, live, word}; sum {valid,
+// last, word}. A word that is not live is padding: the sum passes by the multiplier.
 // DESIGN 0: pe_int_mac's arithmetic, stationary word W_BITS, moving A_BITS. 1: MixPE, stationary
-// {w_high, w_signed, nibble}, moving A_BITS. 2: exponent-integer (OliVe, ANT), both words {e (3), i (4)}.
-// Source: pe/processing_element.cpp, register for register.
+// {w_high, w_signed, nibble}, moving A_BITS. 2: exponent-integer (OliVe, ANT), both words {e (3), i
+// (4)}. Source: the clocked arrays of pe/array_core.hpp, register for register.
 module systolic_cell #(
     parameter int DESIGN            = 0,
     parameter bit OUTPUT_STATIONARY = 1'b0,

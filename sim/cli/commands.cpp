@@ -9,10 +9,12 @@ const Command kCommands[] = {
     {"verify", "compare every kernel and the clocked arrays with their definitions, bit for bit",
      verify_command},
     {"gemm", "cycles of one matrix product on one systolic array", gemm_command},
+    {"paper", "the printed values of a paper beside what its own model gives here", paper_command},
     {"bench", "measure the host: rates of the kernels beside its peak and other libraries",
      bench_command},
     {"report", "turn results into a page, side by side", report_command},
-    {"list", "machines, recipes, models, PEs, DRAMs and energy tables that ship", list_command},
+    {"list", "machines, recipes, models, PEs, DRAMs, energy tables and papers that ship",
+     list_command},
     {"show", "print one of them resolved, with units, meanings and sources", show_command},
     {"test", "build and run the tests (./systole test in the source tree)", nullptr},
 };

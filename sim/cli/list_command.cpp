@@ -78,6 +78,7 @@ const ListKind kKinds[] = {
     {"pes", pe_lines},
     {"drams", [] { return library_lines(configs::Kind::dram); }},
     {"energy", [] { return library_lines(configs::Kind::energy); }},
+    {"papers", [] { return library_lines(configs::Kind::paper); }},
     {"formats", format_lines},
     {"kernels", kernel_lines},
 };
@@ -153,7 +154,7 @@ void print_reference() {
 int list_command(const Arguments& arguments) {
   std::vector<std::string> words;
   Options options(
-      "list [machines|recipes|models|pes|drams|energy|formats|kernels]",
+      "list [machines|recipes|models|pes|drams|energy|papers|formats|kernels]",
       "Lists what ships with Systole, a line each; without a word, everything.\n"
       "`systole show NAME` prints one of them; `systole list reference` prints the page of "
       "all formats,\naxes and kernels in Markdown.",
@@ -189,11 +190,12 @@ int list_command(const Arguments& arguments) {
 
 int show_command(const Arguments& arguments) {
   std::vector<std::string> words;
-  Options options("show NAME",
-                  "Prints a machine, recipe, model, PE, DRAM or energy table as it is used: every "
-                  "field with its\n"
-                  "unit, meaning and source, included files resolved. The text is valid YAML.",
-                  "  systole show mixpe-128x128\n  systole show hbm2-2.0\n");
+  Options options(
+      "show NAME",
+      "Prints a machine, recipe, model, PE, DRAM, energy table or paper as it is used: every "
+      "field with its\n"
+      "unit, meaning and source, included files resolved. The text is valid YAML.",
+      "  systole show mixpe-128x128\n  systole show hbm2-2.0\n");
   options.positional(words);
   if (!options.parse(arguments)) return 0;
   if (words.empty()) throw ConfigError("show: expected a name; see `systole list`");

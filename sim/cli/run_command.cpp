@@ -1,6 +1,8 @@
 // systole run: what a model computes, how well, how fast, at what energy and area.
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "configs/library.hpp"
 #include "reports/csv.hpp"
 #include "reports/html.hpp"
@@ -25,6 +27,7 @@ struct RunOptions {
   std::string text, split = kTextDelimiter;
   std::vector<std::string> overrides;
   std::string out, json, html, csv;
+  std::string timing = "tile", overlap;
   bool no_eval = false, no_reuse = false, quiet = false;
 };
 
@@ -41,7 +44,8 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       "  systole run\n"
       "  systole run --machine int8-128x94 --recipe w8a8 --out int8.h5 --html int8.html\n"
       "  systole run --model llama-2-7b --prefill 2048 --decode 64 --json out.json\n"
-      "  systole run --set memory.dram.channels=4 --set array.dataflow=output_stationary\n");
+      "  systole run --set memory.dram.channels=4 --set array.dataflow=output_stationary\n"
+      "  systole run --machine mixpe-16x16 --prefill 16 --decode 1 --timing pe\n");
   options.group("What to run")
       .value("model", "NAME|FILE", o.model,
              "a name of `systole list models`, a GGUF or llama2.c file, or a config.json "
@@ -54,6 +58,11 @@ bool parse(const Arguments& arguments, RunOptions& o) {
              "quantisation, see `systole list recipes` (default: " + o.recipe + ")")
       .list("set", "PATH=VALUE", o.overrides,
             "override a field of the machine; see `systole show MACHINE` for the paths")
+      .value("timing", "pe|tile|analytic", o.timing,
+             "pe: step every PE, with values; tile: closed form a tile in SystemC; analytic: peak "
+             "rates only (default: tile)")
+      .value("overlap", "serial|preload|ideal", o.overlap,
+             "what an array-sized tile hides of its neighbours (default: the machine's)")
       .number("prefill", "TOKENS", o.prefill, "prompt length (default: 128)")
       .number("decode", "TOKENS", o.decode, "tokens generated after it (default: 32)");
   options.group("Quality")
@@ -86,6 +95,18 @@ int run_command(const Arguments& arguments) {
 
   // All that the user can get wrong is found before anything takes time.
   const unsigned threads = thread_count(o.threads);
+  const auto choice = [](const std::string& option, const std::string& text, const auto& names) {
+    const auto found = std::ranges::find(names, text);
+    if (found != names.end()) return found - names.begin();
+    throw ConfigError(
+        "--" + option + ": " +
+        unknown_name_message("choice", text, std::vector<std::string>(names.begin(), names.end())));
+  };
+  const auto timing = static_cast<sim::Timing>(choice("timing", o.timing, sim::kTimingNames));
+  if (!o.overlap.empty()) {
+    choice("overlap", o.overlap, configs::kFoldOverlapNames);
+    o.overrides.push_back("array.fold_overlap=" + o.overlap);
+  }
   const configs::MachineConfig machine = configs::load_machine(o.machine, o.overrides);
   const configs::Recipe recipe = configs::load_recipe(o.recipe);
   const Model model = resolve_model(o.model, o.tokenizer);
@@ -103,7 +124,8 @@ int run_command(const Arguments& arguments) {
       evaluate ? workloads::read_texts(text, o.split) : std::vector<std::string>{};
 
   ConsoleProgress progress(o.quiet);
-  RunResult result = sim::simulate(program, machine, {.reuse = !o.no_reuse}, progress);
+  RunResult result =
+      sim::simulate(program, machine, {.reuse = !o.no_reuse, .timing = timing}, progress);
   result.version = SYSTOLE_VERSION;
   result.command = command_line();
   result.config_echo = configs::echo(machine);

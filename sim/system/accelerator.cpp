@@ -81,17 +81,26 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
     account(outcome, held_by_);
   }
 
+  if (job.reconfigure_cycles > 0) {
+    wait_for_array(outcome);
+    wait_cycles(job.reconfigure_cycles);
+    account(outcome, CycleCause::fill_drain);
+  }
+
   const std::uint64_t array_cycles =
       job.stream_cycles + job.fill_drain_cycles + job.scratchpad_cycles;
+  if (array_cycles > 0) {
+    array_empty_ = sc_core::sc_time_stamp() + clock_.time(Cycles(array_cycles + job.tail_cycles));
+  }
   const bool finishes =
       job.dequantise_cycles > 0 || job.background_vector_cycles > 0 || !job.results.empty();
   if (finishes) {
     // Sums leave the array while it still runs, so the dequantiser starts with it and ends no
     // earlier.
-    const std::uint64_t busy = array_cycles + job.vector_cycles;
-    to_dequantiser_.push({job.dequantise_cycles,
-                          sc_core::sc_time_stamp() + clock_.time(Cycles(busy)),
-                          job.background_vector_cycles, job.results});
+    const sc_core::sc_time end =
+        job.vector_cycles > 0 ? sc_core::sc_time_stamp() + clock_.time(Cycles(job.vector_cycles))
+                              : std::max(array_empty_, sc_core::sc_time_stamp());
+    to_dequantiser_.push({job.dequantise_cycles, end, job.background_vector_cycles, job.results});
     ++finish_issued_;
     background_issued_ += job.background_vector_cycles > 0 ? 1 : 0;
     store_issued_ += job.results.empty() ? 0 : 1;
@@ -105,6 +114,12 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
   wait_cycles(job.vector_cycles);
   account(outcome, CycleCause::compute);
 
+  if (job.dequantise_in_loop) {
+    wait_for_array(outcome);
+    finished_.wait_for(finish_issued_);
+    account(outcome, held_by_);
+  }
+
   if (job.stationary.frees_half) stationary_freed_.advance();
   if (job.moving.frees_half) moving_freed_.advance();
   outcome.counts += job.counts;
@@ -117,7 +132,15 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
   }
 }
 
+void Accelerator::wait_for_array(OperationOutcome& outcome) {
+  if (array_empty_ > sc_core::sc_time_stamp()) {
+    sc_core::wait(array_empty_ - sc_core::sc_time_stamp());
+  }
+  account(outcome, CycleCause::fill_drain);
+}
+
 void Accelerator::end_operation(OperationOutcome& outcome) {
+  wait_for_array(outcome);
   finished_.wait_for(finish_issued_);
   account(outcome, held_by_);
   background_done_.wait_for(background_issued_);

@@ -82,6 +82,8 @@ class Accelerator : public sc_core::sc_module {
   void issue(const Job& job, std::uint64_t index, OperationOutcome& outcome);
   void end_operation(OperationOutcome& outcome);
   void wait_cycles(std::uint64_t cycles);
+  /// Until the last result of the array's last job has left it.
+  void wait_for_array(OperationOutcome& outcome);
   void align_to_clock();
   /// Puts the cycles since `mark_` down to `cause`.
   void account(OperationOutcome& outcome, CycleCause cause);
@@ -102,6 +104,8 @@ class Accelerator : public sc_core::sc_module {
   /// Why the last piece left the dequantiser when it did: its own work, the vector unit or DRAM not
   /// taking pieces.
   CycleCause held_by_ = CycleCause::dequantise;
+
+  sc_core::sc_time array_empty_;  ///< when the array's last job has drained
 
   kernel::Channel<Finish> to_dequantiser_;
   kernel::Channel<std::uint64_t> to_vector_;

@@ -50,25 +50,27 @@ ArrayOperands array_operands(const std::string& operation, const pe::PeDesign& d
   ArrayOperands operands;
   operands.stationary = stationary.format;
   operands.moving = moving.format;
+  // A PE that takes the codes beside float activations needs no dequantiser in front, whatever the
+  // functional contract says; integers on both sides follow the contract.
+  const bool both_coded = !quant::is_ieee(stationary.format) && !quant::is_ieee(moving.format);
+  const bool takes_codes = design.mode(stationary.format, moving.format) != nullptr;
   const bool scaled_elements =
-      quant::is_integer(stationary.format) &&
-      (dequantise == configs::Dequantise::before || !quant::is_integer(moving.format));
-  if (scaled_elements) {
+      !quant::is_ieee(stationary.format) &&
+      (both_coded ? dequantise == configs::Dequantise::before : !takes_codes);
+  const std::uint64_t group =
+      quant::block_length(stationary.format) != 0           ? quant::block_length(stationary.format)
+      : stationary.granularity == quant::Granularity::group ? stationary.group
+                                                            : 0;
+  if (scaled_elements && !(both_coded && quant::block_length(stationary.format) != 0)) {
     operands.dequantise_elements = true;
     operands.stationary = moving.format;
-  } else if (stationary.granularity == quant::Granularity::group && stationary.group > 0 &&
-             k % stationary.group == 0 && stationary.group < k) {
-    operands.group = stationary.group;
+  } else if (group > 0 && k % group == 0 && group < k) {
+    operands.group = group;
   }
   if (design.mode(operands.stationary, operands.moving) == nullptr) {
-    std::string message = "operation '" + operation + "' needs " +
-                          format_pair(operands.stationary, operands.moving) + " products; PE '" +
-                          design.name + "' computes";
-    const char* separator = " ";
-    for (const pe::Mode& mode : design.modes) {
-      message += separator + format_pair(mode.weight, mode.activation);
-      separator = ", ";
-    }
+    const std::string message = "operation '" + operation + "' needs " +
+                                format_pair(operands.stationary, operands.moving) +
+                                " products; PE '" + design.name + "' computes " + design.pairs();
     throw ConfigError(message + "; choose another recipe or machine");
   }
   return operands;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "pe/dequantiser.hpp"
+#include "pe/multi_array.hpp"
 #include "sim/core/error.hpp"
 #include "sim/core/units.hpp"
 #include "sim/system/mapping.hpp"
@@ -35,8 +37,8 @@ std::uint64_t total_bytes(const std::vector<memory::Transfer>& transfers) {
 class Scheduler {
  public:
   Scheduler(const configs::MachineConfig& machine, const pe::PeDesign& design,
-            const Placement& placement)
-      : machine_(machine), design_(design), placement_(placement) {}
+            const Placement& placement, const ArrayTimer& timer)
+      : machine_(machine), design_(design), placement_(placement), timer_(timer) {}
 
   void add(const Operation& operation) {
     switch (operation.kind) {
@@ -94,11 +96,17 @@ class Scheduler {
 
   /// Array time and scratchpad traffic of out[m, n] += moving[m, k] * stationary[k, n].
   void add_array_work(Job& job, std::uint64_t m, std::uint64_t n, std::uint64_t k,
-                      const ArrayOperands& operands) const {
-    const pe::ArrayWork work = pe::array_work(
-        machine_.array, design_, {m, n, k, operands.group, operands.stationary, operands.moving});
+                      const ArrayOperands& operands) {
+    const pe::GemmShape shape{m, n, k, operands.group, operands.stationary, operands.moving};
+    const pe::ArrayWork work =
+        timer_ ? timer_(shape) : pe::arrays_work(machine_.array, design_, shape);
     job.stream_cycles = work.stream_cycles;
-    job.fill_drain_cycles = work.fill_drain_cycles;
+    // What the array is taken for; the rest of the time its results leave it.
+    job.fill_drain_cycles = work.repeat_cycles - work.stream_cycles;
+    job.tail_cycles = work.cycles - work.repeat_cycles;
+    const pe::Mode* mode = design_.mode(operands.stationary, operands.moving);
+    if (mode != mode_) job.reconfigure_cycles = design_.reconfigure_cycles;
+    mode_ = mode;
     job.counts.macs += m * n * k;
     job.counts.mac_passes += work.mac_passes;
 
@@ -121,11 +129,23 @@ class Scheduler {
     job.scratchpad_cycles = delivery > work.cycles ? delivery - work.cycles : 0;
   }
 
-  void add_dequantise(Job& job, std::uint64_t scale_adds) const {
-    if (scale_adds == 0) return;
-    job.dequantise_cycles +=
-        ceil_div(scale_adds, machine_.dequantiser.lanes) + machine_.dequantiser.latency_cycles;
-    job.counts.dequantise_fma += scale_adds;
+  /// Elements scaled on their way to the array: one multiply-add each.
+  void scale_elements(Job& job, std::uint64_t elements) const {
+    dequantise(job, {.multiply_adds = elements});
+  }
+  /// Finished group sums: a scale-add each, what the weight's affine form corrects, and with the
+  /// last of an output the activation's scale.
+  void scale_sums(Job& job, std::uint64_t outputs, std::uint64_t groups, quant::Affine affine,
+                  bool last) const {
+    if (machine_.dequantiser.place == configs::DequantisePlace::pe) return;
+    pe::DequantiseWork work = pe::dequantise_work(outputs, groups, affine);
+    if (!last) work.multiplies = 0;
+    dequantise(job, work);
+  }
+  void dequantise(Job& job, const pe::DequantiseWork& work) const {
+    job.dequantise_cycles += pe::dequantise_cycles(machine_.dequantiser, work);
+    job.counts.dequantise_fma += work.operations();
+    job.dequantise_in_loop = machine_.dequantiser.place == configs::DequantisePlace::loop;
   }
 
   std::uint64_t vector_time(LaneOps ops) const {
@@ -139,9 +159,8 @@ class Scheduler {
     job.counts.vector_multiplies += ops.multiplies;
   }
 
-  static bool integer_sums(const ArrayOperands& operands) {
-    return quant::is_integer(operands.stationary) && quant::is_integer(operands.moving);
-  }
+  /// Sums leave the array group by group, before any scale.
+  bool group_sums() const { return design_.sums_by_group; }
 
   void add_gemm(const Operation& op) {
     const ArrayOperands operands =
@@ -183,12 +202,13 @@ class Scheduler {
         }
       }
       add_array_work(job, m1 - m0, n1 - n0, k1 - k0, operands);
-      if (integer_sums(operands)) {
+      if (group_sums()) {
+        const bool last = ki + 1 == k_tiles;
         const std::uint64_t groups =
-            operands.group == 0 ? (ki + 1 == k_tiles ? 1 : 0) : ceil_div(k1 - k0, operands.group);
-        add_dequantise(job, (m1 - m0) * (n1 - n0) * groups);
+            operands.group == 0 ? (last ? 1 : 0) : ceil_div(k1 - k0, operands.group);
+        scale_sums(job, (m1 - m0) * (n1 - n0), groups, op.stationary.affine, last);
       }
-      if (operands.dequantise_elements) add_dequantise(job, (n1 - n0) * (k1 - k0));
+      if (operands.dequantise_elements) scale_elements(job, (n1 - n0) * (k1 - k0));
       if (ki + 1 == k_tiles) {
         const Slice rows = slice(op.output_bytes, m0, m1, op.m);
         const std::uint64_t bytes = slice(rows.bytes, n0, n1, op.n).bytes;
@@ -251,8 +271,10 @@ class Scheduler {
         const bool last_chunk = c + 1 == chunks;
         if (scores) {
           add_array_work(job, r1 - r0, n1 - n0, op.k, score_operands);
-          if (integer_sums(score_operands)) add_dequantise(job, (r1 - r0) * (n1 - n0));
-          if (score_operands.dequantise_elements) add_dequantise(job, (n1 - n0) * op.k);
+          if (group_sums()) {
+            scale_sums(job, (r1 - r0) * (n1 - n0), 1, op.stationary.affine, true);
+          }
+          if (score_operands.dequantise_elements) scale_elements(job, (n1 - n0) * op.k);
           if (c == 0 && load_input) {
             job.moving.takes_half = true;
             const std::uint64_t bytes = slice(op.input_bytes / op.batch, r0, r1, rows).bytes;
@@ -262,7 +284,7 @@ class Scheduler {
           job.moving.frees_half = load_input && last_chunk;
           if (last_chunk) {
             LaneOps ops = lane_ops(VectorOp::softmax, r1 - r0, op.n);
-            if (quant::is_integer(op.moving_context.format)) {
+            if (!quant::is_ieee(op.moving_context.format)) {
               // The value scales are folded into the probabilities, which are then quantised.
               ops = ops + LaneOps{0, 1} * ((r1 - r0) * op.n) +
                     lane_ops(VectorOp::quantise, r1 - r0, op.n);
@@ -277,9 +299,11 @@ class Scheduler {
         } else {
           add_array_work(job, r1 - r0, op.k, n1 - n0, context_operands);
           if (c == 0) job.needs_background = first_background + b + 1;
-          if (context_operands.dequantise_elements) add_dequantise(job, (n1 - n0) * op.k);
+          if (context_operands.dequantise_elements) scale_elements(job, (n1 - n0) * op.k);
           if (last_chunk) {
-            if (integer_sums(context_operands)) add_dequantise(job, (r1 - r0) * op.k);
+            if (group_sums()) {
+              scale_sums(job, (r1 - r0) * op.k, 1, op.stationary_context.affine, true);
+            }
             const std::uint64_t bytes = slice(op.output_bytes / op.batch, r0, r1, rows).bytes;
             job.counts.output_read_bytes += (r1 - r0) * op.k * kAccumulatorBytes;
             if (store_output) {
@@ -357,6 +381,8 @@ class Scheduler {
   const configs::MachineConfig& machine_;
   const pe::PeDesign& design_;
   Placement placement_;
+  const ArrayTimer& timer_;
+  const pe::Mode* mode_ = nullptr;  ///< of the array's last job
   std::uint32_t operation_ = 0;
   std::uint64_t background_ = 0;
   std::uint64_t spill_offset_ = 0;
@@ -397,8 +423,9 @@ WorkCounts WorkCounts::operator*(std::uint64_t times) const {
 }
 
 std::vector<Job> schedule(const configs::MachineConfig& machine, const pe::PeDesign& design,
-                          const workloads::Segment& segment, const Placement& placement) {
-  Scheduler scheduler(machine, design, placement);
+                          const workloads::Segment& segment, const Placement& placement,
+                          const ArrayTimer& timer) {
+  Scheduler scheduler(machine, design, placement, timer);
   for (const Operation& operation : segment.operations) scheduler.add(operation);
   return scheduler.take();
 }

@@ -2,12 +2,16 @@
 // with the transfers it needs. Built before the clock starts; the timed units only follow it.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "configs/machine.hpp"
 #include "memory/memory_system.hpp"
+#include "pe/array_timing.hpp"
 #include "pe/design.hpp"
 #include "sim/core/event_counts.hpp"
 #include "workloads/program.hpp"
@@ -45,6 +49,11 @@ struct Job {
   Load moving;                  ///< results of earlier operations that did not stay on chip
   std::uint64_t stream_cycles = 0;  ///< array streaming useful operands
   std::uint64_t fill_drain_cycles = 0;
+  /// Behind these, results still leave the array while the next job may already use it.
+  std::uint64_t tail_cycles = 0;
+  /// The array empties, then changes to another precision.
+  std::uint64_t reconfigure_cycles = 0;
+  bool dequantise_in_loop = false;  ///< the array waits for the dequantiser
   std::uint64_t scratchpad_cycles =
       0;                            ///< by which the scratchpads' ports are slower than the array
   std::uint64_t vector_cycles = 0;  ///< in the foreground: the operation is the vector unit's own
@@ -65,9 +74,21 @@ struct Placement {
       0;  ///< use; at least as large as any operand (Program::activation_region)
 };
 
+/// How array cycles are found.
+enum class Timing : std::uint8_t {
+  pe,        ///< the clocked array steps every distinct tile, with checked values
+  tile,      ///< closed form a tile (default)
+  analytic,  ///< multiply-accumulates over the array's peak; bandwidth instead of DRAM
+};
+inline constexpr std::array<std::string_view, 3> kTimingNames = {"pe", "tile", "analytic"};
+
+/// Where an array's work comes from: pe::arrays_work, or the clocked array.
+using ArrayTimer = std::function<pe::ArrayWork(const pe::GemmShape&)>;
+
 /// The jobs of one instance of `segment`. Throws ConfigError when an operation cannot run on the
 /// machine.
 std::vector<Job> schedule(const configs::MachineConfig& machine, const pe::PeDesign& design,
-                          const workloads::Segment& segment, const Placement& placement);
+                          const workloads::Segment& segment, const Placement& placement,
+                          const ArrayTimer& timer = nullptr);
 
 }  // namespace systole::sim

@@ -10,7 +10,10 @@
 #include <vector>
 
 #include "memory/memory_system.hpp"
+#include "pe/clocked_array.hpp"
 #include "pe/design.hpp"
+#include "pe/reference.hpp"
+#include "pe/verify.hpp"
 #include "sim/core/error.hpp"
 #include "sim/kernel/simulation.hpp"
 #include "sim/kernel/systemc.hpp"
@@ -95,6 +98,30 @@ std::vector<Segment> regions_of(const Segment& segment) {
   return regions;
 }
 
+/// Adds what equal instances of a segment did.
+void add(SegmentOutcome& total, const SegmentOutcome& other, std::uint64_t times = 1) {
+  for (std::size_t i = 0; i < total.operations.size(); ++i) {
+    OperationOutcome& sum = total.operations[i];
+    const OperationOutcome& one = other.operations[i];
+    sum.counts += one.counts * times;
+    for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
+      sum.cycles_by_cause[c] += times * one.cycles_by_cause[c];
+    }
+    for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+      sum.dram_read_bytes[c] += times * one.dram_read_bytes[c];
+      sum.dram_write_bytes[c] += times * one.dram_write_bytes[c];
+    }
+  }
+  total.dram_events += other.dram_events.times(times);
+}
+
+SegmentOutcome repeated(const SegmentOutcome& one, std::uint64_t repeats) {
+  SegmentOutcome total;
+  total.operations.resize(one.operations.size());
+  add(total, one, repeats);
+  return total;
+}
+
 /// Drives the accelerator through the program, one segment after the other, and collects the
 /// outcomes.
 class ProgramRunner : public sc_core::sc_module {
@@ -115,6 +142,7 @@ class ProgramRunner : public sc_core::sc_module {
     std::uint64_t layers = 0;
     for (const Segment& segment : program.steps.at(0).segments)
       layers = std::max(layers, segment.repeats);
+    layers = std::max(layers, program.layers);
     layer_stride_ = ceil_div(program.layer_stride_bytes, period) * period;
     const workloads::Region& spill = program.activation_region;
     spill_base_ =
@@ -180,32 +208,41 @@ class ProgramRunner : public sc_core::sc_module {
   SegmentOutcome run_instance(const Segment& segment, std::uint64_t instance) {
     const Placement placement{instance * layer_stride_, spill_base_,
                               program_.activation_region.bytes};
-    const std::vector<Job> jobs = schedule(machine_, design_, segment, placement);
-    return accelerator_.run(jobs);
-  }
-
-  static void add(SegmentOutcome& total, const SegmentOutcome& other, std::uint64_t times = 1) {
-    for (std::size_t i = 0; i < total.operations.size(); ++i) {
-      OperationOutcome& sum = total.operations[i];
-      const OperationOutcome& one = other.operations[i];
-      sum.counts += one.counts * times;
-      for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
-        sum.cycles_by_cause[c] += times * one.cycles_by_cause[c];
-      }
-      for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
-        sum.dram_read_bytes[c] += times * one.dram_read_bytes[c];
-        sum.dram_write_bytes[c] += times * one.dram_write_bytes[c];
-      }
+    if (options_.timing == Timing::pe) {
+      const ArrayTimer timer = [this](const pe::GemmShape& shape) { return step(shape); };
+      return accelerator_.run(schedule(machine_, design_, segment, placement, timer));
     }
-    total.dram_events += other.dram_events.times(times);
+    return accelerator_.run(schedule(machine_, design_, segment, placement));
   }
 
-  static SegmentOutcome repeated(const SegmentOutcome& one, std::uint64_t repeats) {
-    SegmentOutcome total;
-    total.operations.resize(one.operations.size());
-    add(total, one, repeats);
-    return total;
+  /// One tile on the clocked array; equal tiles once.
+  pe::ArrayWork step(const pe::GemmShape& shape) {
+    for (const auto& [known, work] : stepped_) {
+      if (known == shape) return work;
+    }
+    const pe::ArrayWork closed = pe::array_work(machine_.array, design_, shape);
+    pe_updates_ += static_cast<double>(closed.cycles) * machine_.array.rows * machine_.array.cols;
+    if (pe_updates_ > kMostPeUpdates) {
+      throw ConfigError(
+          "--timing pe steps every PE of every distinct tile: more than 1e12 steps here; use a "
+          "smaller array or prompt, or --timing tile, whose cycles are the same");
+    }
+    const pe::ArrayCase work = pe::random_case(design_, shape, stepped_.size());
+    const pe::ArrayRun run = clocked_.run(machine_.array, work);
+    SYSTOLE_CHECK(run.measured.cycles == closed.cycles,
+                  "the clocked array takes the cycles of the closed form");
+    if (shape.m * shape.n * shape.k <= kMostCheckedMacs) {
+      SYSTOLE_CHECK(run.sums == pe::reference_sums(machine_.array, design_, work),
+                    "the clocked array computes what quant defines");
+    }
+    pe::ArrayWork measured = run.measured;
+    measured.repeat_cycles = closed.repeat_cycles;  // not visible in one run
+    stepped_.emplace_back(shape, measured);
+    return measured;
   }
+
+  static constexpr double kMostPeUpdates = 1e12;  // about half an hour
+  static constexpr std::uint64_t kMostCheckedMacs = 1u << 22;
 
   Accelerator accelerator_;
   const Program& program_;
@@ -215,7 +252,54 @@ class ProgramRunner : public sc_core::sc_module {
   Progress& progress_;
   std::uint64_t layer_stride_ = 0, spill_base_ = 0;
   std::map<std::string, SegmentOutcome> known_;
+  pe::ClockedArray clocked_{"clocked_array"};
+  std::vector<std::pair<pe::GemmShape, pe::ArrayWork>> stepped_;
+  double pe_updates_ = 0;
 };
+
+/// The closed form of a program: each operation takes the longest of its products over the array's
+/// peak, its bytes over the DRAM's, its dequantiser and its vector work; nothing waits, fills or
+/// drains.
+SegmentOutcome analyse(const Segment& segment, const configs::MachineConfig& machine,
+                       const pe::PeDesign& design) {
+  const std::vector<Job> jobs = schedule(machine, design, segment, {});
+  const double pes =
+      static_cast<double>(machine.array.rows) * machine.array.cols * machine.array.count;
+  SegmentOutcome outcome;
+  outcome.operations.resize(segment.operations.size());
+  std::vector<double> dequantise(segment.operations.size()), vector(segment.operations.size());
+  for (const Job& job : jobs) {
+    OperationOutcome& operation = outcome.operations[job.operation];
+    operation.counts += job.counts;
+    dequantise[job.operation] += static_cast<double>(job.dequantise_cycles);
+    vector[job.operation] += static_cast<double>(job.vector_cycles + job.background_vector_cycles);
+    for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
+      for (const memory::Transfer& transfer : *list) {
+        auto& bytes = transfer.write ? operation.dram_write_bytes : operation.dram_read_bytes;
+        bytes[index_of(transfer.traffic)] += transfer.bytes;
+        outcome.dram_events.add(transfer.write ? "dram.write_bit" : "dram.read_bit",
+                                8 * transfer.bytes);
+      }
+    }
+  }
+  for (std::size_t i = 0; i < outcome.operations.size(); ++i) {
+    OperationOutcome& operation = outcome.operations[i];
+    std::uint64_t bytes = 0;
+    for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+      bytes += operation.dram_read_bytes[c] + operation.dram_write_bytes[c];
+    }
+    const double compute =
+        std::max(static_cast<double>(operation.counts.mac_passes) / pes, vector[i]);
+    const double memory = static_cast<double>(bytes) / machine.peak_dram_bytes_per_cycle();
+    const auto cycles = [](double x) { return static_cast<std::uint64_t>(std::ceil(x)); };
+    auto& causes = operation.cycles_by_cause;
+    const std::uint64_t longest = cycles(std::max({compute, memory, dequantise[i]}));
+    causes[static_cast<std::size_t>(CycleCause::compute)] = cycles(compute);
+    const CycleCause rest = memory >= dequantise[i] ? CycleCause::dram : CycleCause::dequantise;
+    causes[static_cast<std::size_t>(rest)] = longest - cycles(compute);
+  }
+  return outcome;
+}
 
 /// MACs a cycle in the formats of the program's linear layers; 0 where there is none.
 double peak_macs(const Program& program, const pe::PeDesign& design, double pes) {
@@ -262,9 +346,13 @@ std::string kind_of(const Operation& op) {
   return "";
 }
 
-OperationRow describe(const Operation& op, Phase phase) {
+OperationRow describe(const Operation& op, Phase phase, const Segment& segment) {
   OperationRow row;
   row.name = op.name;
+  // Runs of layers in different precisions are different rows.
+  if (segment.name.starts_with("layer ") || segment.name.starts_with("layers ")) {
+    row.name += " (" + segment.name + ")";
+  }
   row.kind = kind_of(op);
   row.phase = name_of(phase);
   row.repeats = 0;
@@ -290,22 +378,35 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
   }
 
   std::vector<std::vector<SegmentOutcome>> outcomes;
-  kernel::run_simulation([&] {
-    ProgramRunner runner("machine", program, machine, options, progress);
-    // No single job takes a second of simulated time.
-    kernel::run_until([&] { return runner.ended; }, sc_core::sc_time(1, sc_core::SC_SEC),
-                      [&] { return runner.jobs_issued(); });
-    if (runner.failure) std::rethrow_exception(runner.failure);
-    outcomes = std::move(runner.outcomes);
-    return 0;
-  });
+  if (options.timing == Timing::pe && machine.array.count > 1) {
+    throw ConfigError("--timing pe steps one array; array.count is " +
+                      std::to_string(machine.array.count));
+  }
+  if (options.timing == Timing::analytic) {
+    for (const Step& step : program.steps) {
+      std::vector<SegmentOutcome>& totals = outcomes.emplace_back();
+      for (const Segment& segment : step.segments) {
+        totals.push_back(repeated(analyse(segment, machine, design), segment.repeats));
+      }
+    }
+  } else
+    kernel::run_simulation([&] {
+      ProgramRunner runner("machine", program, machine, options, progress);
+      // No single job takes a second of simulated time.
+      kernel::run_until([&] { return runner.ended; }, sc_core::sc_time(1, sc_core::SC_SEC),
+                        [&] { return runner.jobs_issued(); });
+      if (runner.failure) std::rethrow_exception(runner.failure);
+      outcomes = std::move(runner.outcomes);
+      return 0;
+    });
 
   RunResult result;
   result.machine = machine.name;
   result.recipe = program.recipe;
   result.model = program.model;
   result.clock_mhz = machine.clock_mhz;
-  const double pes = static_cast<double>(machine.array.rows) * machine.array.cols;
+  const double pes =
+      static_cast<double>(machine.array.rows) * machine.array.cols * machine.array.count;
   result.peak_dram_bytes_per_cycle = machine.peak_dram_bytes_per_cycle();
   result.peak_macs_per_cycle = peak_macs(program, design, pes);
   result.notes = prices.notes();
@@ -326,7 +427,7 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
         const auto [it, inserted] =
             row_of.try_emplace({step.phase, g, o}, result.operations.size());
         if (inserted) {
-          result.operations.push_back(describe(op, step.phase));
+          result.operations.push_back(describe(op, step.phase, segment));
           row_events.emplace_back();
         }
         OperationRow& row = result.operations[it->second];
@@ -397,10 +498,19 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
                             "precharged, refresh timer restarted, nothing prefetched; errs "
                             "upwards, by at most the load of "
                             "both halves of the weight scratchpad and one DRAM latency a region");
-  result.notes.emplace_back("tiles",
-                            "the array empties between scratchpad-sized tiles, also where the next "
-                            "one is waiting; errs upwards, by "
-                            "one fill and drain a tile");
+  if (options.timing == Timing::analytic) {
+    result.notes.emplace_back(
+        "timing",
+        "analytic: every operation takes the longest of its products over the array's "
+        "peak, its DRAM bytes over the peak bandwidth, its dequantiser and its vector "
+        "work; no fill, drain, latency or waiting; errs downwards");
+  }
+  if (options.timing == Timing::pe) {
+    result.notes.emplace_back(
+        "timing",
+        "pe: every distinct tile stepped clock by clock on random codes of its formats; "
+        "cycles equal to the closed form");
+  }
   result.notes.emplace_back("attention",
                             "all cached positions are computed; masked ones are not skipped");
   result.check_sums();

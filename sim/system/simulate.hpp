@@ -4,6 +4,7 @@
 #include "configs/machine.hpp"
 #include "sim/core/progress.hpp"
 #include "sim/core/run_result.hpp"
+#include "sim/system/schedule.hpp"
 #include "workloads/program.hpp"
 
 namespace systole::sim {
@@ -13,11 +14,15 @@ struct SimulateOptions {
   /// formats and addresses modulo the layer stride have been run before reuses the outcome. Every
   /// region starts on a quiet machine either way, so the figures are the same.
   bool reuse = true;
+  Timing timing = Timing::tile;
 };
 
 /// The timed part of a RunResult: identity and quality are the caller's. SystemC elaborates once a
-/// process, so this can be called once in a process. Throws ConfigError when the program cannot run
-/// on the machine.
+/// process, so this can be called once in a process (as often as wanted with Timing::analytic,
+/// which needs no SystemC). Timing::pe steps every distinct tile of the program on the clocked
+/// array, with random codes of its formats, and checks cycles against the closed form and, on tiles
+/// that are not too large for it, sums against quant; it refuses what would take hours. Throws
+/// ConfigError when the program cannot run on the machine.
 RunResult simulate(const workloads::Program& program, const configs::MachineConfig& machine,
                    const SimulateOptions& options, Progress& progress);
 

@@ -54,6 +54,19 @@ const BadInput kBadInputs[] = {
     {"unknown_recipe", [](auto&) { return "run --recipe mixpe-w4a9"; },
      "did you mean 'mixpe-w4a8'"},
     {"unknown_model", [](auto&) { return "run --model llama-2-7c"; }, "did you mean 'llama-2-7b'"},
+    {"no_paper", [](auto&) { return "paper"; }, "expected a name; see `systole list papers`"},
+    {"unknown_paper", [](auto&) { return "paper bitmud"; }, "did you mean 'bitmod'"},
+    {"two_papers", [](auto&) { return "paper ant mixpe"; }, "found 'mixpe' as well"},
+    {"paper_of_widths_that_are_none",
+     [](auto& f) {
+       return "paper " + f.write("mine.yaml",
+                                 "base: ant\nname: mine\nbitfusion:\n  workloads:\n"
+                                 "    - {network: n, bits: {AdaFloat: 8x}, blocks: [{layers: "
+                                 "[{in: 4, out: 4}]}]}\n");
+     },
+     "bits.AdaFloat: expected at most 4096 widths such as"},
+    {"paper_page_that_cannot_be_written",
+     [](auto&) { return "paper ant --html /nonexistent/page.html"; }, "/nonexistent/page.html"},
     {"model_file_missing", [](auto& f) { return "run --model " + f.path("none.gguf"); },
      "none.gguf"},
     {"model_is_a_folder", [](auto&) { return "run --model /tmp/"; }, "not a regular file"},

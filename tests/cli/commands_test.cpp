@@ -190,9 +190,49 @@ TEST(Gemm, TakesScaleSimsCyclesWhereFoldsAreSerial) {
   }
 }
 
+TEST(Paper, ReproducesEveryShippedPaper) {
+  for (const char* name : {"ant", "mixpe", "bitmod", "olive", "scale-sim"}) {
+    const json document = run_json(std::string("paper ") + name);
+    const json& summary = document["summary"];
+    EXPECT_EQ(summary["values_within"], summary["values"]) << name;
+    EXPECT_EQ(summary["means_within"], summary["means"]) << name;
+    EXPECT_EQ(document["rows"].size(), summary["values"].get<std::size_t>() +
+                                           summary["means"].get<std::size_t>() +
+                                           summary["errata"].get<std::size_t>());
+    for (const char* key :
+         {"network", "accelerator", "metric", "published", "reproduced", "tile_timing", "note"})
+      EXPECT_TRUE(document["rows"][0].contains(key)) << key;
+  }
+  EXPECT_EQ(run_json("paper ant")["summary"]["values_equal"], 210);
+  EXPECT_EQ(run_json("paper mixpe")["summary"]["values_equal"], 120);
+}
+
+TEST(Paper, WritesPageTableAndTerminalText) {
+  const TemporaryFolder folder;
+  const Outcome outcome = run_systole("paper ant --html " + folder.path("ant.html") + " --csv " +
+                                      folder.path("ant.csv"));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+  EXPECT_THAT(outcome.output, HasSubstr("210 of 210 values equal at their printed digits"));
+  EXPECT_THAT(read_file(folder.path("ant.html")), HasSubstr("210 of 210"));
+  EXPECT_THAT(read_file(folder.path("ant.csv")), HasSubstr("VGG16,ANT-OS,time,0.20,0.20,true"));
+}
+
+// A paper that the model does not reproduce says so with its exit code, like a check that fails.
+TEST(Paper, ExitsWithOneWhereAValueDiffers) {
+  const TemporaryFolder folder;
+  const std::string file =
+      folder.write("mine.yaml",
+                   "base: scale-sim\nname: mine\npublished:\n"
+                   "  - {network: AlexNet, machine: 128x128 OS, values: {layer_00: 14808}}\n");
+  const Outcome outcome = run_systole("paper " + file);
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.output, HasSubstr("0 of 1 values equal"));
+  EXPECT_THAT(outcome.output, HasSubstr("14807 (14808)"));
+}
+
 TEST(List, NamesEveryKind) {
-  for (const char* kind :
-       {"machines", "recipes", "models", "pes", "drams", "energy", "formats", "kernels"}) {
+  for (const char* kind : {"machines", "recipes", "models", "pes", "drams", "energy", "papers",
+                           "formats", "kernels"}) {
     const Outcome outcome = run_systole(std::string("list ") + kind);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
     EXPECT_FALSE(outcome.output.empty()) << kind;
@@ -200,7 +240,7 @@ TEST(List, NamesEveryKind) {
 }
 
 TEST(Show, PrintsEveryNameThatListPrints) {
-  for (const char* kind : {"machines", "recipes", "models", "pes", "drams", "energy"}) {
+  for (const char* kind : {"machines", "recipes", "models", "pes", "drams", "energy", "papers"}) {
     std::istringstream lines(run_systole(std::string("list ") + kind).output);
     for (std::string line; std::getline(lines, line);) {
       const std::string name = line.substr(0, line.find(' '));
@@ -210,7 +250,7 @@ TEST(Show, PrintsEveryNameThatListPrints) {
 }
 
 TEST(Help, ExplainsEveryCommand) {
-  for (const char* command : {"run", "eval", "verify", "list", "show", "report"}) {
+  for (const char* command : {"run", "eval", "verify", "list", "show", "report", "paper"}) {
     const Outcome outcome = run_systole(std::string(command) + " --help");
     EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
     EXPECT_THAT(outcome.output, HasSubstr("Usage: systole " + std::string(command)));

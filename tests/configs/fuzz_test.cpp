@@ -127,6 +127,11 @@ TEST(Fuzz, DamagedEnergyTablesAreReadOrRefused) {
   survive<EnergyTable>(read_text_file(path_of(Kind::energy, "nangate45")), 300);
 }
 
+TEST(Fuzz, DamagedPapersAreReadOrRefused) {
+  survive<PaperConfig>(read_text_file(path_of(Kind::paper, "olive")), 500);
+  survive<PaperConfig>(read_text_file(path_of(Kind::paper, "scale-sim")), 300);
+}
+
 TEST(Fuzz, DamagedOverridesAreAppliedOrRefused) {
   const std::string text = read_text_file(path_of(Kind::model, "llama-2-7b"));
   for (unsigned seed = 0; seed < 2000; ++seed) {

@@ -52,6 +52,10 @@ TEST(Library, ShipsEnergyTablesThatLoadAndRoundTrip) {
   expect_all_load_and_round_trip<EnergyTable>(Kind::energy, load_energy);
 }
 
+TEST(Library, ShipsPapersThatLoadAndRoundTrip) {
+  expect_all_load_and_round_trip<PaperConfig>(Kind::paper, load_paper);
+}
+
 double array_mm2(const MachineConfig& m) {
   return m.array.rows * m.array.cols * m.energy.pes.at(m.array.pe).area_um2 * 1e-6;
 }

@@ -1,0 +1,49 @@
+// systole paper: the printed values of a paper beside what its own model gives here.
+#include <fmt/core.h>
+
+#include "configs/library.hpp"
+#include "reports/paper.hpp"
+#include "sim/analytic/paper.hpp"
+#include "sim/cli/commands.hpp"
+#include "sim/cli/console.hpp"
+#include "sim/cli/options.hpp"
+#include "sim/core/error.hpp"
+
+namespace systole::cli {
+
+int paper_command(const Arguments& arguments) {
+  std::vector<std::string> words;
+  std::string json, html, csv;
+  bool quiet = false;
+  Options options(
+      "paper NAME|FILE.yaml [options]",
+      "Prints every value of a published table beside what the paper's own closed-form model gives "
+      "here:\n"
+      "equal at the printed digits, or with the cause of the difference. `systole list papers` "
+      "names the\n"
+      "papers; `systole show NAME` prints their machines, layers, prices and sources.\n"
+      "Exit code 1: a value is neither equal nor within the paper's tolerance.",
+      "  systole paper ant\n  systole paper bitmod --html bitmod.html --json bitmod.json\n");
+  options.value("json", "FILE", json, "the rows as JSON, - for standard output")
+      .value("html", "FILE", html, "the rows as a page with bars")
+      .value("csv", "FILE", csv, "the rows as a table, - for standard output")
+      .flag("quiet", quiet, "no table on the terminal")
+      .positional(words);
+  if (!options.parse(arguments)) return 0;
+  if (words.empty()) throw ConfigError("paper: expected a name; see `systole list papers`");
+  if (words.size() > 1)
+    throw ConfigError("paper: expected one name, found '" + words[1] + "' as well");
+  for (const std::string* path : {&html, &json, &csv}) check_writable(*path);
+
+  const PaperResult result = analytic::reproduce(configs::load_paper(words[0]));
+  if (!html.empty()) write_text_file(html, reports::paper_to_html(result));
+  if (!json.empty()) write_text_file(json, reports::paper_to_json(result));
+  if (!csv.empty()) write_text_file(csv, reports::paper_to_csv(result));
+  if (!quiet && html != "-" && json != "-" && csv != "-") {
+    fmt::print("{}", reports::paper_to_terminal(result, colour_wanted(), output_columns()));
+  }
+  const PaperResult::Tally values = result.tally(false), means = result.tally(true);
+  return values.within == values.compared && means.within == means.compared ? 0 : 1;
+}
+
+}  // namespace systole::cli
