@@ -32,6 +32,7 @@ struct DramConfig {
   double refresh_pj = 0;  ///< one all-bank refresh
   double standby_mw = 0;  ///< background of the channel
   std::string energy_source;
+  double energy_band = 0;  ///< relative, 0.2 is +-20 %; 0: not stated
 
   std::uint32_t banks() const { return bank_groups * banks_per_group; }
   double peak_bytes_per_second() const {

@@ -54,6 +54,10 @@ inline constexpr double kMaxEdge = 4096;
 inline constexpr double kMaxBytes = 1099511627776.0;  // 1 TiB
 inline constexpr double kMaxClockMhz = 20000;
 
+/// How sure a figure is.
+inline constexpr Info kBand = Info{"relative band, 0.15 is +-15 %; 0: not stated"}.in(0, 10);
+inline constexpr Info kNode = Info{"node of this price; 0: the table's"}.in(0, 1000);
+
 // --- names of the enumerations -----------------------------------------------------------------
 constexpr const auto& enum_names(Dataflow) { return kDataflowNames; }
 constexpr const auto& enum_names(FoldOverlap) { return kFoldOverlapNames; }
@@ -90,6 +94,16 @@ constexpr const auto& enum_names(quant::Interleave) { return quant::kInterleaveN
 constexpr const auto& enum_names(quant::Metadata) { return quant::kMetadataNames; }
 constexpr const auto& enum_names(quant::Method) { return quant::kMethodNames; }
 constexpr const auto& enum_names(quant::TokenWeighting) { return quant::kTokenWeightingNames; }
+
+/// A field that most files leave alone: printers leave it out where it has its default.
+template <class V, class T>
+void rare(V& v, std::string_view key, T& member, const std::remove_const_t<T>& usual,
+          const Info& info) {
+  if constexpr (requires { V::kLeavesOutDefaults; }) {
+    if (member == usual) return;
+  }
+  v(key, member, info);
+}
 
 template <class V, class C>
 void describe_identity(V& v, C& c) {
@@ -137,17 +151,31 @@ void describe(V& v, C& c) {
   v("refresh_pj", c.refresh_pj, Info{"one all-bank refresh"}.must());
   v("standby_mw", c.standby_mw, Info{"background power of the channel"}.must());
   v("energy_source", c.energy_source, Info{"source and uncertainty of the energies"}.must());
+  rare(v, "energy_band", c.energy_band, 0.0, kBand);
 }
 
 // --- energy ------------------------------------------------------------------------------------
 template <class V, Maybe<PePrice> C>
 void describe(V& v, C& c) {
-  v("area_um2", c.area_um2, Info{"of one PE"}.above_zero().must());
+  const auto pj = [](std::string_view meaning) { return Info{meaning}.in(0, 1e9); };
+  v("area_um2", c.area_um2, Info{"of one PE; 0: the source gives none"}.must());
   v("mac_pj", c.mac_pj,
     Info{"one multiply-accumulate pass, registers included"}.above_zero().must());
-  v("leakage_uw", c.leakage_uw, Info{"of one PE"}.must());
-  v("max_clock_mhz", c.max_clock_mhz, Info{"what the synthesis met"}.in(1, kMaxClockMhz).must());
+  rare(v, "mac_glitch_pj", c.mac_glitch_pj, 0.0,
+       pj("the same with transitions that do not settle; 0: not known"));
+  rare(v, "mac_zero_pj", c.mac_zero_pj, 0.0, pj("a pass with a zero operand; 0: as mac_pj"));
+  rare(v, "mac_hold_pj", c.mac_hold_pj, 0.0,
+       pj("a pass whose stationary operand is held; 0: as mac_pj"));
+  rare(v, "mac_quiet_pj", c.mac_quiet_pj, 0.0,
+       pj("a pass without its operand toggles; 0: passes are not split"));
+  rare(v, "operand_toggle_pj", c.operand_toggle_pj, 0.0, pj("one operand bit that changes"));
+  v("leakage_uw", c.leakage_uw, Info{"of one PE; 0: the source gives none"}.must());
+  v("max_clock_mhz", c.max_clock_mhz,
+    Info{"what the synthesis met; 0: not stated"}.in(0, kMaxClockMhz).must());
   v("source", c.source, Info{"how the figures were made"}.must());
+  rare(v, "area_band", c.area_band, 0.0, kBand);
+  rare(v, "energy_band", c.energy_band, 0.0, kBand);
+  rare(v, "node_nm", c.node_nm, 0.0, kNode);
 }
 
 template <class V, Maybe<OpPrice> C>
@@ -155,6 +183,30 @@ void describe(V& v, C& c) {
   v("pj", c.pj, Info{"one operation"}.above_zero().must());
   v("area_um2", c.area_um2, Info{"of one unit; 0 where the source gives none"});
   v("source", c.source, Info{"publication or derivation"}.must());
+  rare(v, "area_band", c.area_band, 0.0, kBand);
+  rare(v, "energy_band", c.energy_band, 0.0, kBand);
+  rare(v, "node_nm", c.node_nm, 0.0, kNode);
+}
+
+template <class V, Maybe<NodeScale> C>
+void describe(V& v, C& c) {
+  const auto factor = [](std::string_view meaning) { return Info{meaning}.in(0, 1e6); };
+  const auto volts = [](std::string_view meaning) { return Info{meaning}.in(0.4, 2).must(); };
+  rare(v, "from_nm", c.from_nm, 0.0,
+       Info{"node of the figures before; present where they are scaled already"}.in(0, 1000));
+  v("to_nm", c.to_nm, Info{"node the figures are brought to"}.in(1, 1000).must());
+  v("from_v", c.from_v, volts("supply of the figures before"));
+  v("to_v", c.to_v, volts("supply after"));
+  v("source", c.source, Info{"who says that scaling is fair, and with which factors"}.must());
+  rare(v, "logic_area", c.logic_area, 0.0, factor("of PEs and operations; 0: Stillmaker and Baas"));
+  rare(v, "logic_energy", c.logic_energy, 0.0, factor("0: Stillmaker and Baas"));
+  rare(v, "logic_leakage", c.logic_leakage, 0.0, factor("0: assumed that of CACTI's SRAM"));
+  rare(v, "logic_delay", c.logic_delay, 0.0,
+       factor("divides max_clock_mhz; 0: Stillmaker and Baas"));
+  rare(v, "sram_area", c.sram_area, 0.0, factor("0: step between CACTI 7 nodes, 22 to 45 nm"));
+  rare(v, "sram_energy", c.sram_energy, 0.0, factor("0: the same, of reads"));
+  rare(v, "sram_leakage", c.sram_leakage, 0.0, factor("0: the same"));
+  rare(v, "sram_delay", c.sram_delay, 0.0, factor("0: the same"));
 }
 
 template <class V, Maybe<SramPoint> C>
@@ -181,8 +233,16 @@ void describe(V& v, C& c) {
   v("node_nm", c.node_nm, Info{"technology node of the table"}.in(1, 1000).must());
   v("pes", c.pes, Info{"processing elements as synthesised, by design name"}.must());
   v("ops", c.ops, Info{"single operations of vector unit and dequantiser, by name"}.must());
+  rare(v, "mixed_nodes", c.mixed_nodes, std::string(),
+       Info{"why prices of other nodes stand here unscaled; without it they are refused"});
+  rare(v, "scale", c.scale, {}, Info{"brings all prices to another node"});
   v("sram_source", c.sram_source,
     Info{"tool, cells, temperature, ports of the SRAM figures"}.must());
+  rare(v, "sram_node_nm", c.sram_node_nm, 0.0, kNode);
+  rare(v, "sram_area_band", c.sram_area_band, 0.0, kBand);
+  rare(v, "sram_energy_band", c.sram_energy_band, 0.0, kBand);
+  rare(v, "sram_fit_area_band", c.sram_fit_area_band, 0.0, kBand);
+  rare(v, "sram_fit_energy_band", c.sram_fit_energy_band, 0.0, kBand);
   v("sram_points", c.sram_points, Info{"single-bank SRAMs, used where size and word match"});
   v("sram_read_pj", c.sram_read_pj,
     Info{"fit c (bytes / 64 KiB)^size_exponent (word_bytes / 32)^word_exponent"}.must());
@@ -276,16 +336,6 @@ void describe(V& v, C& c) {
 }
 
 // --- recipe ------------------------------------------------------------------------------------
-/// A field that most files leave alone: printers leave it out where it has its default.
-template <class V, class T>
-void rare(V& v, std::string_view key, T& member, const std::remove_const_t<T>& usual,
-          const Info& info) {
-  if constexpr (requires { V::kLeavesOutDefaults; }) {
-    if (member == usual) return;
-  }
-  v(key, member, info);
-}
-
 template <class V, Maybe<quant::Level> C>
 void describe(V& v, C& c) {
   v("box", c.box,

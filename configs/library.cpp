@@ -1,6 +1,7 @@
 #include "configs/library.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <system_error>
@@ -26,13 +27,29 @@ std::string pe_summary(const EnergyTable& table, const PePrice& pe) {
     if (text.ends_with('.')) text.pop_back();
     return text;
   };
-  return table.name + ": " + short_text(pe.area_um2) + " um2, " + short_text(pe.mac_pj) +
-         " pJ/MAC, " + short_text(pe.leakage_uw) + " uW leakage, up to " +
-         short_text(pe.max_clock_mhz) + " MHz";
+  const auto band = [](double value) {
+    const long percent = std::lround(100 * value);
+    return percent == 0 ? std::string() : " +-" + std::to_string(percent) + " %";
+  };
+  std::string text = table.name + ": ";
+  if (pe.area_um2 > 0) text += short_text(pe.area_um2) + " um2" + band(pe.area_band) + ", ";
+  text += short_text(pe.mac_pj);
+  if (pe.mac_glitch_pj > 0) text += " (" + short_text(pe.mac_glitch_pj) + " with glitches)";
+  text += " pJ/MAC" + band(pe.energy_band);
+  if (pe.leakage_uw > 0) text += ", " + short_text(pe.leakage_uw) + " uW leakage";
+  if (pe.max_clock_mhz > 0) text += ", up to " + short_text(pe.max_clock_mhz) + " MHz";
+  return text;
 }
 
 std::string heading(std::string_view kind, const std::string& name, const std::string& path) {
   return "# " + std::string(kind) + " " + name + "  (" + path + ")\n";
+}
+
+/// Whether any shipped energy table may price a PE of that name: cheaper than loading them all.
+bool priced_somewhere(const std::string& pe) {
+  return std::ranges::any_of(names(Kind::energy), [&](const std::string& table) {
+    return read_text_file(path_of(Kind::energy, table)).find(pe + ":") != std::string::npos;
+  });
 }
 
 }  // namespace
@@ -91,6 +108,31 @@ std::vector<Entry> list_pes() {
   }
   std::ranges::stable_sort(result, {}, &Entry::name);
   return result;
+}
+
+std::vector<std::string> tables_with_pe(const std::string& pe) {
+  std::vector<std::string> result;
+  try {
+    if (!priced_somewhere(pe)) return {};
+    for (const std::string& table : names(Kind::energy)) {
+      if (load_energy(table).pes.contains(pe)) result.push_back(table);
+    }
+  } catch (const ConfigError&) {  // the hint is not worth a second fault
+    return {};
+  }
+  return result;
+}
+
+std::string no_price_message(const std::string& table, const std::string& pe,
+                             const std::vector<std::string>& others) {
+  std::string message = "energy table '" + table + "' has no price for PE '" + pe + "'";
+  if (others.empty()) return message + ", nor has any shipped table";
+  message += "; ";
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    if (i > 0) message += i + 1 == others.size() ? " and " : ", ";
+    message += others[i];
+  }
+  return message + (others.size() == 1 ? " has one" : " have one");
 }
 
 namespace {
@@ -154,7 +196,8 @@ std::string show(const std::string& name) {
     if (std::ranges::find(of_kind, name) == of_kind.end()) continue;
     add(heading(kKindTitles[k], name, path_of(kind, name)), show(kind, name));
   }
-  for (const std::string& table_name : names(Kind::energy)) {
+  const bool look = result.empty() || priced_somewhere(name);
+  for (const std::string& table_name : look ? names(Kind::energy) : std::vector<std::string>()) {
     const EnergyTable table = load_energy(table_name);
     for (const auto& [pe_name, pe] : table.pes) {
       known.push_back(pe_name);

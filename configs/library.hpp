@@ -30,6 +30,13 @@ std::vector<Entry> list(Kind kind);
 /// figures).
 std::vector<Entry> list_pes();
 
+/// The shipped energy tables that price a PE; none where the library cannot be read.
+std::vector<std::string> tables_with_pe(const std::string& pe);
+
+/// `energy table 'bitmod-28' has no price for PE 'int8-mac'; horowitz-45 and nangate45 have one`
+std::string no_price_message(const std::string& table, const std::string& pe,
+                             const std::vector<std::string>& others);
+
 /// The names of a kind, sorted, without reading the files.
 std::vector<std::string> names(Kind kind);
 

@@ -10,6 +10,7 @@
 
 #include "configs/binder.hpp"
 #include "configs/library.hpp"
+#include "configs/scaling.hpp"
 #include "configs/tree.hpp"
 #include "configs/validate.hpp"
 
@@ -247,6 +248,22 @@ void complete(Recipe& recipe) {
   }
 }
 
+/// What a file asks to be computed before anything is checked against it.
+template <class Config>
+std::vector<Broken> resolve(Config&) {
+  return {};
+}
+template <>
+std::vector<Broken> resolve(EnergyTable& table) {
+  return scale_to_node(table);
+}
+template <>
+std::vector<Broken> resolve(MachineConfig& machine) {
+  std::vector<Broken> broken = scale_to_node(machine.energy);
+  for (Broken& each : broken) each.path = "energy." + each.path;
+  return broken;
+}
+
 /// The place of a path, or of the nearest thing around it.
 Position place_of(const std::map<std::string, Position>& positions, std::string path,
                   const Position& top) {
@@ -273,10 +290,14 @@ Config bind_tree(Tree tree, const Overrides& overrides, Faults& faults, FileLoad
   describe(binder, config);
   binder.finish();
   faults.throw_if_any();
-  for (const Broken& broken : problems(config)) {
-    faults.add(place_of(positions, broken.path, tree.at), broken.path, broken.message);
-  }
-  faults.throw_if_any();
+  const auto add = [&](const std::vector<Broken>& all) {
+    for (const Broken& broken : all) {
+      faults.add(place_of(positions, broken.path, tree.at), broken.path, broken.message);
+    }
+    faults.throw_if_any();
+  };
+  add(resolve(config));
+  add(problems(config));
   complete(config);
   return config;
 }

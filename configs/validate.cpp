@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "configs/binder.hpp"
+#include "configs/library.hpp"
 
 namespace systole::configs {
 namespace {
@@ -31,6 +32,7 @@ std::string number(double value) {
 /// Checks every number against its field's range, for structs that no reader has checked.
 class RangeChecker {
  public:
+  static constexpr bool kLeavesOutDefaults = true;  // a field left alone has no range to keep
   RangeChecker(Problems& problems, std::string prefix)
       : problems_(problems), prefix_(std::move(prefix)) {}
 
@@ -150,8 +152,32 @@ void check_scratchpad(const ScratchpadConfig& s, std::uint64_t edge_bytes, const
                 " (each half holds " + edge + ")");
 }
 
+/// Prices of one node, unless the table says why not.
+void check_nodes(const EnergyTable& e, Relations& r) {
+  if (e.scale.to_nm != 0) {
+    r.require(e.scale.from_nm == 0 || e.node_nm == e.scale.to_nm, "scale.to_nm",
+              "found " + number(e.scale.to_nm) + " in a table already scaled to node_nm " +
+                  number(e.node_nm) + "; expected the two equal");
+  }
+  if (!e.mixed_nodes.empty()) return;
+  const auto same = [&](double node_nm, const std::string& path) {
+    r.require(node_nm == 0 || node_nm == e.node_nm, path,
+              "a price at " + number(node_nm) + " nm in a table at " + number(e.node_nm) +
+                  " nm; expected one node, a table scaled with `scale`, or `mixed_nodes` with the "
+                  "reason");
+  };
+  for (const auto& [name, pe] : e.pes) same(pe.node_nm, "pes." + name + ".node_nm");
+  for (const auto& [name, op] : e.ops) same(op.node_nm, "ops." + name + ".node_nm");
+  same(e.sram_node_nm, "sram_node_nm");
+}
+
 void check_energy(const EnergyTable& e, Relations r) {
-  r.require(!e.pes.empty(), "pes", "empty; expected at least one processing element");
+  check_nodes(e, r);
+  for (const auto& [name, pe] : e.pes) {
+    r.require((pe.mac_quiet_pj > 0) == (pe.operand_toggle_pj > 0), "pes." + name + ".mac_quiet_pj",
+              "found " + number(pe.mac_quiet_pj) + " with operand_toggle_pj " +
+                  number(pe.operand_toggle_pj) + "; expected both or neither");
+  }
   std::map<std::pair<std::uint64_t, std::uint32_t>, std::size_t> seen;
   for (std::size_t i = 0; i < e.sram_points.size(); ++i) {
     const SramPoint& point = e.sram_points[i];
@@ -174,11 +200,14 @@ void check_machine(const MachineConfig& m, Problems& problems) {
     return result;
   }();
   if (const auto pe = m.energy.pes.find(m.array.pe); pe == m.energy.pes.end()) {
-    r.require(
-        false, "array.pe",
-        unknown_name_message("PE", m.array.pe, names) + " (energy table '" + m.energy.name + "')");
+    const std::vector<std::string> others = tables_with_pe(m.array.pe);
+    r.require(false, "array.pe",
+              others.empty() ? unknown_name_message("PE", m.array.pe, names) + " (energy table '" +
+                                   m.energy.name + "')"
+                             : no_price_message(m.energy.name, m.array.pe, others));
   } else {
-    r.require(m.clock_mhz <= pe->second.max_clock_mhz, "clock_mhz",
+    const double fastest = pe->second.max_clock_mhz;  // 0: the source does not say
+    r.require(fastest == 0 || m.clock_mhz <= fastest, "clock_mhz",
               "found " + number(m.clock_mhz) + "; expected at most " +
                   number(pe->second.max_clock_mhz) + ", what the synthesis of '" + m.array.pe +
                   "' met");

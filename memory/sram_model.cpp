@@ -30,8 +30,14 @@ SramPrice price_sram(const configs::EnergyTable& table,
         return p.bytes == bytes && p.word_bytes == scratchpad.word_bytes;
       });
   if (point != table.sram_points.end()) {
-    return {point->read_pj,          point->write_pj,  point->leakage_mw * banks,
-            point->area_mm2 * banks, point->access_ns, table.sram_source + " (point " + size};
+    return {.read_pj_per_word = point->read_pj,
+            .write_pj_per_word = point->write_pj,
+            .leakage_mw = point->leakage_mw * banks,
+            .area_mm2 = point->area_mm2 * banks,
+            .access_ns = point->access_ns,
+            .source = table.sram_source + " (point " + size,
+            .area_band = table.sram_area_band,
+            .energy_band = table.sram_energy_band};
   }
   if (!(table.sram_read_pj.c > 0)) {
     throw ConfigError("energy table '" + table.name + "': no SRAM point for a bank of " +
@@ -40,12 +46,14 @@ SramPrice price_sram(const configs::EnergyTable& table,
   }
   const auto s = static_cast<double>(bytes);
   const double w = scratchpad.word_bytes;
-  return {evaluate(table.sram_read_pj, s, w),
-          evaluate(table.sram_write_pj, s, w),
-          evaluate(table.sram_leakage_mw, s, w) * banks,
-          evaluate(table.sram_area_mm2, s, w) * banks,
-          evaluate(table.sram_access_ns, s, w),
-          table.sram_source + " (fit at " + size};
+  return {.read_pj_per_word = evaluate(table.sram_read_pj, s, w),
+          .write_pj_per_word = evaluate(table.sram_write_pj, s, w),
+          .leakage_mw = evaluate(table.sram_leakage_mw, s, w) * banks,
+          .area_mm2 = evaluate(table.sram_area_mm2, s, w) * banks,
+          .access_ns = evaluate(table.sram_access_ns, s, w),
+          .source = table.sram_source + " (fit at " + size,
+          .area_band = table.sram_fit_area_band,
+          .energy_band = table.sram_fit_energy_band};
 }
 
 }  // namespace systole::memory

@@ -18,6 +18,7 @@ struct SramPrice {
   double access_ns = 0;
   std::string
       source;  ///< "... (point 16384 B x 32 B)" or "... (fit at 16384 B x 32 B)", times the banks
+  double area_band = 0, energy_band = 0;  ///< relative; 0: the table states none
 };
 
 /// Prices banks of capacity / banks bytes with `word_bytes` ports: the table's point of exactly

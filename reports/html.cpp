@@ -373,14 +373,24 @@ class Page {
         "class=\"num\">dynamic</th><th class=\"num\">static</th><th "
         "class=\"num\">area</th><th>area from</th><th>energy "
         "from</th></tr></thead><tbody>\n";
+    const auto band = [](double value) {
+      return value > 0 ? fmt::format(" \u00b1{:.0f} %", 100 * value) : std::string();
+    };
+    const auto high = [](const ComponentRow& row) {
+      return row.dynamic_high_pj > row.dynamic_pj
+                 ? " (" + format_energy_pj(row.dynamic_high_pj) + " with glitches)"
+                 : std::string();
+    };
     double dynamic = 0, rest = 0;
     for (const ComponentRow& row : r.components) {
       dynamic += row.dynamic_pj;
       rest += row.static_pj;
       out_ += "<tr>" + cell(row.name) +
-              figure_cell(format_energy_pj(row.dynamic_pj), row.dynamic_pj) +
-              figure_cell(format_energy_pj(row.static_pj), row.static_pj) +
-              figure_cell(row.area_mm2 == 0 ? std::string(kAbsent) : format_area_mm2(row.area_mm2),
+              figure_cell(format_energy_pj(row.dynamic_pj) + high(row) + band(row.energy_band),
+                          row.dynamic_pj) +
+              figure_cell(format_energy_pj(row.static_pj) + band(row.energy_band), row.static_pj) +
+              figure_cell(row.area_mm2 == 0 ? std::string(kAbsent)
+                                            : format_area_mm2(row.area_mm2) + band(row.area_band),
                           row.area_mm2) +
               cell(row.area_source) + cell(row.energy_source) + "</tr>\n";
     }

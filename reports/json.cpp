@@ -1,5 +1,6 @@
 #include "reports/json.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -42,6 +43,10 @@ Json summary_of(const RunResult& r) {
   s["decode_cycles"] = r.decode_cycles;
   s["energy_pj"] = finite(r.energy_pj);
   s["area_mm2"] = finite(r.area_mm2);
+  s["energy_low_pj"] = finite(r.energy_range_pj().low);
+  s["energy_high_pj"] = finite(r.energy_range_pj().high);
+  s["area_low_mm2"] = finite(r.area_range_mm2().low);
+  s["area_high_mm2"] = finite(r.area_range_mm2().high);
   s["utilisation"] = finite(r.utilisation());
   s["bandwidth_share"] = finite(r.bandwidth_share());
   s["tokens_per_second"] = finite(r.tokens_per_second());
@@ -94,6 +99,9 @@ Json component_of(const ComponentRow& row) {
   c["area_mm2"] = finite(row.area_mm2);
   c["area_source"] = row.area_source;
   c["energy_source"] = row.energy_source;
+  c["dynamic_high_pj"] = finite(std::max(row.dynamic_pj, row.dynamic_high_pj));
+  c["energy_band"] = finite(row.energy_band);
+  c["area_band"] = finite(row.area_band);
   return c;
 }
 

@@ -100,6 +100,9 @@ void describe_components(Visitor& column) {
   column("/components/area_mm2", &Row::area_mm2, "mm2", kNoNames);
   column("/components/area_source", &Row::area_source, "", kNoNames);
   column("/components/energy_source", &Row::energy_source, "", kNoNames);
+  column.later("/components/dynamic_high_pj", &Row::dynamic_high_pj, "pJ");
+  column.later("/components/energy_band", &Row::energy_band, "1");
+  column.later("/components/area_band", &Row::area_band, "1");
 }
 
 struct EventEntry {
@@ -164,6 +167,11 @@ struct ColumnWriter {
     for (const Row& row : rows) values.push_back(row.*member);
     file.column(name, std::span<const T>(values), unit);
   }
+  /// A column that files of the same schema version may lack: it was added since.
+  template <class T>
+  void later(const std::string& name, T Row::*member, std::string_view unit) {
+    (*this)(name, member, unit, {});
+  }
   template <std::size_t N>
   void operator()(const std::string& name, std::array<std::uint64_t, N> Row::*member,
                   std::string_view unit, std::span<const std::string_view> names) {
@@ -188,6 +196,10 @@ struct ColumnReader {
       file.fail("'" + name + "' has " + std::to_string(count) + " rows, expected " +
                 std::to_string(rows.size()) + " as in its first column");
     }
+  }
+  template <class T>
+  void later(const std::string& name, T Row::*member, std::string_view unit) {
+    if (file.has(name)) (*this)(name, member, unit, {});
   }
   template <class T>
   void operator()(const std::string& name, T Row::*member, std::string_view,

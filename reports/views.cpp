@@ -55,11 +55,17 @@ std::vector<Figure> headline(const RunResult& r) {
                      r.tpot_ms ? joined({plural(r.decode_tokens, "decoded token"),
                                          with_unit(r.tokens_per_second(), "tokens/s")})
                                : "no decode in this run"});
-  figures.push_back({"energy", format_energy_pj(r.energy_pj),
-                     joined({with_unit(r.tokens_per_joule(), "tokens/J"),
-                             with_unit(r.tops_per_watt(), "TOPS/W")})});
+  const auto from_to = [](double value, const Range& range, const auto& format) {
+    return range.low < value || range.high > value ? format(range.low) + " to " + format(range.high)
+                                                   : std::string();
+  };
   figures.push_back(
-      {"area", format_area_mm2(r.area_mm2), with_unit(r.tops_per_mm2(), "TOPS/mm\u00b2")});
+      {"energy", format_energy_pj(r.energy_pj),
+       joined({with_unit(r.tokens_per_joule(), "tokens/J"), with_unit(r.tops_per_watt(), "TOPS/W"),
+               from_to(r.energy_pj, r.energy_range_pj(), format_energy_pj)})});
+  figures.push_back({"area", format_area_mm2(r.area_mm2),
+                     joined({with_unit(r.tops_per_mm2(), "TOPS/mm\u00b2"),
+                             from_to(r.area_mm2, r.area_range_mm2(), format_area_mm2)})});
   figures.push_back({"utilisation", format_share(r.utilisation()),
                      fmt::format("of {} MACs/cycle", format_count(r.peak_macs_per_cycle))});
   const double bandwidth = r.peak_dram_bytes_per_cycle * r.clock_mhz * 1e6;

@@ -59,6 +59,25 @@ std::optional<double> RunResult::tops_per_watt() const {
   return ratio(2.0 * static_cast<double>(total_macs()), energy_pj);  // 1e12 op/s per W = op per pJ
 }
 
+Range RunResult::energy_range_pj() const {
+  Range range;
+  for (const ComponentRow& part : components) {
+    const double dynamic_high = std::max(part.dynamic_pj, part.dynamic_high_pj);
+    range.low += (part.dynamic_pj + part.static_pj) * std::max(0.0, 1 - part.energy_band);
+    range.high += (dynamic_high + part.static_pj) * (1 + part.energy_band);
+  }
+  return range;
+}
+
+Range RunResult::area_range_mm2() const {
+  Range range;
+  for (const ComponentRow& part : components) {
+    range.low += part.area_mm2 * std::max(0.0, 1 - part.area_band);
+    range.high += part.area_mm2 * (1 + part.area_band);
+  }
+  return range;
+}
+
 std::optional<double> RunResult::tops_per_mm2() const {
   const double seconds = clock_mhz > 0 ? static_cast<double>(cycles) / (clock_mhz * 1e6) : 0;
   return ratio(2.0 * static_cast<double>(total_macs()) * 1e-12, seconds * area_mm2);

@@ -68,6 +68,15 @@ struct ComponentRow {
   double area_mm2 = 0;   ///< 0 for off-chip parts
   std::string area_source;
   std::string energy_source;
+  double dynamic_high_pj = 0;  ///< dynamic_pj were every transition counted, settled or not; 0 or
+                               ///< dynamic_pj where only one figure is known
+  double energy_band = 0;      ///< relative, 0.25 is +-25 %; 0: the source states none
+  double area_band = 0;
+};
+
+/// A figure's lowest and highest value.
+struct Range {
+  double low = 0, high = 0;
 };
 
 /// What the functional run found; absent for shape-only models.
@@ -119,7 +128,11 @@ struct RunResult {
   std::optional<double> tokens_per_joule()
       const;                                    ///< all tokens (prefill + decode) over all energy
   std::optional<double> tops_per_watt() const;  ///< 2 x MACs / energy
-  std::optional<double> tops_per_mm2() const;   ///< 2 x MACs / time / area
+  /// Energy and area with every part at the same end of its band (errors of one table's prices go
+  /// together; a part without a band counts as it is), energy's high end with all transitions.
+  Range energy_range_pj() const;
+  Range area_range_mm2() const;
+  std::optional<double> tops_per_mm2() const;  ///< 2 x MACs / time / area
   std::uint64_t total_macs() const;
   std::uint64_t total_dram_bytes() const;
 

@@ -1,5 +1,11 @@
 #include "sim/system/pricing.hpp"
 
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "configs/library.hpp"
+#include "configs/scaling.hpp"
 #include "memory/sram_model.hpp"
 #include "sim/core/error.hpp"
 
@@ -18,96 +24,190 @@ const configs::OpPrice& op_price(const configs::EnergyTable& table, const std::s
 const configs::PePrice& pe_price(const configs::EnergyTable& table, const std::string& name) {
   const auto it = table.pes.find(name);
   if (it == table.pes.end()) {
-    throw ConfigError("energy table '" + table.name + "' has no price for PE '" + name + "'");
+    throw ConfigError(configs::no_price_message(table.name, name, configs::tables_with_pe(name)));
   }
   return it->second;
 }
 
 SquareMillimetres from_um2(double um2) { return SquareMillimetres(um2 * 1e-6); }
 
+std::string number(double value) {
+  std::array<char, 32> buffer{};
+  const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
+                                    std::chars_format::general, 4);
+  return {buffer.data(), result.ptr};
+}
+
+/// "+-25 %" or "none stated".
+std::string band_text(double band) {
+  return band > 0 ? "+-" + number(100 * band) + " %" : "none stated";
+}
+
 }  // namespace
+
+void PriceList::price_array(const configs::MachineConfig& machine) {
+  const configs::PePrice& pe = pe_price(machine.energy, machine.array.pe);
+  const double pes = static_cast<double>(machine.array.rows) * machine.array.cols;
+  parts_["array"] = {Milliwatts(pes * pe.leakage_uw * 1e-3),
+                     from_um2(pes * pe.area_um2),
+                     pe.source,
+                     pe.source,
+                     pe.area_band,
+                     pe.energy_band};
+
+  // Glitches of a class of passes are taken to grow with its settled transitions.
+  const double glitch = std::max(1.0, pe.mac_glitch_pj / pe.mac_pj);
+  const auto pass = [&](const std::string& event, double pj) {
+    const double price = pj > 0 ? pj : pe.mac_pj;
+    events_[event] = {price, price * glitch};
+  };
+  pass("array.mac_pass", pe.mac_pj);
+  pass("array.mac_pass_zero", pe.mac_zero_pj);
+  pass("array.mac_pass_hold", pe.mac_hold_pj);
+  pass("array.mac_pass_traced", pe.mac_quiet_pj);
+  events_["array.operand_toggle"] = {pe.operand_toggle_pj, pe.operand_toggle_pj * glitch};
+
+  if (pe.mac_glitch_pj > 0) {
+    table_notes_.emplace_back(
+        "glitches", "energies count settled transitions; with all transitions a pass of '" +
+                        machine.array.pe + "' costs " + number(pe.mac_glitch_pj) + " pJ, not " +
+                        number(pe.mac_pj) + " pJ: the high end of the energy");
+  }
+  if (pe.area_um2 == 0) {
+    table_notes_.emplace_back("area of the array", "not in the total: the table states none");
+  }
+  if (pe.leakage_uw == 0) {
+    table_notes_.emplace_back("leakage of the array", "not in the total: the table states none");
+  }
+}
 
 PriceList::PriceList(const configs::MachineConfig& machine) {
   const configs::EnergyTable& table = machine.energy;
-  const configs::PePrice& pe = pe_price(table, machine.array.pe);
-  const double pes = static_cast<double>(machine.array.rows) * machine.array.cols;
-  event_pj_["array.mac_pass"] = pe.mac_pj;
-  parts_["array"] = {Milliwatts(pes * pe.leakage_uw * 1e-3), from_um2(pes * pe.area_um2), pe.source,
-                     pe.source};
+  const std::string scaling = configs::scaling_note(table);
+  table_notes_.emplace_back("node", number(table.node_nm) + " nm, energy table '" + table.name +
+                                        "'; DRAM is priced apart");
+  if (!scaling.empty()) table_notes_.emplace_back("node scaling", scaling);
+  if (!table.mixed_nodes.empty()) table_notes_.emplace_back("mixed nodes", table.mixed_nodes);
+  price_array(machine);
 
   // A lane of the dequantiser is one fp32 multiplier and one fp32 adder, and so is one of the
   // vector unit.
+  const configs::PePrice& pe = table.pes.at(machine.array.pe);
   const configs::OpPrice& add = op_price(table, "fp32_add");
   const configs::OpPrice& multiply = op_price(table, "fp32_mul");
   const double lane_um2 = add.area_um2 + multiply.area_um2;
-  const Milliwatts lane_leakage(lane_um2 * pe.leakage_uw / pe.area_um2 * 1e-3);  // see notes()
-  event_pj_["dequantiser.scale_add"] = add.pj + multiply.pj;
-  event_pj_["vector.add"] = add.pj;
-  event_pj_["vector.multiply"] = multiply.pj;
+  const double uw_per_um2 = pe.area_um2 > 0 ? pe.leakage_uw / pe.area_um2 : 0;  // see notes()
+  const Milliwatts lane_leakage(lane_um2 * uw_per_um2 * 1e-3);
+  price("dequantiser.scale_add", add.pj + multiply.pj);
+  price("vector.add", add.pj);
+  price("vector.multiply", multiply.pj);
   const auto lanes = [&](double count) {
-    return Part{count * lane_leakage, from_um2(count * lane_um2), multiply.source, multiply.source};
+    return Part{count * lane_leakage,
+                from_um2(count * lane_um2),
+                multiply.source,
+                multiply.source,
+                std::max(add.area_band, multiply.area_band),
+                std::max(add.energy_band, multiply.energy_band)};
   };
   parts_["dequantiser"] = lanes(machine.dequantiser.lanes);
   parts_["vector"] = lanes(machine.vector.lanes);
 
   const auto scratchpad = [&](const std::string& name, const configs::ScratchpadConfig& config) {
-    const memory::SramPrice price = memory::price_sram(table, config);
-    event_pj_[name + ".read_word"] = price.read_pj_per_word;
-    event_pj_[name + ".write_word"] = price.write_pj_per_word;
-    parts_[name] = {Milliwatts(price.leakage_mw), SquareMillimetres(price.area_mm2), price.source,
-                    price.source};
+    const memory::SramPrice sram = memory::price_sram(table, config);
+    price(name + ".read_word", sram.read_pj_per_word);
+    price(name + ".write_word", sram.write_pj_per_word);
+    parts_[name] = {Milliwatts(sram.leakage_mw),
+                    SquareMillimetres(sram.area_mm2),
+                    sram.source,
+                    sram.source,
+                    sram.area_band,
+                    sram.energy_band};
   };
   scratchpad("weight_scratchpad", machine.memory.weight);
   scratchpad("activation_scratchpad", machine.memory.activation);
   scratchpad("output_scratchpad", machine.memory.output);
 
   const configs::DramConfig& dram = machine.memory.dram;
-  event_pj_["dram.activate"] = dram.activate_pj;
-  event_pj_["dram.read_bit"] = dram.read_pj_per_bit;
-  event_pj_["dram.write_bit"] = dram.write_pj_per_bit;
-  event_pj_["dram.refresh"] = dram.refresh_pj;
-  parts_["dram"] = {Milliwatts(dram.standby_mw * machine.memory.channels), SquareMillimetres(0),
-                    "off chip", dram.energy_source};
+  price("dram.activate", dram.activate_pj);
+  price("dram.read_bit", dram.read_pj_per_bit);
+  price("dram.write_bit", dram.write_pj_per_bit);
+  price("dram.refresh", dram.refresh_pj);
+  parts_["dram"] = {Milliwatts(dram.standby_mw * machine.memory.channels),
+                    SquareMillimetres(0),
+                    "off chip",
+                    dram.energy_source,
+                    0,
+                    dram.energy_band};
 }
 
-std::map<std::string, double> PriceList::dynamic_pj(const EventCounts& events) const {
-  std::map<std::string, double> by_component;
+std::map<std::string, PriceList::Price> PriceList::dynamic(const EventCounts& events) const {
+  std::map<std::string, Price> by_component;
   for (const auto& [event, count] : events) {
     if (event == "dram.refresh") continue;  // time's, not the work's: see components()
-    const auto price = event_pj_.find(event);
-    SYSTOLE_CHECK(price != event_pj_.end(), "event '" + event + "' has no price");
-    by_component[event.substr(0, event.find('.'))] += price->second * static_cast<double>(count);
+    const auto price = events_.find(event);
+    SYSTOLE_CHECK(price != events_.end(), "event '" + event + "' has no price");
+    Price& sum = by_component[event.substr(0, event.find('.'))];
+    sum.pj += price->second.pj * static_cast<double>(count);
+    sum.high_pj += price->second.high_pj * static_cast<double>(count);
   }
   return by_component;
 }
 
+std::map<std::string, double> PriceList::dynamic_pj(const EventCounts& events) const {
+  std::map<std::string, double> by_component;
+  for (const auto& [component, sum] : dynamic(events)) by_component[component] = sum.pj;
+  return by_component;
+}
+
 std::vector<ComponentRow> PriceList::components(const EventCounts& events, Nanoseconds time) const {
-  const std::map<std::string, double> dynamic = dynamic_pj(events);
+  const std::map<std::string, Price> sums = dynamic(events);
   std::vector<ComponentRow> rows;
   for (const char* name : kComponents) {
     const Part& part = parts_.at(name);
     ComponentRow row;
     row.name = name;
-    if (const auto it = dynamic.find(name); it != dynamic.end()) row.dynamic_pj = it->second;
+    if (const auto it = sums.find(name); it != sums.end()) {
+      row.dynamic_pj = it->second.pj;
+      row.dynamic_high_pj = it->second.high_pj;
+    }
     row.static_pj = energy(part.standing, time).count();
     if (row.name == "dram") {
       row.static_pj +=
-          event_pj_.at("dram.refresh") * static_cast<double>(events.get("dram.refresh"));
+          events_.at("dram.refresh").pj * static_cast<double>(events.get("dram.refresh"));
     }
     row.area_mm2 = part.area.count();
     row.area_source = part.area_source;
     row.energy_source = part.energy_source;
+    row.area_band = part.area_band;
+    row.energy_band = part.energy_band;
     rows.push_back(row);
   }
   return rows;
 }
 
 KeyValues PriceList::notes() const {
-  return {{"leakage of the vector unit and the dequantiser",
-           "assumed: the same power per area as the PEs, for want of a published figure"},
-          {"idle units", "assumed clock-gated: a unit without work costs its leakage only"},
-          {"control, interconnect and clock tree",
-           "not modelled; area and energy are those of PEs, lanes, scratchpads and DRAM"}};
+  KeyValues notes = table_notes_;
+  std::string area, energy;
+  for (const char* name : kComponents) {
+    const Part& part = parts_.at(name);
+    const std::string comma = energy.empty() ? "" : ", ";
+    energy += comma + name + " " + band_text(part.energy_band);
+    if (part.area.count() > 0) {
+      area += (area.empty() ? "" : ", ") + std::string(name) + " " + band_text(part.area_band);
+    }
+  }
+  notes.emplace_back("energy bands", energy + "; the run's range has all parts at the same end");
+  notes.emplace_back("area bands", area + "; the run's range has all parts at the same end");
+  notes.emplace_back("operands",
+                     "passes of array.mac_pass are priced as if both operands changed at random; "
+                     "zero operands, held weights and toggles are credited only where counted");
+  notes.emplace_back("leakage of the vector unit and the dequantiser",
+                     "assumed: the same power per area as the PEs, for want of a published figure");
+  notes.emplace_back("idle units",
+                     "assumed clock-gated: a unit without work costs its leakage only");
+  notes.emplace_back("control, interconnect and clock tree",
+                     "not modelled; area and energy are those of PEs, lanes, scratchpads and DRAM");
+  return notes;
 }
 
 }  // namespace systole::sim

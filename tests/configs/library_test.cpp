@@ -163,9 +163,38 @@ TEST(Library, ListsEveryProcessingElementOfEveryTable) {
   std::set<std::string> found;
   for (const Entry& entry : list_pes()) {
     found.insert(entry.name);
-    EXPECT_THAT(entry.summary, ::testing::HasSubstr("um2"));
+    EXPECT_THAT(entry.summary, ::testing::HasSubstr("pJ/MAC"));
   }
-  EXPECT_EQ(found, (std::set<std::string>{"fp16-mac", "int8-mac", "mixpe-w4a8"}));
+  for (const char* name : {"fp16-mac", "int8-mac", "mixpe-w4a8", "olive", "axcore", "int16-mac"}) {
+    EXPECT_TRUE(found.contains(name)) << name;
+  }
+}
+
+TEST(Library, PrintsThePublishedProfilesAsTheirSourcesHaveThem) {
+  const auto pe = [](const char* table, const char* name) {
+    return load_energy(table).pes.at(name);
+  };
+  EXPECT_NEAR(pe("horowitz-45", "int8-mac").mac_pj, 0.2 + 0.1, 1e-12);
+  EXPECT_NEAR(pe("bitfusion-45", "int8-mac").mac_pj, 148845e-9 / 500e6 * 1e12, 1e-6);
+  EXPECT_NEAR(pe("axcore-28", "axcore").mac_pj, 0.112625, 1e-9);
+  EXPECT_NEAR(pe("bitmod-28", "fp16-mac").mac_pj, 0.77 * 1.5, 1e-9);
+  EXPECT_NEAR(pe("legacy-ant", "fp16-mac").mac_pj, 839982e-9 / 500e6 * 1e12, 1e-5);
+  EXPECT_EQ(load_energy("legacy-ant").sram_node_nm, 28);
+  for (const std::string& table : names(Kind::energy)) {
+    for (const auto& [name, price] : load_energy(table).pes) {
+      EXPECT_GT(price.source.size(), 20u) << table << " " << name;
+    }
+  }
+}
+
+TEST(Library, NamesTheTablesThatPriceAPe) {
+  EXPECT_EQ(tables_with_pe("figna-w8"), std::vector<std::string>{"axcore-28"});
+  EXPECT_THAT(tables_with_pe("olive"), ::testing::IsSupersetOf({"bitmod-28", "nangate45"}));
+  EXPECT_TRUE(tables_with_pe("teleporter").empty());
+  EXPECT_EQ(no_price_message("t", "p", {"a", "b", "c"}),
+            "energy table 't' has no price for PE 'p'; a, b and c have one");
+  EXPECT_EQ(no_price_message("t", "p", {}),
+            "energy table 't' has no price for PE 'p', nor has any shipped table");
 }
 
 TEST(Library, ShowsEverythingThatHasAName) {

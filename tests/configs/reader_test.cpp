@@ -241,7 +241,8 @@ TEST(Reader, RefusesTensorListsItCannotKeyByTarget) {
             "f.yaml:4:34: tensors.head.format: found 'int99'; expected one of the 85 of `systole "
             "list formats`; did you mean 'int9'?");
   EXPECT_EQ(recipe_error(" [{target: head, granularity: channel}]"),
-            "f.yaml:4:11: tensors.head.format: missing; expected as stored and multiplied, see `systole list formats`");
+            "f.yaml:4:11: tensors.head.format: missing; expected as stored and multiplied, see "
+            "`systole list formats`");
 }
 
 // --- names of other files, bases ---------------------------------------------------------------
@@ -386,8 +387,10 @@ TEST_F(ReaderFiles, NamesWhatIsWrongWithATable) {
             "m.yaml:3:22: energy.pes.mine.mac_pj: missing; expected one multiply-accumulate pass, "
             "registers "
             "included\n"
-            "m.yaml:3:22: energy.pes.mine.leakage_uw: missing; expected of one PE\n"
-            "m.yaml:3:22: energy.pes.mine.max_clock_mhz: missing; expected what the synthesis met\n"
+            "m.yaml:3:22: energy.pes.mine.leakage_uw: missing; expected of one PE; 0: the source "
+            "gives none\n"
+            "m.yaml:3:22: energy.pes.mine.max_clock_mhz: missing; expected what the synthesis met; "
+            "0: not stated\n"
             "m.yaml:3:22: energy.pes.mine.source: missing; expected how the figures were made");
   EXPECT_EQ(error("energy: {sram_points: [{bytes: 64}, 3]}").substr(0, 78),
             "m.yaml:3:24: energy.sram_points[0].word_bytes: missing; expected one access\nm.");

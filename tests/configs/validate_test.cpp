@@ -227,12 +227,48 @@ TEST(Validate, RefusesModelsWhoseHeadsDoNotDivide) {
             "norm_epsilon: found 0; expected a number above 0");
 }
 
+TEST(Validate, RefusesATableThatMixesNodesUnlessItSaysWhy) {
+  EnergyTable table = load_energy("nangate45");
+  table.pes.at("int8-mac").node_nm = 28;
+  table.ops.at("fp32_add").node_nm = 45;  // the table's own: fine
+  table.sram_node_nm = 22;
+  const auto found = problems(table);
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[0].path, "pes.int8-mac.node_nm");
+  EXPECT_EQ(found[0].message,
+            "a price at 28 nm in a table at 45 nm; expected one node, a table scaled with `scale`, "
+            "or `mixed_nodes` with the reason");
+  EXPECT_EQ(found[1].path, "sram_node_nm");
+  table.mixed_nodes = "as published";
+  EXPECT_TRUE(problems(table).empty());
+}
+
+TEST(Validate, RefusesHalfOfASplitPass) {
+  EnergyTable table = load_energy("nangate45");
+  table.pes.at("int8-mac").mac_quiet_pj = 0;
+  table.pes.at("int8-mac").operand_toggle_pj = 0.01;
+  const auto found = problems(table);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].path, "pes.int8-mac.mac_quiet_pj");
+  EXPECT_EQ(found[0].message, "found 0 with operand_toggle_pj 0.01; expected both or neither");
+}
+
+TEST(Validate, NamesTheTablesThatPriceAPeWhichThisOneDoesNot) {
+  MachineConfig machine = base_machine();
+  machine.energy = load_energy("bitmod-28");
+  machine.array.pe = "figna-w8";
+  const auto found = problems(machine);
+  ASSERT_FALSE(found.empty());
+  EXPECT_EQ(found[0].path, "array.pe");
+  EXPECT_EQ(found[0].message,
+            "energy table 'bitmod-28' has no price for PE 'figna-w8'; axcore-28 has "
+            "one");
+}
+
 TEST(Validate, RefusesEnergyTablesThatPriceTwiceOrNothing) {
   const auto energy = [](const std::function<void(EnergyTable&)>& change) {
     return broken(load_energy("nangate45"), change);
   };
-  EXPECT_EQ(energy([](auto& e) { e.pes.clear(); }),
-            "pes: empty; expected at least one processing element");
   EXPECT_EQ(energy([](auto& e) { e.sram_points[1] = e.sram_points[0]; }),
             "sram_points[1]: same bytes and word_bytes as sram_points[0]; expected each once");
   EXPECT_EQ(energy([](auto& e) { e.sram_points[0].word_bytes = 2048; }),

@@ -36,6 +36,25 @@ TEST(RunResult, RefusesEnergyThatDoesNotSum) {
   EXPECT_THROW(result.check_sums(), InternalError);
 }
 
+TEST(RunResult, SumsBandsWithAllPartsAtTheSameEnd) {
+  RunResult r;
+  ComponentRow array;
+  array.dynamic_pj = 100;
+  array.static_pj = 20;
+  array.area_mm2 = 2;
+  array.dynamic_high_pj = 180;
+  array.energy_band = 0.25;
+  array.area_band = 0.15;
+  ComponentRow unknown;  // states no band: counts as it is
+  unknown.dynamic_pj = 7;
+  unknown.area_mm2 = 1;
+  r.components = {array, unknown};
+  EXPECT_DOUBLE_EQ(r.energy_range_pj().low, 120 * 0.75 + 7);
+  EXPECT_DOUBLE_EQ(r.energy_range_pj().high, 200 * 1.25 + 7);
+  EXPECT_DOUBLE_EQ(r.area_range_mm2().low, 2 * 0.85 + 1);
+  EXPECT_DOUBLE_EQ(r.area_range_mm2().high, 2 * 1.15 + 1);
+}
+
 TEST(RunResult, LeavesRatiosWithZeroDenominatorsAbsent) {
   const RunResult empty;
   EXPECT_FALSE(empty.utilisation());

@@ -52,6 +52,20 @@ TEST(Json, SummaryEqualsTheResultToTheLastBit) {
   EXPECT_EQ(s.at("dram_bytes").get<std::uint64_t>(), r.total_dram_bytes());
 }
 
+TEST(Json, PrintsBandsOfPartsAndTheRangeOfTheWhole) {
+  RunResult r = sample_small();
+  r.components.front().energy_band = 0.25;
+  r.components.front().dynamic_high_pj = 2 * r.components.front().dynamic_pj;
+  const Json root = parsed(r);
+  const Json& part = root.at("components").at(0);
+  EXPECT_EQ(part.at("energy_band").get<double>(), 0.25);
+  EXPECT_EQ(part.at("area_band").get<double>(), 0);
+  EXPECT_EQ(part.at("dynamic_high_pj").get<double>(), 2 * part.at("dynamic_pj").get<double>());
+  EXPECT_EQ(root.at("summary").at("energy_low_pj").get<double>(), r.energy_range_pj().low);
+  EXPECT_EQ(root.at("summary").at("energy_high_pj").get<double>(), r.energy_range_pj().high);
+  EXPECT_LT(r.energy_range_pj().low, r.energy_pj);
+}
+
 TEST(Json, AbsentFiguresAreNull) {
   RunResult r = sample_7b();
   r.tpot_ms.reset();

@@ -30,7 +30,8 @@ class RandomResult {
     r.decode_tokens = count();
     for (std::uint64_t i = below(8); i > 0; --i) r.operations.push_back(operation());
     for (std::uint64_t i = below(8); i > 0; --i) {
-      r.components.push_back({text(), real(), real(), real(), text(), text()});
+      r.components.push_back({text(), real(), real(), real(), text(), text(), real(), real(),
+                              real()});
     }
     for (std::uint64_t i = below(20); i > 0; --i) r.events.add(text(), count());
     r.notes = key_values();

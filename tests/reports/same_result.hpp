@@ -56,6 +56,10 @@ inline void expect_same(const RunResult& a, const RunResult& b) {
     expect_same(a.components[i].area_mm2, b.components[i].area_mm2, "component area_mm2");
     EXPECT_EQ(a.components[i].area_source, b.components[i].area_source);
     EXPECT_EQ(a.components[i].energy_source, b.components[i].energy_source);
+    expect_same(a.components[i].dynamic_high_pj, b.components[i].dynamic_high_pj,
+                "dynamic_high_pj");
+    expect_same(a.components[i].energy_band, b.components[i].energy_band, "energy_band");
+    expect_same(a.components[i].area_band, b.components[i].area_band, "area_band");
   }
   EXPECT_EQ(a.events, b.events);
   EXPECT_EQ(a.notes, b.notes);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "pe/design.hpp"
 #include "sim/core/error.hpp"
 #include "sim/system/vector_cost.hpp"
 #include "tests/system/machines.hpp"
@@ -39,6 +40,98 @@ TEST(PriceList, ChargesStandingPowerByTimeAndRefreshByCount) {
                        128 * 128 * machine.energy.pes.at("mixpe-w4a8").area_um2 * 1e-6);
     }
     EXPECT_FALSE(part.energy_source.empty()) << part.name;
+  }
+}
+
+TEST(PriceList, PricesEachClassOfPassOnItsOwnAndUnpricedOnesAsAnyPass) {
+  auto machine = configs::load_machine("mixpe-128x128");
+  configs::PePrice& pe = machine.energy.pes.at("mixpe-w4a8");
+  pe.mac_zero_pj = 0.25;
+  pe.mac_quiet_pj = 0.5;
+  pe.operand_toggle_pj = 0.0625;
+  pe.mac_hold_pj = 0;  // not known
+  EventCounts events;
+  events.add("array.mac_pass", 100);
+  events.add("array.mac_pass_zero", 40);
+  events.add("array.mac_pass_hold", 10);
+  events.add("array.mac_pass_traced", 20);
+  events.add("array.operand_toggle", 160);
+  const double whole = PriceList(machine).dynamic_pj(events).at("array");
+  EXPECT_DOUBLE_EQ(whole, 110 * pe.mac_pj + 40 * 0.25 + 20 * 0.5 + 160 * 0.0625);
+  double parts = 0;
+  for (const auto& [event, count] : events) {
+    EventCounts one;
+    one.add(event, count);
+    parts += PriceList(machine).dynamic_pj(one).at("array");
+  }
+  EXPECT_DOUBLE_EQ(parts, whole);
+}
+
+TEST(PriceList, BoundsTheArraysEnergyByItsGlitches) {
+  const auto machine = configs::load_machine("mixpe-128x128");
+  const configs::PePrice& pe = machine.energy.pes.at("mixpe-w4a8");
+  ASSERT_GT(pe.mac_glitch_pj, pe.mac_pj);
+  EventCounts events;
+  events.add("array.mac_pass", 1000);
+  events.add("vector.add", 10);
+  RunResult result;
+  result.components = PriceList(machine).components(events, Nanoseconds(0));
+  for (const ComponentRow& part : result.components) {
+    if (part.name == "array") {
+      EXPECT_DOUBLE_EQ(part.dynamic_high_pj, 1000 * pe.mac_glitch_pj);
+      EXPECT_EQ(part.energy_band, pe.energy_band);
+      EXPECT_EQ(part.area_band, pe.area_band);
+    } else {
+      EXPECT_EQ(part.dynamic_high_pj, part.dynamic_pj) << part.name;
+    }
+  }
+  const double adds = 10 * machine.energy.ops.at("fp32_add").pj;  // no band stated
+  EXPECT_DOUBLE_EQ(result.energy_range_pj().low, 1000 * pe.mac_pj * (1 - pe.energy_band) + adds);
+  EXPECT_DOUBLE_EQ(result.energy_range_pj().high,
+                   1000 * pe.mac_glitch_pj * (1 + pe.energy_band) + adds);
+  EXPECT_LT(result.area_range_mm2().low, result.area_range_mm2().high);
+}
+
+TEST(PriceList, SaysItsNodeItsBandsAndItsScaling) {
+  const auto note = [](const configs::MachineConfig& machine, const std::string& name) {
+    for (const auto& [key, value] : PriceList(machine).notes()) {
+      if (key == name) return value;
+    }
+    return std::string();
+  };
+  const auto plain = configs::load_machine("mixpe-128x128");
+  EXPECT_EQ(note(plain, "node"), "45 nm, energy table 'nangate45-lstp'; DRAM is priced apart");
+  EXPECT_EQ(note(plain, "node scaling"), "");
+  EXPECT_EQ(note(plain, "area bands").substr(0, 17), "array +-15 %, deq");
+  const auto scaled = configs::load_machine(
+      "mixpe-128x128",
+      {"energy.scale={to_nm: 28, from_v: 1.1, to_v: 0.9, source: a test}", "clock_mhz=500"});
+  EXPECT_EQ(note(scaled, "node scaling").substr(0, 54),
+            "from 45 nm at 1.1 V to 28 nm at 0.9 V: logic area x0.3");
+  const auto mixed = configs::load_machine("mixpe-128x128", {"energy=legacy-ant"});
+  EXPECT_EQ(note(mixed, "mixed nodes").substr(0, 24), "the published convention");
+  EXPECT_NE(note(mixed, "area of the array"), "");
+}
+
+TEST(PriceList, RefusesAPeWithoutAPriceAndNamesTablesThatHaveOne) {
+  auto machine = configs::load_machine("mixpe-128x128");
+  machine.energy = configs::load_energy("bitmod-28");
+  machine.array.pe = "figna-w8";
+  try {
+    const PriceList prices(machine);
+    FAIL() << "no error";
+  } catch (const ConfigError& error) {
+    EXPECT_STREQ(error.what(),
+                 "energy table 'bitmod-28' has no price for PE 'figna-w8'; axcore-28 has "
+                 "one");
+  }
+}
+
+TEST(PriceList, FindsADesignForEveryPeOfEveryTable) {
+  for (const std::string& table : configs::names(configs::Kind::energy)) {
+    for (const auto& [name, price] : configs::load_energy(table).pes) {
+      EXPECT_NO_THROW(pe::find_design(name)) << table;
+    }
   }
 }
 
