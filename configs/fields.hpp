@@ -575,6 +575,10 @@ void describe(V& v, C& c) {
   v("leakage_nw", c.leakage_nw, Info{"of one element"}.must());
   v("dynamic_nw", c.dynamic_nw, Info{"of one element at work"}.must());
   rare(v, "pe", c.pe, {}, Info{"the nearest PE of ours, for the physical twin"});
+  rare(v, "weight_bits", c.weight_bits, 0u,
+       Info{"of the physical twin, where the layer list counts others"}.in(0, 64));
+  rare(v, "activation_bits", c.activation_bits, 0u,
+       Info{"of the physical twin, where the layer list counts others"}.in(0, 64));
 }
 
 template <class V, Maybe<BitfusionWorkload> C>

@@ -58,6 +58,7 @@ struct BitfusionMachine {
   PaperDataflow dataflow = PaperDataflow::os;
   double leakage_nw = 0, dynamic_nw = 0;  ///< of one element
   std::string pe;  ///< nearest processing element of ours, for the physical twin; may be empty
+  std::uint32_t weight_bits = 0, activation_bits = 0;  ///< of the twin; 0: as the layer list says
 
   friend bool operator==(const BitfusionMachine&, const BitfusionMachine&) = default;
 };

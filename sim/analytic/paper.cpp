@@ -111,7 +111,9 @@ class BitfusionReproduction : public Reproduction {
       const auto width = static_cast<double>(bits[i]);
       twin.gemms.push_back({1, std::uint64_t{paper_.batch} * layer.rows * layer.edge * layer.edge,
                             layer.out, std::uint64_t{layer.kernel} * layer.width() * layer.in,
-                            width, width, array.rows * factor, array.cols * factor});
+                            array.weight_bits > 0 ? array.weight_bits : width,
+                            array.activation_bits > 0 ? array.activation_bits : width,
+                            array.rows * factor, array.cols * factor});
     }
     return {{"time", std::move(twin)}};
   }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "pe/array_timing.hpp"
 #include "pe/clocked_array.hpp"
@@ -16,6 +17,7 @@
 #include "sim/core/error.hpp"
 #include "sim/core/random.hpp"
 #include "sim/kernel/simulation.hpp"
+#include "workloads/topology.hpp"
 
 namespace systole::cli {
 namespace {
@@ -46,14 +48,17 @@ Value named(const std::string& option, const std::string& text,
 
 struct Request {
   std::string shape, array = "128x128", pe = "mixpe-w4a8", dataflow = "ws", overlap = "preload",
-                     interconnect = "systolic", timing = "tile", weight, activation, json;
+                     interconnect = "systolic", timing = "tile", weight, activation, json, topology,
+                     format;
   std::uint64_t group = 0, drain = 0;
 };
 
 bool parse(const Arguments& arguments, Request& r) {
   Options options(
-      "gemm --shape MxNxK [options]",
-      "Cycles of one matrix product, [M, K] times [K, N], on one array: compute only, the operands "
+      "gemm --shape MxNxK | --topology FILE.csv [options]",
+      "Cycles of a matrix product, [M, K] times [K, N], or of each of a list, on one array: "
+      "compute "
+      "only, the operands "
       "are\n"
       "at hand. Three timings: `pe` steps every register of the array and computes values (random "
       "ones),\n"
@@ -61,9 +66,15 @@ bool parse(const Arguments& arguments, Request& r) {
       "pe_values_and_cycles), `analytic` divides the products by the array's peak.",
       "  systole gemm --shape 256x768x768 --pe int8-mac --array 128x128 --dataflow ws\n"
       "  systole gemm --shape 64x64x64 --pe olive --array 16x16 --dataflow os --timing pe\n"
-      "  systole gemm --shape 1x4096x4096 --overlap serial --json -\n");
+      "  systole gemm --shape 1x4096x4096 --overlap serial --json -\n"
+      "  systole gemm --topology layers.csv --format scale-sim-mnk --pe int8-mac --overlap "
+      "serial\n");
   options.group("Product")
       .value("shape", "MxNxK", r.shape, "rows, columns and depth of the product")
+      .value("topology", "FILE.csv", r.topology, "a list of products or convolutions, a row each")
+      .value("format", "NAME", r.format,
+             "of the list: scale-sim-mnk (layer, M, N, K) or scale-sim-conv (default: by its "
+             "columns)")
       .number("group", "L", r.group, "elements along K that share a scale (default: all)")
       .value("weight", "FORMAT", r.weight, "format of the weight (default: the PE's first)")
       .value("activation", "FORMAT", r.activation,
@@ -159,13 +170,76 @@ pe::ArrayWork run_clocked(const configs::ArrayConfig& array, const pe::PeDesign&
 
 }  // namespace
 
+namespace {
+
+/// One product of the request.
+struct Layer {
+  std::string name;
+  std::uint64_t m = 0, n = 0, k = 0;
+};
+
+std::vector<Layer> layers_of(const Request& r) {
+  if (r.shape.empty() == r.topology.empty()) {
+    throw ConfigError(
+        "systole gemm needs --shape MxNxK or --topology FILE.csv (systole gemm --help)");
+  }
+  if (!r.shape.empty()) {
+    const auto sides = sides_of("--shape", r.shape, 3, "MxNxK, such as 256x768x768");
+    return {{r.shape, sides[0], sides[1], sides[2]}};
+  }
+  std::optional<workloads::TopologyFormat> format;
+  if (!r.format.empty()) {
+    format =
+        named<workloads::TopologyFormat>("format", r.format,
+                                         {{"scale-sim-mnk", workloads::TopologyFormat::mnk},
+                                          {"scale-sim-conv", workloads::TopologyFormat::conv}});
+  }
+  std::vector<Layer> layers;
+  for (const auto& layer : workloads::read_topology(r.topology, format).layers) {
+    layers.push_back({layer.name, layer.m, layer.n, layer.k});
+  }
+  return layers;
+}
+
+/// What a layer's summary says, in text and JSON alike.
+struct Row {
+  Layer layer;
+  pe::ArrayWork work;
+  double utilisation = 0;
+
+  nlohmann::ordered_json json() const {
+    return {{"cycles", work.cycles},
+            {"compute_cycles", work.cycles},
+            {"stream_cycles", work.stream_cycles},
+            {"fill_drain_cycles", work.fill_drain_cycles},
+            {"folds", work.folds},
+            {"macs", layer.m * layer.n * layer.k},
+            {"utilisation", utilisation}};
+  }
+};
+
+void print_list(const std::vector<Row>& rows) {
+  std::size_t width = 5;
+  for (const Row& row : rows) width = std::max(width, row.layer.name.size());
+  fmt::print("{:<{}} {:>9} {:>9} {:>9} {:>14} {:>14} {:>12}\n", "layer", width, "M", "N", "K",
+             "cycles", "fill, drain", "utilisation");
+  std::uint64_t cycles = 0;
+  for (const Row& row : rows) {
+    fmt::print("{:<{}} {:>9} {:>9} {:>9} {:>14} {:>14} {:>10.1f} %\n", row.layer.name, width,
+               row.layer.m, row.layer.n, row.layer.k, row.work.cycles, row.work.fill_drain_cycles,
+               100.0 * row.utilisation);
+    cycles += row.work.cycles;
+  }
+  fmt::print("{:<{}} {:>9} {:>9} {:>9} {:>14}\n", "total", width, "", "", "", cycles);
+}
+
+}  // namespace
+
 int gemm_command(const Arguments& arguments) {
   Request r;
   if (!parse(arguments, r)) return 0;
-  if (r.shape.empty()) {
-    throw ConfigError("systole gemm needs --shape MxNxK (systole gemm --help)");
-  }
-  const auto sides = sides_of("--shape", r.shape, 3, "MxNxK, such as 256x768x768");
+  const std::vector<Layer> layers = layers_of(r);
+  check_writable(r.json);
   const auto array_sides = sides_of("--array", r.array, 2, "RxC, such as 128x128");
   configs::ArrayConfig array;
   array.pe = r.pe;
@@ -190,56 +264,74 @@ int gemm_command(const Arguments& arguments) {
   }
   array.drain_words = static_cast<std::uint32_t>(r.drain);
   const pe::PeDesign& design = pe::find_design(r.pe);
-  const pe::GemmShape shape{sides[0],
-                            sides[1],
-                            sides[2],
-                            r.group,
-                            format_of("weight", r.weight, design, true),
-                            format_of("activation", r.activation, design, false)};
-  if (r.group != 0 && shape.k % r.group != 0) {
-    throw ConfigError(fmt::format("--group: {} does not divide K = {}", r.group, shape.k));
+  const quant::Format weight = format_of("weight", r.weight, design, true);
+  const quant::Format activation = format_of("activation", r.activation, design, false);
+  if (timing == 0 && layers.size() > 1) {
+    throw ConfigError("--timing pe steps one product; use --timing tile for a list");
   }
   const double pes = static_cast<double>(array.rows) * array.cols;
-  pe::ArrayWork work = pe::array_work(array, design, shape);
-  if (timing == 0) work = run_clocked(array, design, shape);
-  if (timing == 2) {
-    work.cycles = work.stream_cycles =
-        static_cast<std::uint64_t>(std::ceil(static_cast<double>(work.mac_passes) / pes));
-    work.fill_drain_cycles = 0;
+  std::vector<Row> rows;
+  for (const Layer& layer : layers) {
+    const pe::GemmShape shape{layer.m, layer.n, layer.k, r.group, weight, activation};
+    if (r.group != 0 && shape.k % r.group != 0) {
+      throw ConfigError(fmt::format("--group: {} does not divide K = {}", r.group, shape.k));
+    }
+    Row row{layer, pe::array_work(array, design, shape), 0};
+    if (timing == 0) row.work = run_clocked(array, design, shape);
+    if (timing == 2) {
+      row.work.cycles = row.work.stream_cycles =
+          static_cast<std::uint64_t>(std::ceil(static_cast<double>(row.work.mac_passes) / pes));
+      row.work.fill_drain_cycles = 0;
+    }
+    row.utilisation =
+        static_cast<double>(row.work.mac_passes) / (pes * static_cast<double>(row.work.cycles));
+    rows.push_back(std::move(row));
   }
-  const double utilisation =
-      static_cast<double>(work.mac_passes) / (pes * static_cast<double>(work.cycles));
-  if (r.json != "-") {
+  if (r.json != "-" && !r.topology.empty()) print_list(rows);
+  if (r.json != "-" && r.topology.empty()) {
+    const pe::ArrayWork& work = rows[0].work;
     fmt::print(
         "{} x {} x {} on {} x {} {} ({}, {}, {}), {} timing\n"
         "  cycles        {:>16}   {} folds, {} pass{} a step\n"
         "  streaming     {:>16}\n"
         "  fill, drain   {:>16}\n"
         "  utilisation   {:>15.1f} %   of the array's PEs and cycles\n",
-        shape.m, shape.n, shape.k, array.rows, array.cols, design.name,
+        layers[0].m, layers[0].n, layers[0].k, array.rows, array.cols, design.name,
         configs::kDataflowNames[static_cast<std::size_t>(array.dataflow)], r.overlap,
         r.interconnect, r.timing, work.cycles, work.folds, work.passes,
         work.passes == 1 ? "" : "es", work.stream_cycles, work.fill_drain_cycles,
-        100.0 * utilisation);
+        100.0 * rows[0].utilisation);
   }
   if (!r.json.empty()) {
     nlohmann::ordered_json document;
-    document["summary"] = {{"shape", r.shape},
-                           {"pe", design.name},
-                           {"weight", std::string(quant::name_of(shape.weight))},
-                           {"activation", std::string(quant::name_of(shape.activation))},
-                           {"array", r.array},
-                           {"dataflow", r.dataflow},
-                           {"overlap", r.overlap},
-                           {"interconnect", r.interconnect},
-                           {"timing", r.timing},
-                           {"cycles", work.cycles},
-                           {"compute_cycles", work.cycles},
-                           {"stream_cycles", work.stream_cycles},
-                           {"fill_drain_cycles", work.fill_drain_cycles},
-                           {"folds", work.folds},
-                           {"macs", shape.m * shape.n * shape.k},
-                           {"utilisation", utilisation}};
+    nlohmann::ordered_json& summary = document["summary"];
+    if (!r.shape.empty()) summary["shape"] = r.shape;
+    if (!r.topology.empty()) summary["topology"] = r.topology;
+    summary["pe"] = design.name;
+    summary["weight"] = std::string(quant::name_of(weight));
+    summary["activation"] = std::string(quant::name_of(activation));
+    summary["array"] = r.array;
+    summary["dataflow"] = r.dataflow;
+    summary["overlap"] = r.overlap;
+    summary["interconnect"] = r.interconnect;
+    summary["timing"] = r.timing;
+    std::uint64_t cycles = 0, macs = 0;
+    for (const Row& row : rows) {
+      cycles += row.work.cycles;
+      macs += row.layer.m * row.layer.n * row.layer.k;
+    }
+    if (r.topology.empty()) {
+      summary.update(rows[0].json());
+    } else {
+      summary["cycles"] = summary["compute_cycles"] = cycles;
+      summary["macs"] = macs;
+      for (const Row& row : rows) {
+        nlohmann::ordered_json entry = {
+            {"layer", row.layer.name}, {"m", row.layer.m}, {"n", row.layer.n}, {"k", row.layer.k}};
+        entry.update(row.json());
+        document["layers"].push_back(entry);
+      }
+    }
     write_text_file(r.json, document.dump(2) + "\n");
   }
   return 0;

@@ -22,8 +22,11 @@ using analytic::TwinGemm;
 
 constexpr double kUsualClockMhz = 500;  // where the paper says none
 
-/// The narrowest pair that the design takes and that holds operands of those bits.
+/// The narrowest pair that the design takes and that holds operands of those whole bits (fractions
+/// are metadata).
 const pe::Mode* mode_for(const pe::PeDesign& design, double weight_bits, double activation_bits) {
+  weight_bits = std::floor(weight_bits);
+  activation_bits = std::floor(activation_bits);
   const pe::Mode* best = nullptr;
   const auto bits = [](const pe::Mode& mode) {
     return quant::bits_of(mode.weight) + quant::bits_of(mode.activation);
