@@ -52,11 +52,14 @@ concept Maybe = std::same_as<std::remove_const_t<C>, T>;
 inline constexpr double kMaxEdge = 4096;
 inline constexpr double kMaxBytes = 1099511627776.0;  // 1 TiB
 inline constexpr double kMaxClockMhz = 20000;
+inline constexpr double kMaxTile = 1 << 30;
 
 // --- names of the enumerations -----------------------------------------------------------------
 constexpr const auto& enum_names(Dataflow) { return kDataflowNames; }
 constexpr const auto& enum_names(FoldOverlap) { return kFoldOverlapNames; }
 constexpr const auto& enum_names(Interconnect) { return kInterconnectNames; }
+constexpr const auto& enum_names(Objective) { return kObjectiveNames; }
+constexpr const auto& enum_names(LoopOrder) { return kLoopOrderNames; }
 constexpr const auto& enum_names(Dequantise) { return kDequantiseNames; }
 constexpr const auto& enum_names(quant::Format) { return quant::kFormatNames; }
 constexpr const auto& enum_names(quant::Granularity) { return quant::kGranularityNames; }
@@ -253,6 +256,27 @@ void describe(V& v, C& c) {
   v.table("dram", Kind::dram, dram, Info{"name of a DRAM, or its values inline"}.must());
 }
 
+template <class V, Maybe<TileConfig> C>
+void describe(V& v, C& c) {
+  const auto size = [](std::string_view meaning) { return Info{meaning}.in(0, kMaxTile); };
+  v("m", c.m, size("rows of activations; 0: searched"));
+  v("n", c.n, size("outputs; 0: searched"));
+  v("k", c.k, size("of the reduction; 0: searched"));
+}
+
+template <class V, Maybe<FixedMapping> C>
+void describe(V& v, C& c) {
+  v("tile", c.tile, Info{"what is on chip at a time; beyond the operation's size: all of it"});
+  v("order", c.order, Info{"which operand waits while the other passes"});
+}
+
+template <class V, Maybe<MappingConfig> C>
+void describe(V& v, C& c) {
+  v("objective", c.objective, Info{"what tiles and loop orders are chosen for"});
+  rare(v, "fixed", c.fixed, {},
+       Info{"tiles and orders not to be searched, by operation name or 'all'"});
+}
+
 template <class V, Maybe<MachineConfig> C>
 void describe(V& v, C& c) {
   describe_identity(v, c);
@@ -261,6 +285,7 @@ void describe(V& v, C& c) {
   v("dequantiser", c.dequantiser, Info{"scales finished group sums"});
   v("vector", c.vector, Info{"norms, softmax, RoPE, SwiGLU, quantisation"});
   v("memory", c.memory, Info{"scratchpads, DMA, DRAM"}.must());
+  v("mapping", c.mapping, Info{"how matrix products are cut for the scratchpads"});
   v.table("energy", Kind::energy, c.energy,
           Info{"name of an energy table, or its values inline"}.must());
 }

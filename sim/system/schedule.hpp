@@ -26,6 +26,7 @@ struct WorkCounts {
 
   WorkCounts& operator+=(const WorkCounts& other);
   WorkCounts operator*(std::uint64_t times) const;
+  friend bool operator==(const WorkCounts&, const WorkCounts&) = default;
 };
 
 /// A load into one half of a double-buffered scratchpad. A half is taken by the first job that
@@ -33,6 +34,7 @@ struct WorkCounts {
 struct Load {
   bool takes_half = false;
   bool frees_half = false;
+  bool whole = false;  ///< too large for a half: takes and frees both
   std::vector<memory::Transfer> transfers;
 };
 
@@ -65,8 +67,14 @@ struct Placement {
       0;  ///< use; at least as large as any operand (Program::activation_region)
 };
 
-/// The jobs of one instance of `segment`. Throws ConfigError when an operation cannot run on the
+class Mapper;
+
+/// The jobs of one instance of `segment`, its matrix products cut as `mapper` says. Throws ConfigError when an operation cannot run on the
 /// machine.
+std::vector<Job> schedule(Mapper& mapper, const workloads::Segment& segment,
+                          const Placement& placement);
+
+/// The same with a mapper of its own.
 std::vector<Job> schedule(const configs::MachineConfig& machine, const pe::PeDesign& design,
                           const workloads::Segment& segment, const Placement& placement);
 

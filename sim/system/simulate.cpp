@@ -100,13 +100,12 @@ std::vector<Segment> regions_of(const Segment& segment) {
 class ProgramRunner : public sc_core::sc_module {
  public:
   ProgramRunner(const sc_core::sc_module_name& name, const Program& program,
-                const configs::MachineConfig& machine, const SimulateOptions& options,
-                Progress& progress)
+                const configs::MachineConfig& machine, Mapper& mapper,
+                const SimulateOptions& options, Progress& progress)
       : sc_module(name),
         accelerator_("accelerator", machine),
         program_(program),
-        machine_(machine),
-        design_(pe::find_design(machine.array.pe)),
+        mapper_(mapper),
         options_(options),
         progress_(progress) {
     // Layers are placed a multiple of the memory's period apart, so that each meets the same banks
@@ -180,7 +179,7 @@ class ProgramRunner : public sc_core::sc_module {
   SegmentOutcome run_instance(const Segment& segment, std::uint64_t instance) {
     const Placement placement{instance * layer_stride_, spill_base_,
                               program_.activation_region.bytes};
-    const std::vector<Job> jobs = schedule(machine_, design_, segment, placement);
+    const std::vector<Job> jobs = schedule(mapper_, segment, placement);
     return accelerator_.run(jobs);
   }
 
@@ -209,8 +208,7 @@ class ProgramRunner : public sc_core::sc_module {
 
   Accelerator accelerator_;
   const Program& program_;
-  const configs::MachineConfig& machine_;
-  const pe::PeDesign& design_;
+  Mapper& mapper_;
   SimulateOptions options_;
   Progress& progress_;
   std::uint64_t layer_stride_ = 0, spill_base_ = 0;
@@ -262,6 +260,34 @@ std::string kind_of(const Operation& op) {
   return "";
 }
 
+Tiling tiling_of(const GemmMapping& map, const MappingCost& cost) {
+  return {map.m_tile,
+          map.n_tile,
+          map.k_tile,
+          std::string(configs::kLoopOrderNames[static_cast<std::size_t>(map.order)]),
+          cost.cycles,
+          static_cast<double>(cost.energy_pj),
+          cost.dram_bytes};
+}
+
+/// Adds `repeats` instances of a matrix product to its row's mapping.
+void add_mapping(OperationRow& row, const Operation& op, Mapper& mapper, std::uint64_t repeats) {
+  if (op.kind != OpKind::gemm) return;
+  const MappedGemm& mapped = mapper.map(
+      op, array_operands(op.name, mapper.design(), op.stationary, op.moving, op.dequantise, op.k));
+  if (!row.mapping) {
+    MappingChoice& choice = row.mapping.emplace();
+    const auto objective = static_cast<std::size_t>(mapper.machine().mapping.objective);
+    choice.objective = configs::kObjectiveNames[objective];
+    choice.fixed = mapped.fixed;
+    choice.chosen = tiling_of(mapped.mapping, mapped.cost);
+    if (mapped.runner_up) {
+      choice.runner_up = tiling_of(*mapped.runner_up, mapped.runner_up_cost);
+    }
+  }
+  row.mapping->estimated_cycles += mapped.cost.cycles * repeats;
+}
+
 OperationRow describe(const Operation& op, Phase phase) {
   OperationRow row;
   row.name = op.name;
@@ -284,14 +310,16 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
                    const SimulateOptions& options, Progress& progress) {
   const PriceList prices(machine);
   const pe::PeDesign& design = pe::find_design(machine.array.pe);
+  check_fixed_names(machine, program);
+  Mapper mapper(machine, design);
   // Every operation is checked before the clock starts.
   for (const Step& step : program.steps) {
-    for (const Segment& segment : step.segments) schedule(machine, design, segment, {});
+    for (const Segment& segment : step.segments) schedule(mapper, segment, {});
   }
 
   std::vector<std::vector<SegmentOutcome>> outcomes;
   kernel::run_simulation([&] {
-    ProgramRunner runner("machine", program, machine, options, progress);
+    ProgramRunner runner("machine", program, machine, mapper, options, progress);
     // No single job takes a second of simulated time.
     kernel::run_until([&] { return runner.ended; }, sc_core::sc_time(1, sc_core::SC_SEC),
                       [&] { return runner.jobs_issued(); });
@@ -336,6 +364,7 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
           row.k = op.k;
         }
         row.repeats += segment.repeats;
+        add_mapping(row, op, mapper, segment.repeats);
         row.macs += done.counts.macs;
         for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
           row.cycles_by_cause[c] += done.cycles_by_cause[c];

@@ -93,8 +93,13 @@ class RandomResult {
     row.bandwidth_bound_cycles = count();
     row.bound = text();
     for (std::uint64_t i = below(4); i > 0; --i) row.energy_pj[text()] = real();
+    if (below(2) == 1) {
+      row.mapping = MappingChoice{text(), below(2) == 1, tiling(), std::nullopt, count()};
+      if (below(2) == 1) row.mapping->runner_up = tiling();
+    }
     return row;
   }
+  Tiling tiling() { return {count(), count(), count(), text(), count(), real(), count()}; }
 
   std::mt19937_64 engine_;
 };
