@@ -108,10 +108,11 @@ enum class LoopOrder : std::uint8_t {
   searched,         ///< whichever the objective prefers
   weights_outer,    ///< n, k, m: each weight tile is loaded once, all rows stream past it
   rows_outer,       ///< m, n, k: rows of activations stay with all of K, the weights pass
+  sums_outer,       ///< m, n, k: m_tile x n_tile sums stay, slices of both operands pass
   reduction_outer,  ///< k, m, n: every sum stays in the output scratchpad, K is walked once
 };
-inline constexpr std::array<std::string_view, 4> kLoopOrderNames = {
-    "searched", "weights_outer", "rows_outer", "reduction_outer"};
+inline constexpr std::array<std::string_view, 5> kLoopOrderNames = {
+    "searched", "weights_outer", "rows_outer", "sums_outer", "reduction_outer"};
 
 /// Elements of a tile; 0: as the search finds best, more than the operation has: all of them.
 struct TileConfig {

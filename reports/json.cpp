@@ -66,6 +66,7 @@ Json tiling_of(const Tiling& tiling) {
   t["tile"] = {{"m", tiling.m}, {"n", tiling.n}, {"k", tiling.k}};
   t["order"] = tiling.order;
   t["cycles"] = tiling.cycles;
+  t["first_load_cycles"] = tiling.first_load_cycles;
   t["energy_pj"] = finite(tiling.energy_pj);
   t["dram_bytes"] = tiling.dram_bytes;
   return t;

@@ -98,7 +98,7 @@ struct MappingEntry {
   std::string objective;
   std::uint64_t fixed = 0;
   std::uint64_t estimated_cycles = 0;  ///< of all instances
-  std::uint64_t m = 0, n = 0, k = 0, cycles = 0, dram_bytes = 0;
+  std::uint64_t m = 0, n = 0, k = 0, cycles = 0, first_load_cycles = 0, dram_bytes = 0;
   std::string order;
   double energy_pj = 0;
 };
@@ -115,6 +115,7 @@ void describe_mappings(Visitor& column) {
   column("/mappings/k_tile", &Row::k, "1", kNoNames);
   column("/mappings/order", &Row::order, "", kNoNames);
   column("/mappings/cycles", &Row::cycles, "cycles", kNoNames);
+  column("/mappings/first_load_cycles", &Row::first_load_cycles, "cycles", kNoNames);
   column("/mappings/energy_pj", &Row::energy_pj, "pJ", kNoNames);
   column("/mappings/dram_bytes", &Row::dram_bytes, "bytes", kNoNames);
   column("/mappings/estimated_cycles", &Row::estimated_cycles, "cycles", kNoNames);
@@ -259,6 +260,7 @@ std::vector<MappingEntry> mapping_entries(const RunResult& result) {
       e.k = t.k;
       e.order = t.order;
       e.cycles = t.cycles;
+      e.first_load_cycles = t.first_load_cycles;
       e.energy_pj = t.energy_pj;
       e.dram_bytes = t.dram_bytes;
     };
@@ -282,7 +284,10 @@ void read_mappings(const Hdf5Reader& file, RunResult& result) {
       file.fail("'/mappings/rank' has " + std::to_string(e.rank) + " for row " +
                 std::to_string(e.operation) + ", expected one 0 and at most one 1 after it");
     }
-    const Tiling tiling{e.m, e.n, e.k, std::move(e.order), e.cycles, e.energy_pj, e.dram_bytes};
+    const Tiling tiling{e.m,      e.n,
+                        e.k,      std::move(e.order),
+                        e.cycles, e.first_load_cycles,
+                        e.energy_pj, e.dram_bytes};
     if (e.rank == 1) {
       mapping->runner_up = tiling;
     } else {

@@ -37,9 +37,10 @@ using BytesByClass = std::array<std::uint64_t, kTrafficClassCount>;
 /// How one instance of a matrix product is cut, and what the mapper's closed form expects of that.
 struct Tiling {
   std::uint64_t m = 0, n = 0, k = 0;
-  std::string order;          ///< "weights_outer", "rows_outer" or "reduction_outer"
-  std::uint64_t cycles = 0;   ///< estimated, the operation alone on a quiet machine
-  double energy_pj = 0;       ///< estimated, what stands over these cycles included
+  std::string order;          ///< "weights_outer", "rows_outer", "sums_outer" or "reduction_outer"
+  std::uint64_t cycles = 0;   ///< estimated, after another operation
+  std::uint64_t first_load_cycles = 0;  ///< what the first weights add where nothing ran before
+  double energy_pj = 0;                 ///< estimated, what stands over both included
   std::uint64_t dram_bytes = 0;
 
   friend bool operator==(const Tiling&, const Tiling&) = default;

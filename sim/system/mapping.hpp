@@ -35,10 +35,11 @@ ArrayOperands array_operands(const std::string& operation, const pe::PeDesign& d
 ///
 ///   weights_outer    n, k, m   a weight tile is loaded once; the rows pass once for every n tile
 ///   rows_outer       m, n, k   m_tile rows stay with all of K; the weights pass once for every m
+///   sums_outer       m, n, k   both operands pass slice by slice, once for every n or m tile
 ///   reduction_outer  k, m, n   an m_tile x k_tile slice stays; the weights pass once for every m
 ///
 /// Sums that a cut of K leaves open stay in the output scratchpad: m_tile x n_tile of them in
-/// rows_outer, m x n_tile in weights_outer, m x n in reduction_outer.
+/// rows_outer and sums_outer, m x n_tile in weights_outer, m x n in reduction_outer.
 struct GemmMapping {
   std::uint64_t m_tile = 0, n_tile = 0, k_tile = 0;
   configs::LoopOrder order = configs::LoopOrder::weights_outer;
@@ -49,10 +50,11 @@ struct GemmMapping {
   friend bool operator==(const GemmMapping&, const GemmMapping&) = default;
 };
 
-/// What the closed form expects of a mapping, the operation alone on a quiet machine.
+/// What the closed form expects of a mapping.
 struct MappingCost {
-  std::uint64_t cycles = 0;
-  std::uint64_t energy_pj = 0;  ///< dynamic, and what stands over `cycles`
+  std::uint64_t cycles = 0;             ///< after another operation
+  std::uint64_t first_load_cycles = 0;  ///< of the first weights, what hid behind that one
+  std::uint64_t energy_pj = 0;          ///< dynamic, and what stands over both
   std::uint64_t dram_bytes = 0;
   std::uint64_t jobs = 0;
   WorkCounts counts;  ///< exact: what the schedule of the mapping counts
@@ -76,7 +78,8 @@ struct MappedGemm {
 ///
 /// Cost: array cycles of every tile, edge tiles included, exactly as scheduled, scratchpad ports
 /// included; a tile takes the longest of array, dequantiser and the transfers that its double
-/// buffers hide; the first load and the last store are exposed. DRAM moves its peak less the time of
+/// buffers hide; the first load and the last store are exposed, but for a quarter of the first weight tile,
+/// which is taken to arrive while the operation before still runs. DRAM moves its peak less the time of
 /// refreshes, after one row access a transfer: bank conflicts and turn-arounds are left out, which
 /// errs downwards. Energy is the price list's, of the exact on-chip counts, DRAM bits and an
 /// activate for every row's worth of bytes.

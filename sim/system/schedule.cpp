@@ -151,6 +151,7 @@ class Scheduler {
     const GemmMapping map = mapper_.map(op, operands).mapping;
     const bool weights_outer = map.order == configs::LoopOrder::weights_outer;
     const bool rows_outer = map.order == configs::LoopOrder::rows_outer;
+    const bool rows_pass = weights_outer || map.order == configs::LoopOrder::sums_outer;
     const bool load_input = !stays_on_chip(machine_, op.input_bytes);
     const bool store_output = !stays_on_chip(machine_, op.output_bytes);
     const std::uint64_t m_tiles = ceil_div(op.m, map.m_tile);
@@ -177,9 +178,9 @@ class Scheduler {
         job.counts.weight_write_bytes += part.bytes;
       }
       // Rows stay over the columns, in rows_outer with all of K.
-      const bool new_moving = weights_outer || (ni == 0 && (ki == 0 || !rows_outer));
+      const bool new_moving = rows_pass || (ni == 0 && (ki == 0 || !rows_outer));
       const bool last_moving =
-          weights_outer || (ni + 1 == n_tiles && (ki + 1 == k_tiles || !rows_outer));
+          rows_pass || (ni + 1 == n_tiles && (ki + 1 == k_tiles || !rows_outer));
       if (load_input) {
         job.moving.whole = map.whole_activation;
         job.moving.takes_half = new_moving;
@@ -226,6 +227,7 @@ class Scheduler {
         });
         break;
       case configs::LoopOrder::rows_outer:
+      case configs::LoopOrder::sums_outer:
         loop(m_tiles, [&](auto mi) {
           loop(n_tiles, [&](auto ni) { loop(k_tiles, [&](auto ki) { job_at(mi, ni, ki); }); });
         });

@@ -266,6 +266,7 @@ Tiling tiling_of(const GemmMapping& map, const MappingCost& cost) {
           map.k_tile,
           std::string(configs::kLoopOrderNames[static_cast<std::size_t>(map.order)]),
           cost.cycles,
+          cost.first_load_cycles,
           static_cast<double>(cost.energy_pj),
           cost.dram_bytes};
 }

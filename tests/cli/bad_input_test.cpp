@@ -114,13 +114,13 @@ const BadInput kBadInputs[] = {
      "did you mean 'rows'"},
     {"mapping_objective",
      [](auto&) { return "run --no-eval --set mapping.objective=cycels"; },
-     "mapping.objective: found the text 'cycels'; expected one of cycles, energy, edp"},
+     "mapping.objective: found 'cycels'; expected one of cycles, energy, edp"},
     {"mapping_order",
      [](auto& f) {
        return with_machine(f, "base: mixpe-16x16\nname: x\nmapping:\n  fixed:\n    all: {order: "
                               "weight_outer}\n");
      },
-     "machine.yaml:5:18: mapping.fixed.all.order: found the text 'weight_outer'; expected one of"},
+     "machine.yaml:5:18: mapping.fixed.all.order: found 'weight_outer'; expected one of"},
     {"mapping_sums_too_many",
      [](auto& f) {
        return with_machine(f, "base: mixpe-16x16\nname: x\nmapping:\n  fixed:\n    all:\n      "

@@ -32,7 +32,11 @@ class RandomResult {
     for (std::uint64_t i = below(8); i > 0; --i) {
       r.components.push_back({text(), real(), real(), real(), text(), text()});
     }
-    for (std::uint64_t i = below(20); i > 0; --i) r.events.add(text(), count());
+    for (std::uint64_t i = below(20); i > 0; --i) {
+      const std::string name = text();  // a second count could wrap to 0, which is no event
+      const std::uint64_t n = count();
+      if (r.events.get(name) == 0) r.events.add(name, n);
+    }
     r.notes = key_values();
     r.cycles = count();
     r.prefill_cycles = count();
@@ -99,7 +103,7 @@ class RandomResult {
     }
     return row;
   }
-  Tiling tiling() { return {count(), count(), count(), text(), count(), real(), count()}; }
+  Tiling tiling() { return {count(), count(), count(), text(), count(), count(), real(), count()}; }
 
   std::mt19937_64 engine_;
 };

@@ -105,8 +105,8 @@ TEST_F(ResultFile, SchemaPageNamesEveryDatasetGroup) {
   std::ifstream stream(std::string(SYSTOLE_SOURCE_DIR) + "/reports/SCHEMA.md");
   const std::string page{std::istreambuf_iterator<char>(stream), {}};
   for (const char* name :
-       {"/identity/", "/summary/", "/quality", "/operations/", "/operation_energy/", "/components/",
-        "/events/", "/config/", "/notes/"}) {
+       {"/identity/", "/summary/", "/quality", "/operations/", "/operation_energy/", "/mappings/",
+        "/components/", "/events/", "/config/", "/notes/"}) {
     EXPECT_THAT(page, HasSubstr(name));
   }
   EXPECT_THAT(page, HasSubstr("schema version " + std::to_string(kResultSchemaVersion)));

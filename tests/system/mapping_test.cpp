@@ -68,6 +68,9 @@ TEST(ArrayOperands, NamesTheOperationAndWhatThePeComputes) {
 using configs::LoopOrder;
 using configs::Objective;
 
+constexpr LoopOrder kOrders[] = {LoopOrder::weights_outer, LoopOrder::rows_outer,
+                                 LoopOrder::sums_outer, LoopOrder::reduction_outer};
+
 workloads::Operation gemm(std::uint64_t m, std::uint64_t n, std::uint64_t k,
                           std::uint64_t output_bytes = 4) {
   workloads::Operation op;
@@ -185,18 +188,22 @@ TEST(Mapper, FindsTheBestOfItsSpaceAndTheNextBest) {
   }
 }
 
-/// Whether every tile of `map` has its place, said anew.
+/// Whether every tile of `map` has its place in half of a scratchpad, said anew.
 bool fits(const configs::MachineConfig& machine, const workloads::Operation& op,
           const GemmMapping& map) {
   const auto& memory = machine.memory;
   const bool cut = map.k_tile < op.k;
+  const bool all_rows =
+      map.order == LoopOrder::weights_outer || map.order == LoopOrder::reduction_outer;
   const std::uint64_t depth = map.order == LoopOrder::rows_outer ? op.k : map.k_tile;
-  const std::uint64_t rows = cut && map.order != LoopOrder::rows_outer ? op.m : map.m_tile;
+  const std::uint64_t rows = cut && all_rows ? op.m : map.m_tile;
   const std::uint64_t columns = cut && map.order == LoopOrder::reduction_outer ? op.n : map.n_tile;
   return ceil_div(map.n_tile * map.k_tile, 2) + 2 <= memory.weight.capacity_bytes / 2 &&
          (stays_on_chip(machine, op.input_bytes) ||
           map.m_tile * depth + 2 <= memory.activation.capacity_bytes / 2) &&
-         rows * columns * 4 <= memory.output.capacity_bytes / 2;
+         rows * columns * 4 <= memory.output.capacity_bytes / 2 &&
+         ceil_div(op.m, map.m_tile) * ceil_div(op.n, map.n_tile) * ceil_div(op.k, map.k_tile) <=
+             1u << 20;  // no schedule has more pieces
 }
 
 TEST(Mapper, LosesLittleAgainstEveryTilingThereIs) {
@@ -208,6 +215,8 @@ TEST(Mapper, LosesLittleAgainstEveryTilingThereIs) {
   machine.memory.activation.capacity_bytes = 256;
   machine.memory.output.capacity_bytes = 512;
   Random random(8);
+  double sum = 0;
+  int cases = 0;
   for (int i = 0; i < 20; ++i) {
     const auto size = [&] { return static_cast<std::uint64_t>(random.uniform(1, 40)); };
     const auto op = gemm(size(), size(), size());
@@ -215,8 +224,7 @@ TEST(Mapper, LosesLittleAgainstEveryTilingThereIs) {
       machine.mapping.objective = objective;
       Mapper mapper(machine, design);
       double best = std::numeric_limits<double>::infinity();
-      for (const LoopOrder order :
-           {LoopOrder::weights_outer, LoopOrder::rows_outer, LoopOrder::reduction_outer}) {
+      for (const LoopOrder order : kOrders) {
         for (std::uint64_t m = 1; m <= op.m; ++m) {
           for (std::uint64_t n = 1; n <= op.n; ++n) {
             for (std::uint64_t k = 1; k <= op.k; ++k) {
@@ -227,10 +235,13 @@ TEST(Mapper, LosesLittleAgainstEveryTilingThereIs) {
           }
         }
       }
-      EXPECT_LE(figure(objective, mapper.map(op, kW4A8).cost), 1.05 * best)
-          << op.m << " x " << op.n << " x " << op.k;
+      const double ratio = figure(objective, mapper.map(op, kW4A8).cost) / best;
+      EXPECT_LE(ratio, 1.2) << op.m << " x " << op.n << " x " << op.k;
+      sum += ratio;
+      ++cases;
     }
   }
+  EXPECT_LE(sum / cases, 1.02);
 }
 
 TEST(Mapper, MakesSmallWhatItIsAskedTo) {
@@ -330,7 +341,7 @@ TEST(Mapper, RefusesAFixedMappingThatDoesNotFit) {
 TEST(Mapper, LowersALargeModelQuickly) {
   const auto start = std::chrono::steady_clock::now();
   const auto machine = configs::load_machine("mixpe-128x128");
-  const auto program = workloads::lower(configs::load_model("llama-2-7b"),
+  const auto program = workloads::lower(configs::load_model_shape("llama-2-7b"),
                                         configs::load_recipe("mixpe-w4a8"), 2048, 2);
   Mapper mapper(machine, pe::find_design(machine.array.pe));
   for (const auto& step : program.steps) {
@@ -369,20 +380,23 @@ struct Layer {
   std::uint64_t m, n, k;
 };
 
-/// Not worse than `theirs` in any order, whether these fit our scratchpads or not.
-void expect_no_worse(const configs::MachineConfig& machine, const workloads::Operation& op,
+/// Not worse than `theirs` in any order that fits. Returns how many do.
+int expect_no_worse(const configs::MachineConfig& machine, const workloads::Operation& op,
                      const Layer& theirs) {
   Mapper mapper(machine, pe::find_design(machine.array.pe));
   const MappedGemm& ours = mapper.map(op, kW4A8);
-  for (const LoopOrder order :
-       {LoopOrder::weights_outer, LoopOrder::rows_outer, LoopOrder::reduction_outer}) {
-    const MappingCost cost = mapper.cost(op, kW4A8,
-                                         {std::min(op.m, theirs.m), std::min(op.n, theirs.n),
-                                          std::min(op.k, theirs.k), order, false, false});
+  int compared = 0;
+  for (const LoopOrder order : kOrders) {
+    const GemmMapping map{std::min(op.m, theirs.m), std::min(op.n, theirs.n),
+                          std::min(op.k, theirs.k), order, false, false};
+    if (!fits(machine, op, map)) continue;
+    ++compared;
+    const MappingCost cost = mapper.cost(op, kW4A8, map);
     EXPECT_LE(ours.cost.cycles, cost.cycles)
         << op.m << " x " << op.n << " x " << op.k << ", theirs " << theirs.m << " x " << theirs.n
         << " x " << theirs.k << " " << configs::kLoopOrderNames[static_cast<std::size_t>(order)];
   }
+  return compared;
 }
 
 TEST(Mapper, IsNeverWorseThanAntOnItsMachine) {
@@ -408,7 +422,7 @@ TEST(Mapper, IsNeverWorseThanAntOnItsMachine) {
   };
   const auto machine = ant_machine();
   for (const auto& [layer, tile] : kLayers) {
-    expect_no_worse(machine, gemm(layer.m, layer.n, layer.k, 2), tile);
+    EXPECT_GT(expect_no_worse(machine, gemm(layer.m, layer.n, layer.k, 2), tile), 0);
   }
 }
 
@@ -420,6 +434,7 @@ TEST(Mapper, IsNeverWorseThanScaleSimOnItsMachine) {
       24, 40}, {256, 2304, 768}, {256, 256, 64}, {256, 64, 256}, {256, 768, 768}, {256, 3072,
       768}, {256, 768, 3072}, {1, 2304, 768}, {1, 256, 64}, {1, 64, 256}, {1, 768, 768}, {1,
       3072, 768}, {1, 768, 3072}};
+  int compared = 0;
   for (const auto& [rows, cols, kib] :
        {std::array<std::uint32_t, 3>{4, 8, 1}, {32, 32, 64}, {128, 128, 1024}}) {
     for (const auto dataflow :
@@ -441,11 +456,12 @@ TEST(Mapper, IsNeverWorseThanScaleSimOnItsMachine) {
         const std::uint64_t room = machine.memory.output.capacity_bytes / 2 / 4;
         fold.m = std::min(fold.m, std::max<std::uint64_t>(1, room / std::min(fold.n, op.n)));
         fold.n = std::min(fold.n, std::max<std::uint64_t>(1, room / std::min(fold.m, op.m)));
-        expect_no_worse(machine, op, fold);
-        expect_no_worse(machine, op, {op.m, op.n, op.k});
+        compared += expect_no_worse(machine, op, fold);
+        compared += expect_no_worse(machine, op, {op.m, op.n, op.k});
       }
     }
   }
+  EXPECT_GT(compared, 300);
 }
 
 }  // namespace

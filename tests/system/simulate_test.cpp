@@ -156,8 +156,8 @@ workloads::Program single_gemm(std::uint64_t m, std::uint64_t n, std::uint64_t k
 }
 
 TEST(Simulate, TakesAboutTheCyclesThatTheMappingExpects) {
-  // Alone on a quiet machine, as the closed form has it. It leaves out bank conflicts and
-  // turn-arounds between reads and writes, hence the wider margin where DRAM is what is waited for.
+  // Within 2 % of each, 0.2 % on average, alone on a quiet machine. Bank conflicts and turn-arounds
+  // between reads and writes are what the closed form leaves out.
   Random random(17);
   double worst_low = 1, worst_high = 1, sum = 0;
   int cases = 0;
@@ -173,21 +173,22 @@ TEST(Simulate, TakesAboutTheCyclesThatTheMappingExpects) {
           nlohmann::json::parse(simulate_in_child(single_gemm(m, n, k), machine));
       const auto& mapping = result.at("operations").at(0).at("mapping");
       const double ratio = mapping.at("simulated_cycles").get<double>() /
-                           mapping.at("estimated_cycles").get<double>();
+                           (mapping.at("estimated_cycles").get<double>() +
+                            mapping.at("chosen").at("first_load_cycles").get<double>());
       if (std::getenv("SYSTOLE_VERBOSE") != nullptr) {
         std::printf("%s %lu x %lu x %lu: %s %s simulated, ratio %.3f\n", name, m, n, k,
                     mapping.at("chosen").dump().c_str(),
                     mapping.at("simulated_cycles").dump().c_str(), ratio);
       }
-      EXPECT_GT(ratio, 0.90) << name << " " << m << " x " << n << " x " << k;
-      EXPECT_LT(ratio, 1.25) << name << " " << m << " x " << n << " x " << k;
+      EXPECT_GT(ratio, 0.98) << name << " " << m << " x " << n << " x " << k;
+      EXPECT_LT(ratio, 1.02) << name << " " << m << " x " << n << " x " << k;
       worst_low = std::min(worst_low, ratio);
       worst_high = std::max(worst_high, ratio);
       sum += ratio;
       ++cases;
     }
   }
-  EXPECT_NEAR(sum / cases, 1.0, 0.1) << "worst " << worst_low << " and " << worst_high;
+  EXPECT_NEAR(sum / cases, 1.0, 0.002) << "worst " << worst_low << " and " << worst_high;
 }
 
 TEST(Simulate, ObeysAFixedMappingAndSaysSo) {
