@@ -326,8 +326,10 @@ class Page {
         "m\u00d7n\u00d7k of one of the instances counted. Of peak: MACs per cycle over the peak "
         "rate. The "
         "two bounds are the cycles that peak arithmetic alone and peak DRAM bandwidth alone would "
-        "need, as shares of the cycles taken. Mapping: tile m\u00d7n\u00d7k, which operand waits while "
-        "the other passes, and how much worse the next best is by the closed form that chose.</p>\n";
+        "need, as shares of the cycles taken. Mapping: tile m\u00d7n\u00d7k, which operand waits "
+        "while "
+        "the other passes, and how much worse the next best is by the closed form that "
+        "chose.</p>\n";
     for (const std::string& phase : phases) {
       add("<h4>{}</h4>\n<div class=\"wide\"><table class=\"sortable operations\"><thead><tr>",
           escaped(phase));
@@ -338,7 +340,8 @@ class Page {
         add("<th class=\"num\">{}</th>", figure);
       }
       out_ +=
-          "<th>limited by</th><th>mapping</th><th class=\"num\">compute bound</th><th class=\"num\">DRAM "
+          "<th>limited by</th><th>mapping</th><th class=\"num\">compute bound</th><th "
+          "class=\"num\">DRAM "
           "bound</th></tr></thead><tbody>\n";
       for (const OperationRow& row : merged.at(phase)) operation(r, row);
       out_ += "</tbody></table></div>\n";

@@ -284,10 +284,9 @@ void read_mappings(const Hdf5Reader& file, RunResult& result) {
       file.fail("'/mappings/rank' has " + std::to_string(e.rank) + " for row " +
                 std::to_string(e.operation) + ", expected one 0 and at most one 1 after it");
     }
-    const Tiling tiling{e.m,      e.n,
-                        e.k,      std::move(e.order),
-                        e.cycles, e.first_load_cycles,
-                        e.energy_pj, e.dram_bytes};
+    const Tiling tiling{
+        e.m,         e.n,         e.k, std::move(e.order), e.cycles, e.first_load_cycles,
+        e.energy_pj, e.dram_bytes};
     if (e.rank == 1) {
       mapping->runner_up = tiling;
     } else {

@@ -37,8 +37,8 @@ using BytesByClass = std::array<std::uint64_t, kTrafficClassCount>;
 /// How one instance of a matrix product is cut, and what the mapper's closed form expects of that.
 struct Tiling {
   std::uint64_t m = 0, n = 0, k = 0;
-  std::string order;          ///< "weights_outer", "rows_outer", "sums_outer" or "reduction_outer"
-  std::uint64_t cycles = 0;   ///< estimated, after another operation
+  std::string order;         ///< "weights_outer", "rows_outer", "sums_outer" or "reduction_outer"
+  std::uint64_t cycles = 0;  ///< estimated, after another operation
   std::uint64_t first_load_cycles = 0;  ///< what the first weights add where nothing ran before
   double energy_pj = 0;                 ///< estimated, what stands over both included
   std::uint64_t dram_bytes = 0;
@@ -51,7 +51,7 @@ struct MappingChoice {
   std::string objective;  ///< "cycles", "energy" or "edp"
   bool fixed = false;     ///< the machine's configuration had a say
   Tiling chosen;
-  std::optional<Tiling> runner_up;  ///< the next best of another tiling or order
+  std::optional<Tiling> runner_up;     ///< the next best of another tiling or order
   std::uint64_t estimated_cycles = 0;  ///< all instances, to be held against the row's `cycles`
 
   friend bool operator==(const MappingChoice&, const MappingChoice&) = default;

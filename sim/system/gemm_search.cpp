@@ -110,8 +110,8 @@ struct Footprint {
 
 Footprint footprint(const Operation& op, const GemmMapping& map) {
   Footprint bytes;
-  bytes.weight =
-      with_slack(weight_bytes(op, map.n_tile, map.k_tile), map.n_tile == op.n && map.k_tile == op.k);
+  bytes.weight = with_slack(weight_bytes(op, map.n_tile, map.k_tile),
+                            map.n_tile == op.n && map.k_tile == op.k);
   const std::uint64_t depth = map.order == LoopOrder::rows_outer ? op.k : map.k_tile;
   bytes.activation =
       with_slack(input_bytes(op, map.m_tile, depth), map.m_tile == op.m && depth == op.k);
@@ -119,7 +119,8 @@ Footprint footprint(const Operation& op, const GemmMapping& map) {
   const bool all_rows =
       map.order == LoopOrder::weights_outer || map.order == LoopOrder::reduction_outer;
   const std::uint64_t rows = cut_k && all_rows ? op.m : map.m_tile;
-  const std::uint64_t columns = cut_k && map.order == LoopOrder::reduction_outer ? op.n : map.n_tile;
+  const std::uint64_t columns =
+      cut_k && map.order == LoopOrder::reduction_outer ? op.n : map.n_tile;
   bytes.sums = rows * columns * kAccumulatorBytes;
   return bytes;
 }
@@ -141,7 +142,8 @@ std::set<std::uint64_t> sizes_of(std::uint64_t whole, std::uint64_t unit) {
 
 /// The largest multiple of `unit` of which `bytes` each fit `room`; 0 where not even one does.
 std::uint64_t largest(std::uint64_t room, double bytes, std::uint64_t unit) {
-  return static_cast<std::uint64_t>(static_cast<double>(room) / std::max(bytes, 1e-9)) / unit * unit;
+  return static_cast<std::uint64_t>(static_cast<double>(room) / std::max(bytes, 1e-9)) / unit *
+         unit;
 }
 
 std::string shape_text(std::uint64_t m, std::uint64_t n, std::uint64_t k) {
@@ -150,7 +152,7 @@ std::string shape_text(std::uint64_t m, std::uint64_t n, std::uint64_t k) {
 
 /// What one kind of tile asks of the machine.
 struct Piece {
-  std::uint64_t array = 0, dequantise = 0;              ///< cycles
+  std::uint64_t array = 0, dequantise = 0;               ///< cycles
   std::uint64_t weight = 0, activation = 0, result = 0;  ///< DRAM bytes, where they move
 };
 
@@ -187,10 +189,9 @@ Mapper::Mapper(const configs::MachineConfig& machine, const pe::PeDesign& design
       std::ceil((dram.rcd_read + dram.cl + dram.burst_clocks) / clocks_per_cycle));
   // No more than the outstanding segments arrive in one latency.
   const double in_flight = static_cast<double>(memory.dma.outstanding) * memory.dma.segment_bytes;
-  dram_bytes_per_cycle_ =
-      std::min(dram_bytes_per_cycle_,
-               in_flight / (static_cast<double>(dram_latency_) +
-                            memory.dma.segment_bytes / channel_bytes_per_cycle_));
+  dram_bytes_per_cycle_ = std::min(
+      dram_bytes_per_cycle_, in_flight / (static_cast<double>(dram_latency_) +
+                                          memory.dma.segment_bytes / channel_bytes_per_cycle_));
 }
 
 MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
@@ -202,8 +203,7 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
   const std::uint64_t k_tiles = ceil_div(op.k, map.k_tile);
   const Cuts ms = cut(op.m, map.m_tile), ns = cut(op.n, map.n_tile);
   const Cuts ks = cut_reduction(op.k, map.k_tile);
-  const bool integer =
-      quant::is_integer(operands.stationary) && quant::is_integer(operands.moving);
+  const bool integer = quant::is_integer(operands.stationary) && quant::is_integer(operands.moving);
   const bool weights_outer = map.order == LoopOrder::weights_outer;
   const bool sums_outer = map.order == LoopOrder::sums_outer;  // both operands pass
 
@@ -229,10 +229,9 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
         Piece& p = piece(m, n, k);
         const std::uint64_t times = m.count * n.count * k.count;
         const bool last = &k == &ks.last();
-        const pe::ArrayWork work =
-            pe::array_work(machine_.array, design_,
-                           {m.size, n.size, k.size, operands.group, operands.stationary,
-                            operands.moving});
+        const pe::ArrayWork work = pe::array_work(
+            machine_.array, design_,
+            {m.size, n.size, k.size, operands.group, operands.stationary, operands.moving});
         const std::uint64_t weight = ceil_div(work.weight_bits, 8);
         const std::uint64_t moving = ceil_div(work.activation_bits, 8);
         const std::uint64_t reads = work.partial_sum_reads * kAccumulatorBytes;
@@ -303,16 +302,13 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
                 (weights_outer ? 0 : p.weight) + (weights_outer || sums_outer ? p.activation : 0),
                 p.result};
   };
-  const auto step_cycles = [&](const Step& s) {
-    if (inner_whole) return std::max(s.busy, alone(s.result)) + alone(s.load);
-    return std::max({s.busy, alone(s.load), alone(s.result), moving(s.load + s.result)});
+  /// A step, the load of the one behind it and its own result.
+  const auto step_cycles = [&](const Step& s, const Step& next) {
+    if (inner_whole) return std::max(s.busy, alone(s.result)) + alone(next.load);
+    return std::max({s.busy, alone(next.load), alone(s.result), moving(next.load + s.result)});
   };
   struct Round {
     std::uint64_t cycles = 0, bytes = 0;  ///< of all its steps
-    void add(std::uint64_t step, std::uint64_t moved, std::uint64_t count) {
-      cycles += step * count;
-      bytes += moved * count;
-    }
   };
   const auto round_cycles = [&](const Round& round, std::uint64_t outer_load) {
     if (outer_whole) return std::max(round.cycles, moving(round.bytes)) + alone(outer_load);
@@ -325,8 +321,17 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
     sum += last_round * count;
     final_round = round;
   };
-  const auto add_step = [&](Round& round, const Step& s, std::uint64_t count) {
-    round.add(step_cycles(s), s.load + s.result, count);
+  const auto add_steps = [&](Round& round, const Step& s, const Step& next, std::uint64_t count) {
+    round.cycles += step_cycles(s, next) * count;
+    round.bytes += (next.load + s.result) * count;
+  };
+  /// The pieces along one dimension, the first behind the last: another round follows.
+  const auto add_row = [&](Round& round, const Cuts& cuts, const auto& piece_of) {
+    for (std::size_t i = 0; i < cuts.used; ++i) {
+      const Step step = step_of(piece_of(cuts.parts[i]));
+      add_steps(round, step, step, cuts.parts[i].count - 1);
+      add_steps(round, step, step_of(piece_of(cuts.parts[(i + 1) % cuts.used])), 1);
+    }
   };
   const Piece& first_piece = piece(ms.first(), ns.first(), ks.first());
   const Piece& last_piece = piece(ms.last(), ns.last(), ks.last());
@@ -337,7 +342,7 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
       for (const Cut& n : ns) {
         for (const Cut& k : ks) {
           Round round;
-          for (const Cut& m : ms) add_step(round, step_of(piece(m, n, k)), m.count);
+          add_row(round, ms, [&](const Cut& m) { return piece(m, n, k); });
           add_round(round, piece(ms.first(), n, k).weight, n.count * k.count);
         }
       }
@@ -351,14 +356,22 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
         if (!sums_outer) {
           for (const Cut& k : ks) input += piece(m, ns.first(), k).activation * k.count;
         }
-        for (const Cut& n : ns) {
+        for (std::size_t i = 0; i < ns.used; ++i) {
+          const Cut& n = ns.parts[i];
           // Sums are scaled while the next column's tiles run, so that all of them hide it.
           std::uint64_t dequantise = 0;
           for (const Cut& k : ks) dequantise += piece(m, n, k).dequantise * k.count;
           for (const Cut& k : ks) {
             Step step = step_of(piece(m, n, k));
             step.busy = std::max(piece(m, n, k).array, dequantise / k_tiles);
-            add_step(round, step, n.count * k.count);
+            add_steps(round, step, step, n.count * (k.count - 1));
+            if (&k != &ks.last()) {
+              add_steps(round, step, step_of(piece(m, n, ks.last())), n.count);
+            } else {
+              add_steps(round, step, step_of(piece(m, n, ks.first())), n.count - 1);
+              const Cut& next = ns.parts[(i + 1) % ns.used];
+              add_steps(round, step, step_of(piece(m, next, ks.first())), 1);
+            }
             last_step = step;
           }
         }
@@ -370,18 +383,22 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
       for (const Cut& k : ks) {
         for (const Cut& m : ms) {
           Round round;
-          for (const Cut& n : ns) add_step(round, step_of(piece(m, n, k)), n.count);
+          add_row(round, ns, [&](const Cut& n) { return piece(m, n, k); });
           add_round(round, piece(m, ns.first(), k).activation, m.count * k.count);
         }
       }
       first_input = first_piece.activation;
       break;
   }
+  const Step first_step =
+      step_of(map.order == LoopOrder::weights_outer || map.order == LoopOrder::searched
+                  ? piece(ms.first(), ns.last(), ks.last())
+                  : piece(ms.last(), ns.first(),
+                          map.order == LoopOrder::reduction_outer ? ks.last() : ks.first()));
   // The last round has no successor to load for, its last step neither.
   Round ending = final_round;
-  ending.cycles -= step_cycles(last_step);
-  ending.cycles += last_step.busy;
-  ending.bytes -= last_step.load + last_step.result;
+  ending.cycles -= step_cycles(last_step, first_step) - last_step.busy;
+  ending.bytes -= first_step.load + last_step.result;
   const std::uint64_t first_weight = alone(first_input + first_piece.weight) - alone(first_input);
   cost.first_load_cycles = first_weight / kFirstLoadHidden;
   cost.cycles = alone(first_input) + (first_weight - cost.first_load_cycles) + sum - last_round +
@@ -413,9 +430,9 @@ std::optional<Mapper::Misfit> Mapper::misfit(const Operation& op, const ArrayOpe
   const Footprint bytes = footprint(op, map);
   const auto too_large = [&](const char* path, const std::string& what, std::uint64_t found,
                              std::uint64_t room, const std::string& where) {
-    return Misfit{path, "found tiles of " + shape_text(map.m_tile, map.n_tile, map.k_tile) + " (m x n x k), " +
-                            std::to_string(found) + " bytes of " + what + "; expected at most " +
-                            std::to_string(room) + ", " + where};
+    return Misfit{path, "found tiles of " + shape_text(map.m_tile, map.n_tile, map.k_tile) +
+                            " (m x n x k), " + std::to_string(found) + " bytes of " + what +
+                            "; expected at most " + std::to_string(room) + ", " + where};
   };
   if (operands.group != 0 && map.k_tile % operands.group != 0 && map.k_tile < op.k) {
     return Misfit{"tile.k", "found " + std::to_string(map.k_tile) +
@@ -429,8 +446,7 @@ std::optional<Mapper::Misfit> Mapper::misfit(const Operation& op, const ArrayOpe
   if (!stays_on_chip(machine_, op.input_bytes)) {
     // Results that stay on chip need the other half.
     const bool shared = stays_on_chip(machine_, op.output_bytes);
-    const std::uint64_t room =
-        shared ? half(memory.activation) : memory.activation.capacity_bytes;
+    const std::uint64_t room = shared ? half(memory.activation) : memory.activation.capacity_bytes;
     if (bytes.activation > room) {
       return too_large("tile", "activations", bytes.activation, room,
                        std::string(shared ? "half of " : "") + "memory.activation.capacity_bytes");
@@ -513,7 +529,8 @@ std::vector<GemmMapping> Mapper::combinations(const Operation& op,
           // Loops of the same jobs as rows_outer, which holds more of them on chip.
           const bool one_row_tile = m == op.m && (k == op.k || on_chip);
           if (any_order && order == LoopOrder::weights_outer && one_row_tile) continue;
-          const bool all_of_k = order == LoopOrder::reduction_outer || order == LoopOrder::sums_outer;
+          const bool all_of_k =
+              order == LoopOrder::reduction_outer || order == LoopOrder::sums_outer;
           if (any_order && all_of_k && (k == op.k || (on_chip && order == LoopOrder::sums_outer)))
             continue;
           GemmMapping map{m, n, k, order, false, false};
@@ -542,8 +559,8 @@ bool Mapper::better(const MappingCost& a, const GemmMapping& x, const MappingCos
     } else if (machine_.mapping.objective == Objective::edp) {
       objective *= static_cast<double>(c.energy_pj);
     }
-    return std::tuple(objective, c.cycles, c.first_load_cycles, c.energy_pj, c.dram_bytes, c.jobs, map.order,
-                      ~map.n_tile, ~map.m_tile, ~map.k_tile);
+    return std::tuple(objective, c.cycles, c.first_load_cycles, c.energy_pj, c.dram_bytes, c.jobs,
+                      map.order, ~map.n_tile, ~map.m_tile, ~map.k_tile);
   };
   return key(a, x) < key(b, y);
 }
@@ -551,21 +568,21 @@ bool Mapper::better(const MappingCost& a, const GemmMapping& x, const MappingCos
 void Mapper::refuse(const Operation& op, const ArrayOperands& operands) const {
   // The smallest tiles say what is in the way.
   const std::vector<GemmMapping> all = combinations(op, operands);
-  const GemmMapping& smallest =
-      *std::ranges::min_element(all, {}, [&](const GemmMapping& map) {
-        const Footprint bytes = footprint(op, map);
-        return bytes.weight + bytes.activation + bytes.sums;
-      });
+  const GemmMapping& smallest = *std::ranges::min_element(all, {}, [&](const GemmMapping& map) {
+    const Footprint bytes = footprint(op, map);
+    return bytes.weight + bytes.activation + bytes.sums;
+  });
   const Misfit why = misfit(op, operands, smallest).value();
   std::string path;
   const configs::FixedMapping* fixed = fixed_for(op.name, path);
-  const std::string operation = "operation '" + op.name + "' (" + shape_text(op.m, op.n, op.k) + ")";
+  const std::string operation =
+      "operation '" + op.name + "' (" + shape_text(op.m, op.n, op.k) + ")";
   if (fixed == nullptr) {
-    throw ConfigError(operation + " does not fit machine '" + machine_.name + "', however it is cut: " +
-                      why.message);
+    throw ConfigError(operation + " does not fit machine '" + machine_.name +
+                      "', however it is cut: " + why.message);
   }
-  const std::string place = fixed->origin.place.empty() ? "machine '" + machine_.name + "'"
-                                                        : fixed->origin.place;
+  const std::string place =
+      fixed->origin.place.empty() ? "machine '" + machine_.name + "'" : fixed->origin.place;
   throw ConfigError(place + ": " + path + "." + why.path + ": " + why.message + "; " + operation);
 }
 

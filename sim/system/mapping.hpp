@@ -1,5 +1,5 @@
-// How an operation is cut so that its pieces fit the scratchpads: tile sizes and loop order, searched
-// for or fixed by the machine.
+// How an operation is cut so that its pieces fit the scratchpads: tile sizes and loop order,
+// searched for or fixed by the machine.
 #pragma once
 
 #include <cstdint>
@@ -78,11 +78,11 @@ struct MappedGemm {
 ///
 /// Cost: array cycles of every tile, edge tiles included, exactly as scheduled, scratchpad ports
 /// included; a tile takes the longest of array, dequantiser and the transfers that its double
-/// buffers hide; the first load and the last store are exposed, but for a quarter of the first weight tile,
-/// which is taken to arrive while the operation before still runs. DRAM moves its peak less the time of
-/// refreshes, after one row access a transfer: bank conflicts and turn-arounds are left out, which
-/// errs downwards. Energy is the price list's, of the exact on-chip counts, DRAM bits and an
-/// activate for every row's worth of bytes.
+/// buffers hide; the first load and the last store are exposed, but for a quarter of the first
+/// weight tile, which is taken to arrive while the operation before still runs. DRAM moves its peak
+/// less the time of refreshes, after one row access a transfer: bank conflicts and turn-arounds are
+/// left out, which errs downwards. Energy is the price list's, of the exact on-chip counts, DRAM
+/// bits and an activate for every row's worth of bytes.
 class Mapper {
  public:
   /// Errors: ConfigError where the energy table lacks a price.
@@ -130,8 +130,8 @@ class Mapper {
   std::map<std::string, MappedGemm> known_;
 };
 
-/// Bytes of open sums that a piece over [k0, ..) of the reduction takes up again, and those before it
-/// left: `outputs` of them unless it is the first. Group sums are finished within a piece.
+/// Bytes of open sums that a piece over [k0, ..) of the reduction takes up again, and those before
+/// it left: `outputs` of them unless it is the first. Group sums are finished within a piece.
 std::uint64_t carried_sum_bytes(const ArrayOperands& operands, std::uint64_t outputs,
                                 std::uint64_t k0);
 

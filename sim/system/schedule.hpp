@@ -69,8 +69,8 @@ struct Placement {
 
 class Mapper;
 
-/// The jobs of one instance of `segment`, its matrix products cut as `mapper` says. Throws ConfigError when an operation cannot run on the
-/// machine.
+/// The jobs of one instance of `segment`, its matrix products cut as `mapper` says. Throws
+/// ConfigError when an operation cannot run on the machine.
 std::vector<Job> schedule(Mapper& mapper, const workloads::Segment& segment,
                           const Placement& placement);
 

@@ -261,6 +261,19 @@ TEST_F(AlteredResultFile, OtherCausesAreRefused) {
               HasSubstr("the attribute 'columns' of '/operations/cycles_by_cause' is missing"));
 }
 
+TEST_F(AlteredResultFile, ARunnerUpWithoutAChosenMappingIsRefused) {
+  alter([](hid_t file) {
+    const hid_t dataset = H5Dopen2(file, "/mappings/rank", H5P_DEFAULT);
+    const hid_t space = H5Dget_space(dataset);
+    const std::vector<std::uint64_t> ranks(
+        static_cast<std::size_t>(H5Sget_simple_extent_npoints(space)), 1);
+    H5Dwrite(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, ranks.data());
+    H5Sclose(space);
+    H5Dclose(dataset);
+  });
+  EXPECT_THAT(message(), HasSubstr("expected one 0 and at most one 1 after it"));
+}
+
 TEST_F(AlteredResultFile, AnEnergyOfAnOperationThatIsNotThereIsRefused) {
   alter([](hid_t file) {
     const hid_t dataset = H5Dopen2(file, "/operation_energy/operation", H5P_DEFAULT);

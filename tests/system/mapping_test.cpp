@@ -64,7 +64,6 @@ TEST(ArrayOperands, NamesTheOperationAndWhatThePeComputes) {
   }
 }
 
-
 using configs::LoopOrder;
 using configs::Objective;
 
@@ -150,8 +149,7 @@ TEST(Mapper, ReadsEachWeightOnceWhenTheInputStaysOnChip) {
   const configs::MachineConfig machine = configs::load_machine("mixpe-128x128");
   Mapper mapper(machine, pe::find_design("mixpe-w4a8"));
   const auto op = gemm(64, 2048, 2048);
-  const auto& mapped =
-      mapper.map(op, {quant::Format::int4, quant::Format::int8, 128, false});
+  const auto& mapped = mapper.map(op, {quant::Format::int4, quant::Format::int8, 128, false});
   EXPECT_EQ(mapped.cost.dram_bytes, op.stationary_region.bytes);
 }
 
@@ -382,13 +380,17 @@ struct Layer {
 
 /// Not worse than `theirs` in any order that fits. Returns how many do.
 int expect_no_worse(const configs::MachineConfig& machine, const workloads::Operation& op,
-                     const Layer& theirs) {
+                    const Layer& theirs) {
   Mapper mapper(machine, pe::find_design(machine.array.pe));
   const MappedGemm& ours = mapper.map(op, kW4A8);
   int compared = 0;
   for (const LoopOrder order : kOrders) {
-    const GemmMapping map{std::min(op.m, theirs.m), std::min(op.n, theirs.n),
-                          std::min(op.k, theirs.k), order, false, false};
+    const GemmMapping map{std::min(op.m, theirs.m),
+                          std::min(op.n, theirs.n),
+                          std::min(op.k, theirs.k),
+                          order,
+                          false,
+                          false};
     if (!fits(machine, op, map)) continue;
     ++compared;
     const MappingCost cost = mapper.cost(op, kW4A8, map);
@@ -403,22 +405,14 @@ TEST(Mapper, IsNeverWorseThanAntOnItsMachine) {
   // Layers and chosen tilings of ANT's own search, as its simulator printed them for BERT and ViT
   // (golden/ant/ant_layers_tf.csv, each different one once): {B, OC, IC}, {b, oc, ic}.
   static constexpr std::pair<Layer, Layer> kLayers[] = {
-      {{8192, 768, 768}, {256, 128, 32}},
-      {{8192, 3072, 768}, {64, 64, 128}},
-      {{8192, 768, 3072}, {128, 64, 64}},
-      {{8192, 768, 768}, {32, 128, 32}},
-      {{8192, 768, 3072}, {32, 32, 32}},
-      {{64, 768, 768}, {64, 128, 8}},
-      {{64, 2, 768}, {64, 2, 8}},
-      {{12608, 2304, 768}, {64, 64, 128}},
-      {{12608, 768, 768}, {32, 128, 32}},
-      {{12608, 3072, 768}, {32, 32, 32}},
-      {{12608, 768, 3072}, {32, 32, 32}},
-      {{12608, 768, 768}, {64, 64, 256}},
-      {{12608, 768, 3072}, {64, 128, 32}},
-      {{12608, 3072, 768}, {64, 64, 128}},
-      {{12608, 2304, 768}, {32, 32, 32}},
-      {{64, 1000, 768}, {64, 128, 8}},
+      {{8192, 768, 768}, {256, 128, 32}},  {{8192, 3072, 768}, {64, 64, 128}},
+      {{8192, 768, 3072}, {128, 64, 64}},  {{8192, 768, 768}, {32, 128, 32}},
+      {{8192, 768, 3072}, {32, 32, 32}},   {{64, 768, 768}, {64, 128, 8}},
+      {{64, 2, 768}, {64, 2, 8}},          {{12608, 2304, 768}, {64, 64, 128}},
+      {{12608, 768, 768}, {32, 128, 32}},  {{12608, 3072, 768}, {32, 32, 32}},
+      {{12608, 768, 3072}, {32, 32, 32}},  {{12608, 768, 768}, {64, 64, 256}},
+      {{12608, 768, 3072}, {64, 128, 32}}, {{12608, 3072, 768}, {64, 64, 128}},
+      {{12608, 2304, 768}, {32, 32, 32}},  {{64, 1000, 768}, {64, 128, 8}},
   };
   const auto machine = ant_machine();
   for (const auto& [layer, tile] : kLayers) {
@@ -430,10 +424,10 @@ TEST(Mapper, IsNeverWorseThanScaleSimOnItsMachine) {
   // Fold after fold in the order of the array, or each operand whole where it fits: the shapes of
   // golden/scale-sim, its arrays, dataflows and scratchpads.
   static constexpr Layer kShapes[] = {
-      {16, 16, 16}, {1, 8, 4}, {1, 16, 16}, {5, 7, 9}, {17, 33, 11}, {4, 8, 4}, {13, 8, 4}, {64,
-      24, 40}, {256, 2304, 768}, {256, 256, 64}, {256, 64, 256}, {256, 768, 768}, {256, 3072,
-      768}, {256, 768, 3072}, {1, 2304, 768}, {1, 256, 64}, {1, 64, 256}, {1, 768, 768}, {1,
-      3072, 768}, {1, 768, 3072}};
+      {16, 16, 16},   {1, 8, 4},       {1, 16, 16},      {5, 7, 9},        {17, 33, 11},
+      {4, 8, 4},      {13, 8, 4},      {64, 24, 40},     {256, 2304, 768}, {256, 256, 64},
+      {256, 64, 256}, {256, 768, 768}, {256, 3072, 768}, {256, 768, 3072}, {1, 2304, 768},
+      {1, 256, 64},   {1, 64, 256},    {1, 768, 768},    {1, 3072, 768},   {1, 768, 3072}};
   int compared = 0;
   for (const auto& [rows, cols, kib] :
        {std::array<std::uint32_t, 3>{4, 8, 1}, {32, 32, 64}, {128, 128, 1024}}) {
