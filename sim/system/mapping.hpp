@@ -73,8 +73,9 @@ struct MappedGemm {
 /// Space: every combination of the orders and, along n, multiples of the array's columns, along k
 /// multiples of the group (without one, of the array's rows) and along m of one row: the powers of
 /// two, equal parts, the largest that fit their scratchpads, and the whole dimension. Ranked by the
-/// objective (cycles, pJ or their product); ties by cycles, energy, DRAM bytes, jobs, the order in
-/// configs::LoopOrder, and the largest n_tile, m_tile, k_tile.
+/// objective (cycles, pJ or their product); ties by cycles, first_load_cycles, energy, DRAM bytes,
+/// jobs, the order in configs::LoopOrder, and the largest n_tile, m_tile, k_tile. Loops that issue
+/// the same jobs as rows_outer are left out unless the machine fixes their order.
 ///
 /// Cost: array cycles of every tile, edge tiles included, exactly as scheduled, scratchpad ports
 /// included; a tile takes the longest of array, dequantiser and the transfers that its double
