@@ -53,6 +53,7 @@ concept Maybe = std::same_as<std::remove_const_t<C>, T>;
 inline constexpr double kMaxEdge = 4096;
 inline constexpr double kMaxBytes = 1099511627776.0;  // 1 TiB
 inline constexpr double kMaxClockMhz = 20000;
+inline constexpr double kMaxTile = 1 << 30;
 
 /// How sure a figure is.
 inline constexpr Info kBand = Info{"relative band, 0.15 is +-15 %; 0: not stated"}.in(0, 10);
@@ -64,6 +65,8 @@ constexpr const auto& enum_names(FoldOverlap) { return kFoldOverlapNames; }
 constexpr const auto& enum_names(Interconnect) { return kInterconnectNames; }
 constexpr const auto& enum_names(Split) { return kSplitNames; }
 constexpr const auto& enum_names(DequantisePlace) { return kDequantisePlaceNames; }
+constexpr const auto& enum_names(Objective) { return kObjectiveNames; }
+constexpr const auto& enum_names(LoopOrder) { return kLoopOrderNames; }
 constexpr const auto& enum_names(Dequantise) { return kDequantiseNames; }
 constexpr const auto& enum_names(PaperModel) { return kPaperModelNames; }
 constexpr const auto& enum_names(PaperDataflow) { return kPaperDataflowNames; }
@@ -323,6 +326,27 @@ void describe(V& v, C& c) {
   v.table("dram", Kind::dram, dram, Info{"name of a DRAM, or its values inline"}.must());
 }
 
+template <class V, Maybe<TileConfig> C>
+void describe(V& v, C& c) {
+  const auto size = [](std::string_view meaning) { return Info{meaning}.in(0, kMaxTile); };
+  v("m", c.m, size("rows of activations; 0: searched"));
+  v("n", c.n, size("outputs; 0: searched"));
+  v("k", c.k, size("of the reduction; 0: searched"));
+}
+
+template <class V, Maybe<FixedMapping> C>
+void describe(V& v, C& c) {
+  v("tile", c.tile, Info{"what is on chip at a time; beyond the operation's size: all of it"});
+  v("order", c.order, Info{"which operand waits while the other passes"});
+}
+
+template <class V, Maybe<MappingConfig> C>
+void describe(V& v, C& c) {
+  v("objective", c.objective, Info{"what tiles and loop orders are chosen for"});
+  rare(v, "fixed", c.fixed, {},
+       Info{"tiles and orders not to be searched, by operation name or 'all'"});
+}
+
 template <class V, Maybe<MachineConfig> C>
 void describe(V& v, C& c) {
   describe_identity(v, c);
@@ -331,6 +355,7 @@ void describe(V& v, C& c) {
   v("dequantiser", c.dequantiser, Info{"scales finished group sums"});
   v("vector", c.vector, Info{"norms, softmax, RoPE, SwiGLU, quantisation"});
   v("memory", c.memory, Info{"scratchpads, DMA, DRAM"}.must());
+  v("mapping", c.mapping, Info{"how matrix products are cut for the scratchpads"});
   v.table("energy", Kind::energy, c.energy,
           Info{"name of an energy table, or its values inline"}.must());
 }

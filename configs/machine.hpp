@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -117,6 +118,55 @@ struct MemoryConfig {
   friend bool operator==(const MemoryConfig&, const MemoryConfig&) = default;
 };
 
+/// What the mapping of an operation onto the machine makes small.
+enum class Objective : std::uint8_t { cycles, energy, edp };
+inline constexpr std::array<std::string_view, 3> kObjectiveNames = {"cycles", "energy", "edp"};
+
+/// Which operand waits while the other passes; sim/system/mapping.hpp has the loops.
+enum class LoopOrder : std::uint8_t {
+  searched,         ///< whichever the objective prefers
+  weights_outer,    ///< n, k, m: each weight tile is loaded once, all rows stream past it
+  rows_outer,       ///< m, n, k: rows of activations stay with all of K, the weights pass
+  sums_outer,       ///< m, n, k: m_tile x n_tile sums stay, slices of both operands pass
+  reduction_outer,  ///< k, m, n: every sum stays in the output scratchpad, K is walked once
+};
+inline constexpr std::array<std::string_view, 5> kLoopOrderNames = {
+    "searched", "weights_outer", "rows_outer", "sums_outer", "reduction_outer"};
+
+/// Elements of a tile; 0: as the search finds best, more than the operation has: all of them.
+struct TileConfig {
+  std::uint64_t m = 0, n = 0, k = 0;
+
+  friend bool operator==(const TileConfig&, const TileConfig&) = default;
+};
+
+/// Where a value was written ("machine.yaml:7:3", empty for a built-in one), for messages about it
+/// that come later than reading. No part of a configuration's value.
+struct Origin {
+  std::string place;
+
+  friend bool operator==(const Origin&, const Origin&) { return true; }
+};
+
+/// A mapping that the user settles instead of the search, wholly or in part.
+struct FixedMapping {
+  TileConfig tile;
+  LoopOrder order = LoopOrder::searched;
+  Origin origin;
+
+  friend bool operator==(const FixedMapping&, const FixedMapping&) = default;
+};
+
+/// The key of MappingConfig::fixed that means every matrix product without an entry of its own.
+inline constexpr std::string_view kEveryOperation = "all";
+
+struct MappingConfig {
+  Objective objective = Objective::cycles;
+  std::map<std::string, FixedMapping> fixed;  ///< by name of the operation, or kEveryOperation
+
+  friend bool operator==(const MappingConfig&, const MappingConfig&) = default;
+};
+
 struct MachineConfig {
   std::string name;
   std::string summary;
@@ -126,6 +176,7 @@ struct MachineConfig {
   DequantiserConfig dequantiser;
   VectorConfig vector;
   MemoryConfig memory;
+  MappingConfig mapping;
   EnergyTable energy;  ///< resolved from the shipped name or a file
 
   double peak_dram_bytes_per_cycle() const {

@@ -275,6 +275,17 @@ Position place_of(const std::map<std::string, Position>& positions, std::string 
   }
 }
 
+/// Notes where values stand whose faults only show when they meet an operation.
+template <class Config>
+void note_places(Config&, const std::map<std::string, Position>&, const Position&) {}
+template <>
+void note_places(MachineConfig& machine, const std::map<std::string, Position>& positions,
+                 const Position& top) {
+  for (auto& [name, fixed] : machine.mapping.fixed) {
+    fixed.origin.place = place_of(positions, "mapping.fixed." + name, top).text();
+  }
+}
+
 template <class Config>
 Config bind_tree(Tree tree, const Overrides& overrides, Faults& faults, FileLoader& loader) {
   constexpr Kind kKind = kind_of<Config>();
@@ -299,6 +310,7 @@ Config bind_tree(Tree tree, const Overrides& overrides, Faults& faults, FileLoad
   add(resolve(config));
   add(problems(config));
   complete(config);
+  note_places(config, positions, tree.at);
   return config;
 }
 

@@ -243,6 +243,14 @@ void check_machine(const MachineConfig& m, Problems& problems) {
   };
   multiple_of_burst(memory.dma.segment_bytes, "memory.dma.segment_bytes");
   multiple_of_burst(memory.interleave_bytes, "memory.dram.interleave_bytes");
+  for (const auto& [name, fixed] : m.mapping.fixed) {
+    constexpr std::uint64_t kSumBytes = 4;
+    const std::uint64_t bytes = kSumBytes * fixed.tile.m * fixed.tile.n;
+    r.require(bytes <= memory.output.capacity_bytes / 2, "mapping.fixed." + name + ".tile",
+              "found m " + number(fixed.tile.m) + " and n " + number(fixed.tile.n) + ", " +
+                  number(bytes) + " bytes of sums; expected at most " +
+                  number(memory.output.capacity_bytes / 2) + ", half of memory.output");
+  }
   check_dram(memory.dram, Relations(problems, "memory.dram."));
   check_energy(m.energy, Relations(problems, "energy."));
 }

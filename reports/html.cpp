@@ -168,6 +168,7 @@ class Page {
     if (energy && traffic) out_ += "</div>\n";
     roofline(r, phases);
     operations(r, phases, merged);
+    mappings(r, phases, merged);
     components(r);
     key_values("Assumptions and approximations", r.notes, true);
     key_values("Configuration", r.config_echo, false);
@@ -337,7 +338,8 @@ class Page {
         add("<th class=\"num\">{}</th>", figure);
       }
       out_ +=
-          "<th>limited by</th><th class=\"num\">compute bound</th><th class=\"num\">DRAM "
+          "<th>limited by</th><th class=\"num\">compute bound</th><th "
+          "class=\"num\">DRAM "
           "bound</th></tr></thead><tbody>\n";
       for (const OperationRow& row : merged.at(phase)) operation(r, row);
       out_ += "</tbody></table></div>\n";
@@ -364,6 +366,30 @@ class Page {
             figure_cell(format_share(utilisation), utilisation.value_or(-1)) + cell(row.bound) +
             figure_cell(format_share(compute), compute.value_or(-1)) +
             figure_cell(format_share(bandwidth), bandwidth.value_or(-1)) + "</tr>\n";
+  }
+
+  void mappings(const RunResult& r, const std::vector<std::string>& phases, const Merged& merged) {
+    const auto products =
+        std::count_if(r.operations.begin(), r.operations.end(),
+                      [](const OperationRow& row) { return row.mapping.has_value(); });
+    if (products == 0) return;
+    add("<details><summary>Mapping of the matrix products ({})</summary><p class=\"note\">Tile "
+        "m\u00d7n\u00d7k, which operand waits while the other passes, and how much worse the next "
+        "best is, by the closed form that chose; its cycles of all instances beside the simulated "
+        "ones.</p><div class=\"wide\"><table class=\"sortable\"><thead><tr><th>phase</th>"
+        "<th>operation</th><th>shape</th><th>mapping</th><th class=\"num\">estimated</th><th "
+        "class=\"num\">simulated</th></tr></thead><tbody>\n",
+        products);
+    for (const std::string& phase : phases) {
+      for (const OperationRow& row : merged.at(phase)) {
+        if (!row.mapping) continue;
+        const double estimated = to_double(row.mapping->estimated_cycles);
+        out_ += "<tr>" + cell(phase) + cell(row.name) + cell(shape_of(row)) +
+                cell(mapping_of(row)) + figure_cell(format_count(estimated), estimated) +
+                figure_cell(format_count(to_double(row.cycles)), to_double(row.cycles)) + "</tr>\n";
+      }
+    }
+    out_ += "</tbody></table></div></details>\n";
   }
 
   void components(const RunResult& r) {

@@ -66,6 +66,30 @@ Json summary_of(const RunResult& r) {
   return s;
 }
 
+Json tiling_of(const Tiling& tiling) {
+  Json t;
+  t["tile"] = {{"m", tiling.m}, {"n", tiling.n}, {"k", tiling.k}};
+  t["order"] = tiling.order;
+  t["cycles"] = tiling.cycles;
+  t["first_load_cycles"] = tiling.first_load_cycles;
+  t["energy_pj"] = finite(tiling.energy_pj);
+  t["dram_bytes"] = tiling.dram_bytes;
+  return t;
+}
+
+/// The closed form's figures are of one instance alone; the two sums are of all instances.
+Json mapping_of(const OperationRow& row) {
+  if (!row.mapping) return nullptr;
+  Json m;
+  m["objective"] = row.mapping->objective;
+  m["fixed"] = row.mapping->fixed;
+  m["chosen"] = tiling_of(row.mapping->chosen);
+  m["runner_up"] = row.mapping->runner_up ? tiling_of(*row.mapping->runner_up) : Json(nullptr);
+  m["estimated_cycles"] = row.mapping->estimated_cycles;
+  m["simulated_cycles"] = row.cycles;
+  return m;
+}
+
 Json operation_of(const OperationRow& row) {
   Json o;
   o["name"] = row.name;
@@ -88,6 +112,7 @@ Json operation_of(const OperationRow& row) {
   Json energy = Json::object();
   for (const auto& [component, pj] : row.energy_pj) energy[component] = finite(pj);
   o["energy_pj"] = std::move(energy);
+  o["mapping"] = mapping_of(row);
   return o;
 }
 

@@ -91,6 +91,36 @@ void describe_energy(Visitor& column) {
   column("/operation_energy/energy_pj", &EnergyEntry::energy_pj, "pJ", kNoNames);
 }
 
+/// A tiling of an operation: the chosen one (rank 0), after it its runner-up (rank 1).
+struct MappingEntry {
+  std::uint64_t operation = 0;  ///< index into /operations
+  std::uint64_t rank = 0;
+  std::string objective;
+  std::uint64_t fixed = 0;
+  std::uint64_t estimated_cycles = 0;  ///< of all instances
+  std::uint64_t m = 0, n = 0, k = 0, cycles = 0, first_load_cycles = 0, dram_bytes = 0;
+  std::string order;
+  double energy_pj = 0;
+};
+
+template <class Visitor>
+void describe_mappings(Visitor& column) {
+  using Row = MappingEntry;
+  column("/mappings/operation", &Row::operation, "row", kNoNames);
+  column("/mappings/rank", &Row::rank, "1", kNoNames);
+  column("/mappings/objective", &Row::objective, "", kNoNames);
+  column("/mappings/fixed", &Row::fixed, "1", kNoNames);
+  column("/mappings/m_tile", &Row::m, "1", kNoNames);
+  column("/mappings/n_tile", &Row::n, "1", kNoNames);
+  column("/mappings/k_tile", &Row::k, "1", kNoNames);
+  column("/mappings/order", &Row::order, "", kNoNames);
+  column("/mappings/cycles", &Row::cycles, "cycles", kNoNames);
+  column("/mappings/first_load_cycles", &Row::first_load_cycles, "cycles", kNoNames);
+  column("/mappings/energy_pj", &Row::energy_pj, "pJ", kNoNames);
+  column("/mappings/dram_bytes", &Row::dram_bytes, "bytes", kNoNames);
+  column("/mappings/estimated_cycles", &Row::estimated_cycles, "cycles", kNoNames);
+}
+
 template <class Visitor>
 void describe_components(Visitor& column) {
   using Row = ComponentRow;
@@ -225,6 +255,59 @@ struct ColumnReader {
 template <class Row>
 ColumnWriter(Hdf5Writer&, const std::vector<Row>&) -> ColumnWriter<Row>;
 
+std::vector<MappingEntry> mapping_entries(const RunResult& result) {
+  std::vector<MappingEntry> entries;
+  for (std::size_t i = 0; i < result.operations.size(); ++i) {
+    const std::optional<MappingChoice>& mapping = result.operations[i].mapping;
+    if (!mapping) continue;
+    const auto add = [&](std::uint64_t rank, const Tiling& t) {
+      MappingEntry& e = entries.emplace_back();
+      e.operation = i;
+      e.rank = rank;
+      e.objective = mapping->objective;
+      e.fixed = mapping->fixed ? 1 : 0;
+      e.estimated_cycles = mapping->estimated_cycles;
+      e.m = t.m;
+      e.n = t.n;
+      e.k = t.k;
+      e.order = t.order;
+      e.cycles = t.cycles;
+      e.first_load_cycles = t.first_load_cycles;
+      e.energy_pj = t.energy_pj;
+      e.dram_bytes = t.dram_bytes;
+    };
+    add(0, mapping->chosen);
+    if (mapping->runner_up) add(1, *mapping->runner_up);
+  }
+  return entries;
+}
+
+void read_mappings(const Hdf5Reader& file, RunResult& result) {
+  std::vector<MappingEntry> entries;
+  ColumnReader<MappingEntry> column{file, entries};
+  describe_mappings(column);
+  for (MappingEntry& e : entries) {
+    if (e.operation >= result.operations.size()) {
+      file.fail("'/mappings/operation' names row " + std::to_string(e.operation) +
+                ", expected less than " + std::to_string(result.operations.size()));
+    }
+    std::optional<MappingChoice>& mapping = result.operations[e.operation].mapping;
+    if (e.rank > 1 || mapping.has_value() != (e.rank == 1)) {
+      file.fail("'/mappings/rank' has " + std::to_string(e.rank) + " for row " +
+                std::to_string(e.operation) + ", expected one 0 and at most one 1 after it");
+    }
+    const Tiling tiling{
+        e.m,         e.n,         e.k, std::move(e.order), e.cycles, e.first_load_cycles,
+        e.energy_pj, e.dram_bytes};
+    if (e.rank == 1) {
+      mapping->runner_up = tiling;
+    } else {
+      mapping = MappingChoice{std::move(e.objective), e.fixed != 0, tiling, std::nullopt,
+                              e.estimated_cycles};
+    }
+  }
+}
+
 void write_key_values(Hdf5Writer& file, const std::string& group, const KeyValues& pairs) {
   std::vector<KeyValue> rows;
   for (const auto& [key, value] : pairs) rows.push_back({key, value});
@@ -278,6 +361,11 @@ void write_result(const std::string& path, const RunResult& result) {
   ColumnWriter energies{file, energy};
   describe_energy(energies);
 
+  const std::vector<MappingEntry> mappings = mapping_entries(result);
+  file.group("/mappings");
+  ColumnWriter mapping_columns{file, mappings};
+  describe_mappings(mapping_columns);
+
   file.group("/components");
   ColumnWriter components{file, result.components};
   describe_components(components);
@@ -326,6 +414,8 @@ RunResult read_result(const std::string& path) {
     }
     result.operations[entry.operation].energy_pj[std::move(entry.component)] = entry.energy_pj;
   }
+
+  read_mappings(file, result);
 
   ColumnReader<ComponentRow> components{file, result.components};
   describe_components(components);

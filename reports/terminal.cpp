@@ -243,6 +243,25 @@ void print_operations(Screen& screen, const RunResult& r, const std::string& pha
                    format_share(share_of(cycles, total)), "", format_bytes(bytes))));
 }
 
+/// One line a matrix product; where the mapping does not fit beside the name, none.
+void print_mappings(Screen& screen, const RunResult& r, const std::vector<std::string>& phases) {
+  std::size_t lines = 0;
+  for (const std::string& phase : phases) {
+    for (const OperationRow& row : merged_operations(r, phase)) {
+      const std::string mapping = mapping_of(row);
+      if (mapping.empty() || lines == kTopOperations) continue;
+      const std::string name = fit(printable(row.name), 16) + " " + fit(printable(phase), 8) + " ";
+      if (2 + display_width(name) + display_width(mapping) > screen.width()) continue;
+      if (lines == 0) {
+        screen.heading("Mapping", "tile m\u00d7n\u00d7k, what waits on chip; for " +
+                                      printable(row.mapping->objective));
+      }
+      screen.line("  " + name + screen.dim(mapping));
+      ++lines;
+    }
+  }
+}
+
 void print_notes(Screen& screen, const RunResult& r) {
   if (r.notes.empty()) return;
   std::string names;
@@ -278,6 +297,7 @@ std::string to_terminal(const RunResult& result, bool colour, unsigned width) {
   print_energy(screen, result);
   print_causes(screen, result, phases);
   for (const std::string& phase : phases) print_operations(screen, result, phase);
+  print_mappings(screen, result, phases);
   print_notes(screen, result);
   return screen.take();
 }

@@ -116,6 +116,9 @@ std::vector<OperationRow> merged_operations(const RunResult& result, std::string
     sum.compute_bound_cycles += row.compute_bound_cycles;
     sum.bandwidth_bound_cycles += row.bandwidth_bound_cycles;
     for (const auto& [component, pj] : row.energy_pj) sum.energy_pj[component] += pj;
+    if (sum.mapping && row.mapping) {
+      sum.mapping->estimated_cycles += row.mapping->estimated_cycles;
+    }
     bounds[it->second][row.bound] += row.cycles;
   }
   for (std::size_t i = 0; i < merged.size(); ++i) {
@@ -195,6 +198,24 @@ std::string formats_of(const OperationRow& row) {
 std::string shape_of(const OperationRow& row) {
   const auto text = [](std::uint64_t n) { return n == 0 ? std::string() : std::to_string(n); };
   return joined({text(row.m), text(row.n), text(row.k)}, "\u00d7");
+}
+
+std::string mapping_of(const OperationRow& row) {
+  if (!row.mapping) return "";
+  const Tiling& chosen = row.mapping->chosen;
+  std::string order = printable(chosen.order);
+  std::replace(order.begin(), order.end(), '_', ' ');
+  std::string text = fmt::format("{}\u00d7{}\u00d7{}, {}", chosen.m, chosen.n, chosen.k, order);
+  if (row.mapping->fixed) text += ", fixed";
+  if (!row.mapping->runner_up) return text;
+  const auto value = [&](const Tiling& tiling) {
+    const auto cycles = static_cast<double>(tiling.cycles);
+    if (row.mapping->objective == "energy") return tiling.energy_pj;
+    return row.mapping->objective == "edp" ? cycles * tiling.energy_pj : cycles;
+  };
+  const std::optional<double> ratio = share_of(value(*row.mapping->runner_up), value(chosen));
+  if (ratio) text += fmt::format("; runner-up +{}", format_share(*ratio - 1));
+  return text;
 }
 
 std::string title_of(const RunResult& result) {

@@ -34,6 +34,29 @@ inline constexpr std::array<std::string_view, kCycleCauseCount> kCycleCauseNames
 using CyclesByCause = std::array<std::uint64_t, kCycleCauseCount>;
 using BytesByClass = std::array<std::uint64_t, kTrafficClassCount>;
 
+/// How one instance of a matrix product is cut, and what the mapper's closed form expects of that.
+struct Tiling {
+  std::uint64_t m = 0, n = 0, k = 0;
+  std::string order;         ///< "weights_outer", "rows_outer", "sums_outer" or "reduction_outer"
+  std::uint64_t cycles = 0;  ///< estimated, after another operation
+  std::uint64_t first_load_cycles = 0;  ///< what the first weights add where nothing ran before
+  double energy_pj = 0;                 ///< estimated, what stands over both included
+  std::uint64_t dram_bytes = 0;
+
+  friend bool operator==(const Tiling&, const Tiling&) = default;
+};
+
+/// The mapping of a row's first instance.
+struct MappingChoice {
+  std::string objective;  ///< "cycles", "energy" or "edp"
+  bool fixed = false;     ///< the machine's configuration had a say
+  Tiling chosen;
+  std::optional<Tiling> runner_up;     ///< the next best of another tiling or order
+  std::uint64_t estimated_cycles = 0;  ///< all instances, to be held against the row's `cycles`
+
+  friend bool operator==(const MappingChoice&, const MappingChoice&) = default;
+};
+
 /// One row: an operation of one phase, summed over the `repeats` equal instances it stands for
 /// (layers, heads inside an operation, decode steps).
 struct OperationRow {
@@ -58,6 +81,7 @@ struct OperationRow {
   std::string bound;  ///< what limits it: "compute", "bandwidth", "fill/drain", ...
   std::map<std::string, double>
       energy_pj;  ///< by component; sums to its share of the run's dynamic energy
+  std::optional<MappingChoice> mapping;  ///< of matrix products
 };
 
 /// Energy and area of one part of the machine.

@@ -10,14 +10,16 @@ namespace {
 
 constexpr std::uint64_t kHalves = 2;  // of every double buffer
 
+std::uint64_t halves_of(const Load& load) { return load.whole ? kHalves : 1; }
+
 }  // namespace
 
 std::uint64_t OperationOutcome::cycles() const {
   return std::accumulate(cycles_by_cause.begin(), cycles_by_cause.end(), std::uint64_t{0});
 }
 
-void Accelerator::Milestone::advance() {
-  ++value_;
+void Accelerator::Milestone::advance(std::uint64_t by) {
+  value_ += by;
   changed_.notify(sc_core::SC_ZERO_TIME);
 }
 
@@ -120,8 +122,8 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
     account(outcome, held_by_);
   }
 
-  if (job.stationary.frees_half) stationary_freed_.advance();
-  if (job.moving.frees_half) moving_freed_.advance();
+  if (job.stationary.frees_half) stationary_freed_.advance(halves_of(job.stationary));
+  if (job.moving.frees_half) moving_freed_.advance(halves_of(job.moving));
   outcome.counts += job.counts;
   ++jobs_issued_;
   for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
@@ -157,8 +159,8 @@ void Accelerator::load(Load Job::*which, Milestone& loaded, Milestone& freed,
     const Load& load = job.*which;
     if (after_predecessors) operations_ended_.wait_for(job.operation);
     if (load.takes_half) {
-      if (taken >= kHalves) freed.wait_for(taken - kHalves + 1);
-      ++taken;
+      taken += halves_of(load);
+      if (taken > kHalves) freed.wait_for(taken - kHalves);
     }
     if (!load.transfers.empty()) memory.transfer(load.transfers);
     loaded.advance();

@@ -54,7 +54,7 @@ class Accelerator : public sc_core::sc_module {
   /// A count that only grows within a segment; processes wait for it to reach a value.
   class Milestone {
    public:
-    void advance();
+    void advance(std::uint64_t by = 1);
     void reset() { value_ = 0; }
     std::uint64_t value() const { return value_; }
     void wait_for(std::uint64_t value);

@@ -1,11 +1,18 @@
-// How an operation is cut so that its pieces fit the scratchpads: tile sizes and loop order.
+// How an operation is cut so that its pieces fit the scratchpads: tile sizes and loop order,
+// searched for or fixed by the machine.
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "configs/machine.hpp"
 #include "pe/array_timing.hpp"
+#include "pe/dequantiser.hpp"
 #include "pe/design.hpp"
+#include "sim/system/schedule.hpp"
 #include "workloads/program.hpp"
 
 namespace systole::sim {
@@ -24,18 +31,120 @@ ArrayOperands array_operands(const std::string& operation, const pe::PeDesign& d
                              const quant::QuantSpec& stationary, const quant::QuantSpec& moving,
                              configs::Dequantise dequantise, std::uint64_t k);
 
-/// Tiles of a GEMM: m_tile x n_tile outputs over k_tile of the reduction at a time.
+/// Tiles of a GEMM: m_tile x n_tile outputs over k_tile of the reduction at a time, and the loops
+/// around a tile, outermost first:
+///
+///   weights_outer    n, k, m   a weight tile is loaded once; the rows pass once for every n tile
+///   rows_outer       m, n, k   m_tile rows stay with all of K; the weights pass once for every m
+///   sums_outer       m, n, k   both operands pass slice by slice, once for every n or m tile
+///   reduction_outer  k, m, n   an m_tile x k_tile slice stays; the weights pass once for every m
+///
+/// Sums that a cut of K leaves open stay in the output scratchpad: m_tile x n_tile of them in
+/// rows_outer and sums_outer, m x n_tile in weights_outer, m x n in reduction_outer.
 struct GemmMapping {
   std::uint64_t m_tile = 0, n_tile = 0, k_tile = 0;
-  bool stationary_outer =
-      true;  ///< weights are read once and all rows stream past; else rows stay, weights pass
+  configs::LoopOrder order = configs::LoopOrder::weights_outer;
+  /// The tile is larger than half of its scratchpad and takes both halves: its load hides behind
+  /// nothing.
+  bool whole_weight = false, whole_activation = false;
+
+  friend bool operator==(const GemmMapping&, const GemmMapping&) = default;
 };
 
-/// Chooses the mapping with the smallest max(array cycles, DRAM cycles), then the least DRAM
-/// traffic, then the largest tiles, over power-of-two tiles and both loop orders. `operation.kind`
-/// is gemm. Throws ConfigError when not even one array-wide tile fits.
-GemmMapping map_gemm(const configs::MachineConfig& machine, const pe::PeDesign& design,
-                     const workloads::Operation& operation, const ArrayOperands& operands);
+/// What the closed form expects of a mapping.
+struct MappingCost {
+  std::uint64_t cycles = 0;             ///< after another operation
+  std::uint64_t first_load_cycles = 0;  ///< of the first weights, what hid behind that one
+  std::uint64_t energy_pj = 0;          ///< dynamic, and what stands over both
+  std::uint64_t dram_bytes = 0;
+  std::uint64_t jobs = 0;
+  WorkCounts counts;  ///< exact: what the schedule of the mapping counts
+};
+
+struct MappedGemm {
+  GemmMapping mapping;
+  MappingCost cost;
+  std::optional<GemmMapping> runner_up;  ///< the next best of another tiling or order
+  MappingCost runner_up_cost;
+  bool fixed = false;  ///< the machine's `mapping.fixed` had a say
+};
+
+/// Chooses mappings for one machine, each shape once.
+///
+/// Space: every combination of the orders and, along n, multiples of the array's columns, along k
+/// multiples of the group (without one, of the array's rows) and along m of one row: the powers of
+/// two, equal parts, the largest that fit their scratchpads, and the whole dimension. Ranked by the
+/// objective (cycles, pJ or their product); ties by cycles, first_load_cycles, energy, DRAM bytes,
+/// jobs, the order in configs::LoopOrder, and the largest n_tile, m_tile, k_tile. Loops that issue
+/// the same jobs as rows_outer are left out unless the machine fixes their order.
+///
+/// Cost: array cycles of every tile, edge tiles included, exactly as scheduled, scratchpad ports
+/// included; a tile takes the longest of array, dequantiser and the transfers that its double
+/// buffers hide; the first load and the last store are exposed, but for a quarter of the first
+/// weight tile, which is taken to arrive while the operation before still runs. DRAM moves its peak
+/// less the time of refreshes, after one row access a transfer: bank conflicts and turn-arounds are
+/// left out, which errs downwards. Energy is the price list's, of the exact on-chip counts, DRAM
+/// bits and an activate for every row's worth of bytes.
+class Mapper {
+ public:
+  /// Errors: ConfigError where the energy table lacks a price.
+  Mapper(const configs::MachineConfig& machine, const pe::PeDesign& design);
+
+  /// `operation.kind` is gemm. Throws ConfigError when nothing fits, or not what the machine fixes.
+  const MappedGemm& map(const workloads::Operation& operation, const ArrayOperands& operands);
+
+  /// Of any mapping, whether it fits or not.
+  MappingCost cost(const workloads::Operation& operation, const ArrayOperands& operands,
+                   const GemmMapping& mapping) const;
+
+  /// The space that `map` searches, what does not fit left out.
+  std::vector<GemmMapping> candidates(const workloads::Operation& operation,
+                                      const ArrayOperands& operands) const;
+
+  /// Whether `a` is preferred, by the ranking above.
+  bool better(const MappingCost& a, const GemmMapping& a_mapping, const MappingCost& b,
+              const GemmMapping& b_mapping) const;
+
+  const configs::MachineConfig& machine() const { return machine_; }
+  const pe::PeDesign& design() const { return design_; }
+
+ private:
+  struct Misfit {
+    std::string path;  ///< below the fixed mapping, e.g. "tile.n"
+    std::string message;
+  };
+  std::optional<Misfit> misfit(const workloads::Operation& operation, const ArrayOperands& operands,
+                               const GemmMapping& mapping) const;
+  const configs::FixedMapping* fixed_for(const std::string& name, std::string& path) const;
+  void mark_whole(const workloads::Operation& operation, GemmMapping& mapping) const;
+  std::vector<GemmMapping> combinations(const workloads::Operation& operation,
+                                        const ArrayOperands& operands) const;
+  [[noreturn]] void refuse(const workloads::Operation& operation,
+                           const ArrayOperands& operands) const;
+
+  const configs::MachineConfig& machine_;
+  const pe::PeDesign& design_;
+  double standing_pj_per_cycle_ = 0;
+  std::vector<double> count_pj_;  ///< of one word or operation, in the order of kPricedCounts
+  double dram_read_pj_ = 0, dram_write_pj_ = 0;  ///< of a byte, activates included
+  double dram_bytes_per_cycle_ = 0, channel_bytes_per_cycle_ = 0;
+  std::uint64_t dram_latency_ = 0;
+  std::map<std::string, MappedGemm> known_;
+};
+
+/// What the machine's dequantiser does with finished group sums: a scale-add each, what the
+/// weight's affine form corrects and, with the last of an output, the activation's scale. Nothing
+/// where the PEs scale their own sums.
+pe::DequantiseWork scale_work(const configs::MachineConfig& machine, std::uint64_t outputs,
+                              std::uint64_t groups, quant::Affine affine, bool last);
+
+/// Bytes of open sums that a piece over [k0, ..) of the reduction takes up again, and those before
+/// it left: `outputs` of them unless it is the first. Group sums are finished within a piece.
+std::uint64_t carried_sum_bytes(const ArrayOperands& operands, std::uint64_t outputs,
+                                std::uint64_t k0);
+
+/// Throws ConfigError when `mapping.fixed` names what is no matrix product of `program`.
+void check_fixed_names(const configs::MachineConfig& machine, const workloads::Program& program);
 
 /// Attention of one KV head: `row_block` query rows at a time against `n_chunk` cached tokens.
 struct AttentionMapping {

@@ -36,9 +36,12 @@ std::uint64_t total_bytes(const std::vector<memory::Transfer>& transfers) {
 /// Builds the jobs of one segment instance, operation by operation.
 class Scheduler {
  public:
-  Scheduler(const configs::MachineConfig& machine, const pe::PeDesign& design,
-            const Placement& placement, const ArrayTimer& timer)
-      : machine_(machine), design_(design), placement_(placement), timer_(timer) {}
+  Scheduler(Mapper& mapper, const Placement& placement, const ArrayTimer& timer)
+      : mapper_(mapper),
+        machine_(mapper.machine()),
+        design_(mapper.design()),
+        placement_(placement),
+        timer_(timer) {}
 
   void add(const Operation& operation) {
     switch (operation.kind) {
@@ -126,7 +129,7 @@ class Scheduler {
                   ceil_div(moving_bytes, bytes_per_cycle(memory.activation)),
                   ceil_div(read_bytes, bytes_per_cycle(memory.output)),
                   ceil_div(write_bytes, bytes_per_cycle(memory.output))});
-    job.scratchpad_cycles = delivery > work.cycles ? delivery - work.cycles : 0;
+    job.scratchpad_cycles = delivery > work.repeat_cycles ? delivery - work.repeat_cycles : 0;
   }
 
   /// Elements scaled on their way to the array: one multiply-add each.
@@ -137,10 +140,7 @@ class Scheduler {
   /// last of an output the activation's scale.
   void scale_sums(Job& job, std::uint64_t outputs, std::uint64_t groups, quant::Affine affine,
                   bool last) const {
-    if (machine_.dequantiser.place == configs::DequantisePlace::pe) return;
-    pe::DequantiseWork work = pe::dequantise_work(outputs, groups, affine);
-    if (!last) work.multiplies = 0;
-    dequantise(job, work);
+    dequantise(job, scale_work(machine_, outputs, groups, affine, last));
   }
   void dequantise(Job& job, const pe::DequantiseWork& work) const {
     job.dequantise_cycles += pe::dequantise_cycles(machine_.dequantiser, work);
@@ -165,7 +165,10 @@ class Scheduler {
   void add_gemm(const Operation& op) {
     const ArrayOperands operands =
         array_operands(op.name, design_, op.stationary, op.moving, op.dequantise, op.k);
-    const GemmMapping map = map_gemm(machine_, design_, op, operands);
+    const GemmMapping map = mapper_.map(op, operands).mapping;
+    const bool weights_outer = map.order == configs::LoopOrder::weights_outer;
+    const bool rows_outer = map.order == configs::LoopOrder::rows_outer;
+    const bool rows_pass = weights_outer || map.order == configs::LoopOrder::sums_outer;
     const bool load_input = !stays_on_chip(machine_, op.input_bytes);
     const bool store_output = !stays_on_chip(machine_, op.output_bytes);
     const std::uint64_t m_tiles = ceil_div(op.m, map.m_tile);
@@ -178,8 +181,9 @@ class Scheduler {
       const std::uint64_t n0 = ni * map.n_tile, n1 = std::min(op.n, n0 + map.n_tile);
       const std::uint64_t k0 = ki * map.k_tile, k1 = std::min(op.k, k0 + map.k_tile);
       Job& job = new_job();
-      const bool new_stationary = !map.stationary_outer || mi == 0;
-      const bool last_stationary = !map.stationary_outer || mi + 1 == m_tiles;
+      const bool new_stationary = !weights_outer || mi == 0;
+      const bool last_stationary = !weights_outer || mi + 1 == m_tiles;
+      job.stationary.whole = map.whole_weight;
       job.stationary.takes_half = new_stationary;
       job.stationary.frees_half = last_stationary;
       if (new_stationary) {
@@ -190,18 +194,27 @@ class Scheduler {
         transfer(job.stationary.transfers, op.stationary_region, 0, false, part);
         job.counts.weight_write_bytes += part.bytes;
       }
-      const bool new_moving = map.stationary_outer || (ni == 0 && ki == 0);
-      const bool last_moving = map.stationary_outer || (ni + 1 == n_tiles && ki + 1 == k_tiles);
+      // Rows stay over the columns, in rows_outer with all of K.
+      const bool new_moving = rows_pass || (ni == 0 && (ki == 0 || !rows_outer));
+      const bool last_moving =
+          rows_pass || (ni + 1 == n_tiles && (ki + 1 == k_tiles || !rows_outer));
       if (load_input) {
+        job.moving.whole = map.whole_activation;
         job.moving.takes_half = new_moving;
         job.moving.frees_half = last_moving;
         if (new_moving) {
-          const std::uint64_t bytes = slice(op.input_bytes, m0, m1, op.m).bytes;
+          const std::uint64_t rows = slice(op.input_bytes, m0, m1, op.m).bytes;
+          const std::uint64_t bytes = rows_outer ? rows : slice(rows, k0, k1, op.k).bytes;
           spill(job.moving.transfers, false, bytes);
           job.counts.activation_write_bytes += bytes;
         }
       }
       add_array_work(job, m1 - m0, n1 - n0, k1 - k0, operands);
+      const std::uint64_t carried = carried_sum_bytes(operands, (m1 - m0) * (n1 - n0), k0);
+      job.counts.output_read_bytes += carried;
+      if (machine_.array.dataflow == configs::Dataflow::output_stationary) {
+        job.counts.output_write_bytes += carried;
+      }
       if (group_sums()) {
         const bool last = ki + 1 == k_tiles;
         const std::uint64_t groups =
@@ -221,18 +234,27 @@ class Scheduler {
       }
     };
 
-    if (map.stationary_outer) {
-      for (std::uint64_t ni = 0; ni < n_tiles; ++ni) {
-        for (std::uint64_t ki = 0; ki < k_tiles; ++ki) {
-          for (std::uint64_t mi = 0; mi < m_tiles; ++mi) job_at(mi, ni, ki);
-        }
-      }
-    } else {
-      for (std::uint64_t mi = 0; mi < m_tiles; ++mi) {
-        for (std::uint64_t ni = 0; ni < n_tiles; ++ni) {
-          for (std::uint64_t ki = 0; ki < k_tiles; ++ki) job_at(mi, ni, ki);
-        }
-      }
+    const auto loop = [](std::uint64_t count, const auto& body) {
+      for (std::uint64_t i = 0; i < count; ++i) body(i);
+    };
+    switch (map.order) {
+      case configs::LoopOrder::searched:
+      case configs::LoopOrder::weights_outer:
+        loop(n_tiles, [&](auto ni) {
+          loop(k_tiles, [&](auto ki) { loop(m_tiles, [&](auto mi) { job_at(mi, ni, ki); }); });
+        });
+        break;
+      case configs::LoopOrder::rows_outer:
+      case configs::LoopOrder::sums_outer:
+        loop(m_tiles, [&](auto mi) {
+          loop(n_tiles, [&](auto ni) { loop(k_tiles, [&](auto ki) { job_at(mi, ni, ki); }); });
+        });
+        break;
+      case configs::LoopOrder::reduction_outer:
+        loop(k_tiles, [&](auto ki) {
+          loop(m_tiles, [&](auto mi) { loop(n_tiles, [&](auto ni) { job_at(mi, ni, ki); }); });
+        });
+        break;
     }
   }
 
@@ -378,6 +400,7 @@ class Scheduler {
     }
   }
 
+  Mapper& mapper_;
   const configs::MachineConfig& machine_;
   const pe::PeDesign& design_;
   Placement placement_;
@@ -422,12 +445,18 @@ WorkCounts WorkCounts::operator*(std::uint64_t times) const {
   return product;
 }
 
+std::vector<Job> schedule(Mapper& mapper, const workloads::Segment& segment,
+                          const Placement& placement, const ArrayTimer& timer) {
+  Scheduler scheduler(mapper, placement, timer);
+  for (const Operation& operation : segment.operations) scheduler.add(operation);
+  return scheduler.take();
+}
+
 std::vector<Job> schedule(const configs::MachineConfig& machine, const pe::PeDesign& design,
                           const workloads::Segment& segment, const Placement& placement,
                           const ArrayTimer& timer) {
-  Scheduler scheduler(machine, design, placement, timer);
-  for (const Operation& operation : segment.operations) scheduler.add(operation);
-  return scheduler.take();
+  Mapper mapper(machine, design);
+  return schedule(mapper, segment, placement, timer);
 }
 
 }  // namespace systole::sim

@@ -30,6 +30,7 @@ struct WorkCounts {
 
   WorkCounts& operator+=(const WorkCounts& other);
   WorkCounts operator*(std::uint64_t times) const;
+  friend bool operator==(const WorkCounts&, const WorkCounts&) = default;
 };
 
 /// A load into one half of a double-buffered scratchpad. A half is taken by the first job that
@@ -37,6 +38,7 @@ struct WorkCounts {
 struct Load {
   bool takes_half = false;
   bool frees_half = false;
+  bool whole = false;  ///< too large for a half: takes and frees both
   std::vector<memory::Transfer> transfers;
 };
 
@@ -85,8 +87,14 @@ inline constexpr std::array<std::string_view, 3> kTimingNames = {"pe", "tile", "
 /// Where an array's work comes from: pe::arrays_work, or the clocked array.
 using ArrayTimer = std::function<pe::ArrayWork(const pe::GemmShape&)>;
 
-/// The jobs of one instance of `segment`. Throws ConfigError when an operation cannot run on the
-/// machine.
+class Mapper;
+
+/// The jobs of one instance of `segment`, its matrix products cut as `mapper` says. Throws
+/// ConfigError when an operation cannot run on the machine.
+std::vector<Job> schedule(Mapper& mapper, const workloads::Segment& segment,
+                          const Placement& placement, const ArrayTimer& timer = nullptr);
+
+/// The same with a mapper of its own.
 std::vector<Job> schedule(const configs::MachineConfig& machine, const pe::PeDesign& design,
                           const workloads::Segment& segment, const Placement& placement,
                           const ArrayTimer& timer = nullptr);

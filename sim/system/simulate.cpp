@@ -128,13 +128,12 @@ SegmentOutcome repeated(const SegmentOutcome& one, std::uint64_t repeats) {
 class ProgramRunner : public sc_core::sc_module {
  public:
   ProgramRunner(const sc_core::sc_module_name& name, const Program& program,
-                const configs::MachineConfig& machine, const SimulateOptions& options,
-                Progress& progress)
+                const configs::MachineConfig& machine, Mapper& mapper,
+                const SimulateOptions& options, Progress& progress)
       : sc_module(name),
         accelerator_("accelerator", machine),
         program_(program),
-        machine_(machine),
-        design_(pe::find_design(machine.array.pe)),
+        mapper_(mapper),
         options_(options),
         progress_(progress) {
     // Layers are placed a multiple of the memory's period apart, so that each meets the same banks
@@ -211,9 +210,9 @@ class ProgramRunner : public sc_core::sc_module {
                               program_.activation_region.bytes};
     if (options_.timing == Timing::pe) {
       const ArrayTimer timer = [this](const pe::GemmShape& shape) { return step(shape); };
-      return accelerator_.run(schedule(machine_, design_, segment, placement, timer));
+      return accelerator_.run(schedule(mapper_, segment, placement, timer));
     }
-    return accelerator_.run(schedule(machine_, design_, segment, placement));
+    return accelerator_.run(schedule(mapper_, segment, placement));
   }
 
   /// One tile on the clocked array; equal tiles once.
@@ -221,19 +220,20 @@ class ProgramRunner : public sc_core::sc_module {
     for (const auto& [known, work] : stepped_) {
       if (known == shape) return work;
     }
-    const pe::ArrayWork closed = pe::array_work(machine_.array, design_, shape);
-    pe_updates_ += static_cast<double>(closed.cycles) * machine_.array.rows * machine_.array.cols;
+    const pe::ArrayWork closed = pe::array_work(mapper_.machine().array, mapper_.design(), shape);
+    pe_updates_ += static_cast<double>(closed.cycles) * mapper_.machine().array.rows *
+                   mapper_.machine().array.cols;
     if (pe_updates_ > kMostPeUpdates) {
       throw ConfigError(
           "--timing pe steps every PE of every distinct tile: more than 1e12 steps here; use a "
           "smaller array or prompt, or --timing tile, whose cycles are the same");
     }
-    const pe::ArrayCase work = pe::random_case(design_, shape, stepped_.size());
-    const pe::ArrayRun run = clocked_.run(machine_.array, work);
+    const pe::ArrayCase work = pe::random_case(mapper_.design(), shape, stepped_.size());
+    const pe::ArrayRun run = clocked_.run(mapper_.machine().array, work);
     SYSTOLE_CHECK(run.measured.cycles == closed.cycles,
                   "the clocked array takes the cycles of the closed form");
     if (shape.m * shape.n * shape.k <= kMostCheckedMacs) {
-      SYSTOLE_CHECK(run.sums == pe::reference_sums(machine_.array, design_, work),
+      SYSTOLE_CHECK(run.sums == pe::reference_sums(mapper_.machine().array, mapper_.design(), work),
                     "the clocked array computes what quant defines");
     }
     pe::ArrayWork measured = run.measured;
@@ -247,8 +247,7 @@ class ProgramRunner : public sc_core::sc_module {
 
   Accelerator accelerator_;
   const Program& program_;
-  const configs::MachineConfig& machine_;
-  const pe::PeDesign& design_;
+  Mapper& mapper_;
   SimulateOptions options_;
   Progress& progress_;
   std::uint64_t layer_stride_ = 0, spill_base_ = 0;
@@ -261,9 +260,9 @@ class ProgramRunner : public sc_core::sc_module {
 /// The closed form of a program: each operation takes the longest of its products over the array's
 /// peak, its bytes over the DRAM's, its dequantiser and its vector work; nothing waits, fills or
 /// drains.
-SegmentOutcome analyse(const Segment& segment, const configs::MachineConfig& machine,
-                       const pe::PeDesign& design) {
-  const std::vector<Job> jobs = schedule(machine, design, segment, {});
+SegmentOutcome analyse(const Segment& segment, Mapper& mapper) {
+  const configs::MachineConfig& machine = mapper.machine();
+  const std::vector<Job> jobs = schedule(mapper, segment, {});
   const double pes =
       static_cast<double>(machine.array.rows) * machine.array.cols * machine.array.count;
   SegmentOutcome outcome;
@@ -347,6 +346,35 @@ std::string kind_of(const Operation& op) {
   return "";
 }
 
+Tiling tiling_of(const GemmMapping& map, const MappingCost& cost) {
+  return {map.m_tile,
+          map.n_tile,
+          map.k_tile,
+          std::string(configs::kLoopOrderNames[static_cast<std::size_t>(map.order)]),
+          cost.cycles,
+          cost.first_load_cycles,
+          static_cast<double>(cost.energy_pj),
+          cost.dram_bytes};
+}
+
+/// Adds `repeats` instances of a matrix product to its row's mapping.
+void add_mapping(OperationRow& row, const Operation& op, Mapper& mapper, std::uint64_t repeats) {
+  if (op.kind != OpKind::gemm) return;
+  const MappedGemm& mapped = mapper.map(
+      op, array_operands(op.name, mapper.design(), op.stationary, op.moving, op.dequantise, op.k));
+  if (!row.mapping) {
+    MappingChoice& choice = row.mapping.emplace();
+    const auto objective = static_cast<std::size_t>(mapper.machine().mapping.objective);
+    choice.objective = configs::kObjectiveNames[objective];
+    choice.fixed = mapped.fixed;
+    choice.chosen = tiling_of(mapped.mapping, mapped.cost);
+    if (mapped.runner_up) {
+      choice.runner_up = tiling_of(*mapped.runner_up, mapped.runner_up_cost);
+    }
+  }
+  row.mapping->estimated_cycles += mapped.cost.cycles * repeats;
+}
+
 OperationRow describe(const Operation& op, Phase phase, const Segment& segment) {
   OperationRow row;
   row.name = op.name;
@@ -376,11 +404,15 @@ std::vector<CyclesByCause> time_programs(std::span<const TimedProgram> programs,
   const SimulateOptions options;
   kernel::run_simulation([&] {
     // Side by side: they share no module, so that none sees another.
+    std::vector<std::unique_ptr<Mapper>> mappers;
     std::vector<std::unique_ptr<ProgramRunner>> runners;
     for (std::size_t i = 0; i < programs.size(); ++i) {
+      const TimedProgram& timed = programs[i];
       const std::string name = "machine" + std::to_string(i);
-      runners.push_back(std::make_unique<ProgramRunner>(name.c_str(), programs[i].program,
-                                                        programs[i].machine, options, silent));
+      mappers.push_back(
+          std::make_unique<Mapper>(timed.machine, pe::find_design(timed.machine.array.pe)));
+      runners.push_back(std::make_unique<ProgramRunner>(name.c_str(), timed.program, timed.machine,
+                                                        *mappers.back(), options, silent));
     }
     const auto ended = [&] {
       const auto count = static_cast<std::uint64_t>(
@@ -415,9 +447,11 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
                    const SimulateOptions& options, Progress& progress) {
   const PriceList prices(machine);
   const pe::PeDesign& design = pe::find_design(machine.array.pe);
+  check_fixed_names(machine, program);
+  Mapper mapper(machine, design);
   // Every operation is checked before the clock starts.
   for (const Step& step : program.steps) {
-    for (const Segment& segment : step.segments) schedule(machine, design, segment, {});
+    for (const Segment& segment : step.segments) schedule(mapper, segment, {});
   }
 
   std::vector<std::vector<SegmentOutcome>> outcomes;
@@ -429,12 +463,12 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
     for (const Step& step : program.steps) {
       std::vector<SegmentOutcome>& totals = outcomes.emplace_back();
       for (const Segment& segment : step.segments) {
-        totals.push_back(repeated(analyse(segment, machine, design), segment.repeats));
+        totals.push_back(repeated(analyse(segment, mapper), segment.repeats));
       }
     }
   } else
     kernel::run_simulation([&] {
-      ProgramRunner runner("machine", program, machine, options, progress);
+      ProgramRunner runner("machine", program, machine, mapper, options, progress);
       // No single job takes a second of simulated time.
       kernel::run_until([&] { return runner.ended; }, sc_core::sc_time(1, sc_core::SC_SEC),
                         [&] { return runner.jobs_issued(); });
@@ -480,6 +514,7 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
           row.k = op.k;
         }
         row.repeats += segment.repeats;
+        add_mapping(row, op, mapper, segment.repeats);
         row.macs += done.counts.macs;
         for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
           row.cycles_by_cause[c] += done.cycles_by_cause[c];

@@ -125,6 +125,33 @@ const BadInput kBadInputs[] = {
     {"machine_unknown_key",
      [](auto& f) { return with_machine(f, "base: mixpe-128x128\nname: x\narray: {rowz: 4}\n"); },
      "did you mean 'rows'"},
+    {"mapping_objective", [](auto&) { return "run --no-eval --set mapping.objective=cycels"; },
+     "mapping.objective: found 'cycels'; expected one of cycles, energy, edp"},
+    {"mapping_order",
+     [](auto& f) {
+       return with_machine(f,
+                           "base: mixpe-16x16\nname: x\nmapping:\n  fixed:\n    all: {order: "
+                           "weight_outer}\n");
+     },
+     "machine.yaml:5:18: mapping.fixed.all.order: found 'weight_outer'; expected one of"},
+    {"mapping_sums_too_many",
+     [](auto& f) {
+       return with_machine(f,
+                           "base: mixpe-16x16\nname: x\nmapping:\n  fixed:\n    all:\n      "
+                           "tile: {m: 100000, n: 100000}\n");
+     },
+     "machine.yaml:6:13: mapping.fixed.all.tile: found m 100000 and n 100000"},
+    {"mapping_does_not_fit",
+     [](auto& f) {
+       return with_machine(f,
+                           "base: mixpe-16x16\nname: x\nmapping:\n  fixed:\n    all:\n      "
+                           "tile: {n: 100000, k: 100000}\nmemory: {weight: {capacity_bytes: "
+                           "4096}}\n");
+     },
+     "machine.yaml:6:7: mapping.fixed.all.tile: found tiles of"},
+    {"mapping_of_no_operation",
+     [](auto&) { return "run --no-eval --set mapping.fixed.attn_z.tile.m=4"; },
+     "mapping.fixed.attn_z: no matrix product of model"},
     {"machine_duplicate_key",
      [](auto& f) {
        return with_machine(f, "base: mixpe-128x128\nname: x\narray: {rows: 4, rows: 8}\n");

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <string>
 
+#include "configs/echo.hpp"
 #include "configs/library.hpp"
 #include "sim/core/error.hpp"
 
@@ -45,6 +46,26 @@ std::string error_of(const std::string& text, const Overrides& overrides = {}) {
 }
 std::string model_error(const std::string& text, const Overrides& overrides = {}) {
   return error_of<ModelShape>(text, overrides);
+}
+
+TEST(Reader, ReadsFixedMappingsAndRemembersWhereTheyStand) {
+  const std::string text =
+      "base: mixpe-16x16\nname: x\nmapping:\n  objective: edp\n  fixed:\n"
+      "    attn_q: {tile: {m: 64}, order: sums_outer}\n";
+  const auto machine = read_text<MachineConfig>(text, "m.yaml", {"mapping.fixed.all.tile.n=32"});
+  EXPECT_EQ(machine.mapping.objective, Objective::edp);
+  ASSERT_EQ(machine.mapping.fixed.size(), 2u);
+  const FixedMapping& named = machine.mapping.fixed.at("attn_q");
+  EXPECT_EQ(named.tile, (TileConfig{64, 0, 0}));
+  EXPECT_EQ(named.order, LoopOrder::sums_outer);
+  EXPECT_EQ(named.origin.place, "m.yaml:6:13");
+  EXPECT_EQ(machine.mapping.fixed.at("all").tile.n, 32u);
+  // Shown, read and echoed as it is.
+  EXPECT_EQ(read_text<MachineConfig>(show(machine), "shown.yaml"), machine);
+  const KeyValues pairs = echo(machine);
+  EXPECT_EQ(std::ranges::count(pairs, std::pair<std::string, std::string>(
+                                          "mapping.fixed.attn_q.order", "sums_outer")),
+            1);
 }
 
 TEST(Reader, FillsAStructAndLeavesDefaults) {

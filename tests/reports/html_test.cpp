@@ -129,6 +129,7 @@ TEST(Html, ShowsEveryHeadlineFigureOperationNoteAndConfigurationKey) {
     EXPECT_THAT(text, HasSubstr(figure.detail)) << figure.label;
   }
   for (const OperationRow& row : r.operations) EXPECT_THAT(text, HasSubstr(row.name));
+  for (const OperationRow& row : r.operations) EXPECT_THAT(text, HasSubstr(mapping_of(row)));
   for (const auto& [key, value] : r.config_echo) EXPECT_THAT(text, HasSubstr(key));
   for (const auto& [key, value] : r.notes) EXPECT_THAT(text, HasSubstr(value));
   for (const ComponentRow& row : r.components) EXPECT_THAT(text, HasSubstr(row.energy_source));

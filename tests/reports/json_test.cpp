@@ -86,6 +86,18 @@ TEST(Json, NotFiniteFiguresAreNull) {
   EXPECT_TRUE(json.at("operations").at(0).at("energy_pj").at("dram").is_null());
 }
 
+TEST(Json, HoldsTheMappingsEstimateAgainstTheSimulation) {
+  for (const Json& row : parsed(sample_7b()).at("operations")) {
+    const Json& mapping = row.at("mapping");
+    ASSERT_EQ(mapping.is_null(), row.at("kind") != "gemm");
+    if (mapping.is_null()) continue;
+    EXPECT_EQ(mapping.at("chosen").at("tile").at("k"), row.at("k"));
+    EXPECT_EQ(mapping.at("simulated_cycles"), row.at("cycles"));
+    EXPECT_LE(mapping.at("estimated_cycles"), row.at("cycles"));
+    EXPECT_EQ(mapping.at("runner_up").at("tile").at("n"), 256);
+  }
+}
+
 TEST(Json, OperationsAndComponentsSumToTheSummary) {
   const Json json = parsed(sample_7b());
   std::uint64_t cycles = 0, causes = 0, bytes = 0;

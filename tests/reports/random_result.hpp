@@ -33,7 +33,11 @@ class RandomResult {
       r.components.push_back({text(), real(), real(), real(), text(), text(), real(), real(),
                               real()});
     }
-    for (std::uint64_t i = below(20); i > 0; --i) r.events.add(text(), count());
+    for (std::uint64_t i = below(20); i > 0; --i) {
+      const std::string name = text();  // a second count could wrap to 0, which is no event
+      const std::uint64_t n = count();
+      if (r.events.get(name) == 0) r.events.add(name, n);
+    }
     r.notes = key_values();
     r.cycles = count();
     r.prefill_cycles = count();
@@ -94,8 +98,13 @@ class RandomResult {
     row.bandwidth_bound_cycles = count();
     row.bound = text();
     for (std::uint64_t i = below(4); i > 0; --i) row.energy_pj[text()] = real();
+    if (below(2) == 1) {
+      row.mapping = MappingChoice{text(), below(2) == 1, tiling(), std::nullopt, count()};
+      if (below(2) == 1) row.mapping->runner_up = tiling();
+    }
     return row;
   }
+  Tiling tiling() { return {count(), count(), count(), text(), count(), count(), real(), count()}; }
 
   std::mt19937_64 engine_;
 };

@@ -105,8 +105,8 @@ TEST_F(ResultFile, SchemaPageNamesEveryDatasetGroup) {
   std::ifstream stream(std::string(SYSTOLE_SOURCE_DIR) + "/reports/SCHEMA.md");
   const std::string page{std::istreambuf_iterator<char>(stream), {}};
   for (const char* name :
-       {"/identity/", "/summary/", "/quality", "/operations/", "/operation_energy/", "/components/",
-        "/events/", "/config/", "/notes/"}) {
+       {"/identity/", "/summary/", "/quality", "/operations/", "/operation_energy/", "/mappings/",
+        "/components/", "/events/", "/config/", "/notes/"}) {
     EXPECT_THAT(page, HasSubstr(name));
   }
   EXPECT_THAT(page, HasSubstr("schema version " + std::to_string(kResultSchemaVersion)));
@@ -259,6 +259,19 @@ TEST_F(AlteredResultFile, OtherCausesAreRefused) {
   replace("/operations/cycles_by_cause", H5T_STD_U64LE, {3, 6});
   EXPECT_THAT(message(),
               HasSubstr("the attribute 'columns' of '/operations/cycles_by_cause' is missing"));
+}
+
+TEST_F(AlteredResultFile, ARunnerUpWithoutAChosenMappingIsRefused) {
+  alter([](hid_t file) {
+    const hid_t dataset = H5Dopen2(file, "/mappings/rank", H5P_DEFAULT);
+    const hid_t space = H5Dget_space(dataset);
+    const std::vector<std::uint64_t> ranks(
+        static_cast<std::size_t>(H5Sget_simple_extent_npoints(space)), 1);
+    H5Dwrite(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, ranks.data());
+    H5Sclose(space);
+    H5Dclose(dataset);
+  });
+  EXPECT_THAT(message(), HasSubstr("expected one 0 and at most one 1 after it"));
 }
 
 TEST_F(AlteredResultFile, AnEnergyOfAnOperationThatIsNotThereIsRefused) {

@@ -47,6 +47,7 @@ inline void expect_same(const RunResult& a, const RunResult& b) {
     EXPECT_EQ(x.bandwidth_bound_cycles, y.bandwidth_bound_cycles);
     EXPECT_EQ(x.bound, y.bound);
     EXPECT_EQ(x.energy_pj, y.energy_pj);
+    EXPECT_EQ(x.mapping, y.mapping);
   }
   ASSERT_EQ(a.components.size(), b.components.size());
   for (std::size_t i = 0; i < a.components.size(); ++i) {

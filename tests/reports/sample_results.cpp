@@ -163,6 +163,14 @@ class Run {
     const double side = std::sqrt(machine_.macs_per_cycle);
     finish(r, compute, times * 3 * side + (tokens_ > 1 ? 0.06 * compute : 0.0),
            machine_.weight_bits < 8 ? 0.03 * compute : 0);
+    const std::uint64_t once = r.cycles / repeats;
+    const std::uint64_t rows = std::min<std::uint64_t>(tokens_, 256);
+    const std::string order = rows < tokens_ ? "weights_outer" : "rows_outer";
+    MappingChoice& mapping = r.mapping.emplace();
+    mapping.objective = "cycles";
+    mapping.chosen = Tiling{rows, 512, k, order, once, once / 90, 1e7, 1000};
+    mapping.runner_up = Tiling{rows, 256, k, order, once + once / 32, once / 90, 1.1e7, 1000};
+    mapping.estimated_cycles = once * repeats;
   }
 
   void attention(const std::string& name, std::uint64_t repeats, std::uint64_t n, std::uint64_t k) {

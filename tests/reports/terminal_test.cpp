@@ -154,6 +154,13 @@ TEST(Terminal, ListsTheCostliestOperationsFirstWithTheirBound) {
   EXPECT_THAT(decode[11], HasSubstr("7 more"));
 }
 
+TEST(Terminal, ShowsTilesOrderAndRunnerUpOfMatrixProducts) {
+  const std::vector<std::string> mapping = section(to_terminal(sample_7b(), false, 100), "Mapping");
+  ASSERT_EQ(mapping.size(), 10u);
+  EXPECT_THAT(mapping[0], HasSubstr("attn_q"));
+  EXPECT_THAT(mapping[0], HasSubstr("256\u00d7512\u00d74096, weights outer; runner-up +3.1"));
+}
+
 TEST(Terminal, LeavesOutWhatARunDoesNotHave) {
   const std::string text = to_terminal(RunResult{}, false, 80);
   EXPECT_THAT(text, Not(HasSubstr("Energy by")));
