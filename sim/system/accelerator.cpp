@@ -1,5 +1,6 @@
 #include "sim/system/accelerator.hpp"
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
@@ -9,6 +10,9 @@ namespace systole::sim {
 namespace {
 
 constexpr std::uint64_t kHalves = 2;  // of every double buffer
+/// Jobs whose results may be on their way through the array at once; a fold takes at least as long
+/// as its rows, so that three fill the longest way.
+constexpr std::uint64_t kMostInside = 8;
 
 std::uint64_t halves_of(const Load& load) { return load.whole ? kHalves : 1; }
 
@@ -31,7 +35,7 @@ Accelerator::Accelerator(const sc_core::sc_module_name& name, const configs::Mac
     : sc_module(name),
       memory("memory", machine.memory, machine.clock_mhz),
       clock_(ClockDomain(machine.clock_mhz)),
-      to_dequantiser_("to_dequantiser", 1),  // with the piece in service: both accumulator halves
+      to_dequantiser_("to_dequantiser", kHalves + kMostInside),
       to_vector_("to_vector", 1),
       to_storage_("to_storage", 1) {
   SC_HAS_PROCESS(Accelerator);
@@ -78,8 +82,13 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
     background_done_.wait_for(*job.needs_background);
     account(outcome, CycleCause::dependency);
   }
-  if (finish_issued_ >= kHalves) {
-    finished_.wait_for(finish_issued_ - kHalves + 1);
+  // Two jobs' sums have a place in the accumulators. Those of a job whose results are still on
+  // their way through the array have not reached theirs: columns use them as much later as rows do.
+  const std::uint64_t occupied = job.stream_cycles + job.fill_drain_cycles + job.scratchpad_cycles;
+  const std::uint64_t inside =
+      occupied == 0 ? 0 : std::min<std::uint64_t>(job.tail_cycles / occupied, kMostInside);
+  if (finish_issued_ >= kHalves + inside) {
+    finished_.wait_for(finish_issued_ - kHalves - inside + 1);
     account(outcome, held_by_);
   }
 
@@ -89,8 +98,7 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
     account(outcome, CycleCause::fill_drain);
   }
 
-  const std::uint64_t array_cycles =
-      job.stream_cycles + job.fill_drain_cycles + job.scratchpad_cycles;
+  const std::uint64_t array_cycles = occupied;
   if (array_cycles > 0) {
     array_empty_ = sc_core::sc_time_stamp() + clock_.time(Cycles(array_cycles + job.tail_cycles));
   }
