@@ -145,7 +145,7 @@ TEST(Paper, GivesAPhysicalTwinOfEveryPairThatIsPrinted) {
   ASSERT_EQ(twins.size(), 42u);
   const PhysicalTwin& vgg = twins[0];
   EXPECT_EQ(vgg.machine, "ANT-OS");
-  EXPECT_EQ(vgg.pe, "int8-mac");
+  EXPECT_EQ(vgg.pe, "ant");
   ASSERT_EQ(vgg.gemms.size(), 16u);
   EXPECT_EQ(vgg.gemms[0].m, 64u * 224 * 224);
   EXPECT_EQ(vgg.gemms[0].k, 27u);
@@ -160,15 +160,16 @@ TEST(Paper, GivesAPhysicalTwinOfEveryPairThatIsPrinted) {
 
 TEST(Paper, ShowsPhysicalValuesInTheUnitOfThePrintedOnes) {
   // Twice the cycles for every machine but the reference: ratios double, energies stay unknown.
-  const auto timing = [](const PhysicalTwin& twin) -> std::optional<double> {
+  const auto timing = [](const PhysicalTwin& twin) -> std::optional<PhysicalTime> {
     if (twin.network == "ViT") return std::nullopt;
-    return twin.machine == "AdaFloat" ? 100.0 : 200.0;
+    return PhysicalTime{twin.machine == "AdaFloat" ? 100.0 : 200.0, "because"};
   };
   for (const PaperRow& row : reproduce(configs::load_paper("ant"), timing).rows) {
     if (row.metric != "time" || row.network == "ViT" || row.mean) {
       EXPECT_FALSE(row.tile_timing) << row.network << " " << row.metric;
     } else {
       EXPECT_EQ(row.tile_timing, row.machine == "AdaFloat" ? 1.0 : 2.0) << row.machine;
+      EXPECT_THAT(row.note, HasSubstr("because"));
     }
   }
 }

@@ -1,6 +1,6 @@
-// systolic_array of pe/rtl: cycles against the closed forms of pe/array_timing.hpp, values against
-// integer group sums, words read against what the closed forms count; random shapes, stalls and
-// padding.
+// systolic_array of pe/rtl: cycles and values against the clocked array of the `pe` timing, cycles
+// against the closed forms of pe/array_timing.hpp, values against integer group sums, words read
+// against what the closed forms count; random shapes, stalls and padding.
 #include "array_models.hpp"
 
 #include <gtest/gtest.h>
@@ -13,6 +13,7 @@
 #include <tuple>
 #include <vector>
 
+#include "pe/clocked_array.hpp"
 #include "tests/rtl/driver.hpp"
 #include "tests/rtl/reference.hpp"
 
@@ -187,6 +188,41 @@ class RtlArray : public testing::TestWithParam<std::size_t> {
  protected:
   const Variant& variant() const { return variants()[GetParam()]; }
 
+  /// The `pe` timing of the same GEMM: the same sums in as many cycles. (Exponent-integers enter
+  /// our arrays as codes, here as operands: those are compared with quant alone.)
+  void expect_clocked_array(const Case& c, std::uint64_t cycles,
+                            const std::vector<std::uint32_t>& sums) const {
+    const Variant& v = variant();
+    if (v.design == Design::olive) return;
+    configs::ArrayConfig config;
+    config.pe = v.design == Design::mixpe ? "mixpe-w4a8" : "int8-mac";
+    config.rows = v.rows;
+    config.cols = v.cols;
+    config.dataflow = v.output_stationary ? configs::Dataflow::output_stationary
+                                          : configs::Dataflow::weight_stationary;
+    config.fold_overlap = v.preload ? configs::FoldOverlap::preload : configs::FoldOverlap::serial;
+    pe::ArrayCase work;
+    const bool nibbles = v.design == Design::mixpe && c.passes == 1;
+    work.shape = {c.m,
+                  c.n,
+                  c.k,
+                  c.group,
+                  nibbles ? quant::Format::int4 : quant::Format::int8,
+                  quant::Format::int8};
+    for (const ExponentInteger x : c.moving) work.activation.push_back(pe::operand_word(x.integer));
+    for (const ExponentInteger x : c.stationary) work.weight.push_back(pe::operand_word(x.integer));
+    const std::unique_ptr<pe::ArrayEngine> engine = pe::make_engine(config);
+    engine->start(work);
+    while (!engine->step()) {
+    }
+    const pe::ArrayRun run = engine->take();
+    EXPECT_EQ(run.measured.cycles, cycles);
+    ASSERT_EQ(run.sums.size(), sums.size());
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+      ASSERT_EQ(static_cast<std::uint32_t>(run.sums[i]), sums[i]) << "sum " << i;
+    }
+  }
+
   /// Runs one GEMM and compares everything.
   void run(Array& array, const Case& c, Stream& stream) {
     const Variant& v = variant();
@@ -252,6 +288,7 @@ class RtlArray : public testing::TestWithParam<std::size_t> {
     EXPECT_EQ(moving_vectors, work.stream_cycles);
     EXPECT_EQ(stationary_words, work.stationary_words);
     EXPECT_EQ(moving_words, work.moving_words);
+    expect_clocked_array(c, cycles, sums);
     for (std::uint64_t m = 0; m < c.m; ++m) {
       for (std::uint64_t n = 0; n < c.n; ++n) {
         for (std::uint64_t g = 0; g < groups; ++g) {
