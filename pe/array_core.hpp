@@ -155,6 +155,7 @@ class EngineBase : public ArrayEngine {
     SYSTOLE_CHECK(work.activation.size() == shape.m * shape.k, "the activation is [M, K]");
     SYSTOLE_CHECK(work.weight.size() == shape.n * shape.k, "the weight is [N, K]");
     SYSTOLE_CHECK(work.boundaries.size() + 1 == shape.classes, "a boundary between two classes");
+    SYSTOLE_CHECK(shape.stall == 0, "operands at hand say their own stalls");
     if (shape.m == 0 || shape.n == 0 || shape.k == 0) return false;
     weight_ = decode_weight<A>(design_, work);
     activation_ = decode_activation<A>(design_, work);

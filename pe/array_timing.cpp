@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <string>
+#include <vector>
 
 #include "sim/core/error.hpp"
 #include "sim/core/units.hpp"
@@ -89,6 +91,32 @@ Geometry geometry(const ArrayConfig& array, const PeDesign& design, const GemmSh
   return g;
 }
 
+double expected_stall(const ArrayConfig& array, const PeDesign& design, const Mode& mode,
+                      double weight_outliers, double activation_outliers) {
+  // P(a word has at most j outliers), binomial, up to all D of them.
+  const auto at_most = [&](double share) {
+    std::vector<double> cumulative(mode.depth + 1);
+    double term = std::pow(1.0 - share, mode.depth), sum = 0;
+    for (unsigned j = 0; j <= mode.depth; ++j) {
+      sum += term;
+      cumulative[j] = std::min(sum, 1.0);
+      term *= share / (1.0 - share) * (mode.depth - j) / (j + 1);
+    }
+    return cumulative;
+  };
+  const bool weights = design.weight_outliers_wait && weight_outliers > 0;
+  const bool activations = design.activation_outliers_wait && activation_outliers > 0;
+  const auto w = at_most(weights ? weight_outliers : 0);
+  const auto a = at_most(activations ? activation_outliers : 0);
+  double expected = 0;  // sum over j >= 1 of P(the largest exceeds j)
+  for (unsigned j = 1; j <= mode.depth; ++j) {
+    const double none_above = (weights ? std::pow(w[j], array.cols) : 1.0) *
+                              (activations ? std::pow(a[j], array.rows) : 1.0);
+    expected += 1.0 - none_above;
+  }
+  return expected;
+}
+
 ArrayWork array_work(const ArrayConfig& array, const PeDesign& design, const GemmShape& shape,
                      StallCycles stalls) {
   const Geometry g = geometry(array, design, shape);
@@ -142,14 +170,17 @@ ArrayWork array_work(const ArrayConfig& array, const PeDesign& design, const Gem
     work.partial_sum_reads = sums - outputs * g.groups;
   }
 
-  const std::uint64_t stream = g.stream * drain_rate;  // T q
-  work.stream_cycles = g.folds * stream + work.stall_cycles;
+  work.stall_cycles += shape.stall * g.folds;
+  const std::uint64_t stream = g.stream * drain_rate + shape.stall;  // T q, and what data adds
+  std::uint64_t listed = 0;
+  for (const std::uint64_t stall : stalls) listed += stall;
+  work.stream_cycles = g.folds * stream + listed;
   const std::uint64_t load = held ? array.rows : 0;
   const std::uint64_t drain = held ? 0 : array.rows * g.row_drain;
   const std::uint64_t behind = latency(array, design, mode);
   switch (array.fold_overlap) {
     case FoldOverlap::ideal:
-      work.stream_cycles = g.folds * g.stream + work.stall_cycles;
+      work.stream_cycles = g.folds * (g.stream + shape.stall) + listed;
       work.cycles = work.repeat_cycles = work.stream_cycles;
       break;
     case FoldOverlap::serial:

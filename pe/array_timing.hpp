@@ -65,6 +65,8 @@ struct GemmShape {
   quant::Format activation = quant::Format::int8;
   /// Channel classes of the activation (Tender): classes - 1 boundaries a sum.
   std::uint64_t classes = 1;
+  /// Stall cycles expected of every fold (expected_stall), where no operands are at hand.
+  std::uint64_t stall = 0;
 
   friend bool operator==(const GemmShape&, const GemmShape&) = default;
 };
@@ -122,6 +124,12 @@ struct ArrayWork {
 /// Stall cycles of each fold, in the order in which they run; empty: none. From the operands
 /// themselves (stall_cycles in clocked_array.hpp) or from Observations of a run.
 using StallCycles = std::span<const std::uint64_t>;
+
+/// Stall cycles a step that outliers of these shares cost on average, spread evenly: with D
+/// elements a word, the expectation of the largest of all words' (outliers - 1), none below 0, over
+/// the words that enter the array in a step. 0 for designs that do not depend on data.
+double expected_stall(const configs::ArrayConfig& array, const PeDesign& design, const Mode& mode,
+                      double weight_outliers, double activation_outliers);
 
 /// The work of one GEMM; all zero where M, N or K is 0. Constant time without stalls.
 /// Errors: as geometry; SYSTOLE_CHECK: as many stalls as folds.

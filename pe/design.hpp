@@ -92,8 +92,11 @@ struct PeDesign {
   bool float_results = false;
   /// Cycles a step of the accumulator's own takes between channel classes (Tender's shift).
   unsigned class_boundary_cycles = 0;
-  /// Steps take longer where the data asks for it (outliers): see array_timing.hpp.
-  bool data_dependent = false;
+  /// Steps take longer where the data asks for it: a word with more than one outlier of that
+  /// operand takes a cycle for each further one, and the slowest PE holds up all.
+  bool weight_outliers_wait = false;
+  bool activation_outliers_wait = false;
+  bool data_dependent() const { return weight_outliers_wait || activation_outliers_wait; }
 
   /// The clocked array of this design.
   std::unique_ptr<ArrayEngine> (*engine)(const configs::ArrayConfig&, const PeDesign&) = nullptr;

@@ -178,7 +178,7 @@ class CodeSource {
     const int top = 1 << (bits_of(format_) - 1);
     if (kind_ == 0) return operand_word(random_.uniform(0, 1) != 0 ? -top : top - 1);
     // Outlier-aware designs: most codes small.
-    if (design_.data_dependent && random_.uniform(0, 9) != 0) {
+    if (design_.data_dependent() && random_.uniform(0, 9) != 0) {
       return operand_word(static_cast<int>(random_.uniform(-7, 7)));
     }
     return operand_word(static_cast<int>(random_.uniform(-top, top - 1)));

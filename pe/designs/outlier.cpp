@@ -142,7 +142,7 @@ std::vector<PeDesign> outlier() {
   olaccel.kind = Arithmetic::integer;
   olaccel.accumulator = "int32";
   olaccel.dataflows = only(configs::Dataflow::output_stationary);
-  olaccel.data_dependent = true;
+  olaccel.weight_outliers_wait = olaccel.activation_outliers_wait = true;
   const std::vector<Format> codes = {Format::int4, Format::int8};
   olaccel.set_modes(every_pair(codes, codes, [](auto w, auto a) {
     return Mode{.weight = w, .activation = a, .depth = OlAccel::kLanes};
@@ -158,7 +158,7 @@ std::vector<PeDesign> outlier() {
   gobo.kind = Arithmetic::table_lookup;
   gobo.accumulator = "fp32 bins";
   gobo.dataflows = only(configs::Dataflow::output_stationary);
-  gobo.data_dependent = true;
+  gobo.weight_outliers_wait = true;
   gobo.sums_by_group = false;
   gobo.float_results = true;
   gobo.set_modes({{.weight = Format::nf3, .activation = Format::fp16, .depth = Gobo::kLanes}});

@@ -96,7 +96,7 @@ std::string show_pe(const pe::PeDesign& design) {
       text += fmt::format(" {}", configs::kDataflowNames[d]);
     }
   }
-  if (design.data_dependent) text += "\n# steps take longer where the operands ask for it";
+  if (design.data_dependent()) text += "\n# steps take longer where the operands ask for it";
   text += "\n# multiply-accumulates a PE and cycle (elements a step / cycles or PEs a step), weight "
           "x activation:";
   const pe::Mode* last = nullptr;

@@ -16,6 +16,7 @@
 #include "sim/core/error.hpp"
 #include "sim/system/simulate.hpp"
 #include "workloads/lowering.hpp"
+#include "workloads/observations.hpp"
 #include "workloads/perplexity.hpp"
 
 namespace systole::cli {
@@ -120,12 +121,27 @@ int run_command(const Arguments& arguments) {
   if (evaluate && !model.weights->tokenizer) {
     throw ConfigError(o.model + ": holds no tokeniser; give one with --tokenizer, or --no-eval");
   }
+  if (evaluate && workloads::needs_calibration(recipe)) {
+    throw ConfigError("--recipe: '" + recipe.name +
+                      "' is calibrated on text first; measure its quality with `systole eval` and "
+                      "run its time with --no-eval");
+  }
   const std::vector<std::string> texts =
       evaluate ? workloads::read_texts(text, o.split) : std::vector<std::string>{};
 
   ConsoleProgress progress(o.quiet);
-  RunResult result =
-      sim::simulate(program, machine, {.reuse = !o.no_reuse, .timing = timing}, progress);
+  sim::SimulateOptions simulate_options{.reuse = !o.no_reuse, .timing = timing};
+  if (evaluate) {
+    // What the values look like: for PEs that depend on them, and for their energy.
+    constexpr std::size_t kObservedTokens = 256;
+    std::vector<std::uint32_t> tokens = model.weights->tokenizer->encode(texts.at(0), true);
+    tokens.resize(std::min(
+        {tokens.size(), kObservedTokens, static_cast<std::size_t>(model.shape.max_positions)}));
+    if (!tokens.empty()) {
+      simulate_options.observations = workloads::observe(*model.weights, recipe, tokens, threads);
+    }
+  }
+  RunResult result = sim::simulate(program, machine, simulate_options, progress);
   result.version = SYSTOLE_VERSION;
   result.command = command_line();
   result.config_echo = configs::echo(machine);

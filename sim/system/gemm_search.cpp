@@ -162,8 +162,24 @@ struct Piece {
 
 }  // namespace
 
-Mapper::Mapper(const configs::MachineConfig& machine, const pe::PeDesign& design)
-    : machine_(machine), design_(design) {
+pe::GemmShape Mapper::shape_of(std::uint64_t m, std::uint64_t n, std::uint64_t k,
+                               const ArrayOperands& operands) const {
+  pe::GemmShape shape{m, n, k, operands.group, operands.stationary, operands.moving};
+  if (design_.data_dependent()) {
+    const pe::Mode& mode = design_.require_mode(shape.weight, shape.activation);
+    const double step =
+        pe::expected_stall(machine_.array, design_, mode, observations_.weight.outliers,
+                           observations_.activation.outliers);
+    const double steps =
+        static_cast<double>(ceil_div(pe::group_length(design_, shape), mode.depth));
+    shape.stall = static_cast<std::uint64_t>(std::llround(step * steps));
+  }
+  return shape;
+}
+
+Mapper::Mapper(const configs::MachineConfig& machine, const pe::PeDesign& design,
+               const Observations& observations)
+    : machine_(machine), design_(design), observations_(observations) {
   // A machine without prices (a paper's, in time) is ranked by cycles alone.
   const bool has_prices = !machine.energy.pes.empty();
   SYSTOLE_CHECK(has_prices || machine.mapping.objective == Objective::cycles,
@@ -197,6 +213,8 @@ Mapper::Mapper(const configs::MachineConfig& machine, const pe::PeDesign& design
   const double awake = 1.0 - static_cast<double>(dram.rfc) / dram.refi;
   dram_bytes_per_cycle_ = machine.peak_dram_bytes_per_cycle() * awake;
   channel_bytes_per_cycle_ = machine.peak_dram_bytes_per_cycle() / memory.channels;
+  refresh_cycles_ = dram.rfc / clocks_per_cycle;
+  refresh_interval_cycles_ = dram.refi / clocks_per_cycle;
   dram_latency_ = static_cast<std::uint64_t>(
       std::ceil((dram.rcd_read + dram.cl + dram.burst_clocks) / clocks_per_cycle));
   // No more than the outstanding segments arrive in one latency.
@@ -234,9 +252,8 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
         Piece& p = piece(m, n, k);
         const std::uint64_t times = m.count * n.count * k.count;
         const bool last = &k == &ks.last();
-        const pe::ArrayWork work = pe::arrays_work(
-            machine_.array, design_,
-            {m.size, n.size, k.size, operands.group, operands.stationary, operands.moving});
+        const pe::ArrayWork work =
+            pe::arrays_work(machine_.array, design_, shape_of(m.size, n.size, k.size, operands));
         const std::uint64_t weight = ceil_div(work.weight_bits, 8);
         const std::uint64_t moving = ceil_div(work.activation_bits, 8);
         const std::uint64_t reads = work.partial_sum_reads * kAccumulatorBytes;
@@ -412,6 +429,13 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
   cost.cycles = alone(first_input) + (first_weight - cost.first_load_cycles) + sum - last_round +
                 std::max(ending.cycles, moving(ending.bytes)) + last_piece.tail +
                 alone(last_piece.result);
+
+  // All channels refresh at once. What is buffered ahead, one step's worth of work, hides the wait.
+  const double per_job = static_cast<double>(cost.cycles) / static_cast<double>(cost.jobs);
+  if (weight_total + input_total > 0 && per_job < refresh_cycles_) {
+    const double refreshes = static_cast<double>(cost.cycles) / refresh_interval_cycles_;
+    cost.cycles += static_cast<std::uint64_t>(refreshes * (refresh_cycles_ - per_job));
+  }
 
   double pj = standing_pj_per_cycle_ * static_cast<double>(cost.cycles + cost.first_load_cycles);
   for (std::size_t i = 0; i < std::size(kPricedCounts); ++i) {

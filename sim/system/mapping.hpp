@@ -12,6 +12,7 @@
 #include "pe/array_timing.hpp"
 #include "pe/dequantiser.hpp"
 #include "pe/design.hpp"
+#include "sim/core/observations.hpp"
 #include "sim/system/schedule.hpp"
 #include "workloads/program.hpp"
 
@@ -82,13 +83,19 @@ struct MappedGemm {
 /// included; a tile takes the longest of array, dequantiser and the transfers that its double
 /// buffers hide; the first load and the last store are exposed, but for a quarter of the first
 /// weight tile, which is taken to arrive while the operation before still runs. DRAM moves its peak
-/// less the time of refreshes, after one row access a transfer: bank conflicts and turn-arounds are
-/// left out, which errs downwards. Energy is the price list's, of the exact on-chip counts, DRAM
-/// bits and an activate for every row's worth of bytes.
+/// less the time of refreshes, after one row access a transfer (a refresh that lasts longer than
+/// the work buffered ahead is exposed by the rest): bank conflicts and turn-arounds are left out,
+/// which errs downwards. Energy is the price list's, of the exact on-chip counts, DRAM bits and an
+/// activate for every row's worth of bytes.
 class Mapper {
  public:
   /// Errors: ConfigError where the energy table lacks a price.
-  Mapper(const configs::MachineConfig& machine, const pe::PeDesign& design);
+  Mapper(const configs::MachineConfig& machine, const pe::PeDesign& design,
+         const Observations& observations = opt_profile());
+
+  /// The product as the array meets it, with the stalls that its data is expected to cost.
+  pe::GemmShape shape_of(std::uint64_t m, std::uint64_t n, std::uint64_t k,
+                         const ArrayOperands& operands) const;
 
   /// `operation.kind` is gemm. Throws ConfigError when nothing fits, or not what the machine fixes.
   const MappedGemm& map(const workloads::Operation& operation, const ArrayOperands& operands);
@@ -124,10 +131,12 @@ class Mapper {
 
   const configs::MachineConfig& machine_;
   const pe::PeDesign& design_;
+  Observations observations_;
   double standing_pj_per_cycle_ = 0;
   std::vector<double> count_pj_;  ///< of one word or operation, in the order of kPricedCounts
   double dram_read_pj_ = 0, dram_write_pj_ = 0;  ///< of a byte, activates included
   double dram_bytes_per_cycle_ = 0, channel_bytes_per_cycle_ = 0;
+  double refresh_cycles_ = 0, refresh_interval_cycles_ = 0;
   std::uint64_t dram_latency_ = 0;
   std::map<std::string, MappedGemm> known_;
 };

@@ -100,7 +100,7 @@ class Scheduler {
   /// Array time and scratchpad traffic of out[m, n] += moving[m, k] * stationary[k, n].
   void add_array_work(Job& job, std::uint64_t m, std::uint64_t n, std::uint64_t k,
                       const ArrayOperands& operands) {
-    const pe::GemmShape shape{m, n, k, operands.group, operands.stationary, operands.moving};
+    const pe::GemmShape shape = mapper_.shape_of(m, n, k, operands);
     const pe::ArrayWork work =
         timer_ ? timer_(shape) : pe::arrays_work(machine_.array, design_, shape);
     job.stream_cycles = work.stream_cycles;

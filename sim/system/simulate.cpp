@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <exception>
 #include <map>
 #include <memory>
@@ -38,9 +39,14 @@ std::uint64_t words(std::uint64_t bytes, const configs::ScratchpadConfig& scratc
 }
 
 /// The priced events of an operation, DRAM's excepted (those are counted by the memory system).
-EventCounts on_chip_events(const WorkCounts& counts, const configs::MemoryConfig& memory) {
+/// `gated`: share of the array's passes in which an operand is zero.
+EventCounts on_chip_events(const WorkCounts& counts, const configs::MemoryConfig& memory,
+                           double gated) {
   EventCounts events;
-  events.add("array.mac_pass", counts.mac_passes);
+  const auto zero =
+      static_cast<std::uint64_t>(std::llround(gated * static_cast<double>(counts.mac_passes)));
+  events.add("array.mac_pass", counts.mac_passes - zero);
+  events.add("array.mac_pass_zero", zero);
   events.add("dequantiser.scale_add", counts.dequantise_fma);
   events.add("vector.add", counts.vector_adds);
   events.add("vector.multiply", counts.vector_multiplies);
@@ -220,7 +226,12 @@ class ProgramRunner : public sc_core::sc_module {
     for (const auto& [known, work] : stepped_) {
       if (known == shape) return work;
     }
-    const pe::ArrayWork closed = pe::array_work(mapper_.machine().array, mapper_.design(), shape);
+    pe::GemmShape exact = shape;
+    exact.stall = 0;  // the operands themselves say
+    const pe::ArrayCase work = pe::random_case(mapper_.design(), exact, stepped_.size());
+    const pe::ArrayWork closed =
+        pe::array_work(mapper_.machine().array, mapper_.design(), exact,
+                       pe::make_engine(mapper_.machine().array)->stalls(work));
     pe_updates_ += static_cast<double>(closed.cycles) * mapper_.machine().array.rows *
                    mapper_.machine().array.cols;
     if (pe_updates_ > kMostPeUpdates) {
@@ -228,7 +239,6 @@ class ProgramRunner : public sc_core::sc_module {
           "--timing pe steps every PE of every distinct tile: more than 1e12 steps here; use a "
           "smaller array or prompt, or --timing tile, whose cycles are the same");
     }
-    const pe::ArrayCase work = pe::random_case(mapper_.design(), shape, stepped_.size());
     const pe::ArrayRun run = clocked_.run(mapper_.machine().array, work);
     SYSTOLE_CHECK(run.measured.cycles == closed.cycles,
                   "the clocked array takes the cycles of the closed form");
@@ -448,7 +458,7 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
   const PriceList prices(machine);
   const pe::PeDesign& design = pe::find_design(machine.array.pe);
   check_fixed_names(machine, program);
-  Mapper mapper(machine, design);
+  Mapper mapper(machine, design, options.observations.value_or(opt_profile()));
   // Every operation is checked before the clock starts.
   for (const Step& step : program.steps) {
     for (const Segment& segment : step.segments) schedule(mapper, segment, {});
@@ -487,6 +497,13 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
   result.peak_dram_bytes_per_cycle = machine.peak_dram_bytes_per_cycle();
   result.peak_macs_per_cycle = peak_macs(program, design, pes);
   result.notes = prices.notes();
+
+  // Zeros were counted in the linear layers; a pass of several elements is not all zero.
+  const auto gated = [&](const Operation& op) {
+    if (!options.observations || op.kind != OpKind::gemm) return 0.0;
+    const pe::Mode* mode = design.mode(op.stationary.format, op.moving.format);
+    return mode != nullptr && mode->depth == 1 ? options.observations->zero_passes() : 0.0;
+  };
 
   // Rows: one for each operation of each phase, summed over layers and decode steps.
   std::map<std::tuple<Phase, std::size_t, std::size_t>, std::size_t> row_of;
@@ -534,7 +551,7 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
                       std::ceil(static_cast<double>(done.counts.mac_passes) / pes));
         row.bandwidth_bound_cycles += static_cast<std::uint64_t>(
             std::ceil(static_cast<double>(bytes) / result.peak_dram_bytes_per_cycle));
-        row_events[it->second] += on_chip_events(done.counts, machine.memory);
+        row_events[it->second] += on_chip_events(done.counts, machine.memory, gated(op));
       }
     }
   }
@@ -576,6 +593,19 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
                             "precharged, refresh timer restarted, nothing prefetched; errs "
                             "upwards, by at most the load of "
                             "both halves of the weight scratchpad and one DRAM latency a region");
+  if (options.observations || design.data_dependent()) {
+    const Observations& seen = options.observations.value_or(opt_profile());
+    const auto share = [](double x) {
+      char text[32];
+      std::snprintf(text, sizeof text, "%.2f %%", 100.0 * x);
+      return std::string(text);
+    };
+    result.notes.emplace_back(
+        "observations",
+        seen.source + ": weights " + share(seen.weight.zeros) + " zeros, " +
+            share(seen.weight.outliers) + " outliers; activations " + share(seen.activation.zeros) +
+            " zeros, " + share(seen.activation.outliers) + " outliers; zeros taken as independent");
+  }
   if (options.timing == Timing::analytic) {
     result.notes.emplace_back(
         "timing",

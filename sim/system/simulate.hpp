@@ -1,10 +1,12 @@
 // Runs a Program on a machine in SystemC and returns what it found.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "configs/machine.hpp"
+#include "sim/core/observations.hpp"
 #include "sim/core/progress.hpp"
 #include "sim/core/run_result.hpp"
 #include "sim/system/schedule.hpp"
@@ -18,6 +20,9 @@ struct SimulateOptions {
   /// region starts on a quiet machine either way, so the figures are the same.
   bool reuse = true;
   Timing timing = Timing::tile;
+  /// What a functional run saw; without one nothing is gated, and data-dependent PEs take
+  /// opt_profile().
+  std::optional<Observations> observations{};
 };
 
 /// The timed part of a RunResult: identity and quality are the caller's. SystemC elaborates once a

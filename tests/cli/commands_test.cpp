@@ -192,7 +192,7 @@ TEST(Gemm, TakesScaleSimsCyclesWhereFoldsAreSerial) {
 
 TEST(Paper, ReproducesEveryShippedPaper) {
   for (const char* name : {"ant", "mixpe", "bitmod", "olive", "scale-sim"}) {
-    const json document = run_json(std::string("paper ") + name);
+    const json document = run_json(std::string("paper --no-tile ") + name);
     const json& summary = document["summary"];
     EXPECT_EQ(summary["values_within"], summary["values"]) << name;
     EXPECT_EQ(summary["means_within"], summary["means"]) << name;
@@ -203,13 +203,13 @@ TEST(Paper, ReproducesEveryShippedPaper) {
          {"network", "accelerator", "metric", "published", "reproduced", "tile_timing", "note"})
       EXPECT_TRUE(document["rows"][0].contains(key)) << key;
   }
-  EXPECT_EQ(run_json("paper ant")["summary"]["values_equal"], 210);
-  EXPECT_EQ(run_json("paper mixpe")["summary"]["values_equal"], 120);
+  EXPECT_EQ(run_json("paper --no-tile ant")["summary"]["values_equal"], 210);
+  EXPECT_EQ(run_json("paper --no-tile mixpe")["summary"]["values_equal"], 120);
 }
 
 TEST(Paper, WritesPageTableAndTerminalText) {
   const TemporaryFolder folder;
-  const Outcome outcome = run_systole("paper ant --html " + folder.path("ant.html") + " --csv " +
+  const Outcome outcome = run_systole("paper ant --no-tile --html " + folder.path("ant.html") + " --csv " +
                                       folder.path("ant.csv"));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
   EXPECT_THAT(outcome.output, HasSubstr("210 of 210 values equal at their printed digits"));
@@ -224,7 +224,7 @@ TEST(Paper, ExitsWithOneWhereAValueDiffers) {
       folder.write("mine.yaml",
                    "base: scale-sim\nname: mine\npublished:\n"
                    "  - {network: AlexNet, machine: 128x128 OS, values: {layer_00: 14808}}\n");
-  const Outcome outcome = run_systole("paper " + file);
+  const Outcome outcome = run_systole("paper --no-tile " + file);
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_THAT(outcome.output, HasSubstr("0 of 1 values equal"));
   EXPECT_THAT(outcome.output, HasSubstr("14807 (14808)"));

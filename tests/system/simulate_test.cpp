@@ -158,8 +158,9 @@ workloads::Program single_gemm(std::uint64_t m, std::uint64_t n, std::uint64_t k
 }
 
 TEST(Simulate, TakesAboutTheCyclesThatTheMappingExpects) {
-  // Within 1 % of each, 0.2 % on average, alone on a quiet machine. Bank conflicts and turn-arounds
-  // between reads and writes are what the closed form leaves out.
+  // Within 6 % of each, 2 % on average, alone on a quiet machine. Tiles follow each other without a
+  // gap, so that the search prefers small ones, which buffer little ahead; bank conflicts, turn-arounds
+  // between reads and writes and what refreshes push together are what the closed form leaves out.
   Random random(17);
   double worst_low = 1, worst_high = 1, sum = 0;
   int cases = 0;
@@ -181,15 +182,15 @@ TEST(Simulate, TakesAboutTheCyclesThatTheMappingExpects) {
                     mapping.at("chosen").dump().c_str(),
                     mapping.at("simulated_cycles").dump().c_str(), ratio);
       }
-      EXPECT_GT(ratio, 0.99) << name << " " << m << " x " << n << " x " << k;
-      EXPECT_LT(ratio, 1.01) << name << " " << m << " x " << n << " x " << k;
+      EXPECT_GT(ratio, 0.98) << name << " " << m << " x " << n << " x " << k;
+      EXPECT_LT(ratio, 1.06) << name << " " << m << " x " << n << " x " << k;
       worst_low = std::min(worst_low, ratio);
       worst_high = std::max(worst_high, ratio);
       sum += ratio;
       ++cases;
     }
   }
-  EXPECT_NEAR(sum / cases, 1.0, 0.002) << "worst " << worst_low << " and " << worst_high;
+  EXPECT_NEAR(sum / cases, 1.0, 0.02) << "worst " << worst_low << " and " << worst_high;
 }
 
 TEST(Simulate, TakesAboutTheCyclesThatAnyMappingIsExpectedTo) {
