@@ -7,6 +7,8 @@
 #include <map>
 #include <sstream>
 
+#include "pe/clocked_array.hpp"
+#include "pe/multi_array.hpp"
 #include "sim/core/error.hpp"
 #include "sim/core/random.hpp"
 #include "sim/core/units.hpp"
@@ -161,6 +163,53 @@ TEST(ArrayTiming, StallsOfTheDataLengthenTheirFold) {
   EXPECT_EQ(array_work(config, design, shape, stalls).cycles,
             array_work(config, design, shape).cycles + 3);
   EXPECT_EQ(array_work(config, design, shape, stalls).stall_cycles, 3u);
+}
+
+TEST(ArrayTiming, ExpectedStallsAreTheMeanOfDrawnOnes) {
+  const ArrayConfig config = array(8, 8, kOs, FoldOverlap::serial, "olaccel");
+  const PeDesign& design = find_design("olaccel");
+  const double share = 0.06;
+  Random random(3);
+  ArrayCase work;
+  work.shape = gemm(64, 64, 512);
+  const auto draw = [&] {
+    const bool outlier = random.uniform(0, 9999) < static_cast<std::int64_t>(1e4 * share);
+    return operand_word(static_cast<int>(outlier ? 100 : random.uniform(-7, 7)));
+  };
+  for (int i = 0; i < 64 * 512; ++i) work.activation.push_back(draw());
+  for (int i = 0; i < 64 * 512; ++i) work.weight.push_back(draw());
+  std::uint64_t total = 0;
+  const auto stalls = make_engine(config)->stalls(work);
+  for (const std::uint64_t stall : stalls) total += stall;
+  const Mode& mode = design.require_mode(Format::int8, Format::int8);
+  const double steps = static_cast<double>(stalls.size()) * 512 / mode.depth;
+  EXPECT_NEAR(static_cast<double>(total) / steps,
+              expected_stall(config, design, mode, share, share), 0.08);
+  EXPECT_EQ(expected_stall(config, find_design("int8-mac"), mode, share, share), 0);
+  EXPECT_EQ(expected_stall(config, design, mode, 0, 0), 0);
+}
+
+TEST(MultiArray, SharesAProductAndLosesNothing) {
+  Random random(4);
+  for (int i = 0; i < 500; ++i) {
+    const auto size = [&] { return static_cast<std::uint64_t>(random.uniform(1, 200)); };
+    ArrayConfig config = array(8, 8, std::array{kWs, kOs, kIs}[random.next() % 3],
+                               random.next() % 2 ? FoldOverlap::serial : FoldOverlap::preload);
+    const GemmShape shape = gemm(size(), size(), size());
+    const PeDesign& design = find_design(config.pe);
+    const ArrayWork one = array_work(config, design, shape);
+    config.count = static_cast<std::uint32_t>(random.uniform(1, 6));
+    for (const auto split :
+         {configs::Split::automatic, configs::Split::m, configs::Split::n, configs::Split::k}) {
+      config.split = split;
+      const ArrayWork all = arrays_work(config, design, shape);
+      EXPECT_EQ(all.mac_passes, one.mac_passes);
+      EXPECT_EQ(all.results, one.results);
+      EXPECT_GE(all.cycles * config.count * 64, one.mac_passes) << "no faster than the PEs";
+      if (split != configs::Split::k) EXPECT_LE(all.cycles, one.cycles);
+      if (config.count == 1) EXPECT_EQ(all, one);
+    }
+  }
 }
 
 TEST(ArrayTiming, NothingToDoTakesNothing) {

@@ -29,7 +29,8 @@ bool is_timed(const Recipe& recipe) {
     const quant::TensorPolicy& policy = recipe.policies[i];
     const bool plain_only = target == Target::shortcut || target == Target::embedding;
     if (plain_only ? !quant::is_plain(policy) : !quant::is_timed(policy)) return false;
-    if (target != Target::weight && policy.schedule.kind != quant::ScheduleKind::fixed) return false;
+    if (target != Target::weight && policy.schedule.kind != quant::ScheduleKind::fixed)
+      return false;
   }
   return true;
 }
@@ -333,6 +334,64 @@ TEST(Lowering, TakesEveryShippedModelUnderEveryPlainShippedRecipe) {
       EXPECT_NO_THROW(lower(shape, recipe, 64, 2));
     }
   }
+}
+
+quant::Schedule schedule_of(quant::ScheduleKind kind, std::vector<quant::ScheduleEntry> entries) {
+  quant::Schedule schedule;
+  schedule.kind = kind;
+  schedule.entries = std::move(entries);
+  return schedule;
+}
+const Operation& operation_of(const Segment& segment, const std::string& name) {
+  return *std::ranges::find(segment.operations, name, &Operation::name);
+}
+
+TEST(Lowering, APhaseScheduleReadsFewerBitsInDecode) {
+  Recipe recipe = w4a8();
+  recipe[Target::weight].format = Format::int8;
+  recipe[Target::weight].schedule = schedule_of(
+      quant::ScheduleKind::phase,
+      {{.match = "prefill", .format = Format::int8}, {.match = "decode", .format = Format::int4}});
+  const Program program = lower(llama2_7b(), recipe, 8, 1);
+  const Operation& prefill = operation_of(program.steps[0].segments[1], "attn_q");
+  const Operation& decode = operation_of(program.steps[1].segments[1], "attn_q");
+  EXPECT_EQ(prefill.stationary.format, Format::int8);
+  EXPECT_EQ(decode.stationary.format, Format::int4);
+  EXPECT_EQ(prefill.stationary_region.address, decode.stationary_region.address);
+  EXPECT_LT(decode.stationary_region.bytes, prefill.stationary_region.bytes * 6 / 10);
+}
+
+TEST(Lowering, AStepScheduleChangesWithTheTokensDecoded) {
+  Recipe recipe = w4a8();
+  recipe[Target::weight].schedule =
+      schedule_of(quant::ScheduleKind::step,
+                  {{.at = 0, .format = Format::int4}, {.at = 2, .format = Format::int2}});
+  const Program program = lower(llama2_7b(), recipe, 4, 4);
+  std::vector<Format> formats;
+  for (const Step& step : program.steps) {
+    formats.push_back(operation_of(step.segments[1], "ffn_up").stationary.format);
+  }
+  EXPECT_EQ(formats, (std::vector<Format>{Format::int4, Format::int4, Format::int4, Format::int2,
+                                          Format::int2}));
+}
+
+TEST(Lowering, ListedLayersAreRunsOfTheirOwnWithEveryLayerOnce) {
+  Recipe recipe = w4a8();
+  recipe[Target::weight].schedule = schedule_of(
+      quant::ScheduleKind::map,
+      {{.match = "0-3", .format = Format::int8}, {.match = "ffn_down", .format = Format::int8}});
+  const Program program = lower(llama2_7b(), recipe, 4, 0);
+  const auto& segments = program.steps[0].segments;
+  ASSERT_EQ(segments.size(), 4u);
+  EXPECT_EQ(segments[1].name, "layers 0-3");
+  EXPECT_EQ(segments[1].repeats, 4u);
+  EXPECT_EQ(segments[2].repeats, 28u);
+  EXPECT_EQ(operation_of(segments[1], "attn_q").stationary.format, Format::int8);
+  EXPECT_EQ(operation_of(segments[2], "attn_q").stationary.format, Format::int4);
+  EXPECT_EQ(operation_of(segments[2], "ffn_down").stationary.format, Format::int8);
+  // The first layer of the second run lies behind the four of the first.
+  EXPECT_GE(operation_of(segments[2], "attn_q").stationary_region.address,
+            4 * program.layer_stride_bytes);
 }
 
 TEST(Lowering, RefusesWhatCannotBeLowered) {
