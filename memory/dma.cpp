@@ -1,45 +1,42 @@
 #include "memory/dma.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "sim/core/error.hpp"
 
 namespace systole::memory {
 
-namespace {
-
-/// The ticket travels with the payload, on the way back as well.
-struct TicketExtension : tlm::tlm_extension<TicketExtension> {
-  std::uint64_t ticket = 0;
-  tlm::tlm_extension_base* clone() const override { return new TicketExtension(*this); }
-  void copy_from(const tlm::tlm_extension_base& other) override {
-    ticket = static_cast<const TicketExtension&>(other).ticket;
+/// The ticket travels with the payload; every payload that comes back is one of these.
+struct Dma::Packet : tlm::tlm_generic_payload {
+  explicit Packet(tlm::tlm_mm_interface* pool)
+      : tlm::tlm_generic_payload(pool), tag(new TrafficExtension) {
+    set_extension(tag);  // owned and deleted by the payload
   }
+  TrafficExtension* tag;
+  std::uint64_t ticket = 0;
 };
 
-}  // namespace
-
-/// Payloads with their extensions, used again and again.
+/// Packets, used again and again.
 class Dma::Pool : public tlm::tlm_mm_interface {
  public:
-  tlm::tlm_generic_payload& take() {
+  Packet& take() {
     if (free_.empty()) {
-      auto payload = std::make_unique<tlm::tlm_generic_payload>(this);
-      payload->set_extension(new TrafficExtension);  // owned and deleted by the payload
-      payload->set_extension(new TicketExtension);
-      free_.push_back(payload.get());
-      all_.push_back(std::move(payload));
+      all_.push_back(std::make_unique<Packet>(this));
+      free_.push_back(all_.back().get());
     }
-    tlm::tlm_generic_payload& payload = *free_.back();
+    Packet& packet = *free_.back();
     free_.pop_back();
-    payload.acquire();
-    return payload;
+    packet.acquire();
+    return packet;
   }
-  void free(tlm::tlm_generic_payload* payload) override { free_.push_back(payload); }
+  void free(tlm::tlm_generic_payload* payload) override {
+    free_.push_back(static_cast<Packet*>(payload));
+  }
 
  private:
-  std::vector<std::unique_ptr<tlm::tlm_generic_payload>> all_;
-  std::vector<tlm::tlm_generic_payload*> free_;
+  std::vector<std::unique_ptr<Packet>> all_;
+  std::vector<Packet*> free_;
 };
 
 Dma::Dma(const sc_core::sc_module_name& name, bool write, std::uint32_t channel_count,
@@ -52,6 +49,7 @@ Dma::Dma(const sc_core::sc_module_name& name, bool write, std::uint32_t channel_
       outstanding_(outstanding),
       finished_(std::move(finished)),
       state_(channel_count),
+      ready_(channel_count / 64 + 1),
       pool_(std::make_unique<Pool>()) {
   channels.init(channel_count);
   for (std::uint32_t c = 0; c < channel_count; ++c) {
@@ -65,22 +63,39 @@ std::uint64_t Dma::queue(std::uint32_t channel, TrafficClass traffic, std::uint6
                          std::uint64_t bytes, std::uint64_t ticket) {
   if (bytes == 0) return 0;
   state_[channel].pieces.push_back({traffic, address, address + bytes, ticket});
+  update_ready(channel);
   return (address + bytes - 1) / segment_bytes_ - address / segment_bytes_ + 1;
+}
+
+void Dma::update_ready(std::uint32_t c) {
+  const std::uint64_t bit = std::uint64_t{1} << c % 64;
+  const bool ready = !state_[c].pieces.empty() && !state_[c].requesting;
+  ready_[c / 64] = ready ? ready_[c / 64] | bit : ready_[c / 64] & ~bit;
+}
+
+/// The first channel from `turn_` on, round about, that may send; their number if none may.
+std::uint32_t Dma::next_ready() const {
+  const auto words = static_cast<std::uint32_t>(ready_.size());
+  const std::uint64_t before = (std::uint64_t{1} << turn_ % 64) - 1;  // in the word of `turn_`
+  for (std::uint32_t i = 0; i <= words; ++i) {
+    const std::uint32_t word = (turn_ / 64 + i) % words;
+    const std::uint64_t mask = i == 0 ? ~before : (i == words ? before : ~std::uint64_t{0});
+    if (const std::uint64_t some = ready_[word] & mask; some != 0) {
+      return word * 64 + static_cast<std::uint32_t>(std::countr_zero(some));
+    }
+  }
+  return static_cast<std::uint32_t>(state_.size());
 }
 
 void Dma::pump() {
   if (pumping_) return;  // a target that answers at once calls back into us: the loop below goes on
   pumping_ = true;
   const auto count = static_cast<std::uint32_t>(state_.size());
-  for (std::uint32_t refused = 0; refused < count && in_flight_ < outstanding_;) {
-    const Channel& channel = state_[turn_];
-    if (channel.pieces.empty() || channel.requesting) {
-      ++refused;
-    } else {
-      send(turn_);
-      refused = 0;
-    }
-    turn_ = turn_ + 1 == count ? 0 : turn_ + 1;
+  while (in_flight_ < outstanding_) {
+    const std::uint32_t channel = next_ready();
+    if (channel == count) break;
+    send(channel);
+    turn_ = channel + 1 == count ? 0 : channel + 1;
   }
   pumping_ = false;
 }
@@ -91,7 +106,7 @@ void Dma::send(std::uint32_t c) {
   const std::uint64_t boundary = (piece.address / segment_bytes_ + 1) * segment_bytes_;
   const std::uint64_t end = std::min(piece.end, boundary);
 
-  tlm::tlm_generic_payload& payload = pool_->take();
+  Packet& payload = pool_->take();
   payload.set_command(write_ ? tlm::TLM_WRITE_COMMAND : tlm::TLM_READ_COMMAND);
   payload.set_address(piece.address);
   payload.set_data_ptr(nullptr);
@@ -100,30 +115,31 @@ void Dma::send(std::uint32_t c) {
   payload.set_byte_enable_ptr(nullptr);
   payload.set_dmi_allowed(false);
   payload.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
-  payload.get_extension<TrafficExtension>()->traffic = piece.traffic;
-  payload.get_extension<TrafficExtension>()->id = piece.ticket;
-  payload.get_extension<TicketExtension>()->ticket = piece.ticket;
+  payload.tag->traffic = piece.traffic;
+  payload.tag->id = piece.ticket;
+  payload.ticket = piece.ticket;
 
   piece.address = end;
   if (piece.address == piece.end) channel.pieces.pop_front();
   channel.requesting = true;
+  update_ready(c);
   peak_in_flight_ = std::max(peak_in_flight_, ++in_flight_);
 
   tlm::tlm_phase phase = tlm::BEGIN_REQ;
   sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
   const tlm::tlm_sync_enum status = channels[c]->nb_transport_fw(payload, phase, delay);
-  if (status == tlm::TLM_UPDATED && phase == tlm::END_REQ) channel.requesting = false;
-  if (status == tlm::TLM_COMPLETED) {
+  if ((status == tlm::TLM_UPDATED && phase == tlm::END_REQ) || status == tlm::TLM_COMPLETED) {
     channel.requesting = false;
-    complete(payload);
+    update_ready(c);
   }
+  if (status == tlm::TLM_COMPLETED) complete(payload);
 }
 
 tlm::tlm_sync_enum Dma::nb_transport_bw(int c, tlm::tlm_generic_payload& payload,
                                         tlm::tlm_phase& phase, sc_core::sc_time& /*delay*/) {
-  Channel& channel = state_[static_cast<std::size_t>(c)];
   if (phase == tlm::END_REQ) {
-    channel.requesting = false;
+    state_[static_cast<std::size_t>(c)].requesting = false;
+    update_ready(static_cast<std::uint32_t>(c));
     pump();
     return tlm::TLM_ACCEPTED;
   }
@@ -136,7 +152,7 @@ tlm::tlm_sync_enum Dma::nb_transport_bw(int c, tlm::tlm_generic_payload& payload
 void Dma::complete(tlm::tlm_generic_payload& payload) {
   SYSTOLE_CHECK(payload.is_response_ok(),
                 std::string(name()) + ": memory answered " + payload.get_response_string());
-  const std::uint64_t ticket = payload.get_extension<TicketExtension>()->ticket;
+  const std::uint64_t ticket = static_cast<Packet&>(payload).ticket;
   --in_flight_;
   payload.release();
   finished_(ticket);

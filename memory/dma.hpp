@@ -82,18 +82,22 @@ class Dma : public sc_core::sc_module {
     std::deque<Piece> pieces;
     bool requesting = false;  ///< between BEGIN_REQ and END_REQ
   };
+  struct Packet;
   class Pool;
 
   tlm::tlm_sync_enum nb_transport_bw(int channel, tlm::tlm_generic_payload& payload,
                                      tlm::tlm_phase& phase, sc_core::sc_time& delay);
   void pump();
   void send(std::uint32_t channel);
+  void update_ready(std::uint32_t channel);
+  std::uint32_t next_ready() const;
   void complete(tlm::tlm_generic_payload& payload);
 
   bool write_;
   std::uint32_t segment_bytes_, outstanding_;
   std::function<void(std::uint64_t)> finished_;
   std::vector<Channel> state_;
+  std::vector<std::uint64_t> ready_;  ///< a bit for each channel that has a segment to send and may
   std::unique_ptr<Pool> pool_;
   std::uint32_t turn_ = 0;
   std::uint32_t in_flight_ = 0, peak_in_flight_ = 0;

@@ -5,6 +5,12 @@
 
 namespace systole::memory {
 
+namespace {
+
+constexpr std::size_t kRequests = 16;  // to begin with
+
+}  // namespace
+
 Dram::Dram(const sc_core::sc_module_name& name, const configs::DramConfig& config,
            std::uint32_t port_count)
     : sc_core::sc_module(name),
@@ -12,6 +18,7 @@ Dram::Dram(const sc_core::sc_module_name& name, const configs::DramConfig& confi
       config_(config),
       channel_(config),
       clock_(config.clock_mhz),
+      requests_(kRequests),
       port_state_(port_count),
       delay_queue_(this, &Dram::delayed),
       wake_("wake") {
@@ -55,7 +62,16 @@ bool Dram::begin(std::uint32_t port, tlm::tlm_generic_payload& payload, sc_core:
   segment.address = payload.get_address();
   segment.bytes = payload.get_data_length();
   const bool accepted = channel_.admit(segment, clock_.at_or_after(sc_core::sc_time_stamp()));
-  requests_.emplace(segment.id, Request{&payload, port, accepted, done});
+  while (request(segment.id).payload != nullptr) {
+    // Ids that differ modulo a size still differ modulo its double.
+    std::vector<Request> more(requests_.size() * 2);
+    for (const Request& old : requests_) {
+      if (old.payload != nullptr) more[old.id % more.size()] = old;
+    }
+    requests_ = std::move(more);
+  }
+  request(segment.id) = {segment.id, &payload, port, done};
+  ++in_flight_;
   sleep();
   return accepted;
 }
@@ -131,28 +147,27 @@ void Dram::b_transport(int port, tlm::tlm_generic_payload& payload, sc_core::sc_
 }
 
 void Dram::serve() {
-  sync();
+  channel_.serve(clock_.at_or_before(sc_core::sc_time_stamp()), events_);
   // Initiators called from here come back with new requests; those find `serving_` and leave
   // sleeping to us.
   serving_ = true;
-  const Clock now = clock_.at_or_before(sc_core::sc_time_stamp());
-  while (const auto event = channel_.pop(now)) {
-    const auto found = requests_.find(event->id);
-    SYSTOLE_CHECK(found != requests_.end(), std::string(name()) + ": an event of no request");
-    Request& request = found->second;
+  for (const SegmentEvent& event : events_) {
+    Request& request = this->request(event.id);
+    SYSTOLE_CHECK(request.payload != nullptr && request.id == event.id,
+                  std::string(name()) + ": an event of no request");
     tlm::tlm_generic_payload& payload = *request.payload;
     const std::uint32_t port = request.port;
-    if (event->kind == SegmentEvent::Kind::accepted) {
-      request.accepted = true;
-      if (request.done != nullptr) continue;
+    sc_core::sc_event* const done = request.done;
+    if (event.kind == SegmentEvent::Kind::accepted) {
+      if (done != nullptr) continue;
       port_state_[port].requesting = false;
       tlm::tlm_phase phase = tlm::END_REQ;
       sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
       ports[port]->nb_transport_bw(payload, phase, delay);
       continue;
     }
-    sc_core::sc_event* done = request.done;
-    requests_.erase(found);
+    request.payload = nullptr;
+    --in_flight_;
     if (done != nullptr) {
       done->notify(sc_core::SC_ZERO_TIME);
       continue;
@@ -178,7 +193,7 @@ void Dram::sleep() {
   wake_.notify(at > now ? at - now : sc_core::SC_ZERO_TIME);
 }
 
-const DramCounts& Dram::counts() {
+DramCounts Dram::counts() {
   sync();
   return channel_.counts();
 }
@@ -187,7 +202,17 @@ void Dram::quiesce() {
   SYSTOLE_CHECK(idle(), std::string(name()) + ": quiesce with requests in flight");
   sync();
   channel_.restart();
+  next_id_ = 0;
   clock_.restart(sc_core::sc_time_stamp());
+}
+
+bool Dram::share(Dram& other) {
+  if (!idle() || !other.idle()) return false;
+  sync();
+  other.sync();
+  if (!channel_.share(other.channel_, clock_.at_or_before(sc_core::sc_time_stamp()))) return false;
+  next_id_ = other.next_id_;  // channels that share are told the same ids
+  return true;
 }
 
 }  // namespace systole::memory

@@ -13,7 +13,7 @@
 
 #include "configs/dram.hpp"
 #include "memory/clocking.hpp"
-#include "memory/dram_channel.hpp"
+#include "memory/shared_channel.hpp"
 
 namespace systole::memory {
 
@@ -35,19 +35,24 @@ class Dram : public sc_core::sc_module {
        std::uint32_t port_count = 1);
 
   const configs::DramConfig& config() const { return config_; }
-  bool idle() const { return requests_.empty(); }
+  bool idle() const { return in_flight_ == 0; }
   /// Counts up to the present, refreshes of idle time included.
-  const DramCounts& counts();
+  DramCounts counts();
   /// Bursts waiting in the read or the write queue now.
   std::uint32_t queued(bool write) { return sync(), channel_.queued(write); }
   /// DramChannel::restart with the present as clock 0. Requires idle().
   void quiesce();
+  /// Computes once what this channel and `other`, of the same device and restarted at the same
+  /// time, will do alike from now on, if both are idle and in equivalent states. Says whether.
+  bool share(Dram& other);
+  /// How many channels share this one's engine, this one included.
+  std::size_t sharers() const { return channel_.sharers(); }
 
  private:
   struct Request {
+    std::uint64_t id = 0;
     tlm::tlm_generic_payload* payload = nullptr;
     std::uint32_t port = 0;
-    bool accepted = false;
     sc_core::sc_event* done = nullptr;  ///< of a b_transport, else null
   };
   struct Port {
@@ -64,13 +69,16 @@ class Dram : public sc_core::sc_module {
   void respond(std::uint32_t port);
   void delayed(tlm::tlm_generic_payload& payload, const tlm::tlm_phase& phase);
   void serve();
+  Request& request(std::uint64_t id) { return requests_[id % requests_.size()]; }
   void sync();
   void sleep();
 
   configs::DramConfig config_;
-  DramChannel channel_;
+  SharedChannel channel_;
   MemoryClock clock_;
-  std::unordered_map<std::uint64_t, Request> requests_;
+  std::vector<Request> requests_;  ///< of those in flight, by id modulo its size, a power of two
+  std::uint32_t in_flight_ = 0;
+  std::vector<SegmentEvent> events_;  ///< being served
   std::vector<Port> port_state_;
   std::unordered_map<tlm::tlm_generic_payload*, std::uint32_t> delayed_ports_;
   tlm_utils::peq_with_cb_and_phase<Dram> delay_queue_;

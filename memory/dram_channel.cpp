@@ -4,6 +4,7 @@
 #include <bit>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "sim/core/error.hpp"
 #include "sim/core/units.hpp"
@@ -49,6 +50,36 @@ configs::DramConfig checked(const configs::DramConfig& c) {
 
 }  // namespace
 
+namespace {
+
+template <typename Combine>
+void combine(DramCounts& to, const DramCounts& from, Combine part) {
+  part(to.activates, from.activates);
+  part(to.read_bursts, from.read_bursts);
+  part(to.write_bursts, from.write_bursts);
+  part(to.refreshes, from.refreshes);
+  part(to.row_hits, from.row_hits);
+  part(to.row_misses, from.row_misses);
+  for (std::size_t i = 0; i < kTrafficClassCount; ++i) {
+    part(to.useful_read[i], from.useful_read[i]);
+    part(to.useful_written[i], from.useful_written[i]);
+    part(to.moved_read[i], from.moved_read[i]);
+    part(to.moved_written[i], from.moved_written[i]);
+  }
+}
+
+}  // namespace
+
+DramCounts& DramCounts::operator+=(const DramCounts& other) {
+  combine(*this, other, [](std::uint64_t& a, std::uint64_t b) { a += b; });
+  return *this;
+}
+
+DramCounts& DramCounts::operator-=(const DramCounts& other) {
+  combine(*this, other, [](std::uint64_t& a, std::uint64_t b) { a -= b; });
+  return *this;
+}
+
 DramChannel::DramChannel(const configs::DramConfig& config, Bulk bulk)
     : t_(checked(config)),
       map_(config),
@@ -82,6 +113,9 @@ void DramChannel::restart() {
   turn_ = 0;
   cut_short_ = false;
   hit_mask_ = row_mask_ = candidates_.open = 0;
+  candidates_.hit.fill(kNoHit);
+  candidates_.group_hit.fill(kNoHit);
+  planned_.valid = false;
   now_ = limit_ = 0;
 }
 
@@ -91,6 +125,7 @@ bool DramChannel::admit(const Segment& segment, Clock now) {
                 "a segment beyond the address space");
   SYSTOLE_CHECK(now >= limit_, "a segment admitted in the past");
   advance(now);
+  planned_.valid = false;
   now_ = std::max(now_, now);
 
   std::uint32_t slot;
@@ -167,6 +202,14 @@ std::int32_t DramChannel::new_run() {
   return index;
 }
 
+void DramChannel::set_hit(std::uint32_t b, std::uint64_t hit) {
+  if (candidates_.hit[b] == hit) return;
+  candidates_.hit[b] = hit;
+  const std::uint32_t group = candidates_.group[b];
+  const std::uint64_t* banks = candidates_.hit.data() + group * t_.banks_per_group;
+  candidates_.group_hit[group] = *std::min_element(banks, banks + t_.banks_per_group);
+}
+
 void DramChannel::update_candidate(std::uint32_t b) {
   Bank& bank = banks_[b];
   const std::uint64_t bit = std::uint64_t{1} << b;
@@ -175,7 +218,7 @@ void DramChannel::update_candidate(std::uint32_t b) {
   candidates_.open = bank.open ? candidates_.open | bit : candidates_.open & ~bit;
   bank.hit = kNone;
   std::int32_t run = bank.head[direction_];
-  if (run == kNone) return;
+  if (run == kNone) return set_hit(b, kNoHit);
   candidates_.head_age[b] = runs_[static_cast<std::size_t>(run)].age;
   if (bank.open) {
     const bool may_pass = bank.passed < kRowHitCap;
@@ -186,10 +229,11 @@ void DramChannel::update_candidate(std::uint32_t b) {
   }
   if (bank.hit == kNone) {
     row_mask_ |= bit;
+    set_hit(b, kNoHit);
     candidates_.row_gate[b] = bank.open ? bank.pre_ready : bank.act_ready;
   } else {
     hit_mask_ |= bit;
-    candidates_.hit[b] = runs_[static_cast<std::size_t>(bank.hit)].age * kMaxBanks + b;
+    set_hit(b, runs_[static_cast<std::size_t>(bank.hit)].age * kMaxBanks + b);
     candidates_.column_gate[b] = bank.column_ready[direction_];
   }
 }
@@ -239,15 +283,6 @@ DramChannel::RowCommand DramChannel::next_row_command() const {
   return best;
 }
 
-/// The least `hit` of some banks, all of them in hit_mask_; all ones for none.
-std::uint64_t DramChannel::oldest_of(std::uint64_t banks) const {
-  std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
-  for (; banks != 0; banks &= banks - 1) {
-    least = std::min(least, candidates_.hit[static_cast<std::size_t>(std::countr_zero(banks))]);
-  }
-  return least;
-}
-
 Clock DramChannel::column_time(std::uint32_t b) const {
   const Clock shared = std::max(now_, column_ready_[direction_]);
   const Clock group = groups_[candidates_.group[b]].column_ready[direction_];
@@ -257,11 +292,16 @@ Clock DramChannel::column_time(std::uint32_t b) const {
 DramChannel::ColumnChoice DramChannel::next_column() const {
   ColumnChoice choice;
   if (hit_mask_ == 0) return choice;
-  choice.oldest = static_cast<std::uint32_t>(oldest_of(hit_mask_) % kMaxBanks);
+  std::uint64_t first = kNoHit, second_first = kNoHit;  // the oldest hits of two groups
+  for (std::uint32_t g = 0; g < t_.bank_groups; ++g) {
+    const std::uint64_t hit = candidates_.group_hit[g];
+    second_first = std::min(second_first, std::max(first, hit));
+    first = std::min(first, hit);
+  }
+  choice.oldest = static_cast<std::uint8_t>(first % kMaxBanks);
   const std::uint32_t group = candidates_.group[choice.oldest];
-  const std::uint64_t others = hit_mask_ & ~(((std::uint64_t{2} << (t_.banks_per_group - 1)) - 1)
-                                             << group * t_.banks_per_group);
-  if (others != 0) choice.second = static_cast<std::int32_t>(oldest_of(others) % kMaxBanks);
+  const bool others = second_first != kNoHit;
+  if (others) choice.second = static_cast<std::int8_t>(second_first % kMaxBanks);
 
   // Streams end here: nothing is earlier than the gate that all banks share, and of those that can
   // go then, the oldest goes; when its group waits, the oldest of the other groups.
@@ -269,8 +309,8 @@ DramChannel::ColumnChoice DramChannel::next_column() const {
   choice.bank = choice.oldest;
   choice.time = column_time(choice.oldest);
   if (choice.time == earliest) return choice;
-  if (others != 0 && groups_[group].column_ready[direction_] > earliest) {
-    const auto second = static_cast<std::uint32_t>(choice.second);
+  if (others && groups_[group].column_ready[direction_] > earliest) {
+    const auto second = static_cast<std::uint8_t>(choice.second);
     if (column_time(second) == earliest) {
       choice.bank = second;
       choice.time = earliest;
@@ -283,7 +323,7 @@ DramChannel::ColumnChoice DramChannel::next_column() const {
     if (time < choice.time ||
         (time == choice.time && candidates_.hit[b] < candidates_.hit[choice.bank])) {
       choice.time = time;
-      choice.bank = b;
+      choice.bank = static_cast<std::uint8_t>(b);
     }
   }
   return choice;
@@ -446,9 +486,12 @@ bool DramChannel::issue_bulk(const ColumnChoice& choice, Clock end) {
                                   runs_[static_cast<std::size_t>(b.hit)].bursts);
   const Clock tail = alone ? 0 : t_.ccd_s;
   if (choice.time + tail >= end) return false;
-  rounds = std::min(rounds, (end - 1 - tail - choice.time) / step + 1);
-  if (queued_[direction_ ^ 1u] > 0) rounds = std::min(rounds, turn_left() / width);
-  rounds = std::min(rounds, hits_ahead(rounds * width) / width);
+  if (choice.time + tail + (rounds - 1) * step >= end) {
+    rounds = (end - 1 - tail - choice.time) / step + 1;
+  }
+  if (queued_[direction_ ^ 1u] > 0) rounds = std::min(rounds, turn_left() >> (width - 1));
+  if (rounds * width < 2) return false;
+  rounds = std::min(rounds, hits_ahead(rounds * width) >> (width - 1));
   if (rounds * width < 2) return false;
 
   const auto bursts = static_cast<std::uint32_t>(rounds);
@@ -489,21 +532,25 @@ void DramChannel::refresh_idle(Clock end) {
 
 void DramChannel::advance(Clock now) {
   if (now <= limit_) return;
+  bool planned = std::exchange(planned_.valid, false);
   while (true) {
     if (queued_[kRead] + queued_[kWrite] == 0) {
       refresh_idle(now);
       break;
     }
-    choose_direction();
-    const RowCommand row = next_row_command();
-    const ColumnChoice column = next_column();
+    if (!planned) choose_direction();
+    const RowCommand row = planned ? planned_.row : next_row_command();
+    const ColumnChoice column = planned ? planned_.column : next_column();
+    planned = false;
     const Clock time = std::min(row.time, column.time);
+    if (std::min(time, refresh_due_) >= now) {
+      planned_ = {row, column, true};
+      break;
+    }
     if (time >= refresh_due_) {
-      if (refresh_due_ >= now) break;
       refresh();
       continue;
     }
-    if (time >= now) break;
     if (row.time <= column.time) {
       issue_row(row);
     } else if (!bulk_ || !issue_bulk(column, std::min({now, refresh_due_, row.time}))) {
@@ -511,6 +558,47 @@ void DramChannel::advance(Clock now) {
     }
   }
   limit_ = now;
+}
+
+/// Gates of the past, rows of closed banks and counters beyond their threshold have no effect.
+bool DramChannel::equivalent(const DramChannel& other, Clock now) const {
+  const auto gate = [now](Clock a, Clock b) { return std::max(a, now) == std::max(b, now); };
+  const auto gates = [&](const std::array<Clock, 2>& a, const std::array<Clock, 2>& b) {
+    return gate(a[kRead], b[kRead]) && gate(a[kWrite], b[kWrite]);
+  };
+  if (!idle() || !other.idle() || limit_ < now || other.limit_ < now) return false;
+  if (refresh_due_ != other.refresh_due_ || direction_ != other.direction_ ||
+      cut_short_ != other.cut_short_ || candidates_.open != other.candidates_.open) {
+    return false;
+  }
+  const std::uint64_t turn = direction_ == kWrite ? longest_write_turn() : queue_size_[kRead];
+  if (std::min(turn_, turn) != std::min(other.turn_, turn)) return false;
+  if (!gates(column_ready_, other.column_ready_) || !gate(act_ready_, other.act_ready_) ||
+      !gate(now_, other.now_)) {
+    return false;
+  }
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    if (!gate(window_gates_[(window_slot_ + i) % 4],
+              other.window_gates_[(other.window_slot_ + i) % 4])) {
+      return false;
+    }
+  }
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (!gate(groups_[g].act_ready, other.groups_[g].act_ready) ||
+        !gates(groups_[g].column_ready, other.groups_[g].column_ready)) {
+      return false;
+    }
+  }
+  for (std::size_t i = 0; i < banks_.size(); ++i) {
+    const Bank& a = banks_[i];
+    const Bank& b = other.banks_[i];
+    if (a.open != b.open || !gate(a.act_ready, b.act_ready)) return false;
+    if (a.open && (a.row != b.row || a.fresh != b.fresh || a.passed != b.passed ||
+                   !gate(a.pre_ready, b.pre_ready) || !gates(a.column_ready, b.column_ready))) {
+      return false;
+    }
+  }
+  return true;
 }
 
 void DramChannel::push_event(const SegmentEvent& event) {
@@ -533,9 +621,10 @@ Clock DramChannel::column_bound(std::uint32_t direction, std::uint64_t columns) 
   const std::uint32_t rcd = direction == kRead ? t_.rcd_read : t_.rcd_write;
   const bool flips = direction_flips();
   if (direction == direction_ && !flips) {
-    const RowCommand row = next_row_command();
+    const RowCommand row = planned_.valid ? planned_.row : next_row_command();
     const Clock opened = row.time == kNever ? kNever : row.time + rcd;
-    const Clock soonest = std::min(next_column().time, opened);
+    const Clock column = planned_.valid ? planned_.column.time : next_column().time;
+    const Clock soonest = std::min(column, opened);
     if (soonest != kNever) start = std::max(start, soonest);
   } else if (direction != direction_ && !flips && queued_[direction_] > 0) {
     // The other direction goes on at least until it hands over.

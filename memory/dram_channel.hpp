@@ -27,6 +27,7 @@ struct Segment {
   bool write = false;
   std::uint64_t address = 0;
   std::uint64_t bytes = 0;  ///< > 0; moved in whole bursts
+  friend bool operator==(const Segment&, const Segment&) = default;
 };
 
 /// What the channel tells its owner.
@@ -53,6 +54,8 @@ struct DramCounts {
   /// Bytes of completed segments: what was asked for, and what the bus moved (whole bursts).
   std::array<std::uint64_t, kTrafficClassCount> useful_read{}, useful_written{};
   std::array<std::uint64_t, kTrafficClassCount> moved_read{}, moved_written{};
+  DramCounts& operator+=(const DramCounts& other);
+  DramCounts& operator-=(const DramCounts& other);
   friend bool operator==(const DramCounts&, const DramCounts&) = default;
 };
 
@@ -124,6 +127,10 @@ class DramChannel {
   const DramCounts& counts() const { return counts_; }
   const AddressMap& map() const { return map_; }
 
+  /// Whether this channel and `other`, of the same device, will answer alike from `now` on. Both
+  /// must be idle and have been advanced to `now`.
+  bool equivalent(const DramChannel& other, Clock now) const;
+
   /// Closed-form idle latency of one read burst on a closed bank: RCD + CL + burst, in clocks.
   Clock idle_read_latency() const { return t_.rcd_read + t_.cl + t_.burst_clocks; }
 
@@ -138,6 +145,7 @@ class DramChannel {
   enum : std::uint32_t { kRead = 0, kWrite = 1 };
   static constexpr std::int32_t kNone = -1;
   static constexpr std::size_t kMaxBanks = 64;  ///< bits of a mask
+  static constexpr std::uint64_t kNoHit = std::numeric_limits<std::uint64_t>::max();
 
   struct SegmentState {
     Segment request;
@@ -174,11 +182,11 @@ class DramChannel {
     Clock time = kNever;
     std::uint32_t bank = 0;
   };
-  struct ColumnChoice {
+  struct ColumnChoice {  // two registers wide: it is made for every command
     Clock time = kNever;
-    std::uint32_t bank = 0;
-    std::uint32_t oldest = 0;     ///< bank of the oldest hit
-    std::int32_t second = kNone;  ///< bank of the oldest hit outside the oldest one's group
+    std::uint8_t bank = 0;
+    std::uint8_t oldest = 0;     ///< bank of the oldest hit
+    std::int8_t second = kNone;  ///< bank of the oldest hit outside the oldest one's group
   };
 
   void enter(std::uint32_t direction, std::uint64_t room, Clock now);
@@ -188,7 +196,7 @@ class DramChannel {
   void choose_direction();
   RowCommand next_row_command() const;
   ColumnChoice next_column() const;
-  std::uint64_t oldest_of(std::uint64_t banks) const;
+  void set_hit(std::uint32_t bank, std::uint64_t hit);
   Clock column_time(std::uint32_t bank) const;
   void issue_row(const RowCommand& command);
   void issue_column(std::uint32_t bank, Clock time);
@@ -230,7 +238,8 @@ class DramChannel {
   /// What the two scans of every step read, side by side; written by update_candidate.
   struct Candidates {
     std::array<std::uint64_t, kMaxBanks>
-        hit;  ///< age of the hit run x 64 + bank: the oldest is the least
+        hit;  ///< age of the hit run x 64 + bank: the oldest is the least; kNoHit for none
+    std::array<std::uint64_t, kMaxBanks> group_hit;  ///< the least of a group's banks
     std::array<std::uint64_t, kMaxBanks> head_age;
     std::array<Clock, kMaxBanks> column_gate;  ///< of the current direction
     std::array<Clock, kMaxBanks> row_gate;     ///< the bank's own, of its next row command
@@ -248,6 +257,12 @@ class DramChannel {
   std::uint64_t next_age_ = 0;
   std::uint64_t active_segments_ = 0;
 
+  /// The next commands as `advance` left them, until something changes.
+  struct Planned {
+    RowCommand row;
+    ColumnChoice column;
+    bool valid = false;
+  } planned_;
   Clock now_ = 0;                     ///< of the last command or admission
   Clock limit_ = 0;                   ///< all commands before it are decided
   std::vector<SegmentEvent> events_;  ///< decided, not popped; latest first

@@ -1,5 +1,6 @@
 #include "memory/memory_system.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -44,10 +45,11 @@ std::uint64_t TrafficBytes::total() const {
 }
 
 MemorySystem::MemorySystem(const sc_core::sc_module_name& name, const configs::MemoryConfig& config,
-                           double accelerator_clock_mhz)
+                           double accelerator_clock_mhz, Sharing sharing)
     : sc_core::sc_module(name),
       config_(checked(config)),
       accelerator_clock_mhz_(accelerator_clock_mhz),
+      sharing_(sharing),
       interleave_(config.channels, config.interleave_bytes),
       ticket_done_("ticket_done") {
   SYSTOLE_CHECK(accelerator_clock_mhz > 0, "an accelerator without a clock");
@@ -55,6 +57,7 @@ MemorySystem::MemorySystem(const sc_core::sc_module_name& name, const configs::M
     const std::string channel = "channel" + std::to_string(c);
     channels_.push_back(std::make_unique<Dram>(channel.c_str(), config.dram, kPorts));
   }
+  share_channels();
   for (const bool write : {false, true}) {
     engines_[write] = std::make_unique<Dma>(
         write ? "write_dma" : "read_dma", write, config.channels, config.dma.segment_bytes,
@@ -69,6 +72,7 @@ MemorySystem::~MemorySystem() = default;
 
 MemorySystem::Ticket MemorySystem::issue(std::span<const Transfer> transfers) {
   const Ticket ticket{next_ticket_++};
+  share_channels();
   std::uint64_t segments = 0;
   std::array<bool, 2> used{};
   for (const Transfer& transfer : transfers) {
@@ -97,10 +101,14 @@ void MemorySystem::wait(Ticket ticket) {
 }
 
 void MemorySystem::finished(std::uint64_t ticket) {
-  const auto found = open_.find(ticket);
-  SYSTOLE_CHECK(found != open_.end(), "a segment of no open ticket");
-  if (--found->second > 0) return;
-  open_.erase(found);
+  if (latest_ == nullptr || latest_->first != ticket) {
+    const auto found = open_.find(ticket);
+    SYSTOLE_CHECK(found != open_.end(), "a segment of no open ticket");
+    latest_ = &*found;
+  }
+  if (--latest_->second > 0) return;
+  latest_ = nullptr;
+  open_.erase(ticket);
   ticket_done_.notify(sc_core::SC_ZERO_TIME);
 }
 
@@ -115,7 +123,19 @@ bool MemorySystem::idle() const {
 void MemorySystem::quiesce() {
   SYSTOLE_CHECK(idle(), "quiesce of a memory system with transfers in flight");
   for (const auto& channel : channels_) channel->quiesce();
+  share_channels();
   for (const auto& engine : engines_) engine->restart();
+}
+
+/// Pieces of a transfer that differ from channel to channel only at its ends: most of the time all
+/// channels do the same.
+void MemorySystem::share_channels() {
+  if (sharing_ == Sharing::off) return;
+  leaders_.clear();
+  for (const auto& channel : channels_) {
+    const auto same = [&](Dram* leader) { return channel->share(*leader); };
+    if (std::none_of(leaders_.begin(), leaders_.end(), same)) leaders_.push_back(channel.get());
+  }
 }
 
 std::uint64_t MemorySystem::address_period_bytes() const {

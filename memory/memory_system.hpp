@@ -36,9 +36,13 @@ class MemorySystem : public sc_core::sc_module {
     std::uint64_t id = 0;
   };
 
+  /// Whether channels that do the same are computed once. Never changes a result; `off` exists for
+  /// the test that says so.
+  enum class Sharing : std::uint8_t { on, off };
+
   /// Errors: ConfigError for impossible DRAM, DMA or interleave values.
   MemorySystem(const sc_core::sc_module_name& name, const configs::MemoryConfig& config,
-               double accelerator_clock_mhz);
+               double accelerator_clock_mhz, Sharing sharing = Sharing::on);
   ~MemorySystem() override;
 
   /// Moves all transfers and returns (in simulated time) when the last byte of the last one has
@@ -80,15 +84,20 @@ class MemorySystem : public sc_core::sc_module {
   const Dma& dma(bool write) const { return *engines_[write]; }
 
  private:
+  void share_channels();
   void finished(std::uint64_t ticket);
   std::uint64_t sum(const std::function<std::uint64_t(const DramCounts&)>& part) const;
 
   configs::MemoryConfig config_;
   double accelerator_clock_mhz_;
+  Sharing sharing_;
   ChannelInterleave interleave_;
   std::vector<std::unique_ptr<Dram>> channels_;
+  std::vector<Dram*> leaders_;  ///< one of each group of channels that share
   std::array<std::unique_ptr<Dma>, 2> engines_;
   std::unordered_map<std::uint64_t, std::uint64_t> open_;  ///< ticket -> segments to go
+  /// The one that finished a segment last: most often the next to finish one. Null when closed.
+  std::pair<const std::uint64_t, std::uint64_t>* latest_ = nullptr;
   std::uint64_t next_ticket_ = 0;
   sc_core::sc_event ticket_done_;
 };

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <string>
@@ -199,6 +200,50 @@ TEST(MemorySystem, TwoIdenticalSystemsSideBySideRunIdentically) {
   for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(ends_b[i] - start, ends_a[i]);
   EXPECT_EQ(a.moved_bytes(), b.moved_bytes());
   EXPECT_EQ(events.get("dram.activate"), b.events().get("dram.activate"));
+}
+
+/// Random threads on channels that share and on channels that do not, at tight and loose bounds of
+/// flight: equal to the last clock and count.
+TEST(MemorySystem, SharingChangesNothing) {
+  struct Case {
+    std::uint64_t seed;
+    std::array<std::unique_ptr<MemorySystem>, 2> memory;
+  };
+  std::vector<Case> cases;
+  for (const std::uint32_t outstanding : {3u, 7u, 64u}) {
+    for (const configs::DramConfig& dram : {hbm2(), ddr5_4800(), lpddr5_6400()}) {
+      auto config = memory_config(dram, 4);
+      config.dma.outstanding = outstanding;
+      Case next{cases.size(), {}};
+      for (const auto sharing : {MemorySystem::Sharing::on, MemorySystem::Sharing::off}) {
+        const bool on = sharing == MemorySystem::Sharing::on;
+        auto& memory = next.memory[on ? 0 : 1];
+        memory = std::make_unique<MemorySystem>(sc_core::sc_gen_unique_name("memory"), config, 500,
+                                                sharing);
+        EXPECT_EQ(memory->channel(3).sharers(), on ? 4u : 1u);
+      }
+      cases.push_back(std::move(next));
+    }
+  }
+  Threads threads("threads");
+  for (const Case& each : cases) {
+    std::array<std::vector<sc_time>, 2> ends;
+    std::array<EventCounts, 2> events;
+    std::array<TrafficBytes, 2> expected;
+    for (const std::size_t i : {0, 1}) {
+      MemorySystem& memory = *each.memory[i];
+      memory.quiesce();
+      const sc_time start = sc_core::sc_time_stamp();
+      const EventCounts before = memory.events();
+      random_run(each.seed, memory, threads, ends[i], expected[i]);
+      for (sc_time& end : ends[i]) end -= start;
+      events[i] = memory.events().since(before);
+      EXPECT_EQ(memory.useful_bytes(), expected[i]);
+    }
+    EXPECT_EQ(ends[0], ends[1]) << each.seed;
+    EXPECT_EQ(events[0], events[1]) << each.seed;
+    EXPECT_EQ(each.memory[0]->moved_bytes(), each.memory[1]->moved_bytes()) << each.seed;
+  }
 }
 
 TEST(MemorySystem, QuiesceMakesRepeatsEqualInTimeAndEvents) {
