@@ -206,8 +206,12 @@ TEST(MultiArray, SharesAProductAndLosesNothing) {
       EXPECT_EQ(all.mac_passes, one.mac_passes);
       EXPECT_EQ(all.results, one.results);
       EXPECT_GE(all.cycles * config.count * 64, one.mac_passes) << "no faster than the PEs";
-      if (split != configs::Split::k) EXPECT_LE(all.cycles, one.cycles);
-      if (config.count == 1) EXPECT_EQ(all, one);
+      if (split != configs::Split::k) {
+        EXPECT_LE(all.cycles, one.cycles);
+      }
+      if (config.count == 1) {
+        EXPECT_EQ(all, one);
+      }
     }
   }
 }

@@ -350,8 +350,7 @@ TEST(Lowering, APhaseScheduleReadsFewerBitsInDecode) {
   Recipe recipe = w4a8();
   recipe[Target::weight].format = Format::int8;
   recipe[Target::weight].schedule = schedule_of(
-      quant::ScheduleKind::phase,
-      {{.match = "prefill", .format = Format::int8}, {.match = "decode", .format = Format::int4}});
+      quant::ScheduleKind::phase, {{"prefill", 0, Format::int8}, {"decode", 0, Format::int4}});
   const Program program = lower(llama2_7b(), recipe, 8, 1);
   const Operation& prefill = operation_of(program.steps[0].segments[1], "attn_q");
   const Operation& decode = operation_of(program.steps[1].segments[1], "attn_q");
@@ -364,8 +363,7 @@ TEST(Lowering, APhaseScheduleReadsFewerBitsInDecode) {
 TEST(Lowering, AStepScheduleChangesWithTheTokensDecoded) {
   Recipe recipe = w4a8();
   recipe[Target::weight].schedule =
-      schedule_of(quant::ScheduleKind::step,
-                  {{.at = 0, .format = Format::int4}, {.at = 2, .format = Format::int2}});
+      schedule_of(quant::ScheduleKind::step, {{"", 0, Format::int4}, {"", 2, Format::int2}});
   const Program program = lower(llama2_7b(), recipe, 4, 4);
   std::vector<Format> formats;
   for (const Step& step : program.steps) {
@@ -378,8 +376,7 @@ TEST(Lowering, AStepScheduleChangesWithTheTokensDecoded) {
 TEST(Lowering, ListedLayersAreRunsOfTheirOwnWithEveryLayerOnce) {
   Recipe recipe = w4a8();
   recipe[Target::weight].schedule = schedule_of(
-      quant::ScheduleKind::map,
-      {{.match = "0-3", .format = Format::int8}, {.match = "ffn_down", .format = Format::int8}});
+      quant::ScheduleKind::map, {{"0-3", 0, Format::int8}, {"ffn_down", 0, Format::int8}});
   const Program program = lower(llama2_7b(), recipe, 4, 0);
   const auto& segments = program.steps[0].segments;
   ASSERT_EQ(segments.size(), 4u);
