@@ -1,5 +1,7 @@
 #include "memory/dram.hpp"
 
+#include <algorithm>
+
 #include "memory/traffic_extension.hpp"
 #include "sim/core/error.hpp"
 
@@ -10,6 +12,49 @@ namespace {
 constexpr std::size_t kRequests = 16;  // to begin with
 
 }  // namespace
+
+DramAlarm::DramAlarm(const sc_core::sc_module_name& name)
+    : sc_core::sc_module(name), bell_("bell") {
+  SC_HAS_PROCESS(DramAlarm);
+  SC_METHOD(ring);
+  dont_initialize();
+  sensitive << bell_;
+}
+
+void DramAlarm::add(Dram& channel) {
+  channel.wake_by(*this, static_cast<std::uint32_t>(channels_.size()));
+  channels_.push_back(&channel);
+  due_.push_back(kNever);
+}
+
+void DramAlarm::set(std::uint32_t index, std::uint64_t time) {
+  if (ringing_ && due_[index] <= sc_core::sc_time_stamp().value()) return;
+  due_[index] = time;
+  if (!ringing_) notify();
+}
+
+void DramAlarm::ring() {
+  set_for_ = kNever;
+  const std::uint64_t now = sc_core::sc_time_stamp().value();
+  ringing_ = true;
+  for (std::size_t c = 0; c < channels_.size(); ++c) {
+    if (due_[c] > now) continue;
+    due_[c] = kNever;
+    channels_[c]->serve();
+  }
+  ringing_ = false;
+  notify();
+}
+
+void DramAlarm::notify() {
+  const std::uint64_t next = *std::min_element(due_.begin(), due_.end());
+  if (next == set_for_) return;
+  set_for_ = next;
+  bell_.cancel();
+  if (next == kNever) return;
+  const std::uint64_t now = sc_core::sc_time_stamp().value();
+  bell_.notify(next > now ? sc_core::sc_time::from_value(next - now) : sc_core::SC_ZERO_TIME);
+}
 
 Dram::Dram(const sc_core::sc_module_name& name, const configs::DramConfig& config,
            std::uint32_t port_count)
@@ -185,8 +230,12 @@ void Dram::sync() { channel_.advance(clock_.at_or_before(sc_core::sc_time_stamp(
 /// Re-notifies the one event for the engine's next event.
 void Dram::sleep() {
   if (serving_) return;
-  wake_.cancel();
   const Clock next = channel_.next_event();
+  if (alarm_ != nullptr) {
+    alarm_->set(alarm_index_, next == kNever ? kNever : clock_.time(next).value());
+    return;
+  }
+  wake_.cancel();
   if (next == kNever) return;
   const sc_core::sc_time at = clock_.time(next);
   const sc_core::sc_time now = sc_core::sc_time_stamp();

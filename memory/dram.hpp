@@ -17,6 +17,26 @@
 
 namespace systole::memory {
 
+/// Wakes several channels with one event, those of one time in the order of their numbers.
+class DramAlarm : public sc_core::sc_module {
+ public:
+  explicit DramAlarm(const sc_core::sc_module_name& name);
+  void add(class Dram& channel);
+  /// Wakes channel `index` at `time` (kNever: not at all) instead of whatever was set before; but
+  /// one that is to be woken now will be.
+  void set(std::uint32_t index, std::uint64_t time);
+
+ private:
+  void ring();
+  void notify();
+
+  std::vector<class Dram*> channels_;
+  std::vector<std::uint64_t> due_;  ///< values of sc_time
+  std::uint64_t set_for_ = kNever;
+  bool ringing_ = false;
+  sc_core::sc_event bell_;
+};
+
 /// One channel. Each port is a base-protocol target for reads and writes of any length up to a DMA
 /// segment; address is channel-local; no data is carried (the data pointer may be null): this is
 /// the timed side.
@@ -38,6 +58,11 @@ class Dram : public sc_core::sc_module {
   bool idle() const { return in_flight_ == 0; }
   /// Counts up to the present, refreshes of idle time included.
   DramCounts counts();
+  /// From now on `alarm` wakes this channel, its number `index`.
+  void wake_by(DramAlarm& alarm, std::uint32_t index) {
+    alarm_ = &alarm;
+    alarm_index_ = index;
+  }
   /// Bursts waiting in the read or the write queue now.
   std::uint32_t queued(bool write) { return sync(), channel_.queued(write); }
   /// DramChannel::restart with the present as clock 0. Requires idle().
@@ -85,6 +110,9 @@ class Dram : public sc_core::sc_module {
   std::uint64_t next_id_ = 0;
   bool serving_ = false;
   sc_core::sc_event wake_;
+  DramAlarm* alarm_ = nullptr;  ///< nobody: `wake_`
+  std::uint32_t alarm_index_ = 0;
+  friend class DramAlarm;
 };
 
 }  // namespace systole::memory

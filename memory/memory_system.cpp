@@ -51,11 +51,13 @@ MemorySystem::MemorySystem(const sc_core::sc_module_name& name, const configs::M
       accelerator_clock_mhz_(accelerator_clock_mhz),
       sharing_(sharing),
       interleave_(config.channels, config.interleave_bytes),
+      alarm_("alarm"),
       ticket_done_("ticket_done") {
   SYSTOLE_CHECK(accelerator_clock_mhz > 0, "an accelerator without a clock");
   for (std::uint32_t c = 0; c < config.channels; ++c) {
     const std::string channel = "channel" + std::to_string(c);
     channels_.push_back(std::make_unique<Dram>(channel.c_str(), config.dram, kPorts));
+    alarm_.add(*channels_.back());
   }
   share_channels();
   for (const bool write : {false, true}) {

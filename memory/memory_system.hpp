@@ -92,6 +92,7 @@ class MemorySystem : public sc_core::sc_module {
   double accelerator_clock_mhz_;
   Sharing sharing_;
   ChannelInterleave interleave_;
+  DramAlarm alarm_;
   std::vector<std::unique_ptr<Dram>> channels_;
   std::vector<Dram*> leaders_;  ///< one of each group of channels that share
   std::array<std::unique_ptr<Dma>, 2> engines_;
