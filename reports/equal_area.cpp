@@ -106,16 +106,18 @@ class EqualAreaPage {
   explicit EqualAreaPage(const EqualAreaResult& result) : result_(result) {}
 
   std::string operator()() {
-    const std::string title = fmt::format("{} PEs on {} mm² of {}", result_.rows.size(),
-                                          number(result_.area_mm2, 3), result_.energy_table);
+    const std::string title =
+        fmt::format("{} PEs on {} mm² each", result_.rows.size(), result_.area_mm2);
     add("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
         "content=\"width=device-width,initial-scale=1\"><title>{}</title><style>{}{}</style>"
         "</head><body>\n<header><p class=\"sub\">Systole · PEs at equal array area</p><h1>{}</h1>"
-        "<p class=\"sub\">{} · {} prompt tokens, {} generated · else the machine {}</p>"
+        "<p class=\"sub\">{} · {} prompt tokens, {} generated · priced from {} · else the machine "
+        "{}</p>"
         "<p class=\"lead\">{}</p></header>\n<main>\n",
         escaped(title), kPageStyle, kWhiskers, escaped(title), escaped(result_.model),
         result_.rows[0].prefill.tokens, result_.rows[0].decode.tokens,
-        escaped(result_.base_machine), escaped(equal_area_verdict(result_)));
+        escaped(result_.energy_table), escaped(result_.base_machine),
+        escaped(equal_area_verdict(result_)));
     key();
     panels();
     causes();
@@ -175,7 +177,7 @@ class EqualAreaPage {
            true,
            {}});
     panel({"Generation, time a token",
-           "One sequence: weights and cache from DRAM decide.",
+           "One sequence: one row at a time leaves the array waiting for weights.",
            time(&EqualAreaRow::decode, true),
            true,
            {}});
@@ -185,12 +187,13 @@ class EqualAreaPage {
            true,
            {}});
     panel({"Generation, energy a token",
-           "The same; fetching the weights is most of it.",
+           "The same; all weights are fetched for every token.",
            energy(&EqualAreaRow::decode),
            true,
            {}});
     add("</div>\n");
-    if (std::ranges::none_of(result_.rows, [](const auto& row) { return row.quality.has_value(); })) return;
+    if (std::ranges::none_of(result_.rows, [](const auto& row) { return row.quality.has_value(); }))
+      return;
     add("<div class=\"bars\">\n");
     panel(
         {"Perplexity, a proxy",
@@ -283,8 +286,7 @@ class EqualAreaPage {
         "class=\"num\">speed over {0}</th><th class=\"num\">by the bands</th><th "
         "class=\"num\">token</th><th class=\"num\">tokens/s</th><th class=\"num\">prompt, energy a "
         "token</th><th class=\"num\">with glitches</th><th class=\"num\">generation, energy a "
-        "token</th><th class=\"num\">with glitches</th><th "
-        "class=\"num\">perplexity, proxy</th></tr></thead><tbody>\n",
+        "token</th><th class=\"num\">proxy ppl</th></tr></thead><tbody>\n",
         escaped(base.pe));
     const auto cell = [&](const std::string& text, std::optional<double> sort) {
       add("<td class=\"num\" data-v=\"{}\">{}</td>", sort.value_or(-1), escaped(text));
@@ -304,12 +306,12 @@ class EqualAreaPage {
       cell(row.decode.tokens > 0 ? format_time_ms(ms_per_token(row.decode)) : std::string(kAbsent),
            ms_per_token(row.decode));
       cell(number(tokens_per_second(row.decode)), tokens_per_second(row.decode));
-      for (const PhaseFigures* phase : {&row.prefill, &row.decode}) {
-        const double settled = energy(*phase, phase->energy_pj.value),
-                     all = energy(*phase, phase->energy_all_pj);
-        cell(settled > 0 ? format_energy_pj(settled) : std::string(kAbsent), settled);
-        cell(all > 0 ? format_energy_pj(all) : std::string(kAbsent), all);
-      }
+      const auto joules = [&](double pj) {
+        cell(pj > 0 ? format_energy_pj(pj) : std::string(kAbsent), pj);
+      };
+      joules(energy(row.prefill, row.prefill.energy_pj.value));
+      joules(energy(row.prefill, row.prefill.energy_all_pj));
+      joules(energy(row.decode, row.decode.energy_pj.value));
       const auto perplexity = row.quality ? std::optional(row.quality->perplexity) : std::nullopt;
       cell(number(perplexity, 5), perplexity);
       add("</tr>\n");
@@ -398,9 +400,9 @@ std::string equal_area_verdict(const EqualAreaResult& result) {
   const EqualAreaRow& base = result.base();
   const EqualAreaRow& winner = fastest(all);
   const auto claim = [&](const EqualAreaRow& row) {
-    if (&row == &base) return std::string("nothing to compare it with is faster");
+    if (&row == &base) return std::string();
     const Uncertain speed = speed_ratio(row.prefill.time_ms, base.prefill.time_ms);
-    return fmt::format("{} times the speed of {} ({} by the area bands)", number(speed.value),
+    return fmt::format(": {} times the speed of {} ({} by the area bands)", number(speed.value),
                        base.pe, span_text(speed.band));
   };
   const auto quality = [&](const EqualAreaRow& row) {
@@ -408,7 +410,7 @@ std::string equal_area_verdict(const EqualAreaResult& result) {
     return fmt::format(", at a proxy perplexity {} % {} fp32's",
                        number(std::abs(100 * worse(row)), 2), worse(row) < 0 ? "below" : "above");
   };
-  std::string text = fmt::format("{} is the fastest on the prompt: {}{}.", winner.pe, claim(winner),
+  std::string text = fmt::format("{} is the fastest on the prompt{}{}.", winner.pe, claim(winner),
                                  quality(winner));
   std::vector<const EqualAreaRow*> others;
   for (const EqualAreaRow* row : all) {
@@ -423,7 +425,7 @@ std::string equal_area_verdict(const EqualAreaResult& result) {
   if (!keeping.empty()) {
     const EqualAreaRow& kept = fastest(keeping);
     if (&kept != &winner) {
-      text += fmt::format(" Of the recipes within {:.0f} % of fp32, {} is: {}{}.",
+      text += fmt::format(" Of the recipes within {:.0f} % of fp32 the fastest is {}{}{}.",
                           100 * kQualityKept, kept.pe, claim(kept), quality(kept));
     }
   }

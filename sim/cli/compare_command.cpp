@@ -121,6 +121,8 @@ class ProxyEvaluation {
   }
 
   Quality operator()(const configs::Recipe& recipe, std::uint32_t fp16_chunk) {
+    // The order of sums matters to float products only.
+    if (!quant::is_ieee(recipe[configs::Target::activation].format)) fp16_chunk = 0;
     const std::pair key(recipe.name, fp16_chunk);
     if (const auto known = known_.find(key); known != known_.end()) return known->second;
     workloads::FunctionalExecutor executor(*model_.weights, recipe, threads_,

@@ -236,6 +236,7 @@ std::vector<ProfileRatio> profile_ratios(const configs::EnergyTable& table, cons
     if (known != table.pes.end() && known->second == price->second) continue;
     if (std::ranges::any_of(profiles, same)) continue;
     const Ratios ratios = ratios_in(other, pe, table);
+    if (ratios.through_fp16 && pe == kFp16) continue;  // would repeat ours
     profiles.push_back({name, other.node_nm, ratios.area, ratios.energy, ratios.through_fp16,
                         price->second.source});
   }
