@@ -421,7 +421,7 @@ std::string equal_area_verdict(const EqualAreaResult& result) {
     if (row->prefill.time_ms.band.low > winner.prefill.time_ms.band.high) continue;
     ties += (ties.empty() ? "" : ", ") + row->pe;
   }
-  if (!ties.empty()) text += " Within its bars: " + ties + ".";
+  if (!ties.empty()) text += " Within its bars, so not told apart: " + ties + ".";
   if (!keeping.empty()) {
     const EqualAreaRow& kept = fastest(keeping);
     if (&kept != &winner) {

@@ -39,7 +39,7 @@ bool parse(const Arguments& arguments, CompareOptions& o) {
       "of other tables as error bars, and the recipe's perplexity on a small model as a proxy.\n"
       "The area is PEs x the area of one PE in the energy table: the array alone. Rows in steps "
       "of 8, columns\n"
-      "of 2, sides at most 2 : 1; of the arrays that fill it, the one on which the prompt's "
+      "of 2, sides at most 2 : 1; of the arrays that fill it, the one on which the model's "
       "products take the\n"
       "fewest cycles.",
       "  systole compare --equal-area 9.7 --pes mixpe-w4a8,int8-mac,fp16-mac --recipe-per-pe "

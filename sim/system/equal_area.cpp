@@ -37,18 +37,21 @@ const configs::PePrice& price_of(const configs::EnergyTable& table, const std::s
   return price->second;
 }
 
-/// Cycles of the prompt's matrix products in closed form, without memory.
+/// Cycles of the program's matrix products in closed form, without memory.
 double product_cycles(const configs::ArrayConfig& array, const pe::PeDesign& design,
                       const workloads::Program& program) {
   double cycles = 0;
-  for (const workloads::Segment& segment : program.steps.at(0).segments) {
-    for (const workloads::Operation& op : segment.operations) {
-      if (op.kind != workloads::OpKind::gemm) continue;
-      const ArrayOperands operands =
-          array_operands(op.name, design, op.stationary, op.moving, op.dequantise, op.k);
-      const pe::ArrayWork work = pe::array_work(
-          array, design, {op.m, op.n, op.k, operands.group, operands.stationary, operands.moving});
-      cycles += static_cast<double>(work.cycles) * static_cast<double>(segment.repeats);
+  for (const workloads::Step& step : program.steps) {
+    for (const workloads::Segment& segment : step.segments) {
+      for (const workloads::Operation& op : segment.operations) {
+        if (op.kind != workloads::OpKind::gemm) continue;
+        const ArrayOperands operands =
+            array_operands(op.name, design, op.stationary, op.moving, op.dequantise, op.k);
+        const pe::ArrayWork work = pe::array_work(
+            array, design,
+            {op.m, op.n, op.k, operands.group, operands.stationary, operands.moving});
+        cycles += static_cast<double>(work.cycles) * static_cast<double>(segment.repeats);
+      }
     }
   }
   return cycles;
@@ -288,8 +291,10 @@ EqualAreaResult compare_at_equal_area(const configs::MachineConfig& base, double
       {"equal area",
        fmt::format("PEs x the area of one PE in table '{}' ({} nm) is at most {} mm2: the array "
                    "alone. Rows in steps of 8, columns of 2, sides at most 2 : 1; of the arrays "
-                   "that fill the area, the one on which the prompt's products take the fewest "
-                   "cycles. Decoders at the edge (OliVe, ANT) are not priced by any shipped table "
+                   "that fill the area, the one on which the products of prompt and generation "
+                   "take the fewest cycles (wide "
+                   "arrays load held weights faster: the sides decide the generation). Decoders at "
+                   "the edge (OliVe, ANT) are not priced by any shipped table "
                    "and not counted; ours for OliVe would be some 0.1 % of the array.",
                    base.energy.name, base.energy.node_nm, area_mm2)},
       {"same machine",
@@ -306,7 +311,8 @@ EqualAreaResult compare_at_equal_area(const configs::MachineConfig& base, double
        "the same rows of partial products): the gain of these PEs is narrower operands."},
       {"bars",
        "thick: the table's own bands. Time: all PEs of the array larger or smaller by the area "
-       "band, so fewer or more of them (only the cycles of products are scaled: an estimate). "
+       "band, so fewer or more of them (only the cycles of products are scaled, not those of "
+       "filling: an estimate). "
        "Energy: every part at the low end of its band, to the high end with glitches. Thin: the "
        "PE's area or energy relative to INT8 as other tables have it, in place of ours."},
       {"profiles",
