@@ -157,6 +157,30 @@ ModelShape load_model_shape(const std::string& name_or_path, const Overrides& ov
 DramConfig load_dram(const std::string& name_or_path, const Overrides& overrides) {
   return load<DramConfig>(Kind::dram, name_or_path, overrides);
 }
+std::map<std::string, std::string> load_pe_recipes(const std::string& path) {
+  const std::string file = path.empty() ? library_folder() + "/compare/recipes.yaml" : path;
+  Faults faults;
+  const Tree tree = parse_yaml(read_text_file(file), file, faults);
+  std::map<std::string, std::string> recipes;
+  for (const Tree::Entry& top : tree.entries) {
+    if (top.key != "recipes" || top.value.kind != Tree::Kind::map) {
+      faults.add(top.at, top.key,
+                 "found " + top.value.found() + "; expected recipes: {PE: RECIPE}");
+      continue;
+    }
+    for (const Tree::Entry& entry : top.value.entries) {
+      if (entry.value.kind == Tree::Kind::scalar) {
+        recipes[entry.key] = entry.value.text;
+      } else {
+        faults.add(entry.value.at, "recipes." + entry.key,
+                   "found " + entry.value.found() + "; expected the name of a recipe");
+      }
+    }
+  }
+  faults.throw_if_any();
+  return recipes;
+}
+
 EnergyTable load_energy(const std::string& name_or_path, const Overrides& overrides) {
   return load<EnergyTable>(Kind::energy, name_or_path, overrides);
 }

@@ -1,6 +1,7 @@
 // The shipped library: machines, recipes, models, DRAMs, energy tables and papers by name.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,10 @@ ModelShape load_model_shape(const std::string& name_or_path, const Overrides& ov
 DramConfig load_dram(const std::string& name_or_path, const Overrides& overrides = {});
 EnergyTable load_energy(const std::string& name_or_path, const Overrides& overrides = {});
 PaperConfig load_paper(const std::string& name_or_path, const Overrides& overrides = {});
+
+/// Which recipe each PE is compared with, from a file of `recipes: {PE: RECIPE}`; empty name: the
+/// shipped compare/recipes.yaml. Throws ConfigError.
+std::map<std::string, std::string> load_pe_recipes(const std::string& path = {});
 
 /// One resolved configuration as YAML with meanings as comments; reads back to the same struct.
 std::string show(Kind kind, const std::string& name_or_path, const Overrides& overrides = {});

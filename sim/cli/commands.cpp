@@ -10,6 +10,8 @@ const Command kCommands[] = {
      verify_command},
     {"gemm", "cycles of one matrix product on one systolic array", gemm_command},
     {"paper", "the printed values of a paper beside what its own model gives here", paper_command},
+    {"compare", "PEs on the same silicon, each with its recipe: time, energy, error bars",
+     compare_command},
     {"bench", "measure the host: rates of the kernels beside its peak and other libraries",
      bench_command},
     {"report", "turn results into a page, side by side", report_command},

@@ -15,6 +15,7 @@ int eval_command(const Arguments& arguments);
 int verify_command(const Arguments& arguments);
 int gemm_command(const Arguments& arguments);
 int paper_command(const Arguments& arguments);
+int compare_command(const Arguments& arguments);
 int bench_command(const Arguments& arguments);
 int list_command(const Arguments& arguments);
 int show_command(const Arguments& arguments);

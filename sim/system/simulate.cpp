@@ -6,7 +6,9 @@
 #include <exception>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -405,88 +407,63 @@ OperationRow describe(const Operation& op, Phase phase, const Segment& segment) 
   return row;
 }
 
-}  // namespace
+/// [step][segment] of one program, each the sum of the segment's repeats.
+using Outcomes = std::vector<std::vector<SegmentOutcome>>;
 
-std::vector<CyclesByCause> time_programs(std::span<const TimedProgram> programs,
-                                         Progress& progress) {
-  std::vector<CyclesByCause> times(programs.size());
-  Progress silent;  // of the single programs
-  const SimulateOptions options;
+/// The steps of several programs as those of one piece of work.
+class SharedProgress : public Progress {
+ public:
+  SharedProgress(Progress& whole, std::span<const TimedProgram> programs) : whole_(whole) {
+    for (const TimedProgram& timed : programs) total_ += timed.program.steps.size();
+  }
+  void report(std::string_view what, std::uint64_t, std::uint64_t) override {
+    whole_.report(what, ++done_, total_);
+  }
+  bool cancelled() const override { return whole_.cancelled(); }
+
+ private:
+  Progress& whole_;
+  std::uint64_t done_ = 0, total_ = 0;
+};
+
+/// All programs in one SystemC simulation, side by side: they share no module, so that none sees
+/// another.
+std::vector<Outcomes> run_in_systemc(std::span<const TimedProgram> programs,
+                                     std::span<const std::unique_ptr<Mapper>> mappers,
+                                     const SimulateOptions& options, Progress& progress) {
+  std::vector<Outcomes> outcomes;
   kernel::run_simulation([&] {
-    // Side by side: they share no module, so that none sees another.
-    std::vector<std::unique_ptr<Mapper>> mappers;
+    SharedProgress shared(progress, programs);
     std::vector<std::unique_ptr<ProgramRunner>> runners;
     for (std::size_t i = 0; i < programs.size(); ++i) {
-      const TimedProgram& timed = programs[i];
-      const std::string name = "machine" + std::to_string(i);
-      mappers.push_back(
-          std::make_unique<Mapper>(timed.machine, pe::find_design(timed.machine.array.pe)));
-      runners.push_back(std::make_unique<ProgramRunner>(name.c_str(), timed.program, timed.machine,
-                                                        *mappers.back(), options, silent));
+      const std::string name = programs.size() == 1 ? "machine" : "machine" + std::to_string(i);
+      runners.push_back(std::make_unique<ProgramRunner>(
+          name.c_str(), programs[i].program, programs[i].machine, *mappers[i], options, shared));
     }
     const auto ended = [&] {
-      const auto count = static_cast<std::uint64_t>(
-          std::ranges::count_if(runners, [](const auto& runner) { return runner->ended; }));
-      progress.report("simulating", count, runners.size());
       if (progress.cancelled()) throw Interrupted();
-      return count == runners.size();
+      return std::ranges::all_of(runners, [](const auto& runner) { return runner->ended; });
     };
-    kernel::run_until(ended, sc_core::sc_time(100, sc_core::SC_MS), [&] {
+    // No single job takes a second of simulated time.
+    kernel::run_until(ended, sc_core::sc_time(1, sc_core::SC_SEC), [&] {
       std::uint64_t jobs = 0;
       for (const auto& runner : runners) jobs += runner->jobs_issued();
       return jobs;
     });
-    for (std::size_t i = 0; i < runners.size(); ++i) {
-      if (runners[i]->failure) std::rethrow_exception(runners[i]->failure);
-      for (const auto& step : runners[i]->outcomes) {
-        for (const SegmentOutcome& segment : step) {
-          for (const OperationOutcome& operation : segment.operations) {
-            for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
-              times[i][c] += operation.cycles_by_cause[c];
-            }
-          }
-        }
-      }
+    for (const auto& runner : runners) {
+      if (runner->failure) std::rethrow_exception(runner->failure);
+      outcomes.push_back(std::move(runner->outcomes));
     }
     return 0;
   });
-  return times;
+  return outcomes;
 }
 
-RunResult simulate(const Program& program, const configs::MachineConfig& machine,
-                   const SimulateOptions& options, Progress& progress) {
-  const PriceList prices(machine);
-  const pe::PeDesign& design = pe::find_design(machine.array.pe);
-  check_fixed_names(machine, program);
-  Mapper mapper(machine, design, options.observations.value_or(opt_profile()));
-  // Every operation is checked before the clock starts.
-  for (const Step& step : program.steps) {
-    for (const Segment& segment : step.segments) schedule(mapper, segment, {});
-  }
-
-  std::vector<std::vector<SegmentOutcome>> outcomes;
-  if (options.timing == Timing::pe && machine.array.count > 1) {
-    throw ConfigError("--timing pe steps one array; array.count is " +
-                      std::to_string(machine.array.count));
-  }
-  if (options.timing == Timing::analytic) {
-    for (const Step& step : program.steps) {
-      std::vector<SegmentOutcome>& totals = outcomes.emplace_back();
-      for (const Segment& segment : step.segments) {
-        totals.push_back(repeated(analyse(segment, mapper), segment.repeats));
-      }
-    }
-  } else
-    kernel::run_simulation([&] {
-      ProgramRunner runner("machine", program, machine, mapper, options, progress);
-      // No single job takes a second of simulated time.
-      kernel::run_until([&] { return runner.ended; }, sc_core::sc_time(1, sc_core::SC_SEC),
-                        [&] { return runner.jobs_issued(); });
-      if (runner.failure) std::rethrow_exception(runner.failure);
-      outcomes = std::move(runner.outcomes);
-      return 0;
-    });
-
+/// Outcomes as a result: rows, energy, area, notes.
+RunResult result_of(const Program& program, const configs::MachineConfig& machine,
+                    const SimulateOptions& options, const PriceList& prices, Mapper& mapper,
+                    const Outcomes& outcomes) {
+  const pe::PeDesign& design = mapper.design();
   RunResult result;
   result.machine = machine.name;
   result.recipe = program.recipe;
@@ -623,6 +600,80 @@ RunResult simulate(const Program& program, const configs::MachineConfig& machine
                             "all cached positions are computed; masked ones are not skipped");
   result.check_sums();
   return result;
+}
+
+}  // namespace
+
+std::vector<CyclesByCause> time_programs(std::span<const TimedProgram> programs,
+                                         Progress& progress) {
+  std::vector<std::unique_ptr<Mapper>> mappers;
+  for (const TimedProgram& timed : programs) {
+    mappers.push_back(
+        std::make_unique<Mapper>(timed.machine, pe::find_design(timed.machine.array.pe)));
+  }
+  std::vector<CyclesByCause> times;
+  for (const Outcomes& outcomes : run_in_systemc(programs, mappers, {}, progress)) {
+    CyclesByCause& time = times.emplace_back();
+    for (const auto& step : outcomes) {
+      for (const SegmentOutcome& segment : step) {
+        for (const OperationOutcome& operation : segment.operations) {
+          for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
+            time[c] += operation.cycles_by_cause[c];
+          }
+        }
+      }
+    }
+  }
+  return times;
+}
+
+std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
+                                    const SimulateOptions& options, Progress& progress) {
+  std::vector<PriceList> prices;
+  std::vector<std::unique_ptr<Mapper>> mappers;
+  // Every operation of every program is checked before the clock starts.
+  for (const TimedProgram& timed : programs) {
+    prices.emplace_back(timed.machine);
+    check_fixed_names(timed.machine, timed.program);
+    mappers.push_back(std::make_unique<Mapper>(timed.machine,
+                                               pe::find_design(timed.machine.array.pe),
+                                               options.observations.value_or(opt_profile())));
+    for (const Step& step : timed.program.steps) {
+      for (const Segment& segment : step.segments) schedule(*mappers.back(), segment, {});
+    }
+    if (options.timing == Timing::pe && timed.machine.array.count > 1) {
+      throw ConfigError("--timing pe steps one array; array.count is " +
+                        std::to_string(timed.machine.array.count));
+    }
+  }
+
+  std::vector<Outcomes> outcomes;
+  if (options.timing == Timing::analytic) {
+    for (std::size_t i = 0; i < programs.size(); ++i) {
+      Outcomes& steps = outcomes.emplace_back();
+      for (const Step& step : programs[i].program.steps) {
+        std::vector<SegmentOutcome>& totals = steps.emplace_back();
+        for (const Segment& segment : step.segments) {
+          totals.push_back(repeated(analyse(segment, *mappers[i]), segment.repeats));
+        }
+      }
+    }
+  } else {
+    outcomes = run_in_systemc(programs, mappers, options, progress);
+  }
+
+  std::vector<RunResult> results;
+  for (std::size_t i = 0; i < programs.size(); ++i) {
+    results.push_back(result_of(programs[i].program, programs[i].machine, options, prices[i],
+                                *mappers[i], outcomes[i]));
+  }
+  return results;
+}
+
+RunResult simulate(const Program& program, const configs::MachineConfig& machine,
+                   const SimulateOptions& options, Progress& progress) {
+  const TimedProgram timed{program, machine};
+  return std::move(simulate_all({&timed, 1}, options, progress).front());
 }
 
 }  // namespace systole::sim

@@ -40,6 +40,11 @@ struct TimedProgram {
   configs::MachineConfig machine;
 };
 
+/// The same for several programs, side by side in one simulation, so once in a process; `simulate`
+/// is the case of one. Results in the order of the programs, each as if it had run alone.
+std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
+                                    const SimulateOptions& options, Progress& progress);
+
 /// Cycles by cause of each program, with Timing::tile and without energy; one SystemC simulation
 /// for all, so once in a process.
 std::vector<CyclesByCause> time_programs(std::span<const TimedProgram> programs,

@@ -48,6 +48,39 @@ TEST(Run, IsTheSameByteForByteAtAnyThreadCount) {
   EXPECT_EQ(run(1), run(3));
 }
 
+TEST(Compare, GivesEveryPeItsArrayRecipeAndErrorBars) {
+  const TemporaryFolder folder;
+  const std::string page = folder.path("page.html");
+  const json result = run_json(
+      "compare --equal-area 1 --pes mixpe-w4a8,int8-mac,bitmod --model systole-kjv-3m "
+      "--recipe-per-pe --prefill 8 --decode 1 --quiet --html " +
+      page);
+  EXPECT_EQ(result.at("summary").at("base_pe"), "int8-mac");
+  ASSERT_EQ(result.at("rows").size(), 3u);
+  for (const json& row : result.at("rows")) {
+    SCOPED_TRACE(row.at("pe"));
+    EXPECT_LE(row.at("array_mm2").get<double>(), 1.0);
+    EXPECT_EQ(row.at("recipe"), row.at("run").at("summary").at("recipe"));
+    EXPECT_GT(row.at("proxy_perplexity").get<double>(),
+              0.99 * result.at("summary").at("proxy_perplexity_fp32").get<double>());
+    double both = 0;
+    for (const char* name : {"prefill", "decode"}) {
+      const json& phase = row.at(name);
+      both += phase.at("energy_pj").get<double>();
+      EXPECT_LE(phase.at("time_low_ms"), phase.at("time_ms"));
+      EXPECT_GE(phase.at("time_high_ms"), phase.at("time_ms"));
+      EXPECT_GE(phase.at("energy_with_glitches_pj"), phase.at("energy_pj"));
+      EXPECT_GE(phase.at("energy_high_pj"), phase.at("energy_with_glitches_pj"));
+      EXPECT_LE(phase.at("time_profiles_low_ms"), phase.at("time_ms"));
+    }
+    const double whole = row.at("run").at("summary").at("energy_pj").get<double>();
+    EXPECT_NEAR(both, whole, 1e-6 * whole) << "the phases sum to the run";
+  }
+  EXPECT_EQ(result.at("rows").at(2).at("dataflow"), "output_stationary") << "BitMoD knows no other";
+  EXPECT_FALSE(result.at("rows").at(0).at("profiles").empty());
+  EXPECT_THAT(read_file(page), HasSubstr("</html>"));
+}
+
 TEST(Run, WritesAResultThatReportReadsBack) {
   const TemporaryFolder folder;
   const std::string h5 = folder.path("a.h5"), page = folder.path("page.html"),
