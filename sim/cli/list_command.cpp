@@ -97,18 +97,27 @@ std::string show_pe(const pe::PeDesign& design) {
     }
   }
   if (design.data_dependent()) text += "\n# steps take longer where the operands ask for it";
-  text += "\n# multiply-accumulates a PE and cycle (elements a step / cycles or PEs a step), weight "
-          "x activation:";
+  text +=
+      "\n# multiply-accumulates a PE and cycle (elements a step / cycles or PEs a step), weight "
+      "x activation (operand bits that a PE takes a cycle):";
   const pe::Mode* last = nullptr;
   for (const pe::Mode& mode : design.modes) {
-    const bool same = last != nullptr && last->weight == mode.weight &&
-                      last->depth == mode.depth && last->parts() == mode.parts();
+    const bool same = last != nullptr && last->weight == mode.weight && last->depth == mode.depth &&
+                      last->parts() == mode.parts();
     if (!same) {
-      text += fmt::format("\n#   {:<6} {} / {}{}: {} x", fmt::format("{:.4g}", mode.macs_per_cycle()),
-                          mode.depth, mode.parts(), mode.spatial && mode.parts() > 1 ? " PEs" : "",
-                          quant::name_of(mode.weight));
+      text +=
+          fmt::format("\n#   {:<6} {} / {}{}: {} x", fmt::format("{:.4g}", mode.macs_per_cycle()),
+                      mode.depth, mode.parts(), mode.spatial && mode.parts() > 1 ? " PEs" : "",
+                      quant::name_of(mode.weight));
     }
-    text += fmt::format(" {}", quant::name_of(mode.activation));
+    // Parts side by side are bits of a word each; parts in time share the word.
+    const double weight_bits = quant::bits_of(mode.weight),
+                 activation_bits = quant::bits_of(mode.activation);
+    const double bits =
+        mode.depth *
+        (mode.spatial ? weight_bits / mode.weight_parts + activation_bits / mode.activation_parts
+                      : (weight_bits + activation_bits) / mode.parts());
+    text += fmt::format(" {} ({:.3g})", quant::name_of(mode.activation), bits);
     last = &mode;
   }
   return text + "\n";
