@@ -15,6 +15,8 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <numeric>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -195,34 +197,72 @@ class EngineBase : public ArrayEngine {
         std::min<std::uint64_t>(mode_.depth, geometry_.group_length - begin);
     return {group * geometry_.group_length + begin, count};
   }
-  bool step_exists(std::uint64_t step) const { return step < geometry_.steps; }
+  /// Row r of a fold of held operands: its step, and whether there is one.
+  std::uint64_t step_of(const Fold& fold, std::size_t r) const {
+    return fold.row + r / geometry_.row_gang;
+  }
+  bool row_exists(const Fold& fold, std::size_t r) const {
+    return r / geometry_.row_gang < geometry_.rows && step_of(fold, r) < geometry_.steps;
+  }
 
-  Weight weight_word(std::uint64_t n, std::uint64_t group, std::uint64_t step,
+  template <bool kWeight>
+  using Word = std::conditional_t<kWeight, Weight, Activation>;
+
+  /// A word of the weight (`outer` is n) or of the activation (m), or a part of it.
+  template <bool kWeight>
+  Word<kWeight> word(std::uint64_t outer, std::uint64_t group, std::uint64_t step,
                      unsigned part) const {
     const auto [k, count] = span_of(group, step);
-    return A::weight(std::span(weight_.elements).subspan(n * case_->shape.k + k, count), mode_,
-                     part);
-  }
-  Activation activation_word(std::uint64_t m, std::uint64_t group, std::uint64_t step,
-                             unsigned part) const {
-    const auto [k, count] = span_of(group, step);
-    return A::activation(std::span(activation_.elements).subspan(m * case_->shape.k + k, count),
-                         mode_, part);
+    const Decoded& decoded = kWeight ? weight_ : activation_;
+    const auto lanes = std::span(decoded.elements).subspan(outer * case_->shape.k + k, count);
+    if constexpr (kWeight) {
+      return A::weight(lanes, mode_, part);
+    } else {
+      return A::activation(lanes, mode_, part);
+    }
   }
   /// A read of a word, or of a part of it. The first part brings the bits.
-  void count_weight(std::uint64_t group, std::uint64_t step, bool first_part) {
-    ++run_.measured.weight_words;
-    if (first_part) {
-      run_.measured.weight_bits +=
-          span_of(group, step).second * quant::bits_of(case_->shape.weight);
-    }
+  template <bool kWeight>
+  void count_read(std::uint64_t group, std::uint64_t step, bool first_part) {
+    ArrayWork& measured = run_.measured;
+    const GemmShape& shape = case_->shape;
+    ++(kWeight ? measured.weight_words : measured.activation_words);
+    if (!first_part) return;
+    (kWeight ? measured.weight_bits : measured.activation_bits) +=
+        span_of(group, step).second * quant::bits_of(kWeight ? shape.weight : shape.activation);
   }
-  void count_activation(std::uint64_t group, std::uint64_t step, bool first_part) {
-    ++run_.measured.activation_words;
-    if (first_part) {
-      run_.measured.activation_bits +=
-          span_of(group, step).second * quant::bits_of(case_->shape.activation);
+
+  /// Held operands: what PE (r, c) holds in a fold, read from the scratchpad; nothing for padding.
+  template <bool kWeight>
+  std::optional<Word<kWeight>> held_word(const Fold& fold, std::size_t r, std::size_t c) {
+    const Geometry& g = geometry_;
+    const std::uint64_t output = fold.column + c / g.column_gang;
+    if (!row_exists(fold, r) || c / g.column_gang >= g.columns || output >= outputs_held()) {
+      return std::nullopt;
     }
+    // Whole, or the part of this column or fold.
+    const bool in_parts = mode_.spatial || design_.holds_parts;
+    const unsigned index = mode_.spatial ? static_cast<unsigned>(c % g.column_gang) : fold.part;
+    const unsigned part = !in_parts ? kWhole : kWeight ? index * mode_.activation_parts : index;
+    // Rows that act together hold the same word.
+    if (r % g.row_gang == 0) count_read<kWeight>(fold.group, step_of(fold, r), index == 0);
+    return word<kWeight>(output, fold.group, step_of(fold, r), part);
+  }
+
+  /// Held operands: what streams into row r for `output`; nothing for padding.
+  template <bool kWeight>
+  std::optional<Word<kWeight>> streamed_word(const Fold& fold, std::size_t r, std::uint64_t output,
+                                             unsigned stream_part) {
+    if (!row_exists(fold, r)) return std::nullopt;
+    // In parts: beside each other, one after the other beside a held part, or all of them.
+    const bool own_parts = mode_.spatial || design_.holds_parts;
+    const unsigned index =
+        mode_.spatial ? static_cast<unsigned>(r % geometry_.row_gang) : stream_part;
+    const unsigned part = kWeight && own_parts ? index * mode_.activation_parts : index;
+    if (own_parts || stream_part == 0) {
+      count_read<kWeight>(fold.group, step_of(fold, r), part == 0);
+    }
+    return word<kWeight>(output, fold.group, step_of(fold, r), part);
   }
 
   // --- results
@@ -330,6 +370,28 @@ class EngineBase : public ArrayEngine {
     std::size_t boundary_ = 0;
   };
 
+  /// Held sums: what enters row r (activations) or column r (weights) in a step; nothing for
+  /// padding. A word stays at the edge while all its parts are taken: one read.
+  template <bool kWeight>
+  std::optional<Word<kWeight>> edge_word(const Fold& fold, std::size_t lane,
+                                         const Position& position) {
+    const Geometry& g = geometry_;
+    const std::uint64_t gang = kWeight ? g.column_gang : g.row_gang;
+    const std::uint64_t outer = (kWeight ? fold.column : fold.row) + lane / gang;
+    if (lane / gang >= (kWeight ? g.columns : g.rows)) return std::nullopt;
+    if (outer >= (kWeight ? case_->shape.n : case_->shape.m)) return std::nullopt;
+    const auto index = static_cast<unsigned>(lane % gang);
+    const unsigned part = !mode_.spatial ? position.part
+                          : kWeight      ? index * mode_.activation_parts
+                                         : index;
+    const unsigned own = kWeight ? weight_part(mode_, part) : activation_part(mode_, part);
+    const unsigned other = kWeight ? activation_part(mode_, part) : weight_part(mode_, part);
+    if (mode_.spatial || (design_.holds_parts ? other == 0 : part == 0)) {
+      count_read<kWeight>(fold.group, position.step, own == 0);
+    }
+    return word<kWeight>(outer, fold.group, position.step, part);
+  }
+
   /// Further cycles that the words of a step ask for: the slowest PE holds up all.
   unsigned stall_of(const Fold& fold, const Position& position) const {
     unsigned stall = 0;
@@ -338,15 +400,15 @@ class EngineBase : public ArrayEngine {
         const std::uint64_t n = fold.column + c;
         if (n >= case_->shape.n) break;
         stall = std::max(stall,
-                         A::weight_stall(weight_word(n, fold.group, position.step, position.part)));
+                         A::weight_stall(word<true>(n, fold.group, position.step, position.part)));
       }
     }
     if constexpr (requires(const Activation& a) { A::activation_stall(a); }) {
       for (std::uint64_t r = 0; r < geometry_.rows; ++r) {
         const std::uint64_t m = fold.row + r;
         if (m >= case_->shape.m) break;
-        stall = std::max(stall, A::activation_stall(
-                                    activation_word(m, fold.group, position.step, position.part)));
+        stall = std::max(
+            stall, A::activation_stall(word<false>(m, fold.group, position.step, position.part)));
       }
     }
     return stall;
@@ -374,10 +436,22 @@ class EngineBase : public ArrayEngine {
     return fold_stalls();
   }
 
+  /// Finds the stalls of the case at hand; the sum of all.
+  std::uint64_t find_stalls() {
+    stalls_ = fold_stalls();
+    run_.measured.stall_cycles = std::accumulate(stalls_.begin(), stalls_.end(), std::uint64_t{0});
+    return run_.measured.stall_cycles;
+  }
+  /// Cycles of a fold's stream, held sums.
+  std::uint64_t length(std::uint64_t fold) const {
+    return geometry_.stream + (stalls_.empty() ? 0 : stalls_[fold]);
+  }
+
   ArrayConfig array_;
   const PeDesign& design_;
   const ArrayCase* case_ = nullptr;
   Geometry geometry_;
+  std::vector<std::uint64_t> stalls_;
   Mode mode_{};
   Decoded weight_, activation_;
   std::vector<Fold> folds_;
@@ -442,7 +516,6 @@ class HeldEngine final : public EngineBase<A> {
     std::fill(marks_.begin(), marks_.end(), std::uint8_t{0});
     std::fill(link_marks_.begin(), link_marks_.end(), std::uint8_t{0});
     std::fill(moving_.begin(), moving_.end(), Moving{});
-    leaving_.clear();
     done_at_.clear();
     load_fold_ = load_step_ = stream_fold_ = stream_step_ = folds_done_ = 0;
     next_stream_edge_ = 0;
@@ -589,12 +662,6 @@ class HeldEngine final : public EngineBase<A> {
     }
   }
 
-  /// Row r's place in a fold: its step, and its part of the word where rows act together.
-  bool row_exists(const Fold& fold, std::size_t r) const {
-    return r / geometry_.row_gang < geometry_.rows &&
-           this->step_exists(fold.row + r / geometry_.row_gang);
-  }
-
   /// A fold's held words may enter once the fold before it uses its own: the holding registers are
   /// free then.
   void issue_load() {
@@ -607,29 +674,11 @@ class HeldEngine final : public EngineBase<A> {
     // The bottom row's words go first.
     const Fold& fold = folds_[load_fold_];
     const std::size_t r = rows_ - 1 - load_step_;
-    const Geometry& g = geometry_;
     for (std::size_t c = 0; c < cols_; ++c) {
-      const std::uint64_t output = fold.column + c / g.column_gang;
-      const bool live =
-          row_exists(fold, r) && c / g.column_gang < g.columns && output < this->outputs_held();
-      if (!live) {
-        link_feeder_.put(c, Held{}, kValid);
-        continue;
-      }
-      const std::uint64_t step = fold.row + r / g.row_gang;
-      const auto gang = static_cast<unsigned>(c % g.column_gang);
-      if constexpr (kWeightsHeld) {
-        const unsigned index = mode_.spatial ? gang : fold.part;
-        const unsigned part =
-            mode_.spatial || design_.holds_parts ? index * mode_.activation_parts : kWhole;
-        link_feeder_.put(c, this->weight_word(output, fold.group, step, part), kValid | kLive);
-        // Rows that act together hold the same word.
-        if (r % g.row_gang == 0) this->count_weight(fold.group, step, index == 0);
+      if (const auto word = this->template held_word<kWeightsHeld>(fold, r, c)) {
+        link_feeder_.put(c, *word, kValid | kLive);
       } else {
-        const unsigned index = mode_.spatial ? gang : fold.part;
-        const unsigned part = mode_.spatial || design_.holds_parts ? index : kWhole;
-        link_feeder_.put(c, this->activation_word(output, fold.group, step, part), kValid | kLive);
-        if (r % g.row_gang == 0) this->count_activation(fold.group, step, index == 0);
+        link_feeder_.put(c, Held{}, kValid);
       }
     }
     load_wave_ends_ = edge_ + rows_ + cols_ + 1;
@@ -654,29 +703,12 @@ class HeldEngine final : public EngineBase<A> {
     if (stream_step_ == 0) switch_wave_ends_ = edge_ + rows_ + cols_ + 1;
     std::uint64_t live_rows = 0;
     for (std::size_t r = 0; r < rows_; ++r) {
-      if (!row_exists(fold, r)) {
-        moving_feeder_.put(r, Moving{}, marks);
-        continue;
-      }
-      ++live_rows;
-      const std::uint64_t step = fold.row + r / g.row_gang;
-      const auto gang = static_cast<unsigned>(r % g.row_gang);
-      const auto live = static_cast<std::uint8_t>(marks | kLive);
-      if constexpr (kWeightsHeld) {
-        // In parts: beside each other, one after the other beside a held part, or all of them.
-        const unsigned part = mode_.spatial ? gang : stream_part;
-        moving_feeder_.put(r, this->activation_word(output, fold.group, step, part), live);
-        if (mode_.spatial || design_.holds_parts || stream_part == 0) {
-          this->count_activation(fold.group, step, part == 0);
-        }
+      if (const auto word =
+              this->template streamed_word<!kWeightsHeld>(fold, r, output, stream_part)) {
+        moving_feeder_.put(r, *word, static_cast<std::uint8_t>(marks | kLive));
+        ++live_rows;
       } else {
-        const unsigned part = mode_.spatial         ? gang * mode_.activation_parts
-                              : design_.holds_parts ? stream_part * mode_.activation_parts
-                                                    : stream_part;
-        moving_feeder_.put(r, this->weight_word(output, fold.group, step, part), live);
-        if (mode_.spatial || design_.holds_parts || stream_part == 0) {
-          this->count_weight(fold.group, step, part == 0);
-        }
+        moving_feeder_.put(r, Moving{}, marks);
       }
     }
     const std::uint64_t live_columns =
@@ -708,7 +740,6 @@ class HeldEngine final : public EngineBase<A> {
   SkewFeeder<Moving> moving_feeder_;
   SkewFeeder<Held> link_feeder_;
   std::deque<std::uint64_t> done_at_;
-  std::vector<int> leaving_;
   std::uint64_t edge_limit_ = 0;
   std::uint64_t load_fold_ = 0, load_step_ = 0;
   std::uint64_t stream_fold_ = 0, stream_step_ = 0, next_stream_edge_ = 0;
@@ -771,10 +802,7 @@ class OutputEngine final : public EngineBase<A> {
     std::fill(pe_fold_.begin(), pe_fold_.end(), 0);
     std::fill(column_fold_.begin(), column_fold_.end(), 0);
     std::fill(column_row_.begin(), column_row_.end(), 0);
-    stalls_ = this->fold_stalls();
-    std::uint64_t stalls = 0;
-    for (const std::uint64_t s : stalls_) stalls += s;
-    run_.measured.stall_cycles = stalls;
+    const std::uint64_t stalls = this->find_stalls();
     const std::uint64_t drain = rows_ * geometry_.row_drain;
     edge_limit_ =
         8 + stalls +
@@ -901,10 +929,6 @@ class OutputEngine final : public EngineBase<A> {
     if (preload_) issue_drain();
   }
 
-  std::uint64_t length(std::uint64_t fold) const {
-    return geometry_.stream + (stalls_.empty() ? 0 : stalls_[fold]);
-  }
-
   void issue_step() {
     if (fold_ == folds_.size()) return;
     if (!in_fold_) {
@@ -912,7 +936,6 @@ class OutputEngine final : public EngineBase<A> {
       const bool free = preload_ ? edge_ >= next_start_ : fold_ == folds_done_;
       if (!free) return;
       in_fold_ = true;
-      fold_start_ = edge_;
       position_ = 0;
       stream_.begin(*this);
       mark_wave_ends_ = std::max(mark_wave_ends_, edge_ + rows_ + cols_ + 1);
@@ -920,7 +943,7 @@ class OutputEngine final : public EngineBase<A> {
     const Fold& fold = folds_[fold_];
     const Geometry& g = geometry_;
     const Position position = stream_.next();
-    const bool last = position_ + 1 == length(fold_);
+    const bool last = position_ + 1 == this->length(fold_);
     const auto marks =
         static_cast<std::uint8_t>(kValid | (position_ == 0 ? kFirst : 0) | (last ? kLast : 0));
     ++position_;
@@ -943,44 +966,28 @@ class OutputEngine final : public EngineBase<A> {
     drains_.push_back(edge_ + 1);
     const std::uint64_t drain = rows_ * g.row_drain;
     ++fold_;
-    const std::uint64_t next = fold_ < folds_.size() ? length(fold_) : 0;
+    const std::uint64_t next = fold_ < folds_.size() ? this->length(fold_) : 0;
     next_start_ = edge_ + 1 + (drain > next ? drain - next : 0);
   }
 
   void issue_words(const Fold& fold, const Position& position, std::uint8_t marks) {
-    const Geometry& g = geometry_;
-    const bool whole = !mode_.spatial && !design_.holds_parts;
     std::uint64_t live_rows = 0, live_columns = 0;
     const auto live = static_cast<std::uint8_t>(marks | kLive);
     for (std::size_t r = 0; r < rows_; ++r) {
-      const std::uint64_t m = fold.row + r / g.row_gang;
-      if (r / g.row_gang >= g.rows || m >= case_->shape.m) {
-        activation_feeder_.put(r, Activation{}, marks);
-        continue;
-      }
-      ++live_rows;
-      const auto gang = static_cast<unsigned>(r % g.row_gang);
-      const unsigned part = mode_.spatial ? gang : position.part;
-      activation_feeder_.put(r, this->activation_word(m, fold.group, position.step, part), live);
-      // The word stays at the edge while all its parts are taken: one read.
-      const unsigned own = activation_part(mode_, part);
-      const bool reads = mode_.spatial || (whole ? part == 0 : weight_part(mode_, part) == 0);
-      if (reads) this->count_activation(fold.group, position.step, own == 0);
+      const auto word = this->template edge_word<false>(fold, r, position);
+      activation_feeder_.put(r, word.value_or(Activation{}), word ? live : marks);
+      live_rows += word ? 1 : 0;
     }
     for (std::size_t c = 0; c < cols_; ++c) {
-      const std::uint64_t n = fold.column + c / g.column_gang;
-      if (c / g.column_gang >= g.columns || n >= case_->shape.n) continue;
-      ++live_columns;
-      const auto gang = static_cast<unsigned>(c % g.column_gang);
-      const unsigned part = mode_.spatial ? gang * mode_.activation_parts : position.part;
-      weight_feeder_.put(c, this->weight_word(n, fold.group, position.step, part), live);
-      const unsigned own = weight_part(mode_, part);
-      const bool reads = mode_.spatial || (whole ? part == 0 : activation_part(mode_, part) == 0);
-      if (reads) this->count_weight(fold.group, position.step, own == 0);
+      if (const auto word = this->template edge_word<true>(fold, c, position)) {
+        weight_feeder_.put(c, *word, live);
+        ++live_columns;
+      }
     }
     run_.measured.mac_passes += live_rows * live_columns;
     if constexpr (Base::kStalls) {
-      if (position.part + 1 == g.stream_parts) stream_.stall(this->stall_of(fold, position));
+      if (position.part + 1 == geometry_.stream_parts)
+        stream_.stall(this->stall_of(fold, position));
     }
   }
 
@@ -1022,9 +1029,8 @@ class OutputEngine final : public EngineBase<A> {
   SkewFeeder<Sum> chain_feeder_;
   typename Base::Stream stream_;
   std::deque<std::uint64_t> done_at_, drains_;
-  std::vector<std::uint64_t> stalls_;
   std::uint64_t edge_limit_ = 0;
-  std::uint64_t fold_ = 0, position_ = 0, fold_start_ = 0, next_start_ = 0, folds_done_ = 0;
+  std::uint64_t fold_ = 0, position_ = 0, next_start_ = 0, folds_done_ = 0;
   bool in_fold_ = false;
   std::uint64_t drain_steps_ = 0, next_drain_ = 0;
   std::uint64_t mark_wave_ends_ = 0, chain_wave_ends_ = 0;
@@ -1054,24 +1060,29 @@ class BroadcastEngine final : public EngineBase<A> {
 
   void start(const ArrayCase& work) override {
     if (!this->begin(work)) return;
-    latency_ = ideal_ ? 0 : design_.stages - 1 + levels(mode_.depth);
-    if (this->held() && !ideal_) latency_ += levels(rows_);
+    latency_ = ideal_ ? 0 : design_.stages - 1 + log2_up(mode_.depth);
+    if (Base::held() && !ideal_) latency_ += log2_up(rows_);
     fold_ = position_ = 0;
     loads_done_ = 0;
     load_ends_ = 0;
     ready_ = 1;
-    stalls_ = this->fold_stalls();
-    for (const std::uint64_t s : stalls_) run_.measured.stall_cycles += s;
+    this->find_stalls();
   }
 
   bool step() override {
     ++edge_;
     if (first_edge_ == 0) first_edge_ = edge_;
     if (fold_ == folds_.size()) return edge_ >= last_edge_;
-    if (this->held()) {
-      step_held();
-    } else {
-      step_output();
+    switch (array_.dataflow) {
+      case Dataflow::weight_stationary:
+        step_held<true>();
+        break;
+      case Dataflow::input_stationary:
+        step_held<false>();
+        break;
+      case Dataflow::output_stationary:
+        step_output();
+        break;
     }
     return last_edge_ != 0 && edge_ >= last_edge_;
   }
@@ -1079,34 +1090,31 @@ class BroadcastEngine final : public EngineBase<A> {
   ArrayRun take() override { return this->finish(); }
 
  private:
-  static std::uint64_t levels(std::uint64_t n) {
-    std::uint64_t l = 0;
-    while ((std::uint64_t{1} << l) < n) ++l;
-    return l;
-  }
-
   /// Held words enter a row a cycle. Serial: after the fold before has left; preload: from the edge
   /// at which the fold before begins to stream.
+  template <bool kWeights>
   void begin_load() {
     if (!ideal_) load_ends_ = edge_ + rows_ - 1;
-    load_words();
+    load_words<kWeights>();
     ++loads_done_;
   }
+  template <bool kWeights>
   void step_held() {
     const Geometry& g = geometry_;
     const Fold& fold = folds_[fold_];
     if (loads_done_ == fold_) {  // nothing loaded for this fold yet
       if (edge_ < ready_) return;
-      begin_load();
+      begin_load<kWeights>();
       if (!ideal_) return;
     }
     if (position_ == 0) {
       if (!ideal_ && (edge_ <= load_ends_ || edge_ < ready_)) return;
-      std::swap(held_, next_held_);
-      if (preload_ && loads_done_ < folds_.size() && loads_done_ == fold_ + 1) begin_load();
+      std::swap(held<kWeights>(), next_held<kWeights>());
+      if (preload_ && loads_done_ < folds_.size() && loads_done_ == fold_ + 1)
+        begin_load<kWeights>();
     }
     const std::uint64_t drain = ideal_ ? 1 : g.row_drain;
-    if (position_ % drain == 0) stream_held(fold, position_ / drain);
+    if (position_ % drain == 0) stream_held<kWeights>(fold, position_ / drain);
     ++run_.measured.stream_cycles;
     if (++position_ < g.stream * drain) return;
     position_ = 0;
@@ -1115,37 +1123,34 @@ class BroadcastEngine final : public EngineBase<A> {
     if (fold_ == folds_.size()) last_edge_ = edge_ + latency_;
   }
 
-  struct HeldWord {
-    Weight weight{};
-    Activation activation{};
-    bool live = false;
-  };
+  template <bool kWeights>
+  auto& held() {
+    if constexpr (kWeights) {
+      return held_weights_;
+    } else {
+      return held_activations_;
+    }
+  }
+  template <bool kWeights>
+  auto& next_held() {
+    if constexpr (kWeights) {
+      return next_weights_;
+    } else {
+      return next_activations_;
+    }
+  }
+  template <bool kWeights>
   void load_words() {
-    const Geometry& g = geometry_;
     const Fold& fold = folds_[loads_done_];
-    next_held_.assign(rows_ * cols_, {});
+    auto& next = next_held<kWeights>();
+    next.clear();
     for (std::size_t r = 0; r < rows_; ++r) {
-      const std::uint64_t step = fold.row + r / g.row_gang;
-      if (r / g.row_gang >= g.rows || !this->step_exists(step)) continue;
       for (std::size_t c = 0; c < cols_; ++c) {
-        const std::uint64_t output = fold.column + c / g.column_gang;
-        if (c / g.column_gang >= g.columns || output >= this->outputs_held()) continue;
-        HeldWord& word = next_held_[r * cols_ + c];
-        word.live = true;
-        const unsigned index = mode_.spatial ? static_cast<unsigned>(c % g.column_gang) : fold.part;
-        const bool in_parts = mode_.spatial || design_.holds_parts;
-        if (this->weights_held()) {
-          word.weight = this->weight_word(output, fold.group, step,
-                                          in_parts ? index * mode_.activation_parts : kWhole);
-          if (r % g.row_gang == 0) this->count_weight(fold.group, step, index == 0);
-        } else {
-          word.activation =
-              this->activation_word(output, fold.group, step, in_parts ? index : kWhole);
-          if (r % g.row_gang == 0) this->count_activation(fold.group, step, index == 0);
-        }
+        next.push_back(this->template held_word<kWeights>(fold, r, c));
       }
     }
   }
+  template <bool kWeights>
   void stream_held(const Fold& fold, std::uint64_t position) {
     const Geometry& g = geometry_;
     const std::uint64_t output = position / g.stream_parts;
@@ -1153,28 +1158,16 @@ class BroadcastEngine final : public EngineBase<A> {
     column_sums_.assign(cols_, A::zero());
     std::uint64_t live_rows = 0;
     for (std::size_t r = 0; r < rows_; ++r) {
-      const std::uint64_t step = fold.row + r / g.row_gang;
-      if (r / g.row_gang >= g.rows || !this->step_exists(step)) continue;
+      const auto word = this->template streamed_word<!kWeights>(fold, r, output, stream_part);
+      if (!word) continue;
       ++live_rows;
-      const auto gang = static_cast<unsigned>(r % g.row_gang);
-      const bool counts = mode_.spatial || design_.holds_parts || stream_part == 0;
-      if (this->weights_held()) {
-        const unsigned part = mode_.spatial ? gang : stream_part;
-        const Activation word = this->activation_word(output, fold.group, step, part);
-        if (counts) this->count_activation(fold.group, step, part == 0);
-        for (std::size_t c = 0; c < cols_; ++c) {
-          const HeldWord& held = held_[r * cols_ + c];
-          if (held.live) column_sums_[c] = A::mac(column_sums_[c], held.weight, word);
-        }
-      } else {
-        const unsigned part = mode_.spatial         ? gang * mode_.activation_parts
-                              : design_.holds_parts ? stream_part * mode_.activation_parts
-                                                    : stream_part;
-        const Weight word = this->weight_word(output, fold.group, step, part);
-        if (counts) this->count_weight(fold.group, step, part == 0);
-        for (std::size_t c = 0; c < cols_; ++c) {
-          const HeldWord& held = held_[r * cols_ + c];
-          if (held.live) column_sums_[c] = A::mac(column_sums_[c], word, held.activation);
+      for (std::size_t c = 0; c < cols_; ++c) {
+        const auto& held_word = held<kWeights>()[r * cols_ + c];
+        if (!held_word) continue;
+        if constexpr (kWeights) {
+          column_sums_[c] = A::mac(column_sums_[c], *held_word, *word);
+        } else {
+          column_sums_[c] = A::mac(column_sums_[c], *word, *held_word);
         }
       }
     }
@@ -1186,9 +1179,6 @@ class BroadcastEngine final : public EngineBase<A> {
     }
   }
 
-  std::uint64_t length(std::uint64_t fold) const {
-    return geometry_.stream + (stalls_.empty() ? 0 : stalls_[fold]);
-  }
   void step_output() {
     const Geometry& g = geometry_;
     if (position_ == 0) {
@@ -1206,7 +1196,7 @@ class BroadcastEngine final : public EngineBase<A> {
       }
     }
     ++run_.measured.stream_cycles;
-    if (++position_ < length(fold_)) return;
+    if (++position_ < this->length(fold_)) return;
     for (std::size_t r = 0; r < rows_; ++r) {
       for (std::size_t c = 0; c < cols_; ++c) {
         this->collect_result(fold, r, c, sums_[r * cols_ + c]);
@@ -1216,7 +1206,7 @@ class BroadcastEngine final : public EngineBase<A> {
     ++fold_;
     const std::uint64_t drain = ideal_ ? 0 : rows_ * g.row_drain;
     const std::uint64_t serial_drain = array_.drain_words == 0 ? 0 : drain;
-    const std::uint64_t next = fold_ < folds_.size() ? length(fold_) : 0;
+    const std::uint64_t next = fold_ < folds_.size() ? this->length(fold_) : 0;
     if (ideal_) {
       ready_ = edge_ + 1;
     } else if (preload_) {
@@ -1229,53 +1219,36 @@ class BroadcastEngine final : public EngineBase<A> {
     }
   }
   void take_step(const Fold& fold, const Position& position) {
-    const Geometry& g = geometry_;
-    const bool whole = !mode_.spatial && !design_.holds_parts;
-    words_w_.assign(cols_, {});
-    live_w_.assign(cols_, 0);
+    weights_.clear();
     std::uint64_t live_rows = 0, live_columns = 0;
     for (std::size_t c = 0; c < cols_; ++c) {
-      const std::uint64_t n = fold.column + c / g.column_gang;
-      if (c / g.column_gang >= g.columns || n >= case_->shape.n) continue;
-      ++live_columns;
-      live_w_[c] = 1;
-      const auto gang = static_cast<unsigned>(c % g.column_gang);
-      const unsigned part = mode_.spatial ? gang * mode_.activation_parts : position.part;
-      words_w_[c] = this->weight_word(n, fold.group, position.step, part);
-      const bool reads = mode_.spatial || (whole ? part == 0 : activation_part(mode_, part) == 0);
-      if (reads) this->count_weight(fold.group, position.step, weight_part(mode_, part) == 0);
+      weights_.push_back(this->template edge_word<true>(fold, c, position));
+      live_columns += weights_.back() ? 1 : 0;
     }
     for (std::size_t r = 0; r < rows_; ++r) {
-      const std::uint64_t m = fold.row + r / g.row_gang;
-      if (r / g.row_gang >= g.rows || m >= case_->shape.m) continue;
+      const auto word = this->template edge_word<false>(fold, r, position);
+      if (!word) continue;
       ++live_rows;
-      const auto gang = static_cast<unsigned>(r % g.row_gang);
-      const unsigned part = mode_.spatial ? gang : position.part;
-      const Activation word = this->activation_word(m, fold.group, position.step, part);
-      const bool reads = mode_.spatial || (whole ? part == 0 : weight_part(mode_, part) == 0);
-      if (reads) {
-        this->count_activation(fold.group, position.step, activation_part(mode_, part) == 0);
-      }
       for (std::size_t c = 0; c < cols_; ++c) {
         Sum& sum = sums_[r * cols_ + c];
-        if (live_w_[c] != 0) sum = A::mac(sum, words_w_[c], word);
+        if (weights_[c]) sum = A::mac(sum, *weights_[c], *word);
       }
     }
     run_.measured.mac_passes += live_rows * live_columns;
     if constexpr (Base::kStalls) {
-      if (position.part + 1 == g.stream_parts) stream_.stall(this->stall_of(fold, position));
+      if (position.part + 1 == geometry_.stream_parts)
+        stream_.stall(this->stall_of(fold, position));
     }
   }
 
   const std::size_t rows_, cols_;
   const bool ideal_, preload_;
   std::vector<Sum> sums_;
-  std::vector<HeldWord> held_, next_held_;
+  std::vector<std::optional<Weight>> held_weights_, next_weights_;
+  std::vector<std::optional<Activation>> held_activations_, next_activations_;
   std::vector<Sum> column_sums_;
-  std::vector<Weight> words_w_;
-  std::vector<std::uint8_t> live_w_;
+  std::vector<std::optional<Weight>> weights_;  ///< of one step, by column
   typename Base::Stream stream_;
-  std::vector<std::uint64_t> stalls_;
   std::uint64_t latency_ = 0;
   std::uint64_t fold_ = 0, position_ = 0, loads_done_ = 0, load_ends_ = 0, ready_ = 0;
 };

@@ -2,8 +2,8 @@
 #include "pe/array_timing.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -18,8 +18,6 @@ using configs::FoldOverlap;
 using configs::Interconnect;
 
 namespace {
-
-std::uint64_t log2_up(std::uint64_t n) { return static_cast<std::uint64_t>(std::bit_width(n - 1)); }
 
 /// ConfigError where `gang` neighbours are more than the array has.
 std::uint64_t ganged(const PeDesign& design, const char* what, std::uint64_t pes,
@@ -131,7 +129,8 @@ ArrayWork array_work(const ArrayConfig& array, const PeDesign& design, const Gem
   work.passes = mode.parts();
   work.mac_passes = outputs * words * mode.parts();
   work.results = outputs * g.groups;
-  for (const std::uint64_t stall : stalls) work.stall_cycles += stall;
+  const std::uint64_t listed = std::accumulate(stalls.begin(), stalls.end(), std::uint64_t{0});
+  work.stall_cycles = listed + shape.stall * g.folds;
 
   const std::uint64_t weight_bits = shape.n * shape.k * quant::bits_of(shape.weight);
   const std::uint64_t activation_bits = shape.m * shape.k * quant::bits_of(shape.activation);
@@ -170,10 +169,7 @@ ArrayWork array_work(const ArrayConfig& array, const PeDesign& design, const Gem
     work.partial_sum_reads = sums - outputs * g.groups;
   }
 
-  work.stall_cycles += shape.stall * g.folds;
   const std::uint64_t stream = g.stream * drain_rate + shape.stall;  // T q, and what data adds
-  std::uint64_t listed = 0;
-  for (const std::uint64_t stall : stalls) listed += stall;
   work.stream_cycles = g.folds * stream + listed;
   const std::uint64_t load = held ? array.rows : 0;
   const std::uint64_t drain = held ? 0 : array.rows * g.row_drain;

@@ -2,6 +2,7 @@
 // explicit, arithmetic stays within one unit, and like divided by like is a plain number.
 #pragma once
 
+#include <bit>
 #include <compare>
 #include <cstdint>
 
@@ -48,6 +49,11 @@ constexpr Bytes bytes_for(Bits bits) { return Bytes((bits.count() + 7) / 8); }
 /// Integer division rounded up; `divisor` > 0.
 constexpr std::uint64_t ceil_div(std::uint64_t value, std::uint64_t divisor) {
   return value / divisor + (value % divisor != 0 ? 1 : 0);
+}
+
+/// Levels of a tree over `n` leaves: the least l with 2^l >= n; n > 0.
+constexpr std::uint64_t log2_up(std::uint64_t n) {
+  return static_cast<std::uint64_t>(std::bit_width(n - 1));
 }
 
 /// A clock: the only way from cycles to time and back.
