@@ -66,7 +66,8 @@ struct ArrayConfig {
 /// Multiplies finished group sums by their scales and adds them in fp32 (one fused multiply-add a
 /// lane and cycle).
 enum class DequantisePlace : std::uint8_t {
-  edge,  ///< a unit of `lanes` behind the array, beside it; it holds the array up where it is slower
+  edge,  ///< a unit of `lanes` behind the array, beside it; it holds the array up where it is
+         ///< slower
   loop,  ///< the same unit, but the array waits for it after every tile (no queue between them)
   pe,    ///< each PE scales its own sums while it computes the next (BitMoD); no unit
 };
@@ -94,6 +95,10 @@ struct ScratchpadConfig {
   std::uint32_t banks = 16;
   std::uint32_t word_bytes = 32;  ///< one port access of one bank
   std::uint32_t read_latency_cycles = 2;
+
+  std::uint64_t half_bytes() const { return capacity_bytes / 2; }
+  /// One word a bank.
+  std::uint64_t bytes_per_cycle() const { return std::uint64_t{banks} * word_bytes; }
 
   friend bool operator==(const ScratchpadConfig&, const ScratchpadConfig&) = default;
 };

@@ -23,17 +23,8 @@ using configs::LoopOrder;
 using configs::Objective;
 using workloads::Operation;
 
-constexpr std::uint64_t kAccumulatorBytes = 4;  // int32 or fp32
 /// More pieces of one operation than this are a slip of the keyboard, and would not fit memory.
 constexpr std::uint64_t kMaxJobs = std::uint64_t{1} << 20;
-
-std::uint64_t half(const configs::ScratchpadConfig& scratchpad) {
-  return scratchpad.capacity_bytes / 2;
-}
-
-std::uint64_t bytes_per_cycle(const configs::ScratchpadConfig& scratchpad) {
-  return std::uint64_t{scratchpad.banks} * scratchpad.word_bytes;
-}
 
 /// One part in so many of the first weight tile's load hides behind the operation before. All of it
 /// would where DRAM had nothing else to do, none where it is what everybody waits for; a quarter is
@@ -252,23 +243,16 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
         Piece& p = piece(m, n, k);
         const std::uint64_t times = m.count * n.count * k.count;
         const bool last = &k == &ks.last();
-        const pe::ArrayWork work =
-            pe::arrays_work(machine_.array, design_, shape_of(m.size, n.size, k.size, operands));
-        const std::uint64_t weight = ceil_div(work.weight_bits, 8);
-        const std::uint64_t moving = ceil_div(work.activation_bits, 8);
-        const std::uint64_t reads = work.partial_sum_reads * kAccumulatorBytes;
-        const std::uint64_t writes = work.partial_sum_writes * kAccumulatorBytes;
-        p.tail = work.cycles - work.repeat_cycles;
-        p.array = std::max({work.repeat_cycles, ceil_div(weight, bytes_per_cycle(memory.weight)),
-                            ceil_div(moving, bytes_per_cycle(memory.activation)),
-                            ceil_div(reads, bytes_per_cycle(memory.output)),
-                            ceil_div(writes, bytes_per_cycle(memory.output))});
+        const TileWork tile(memory, pe::arrays_work(machine_.array, design_,
+                                                    shape_of(m.size, n.size, k.size, operands)));
+        p.array = tile.occupied_cycles();
+        p.tail = tile.tail_cycles();
         total.macs += m.size * n.size * k.size * times;
-        total.mac_passes += work.mac_passes * times;
-        total.weight_read_bytes += weight * times;
-        total.activation_read_bytes += moving * times;
-        total.output_read_bytes += reads * times;
-        total.output_write_bytes += writes * times;
+        total.mac_passes += tile.work.mac_passes * times;
+        total.weight_read_bytes += tile.weight_bytes * times;
+        total.activation_read_bytes += tile.activation_bytes * times;
+        total.output_read_bytes += tile.sum_read_bytes * times;
+        total.output_write_bytes += tile.sum_write_bytes * times;
 
         pe::DequantiseWork sums, elements;
         if (design_.sums_by_group) {
@@ -452,9 +436,9 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
 
 void Mapper::mark_whole(const Operation& op, GemmMapping& map) const {
   const Footprint bytes = footprint(op, map);
-  map.whole_weight = bytes.weight > half(machine_.memory.weight);
+  map.whole_weight = bytes.weight > machine_.memory.weight.half_bytes();
   map.whole_activation = !stays_on_chip(machine_, op.input_bytes) &&
-                         bytes.activation > half(machine_.memory.activation);
+                         bytes.activation > machine_.memory.activation.half_bytes();
 }
 
 std::optional<Mapper::Misfit> Mapper::misfit(const Operation& op, const ArrayOperands& operands,
@@ -479,14 +463,15 @@ std::optional<Mapper::Misfit> Mapper::misfit(const Operation& op, const ArrayOpe
   if (!stays_on_chip(machine_, op.input_bytes)) {
     // Results that stay on chip need the other half.
     const bool shared = stays_on_chip(machine_, op.output_bytes);
-    const std::uint64_t room = shared ? half(memory.activation) : memory.activation.capacity_bytes;
+    const std::uint64_t room =
+        shared ? memory.activation.half_bytes() : memory.activation.capacity_bytes;
     if (bytes.activation > room) {
       return too_large("tile", "activations", bytes.activation, room,
                        std::string(shared ? "half of " : "") + "memory.activation.capacity_bytes");
     }
   }
-  if (bytes.sums > half(memory.output)) {
-    return too_large("tile", "sums", bytes.sums, half(memory.output),
+  if (bytes.sums > memory.output.half_bytes()) {
+    return too_large("tile", "sums", bytes.sums, memory.output.half_bytes(),
                      "half of memory.output.capacity_bytes");
   }
   if (jobs_of(op, map) > kMaxJobs) {
@@ -523,11 +508,14 @@ std::vector<GemmMapping> Mapper::combinations(const Operation& op,
     if (size > 0 && size < whole) sizes.insert(size);
   };
   // The largest that fit.
-  add(ks, largest(half(memory.weight) - 2, weight * static_cast<double>(column_unit), depth_unit),
+  add(ks,
+      largest(memory.weight.half_bytes() - 2, weight * static_cast<double>(column_unit),
+              depth_unit),
       op.k);
-  add(ns, largest(half(memory.weight) - 2, weight * static_cast<double>(op.k), column_unit), op.n);
-  add(ms, largest(half(memory.activation) - 2, row, 1), op.m);
-  add(ms, largest(half(memory.activation) - 2, row, machine_.array.rows), op.m);
+  add(ns, largest(memory.weight.half_bytes() - 2, weight * static_cast<double>(op.k), column_unit),
+      op.n);
+  add(ms, largest(memory.activation.half_bytes() - 2, row, 1), op.m);
+  add(ms, largest(memory.activation.half_bytes() - 2, row, machine_.array.rows), op.m);
   for (const std::uint64_t size : {machine_.array.rows, machine_.array.cols}) {
     for (std::uint64_t multiple = size; multiple < op.m && multiple <= 8 * size; multiple += size) {
       ms.insert(multiple);
@@ -552,7 +540,7 @@ std::vector<GemmMapping> Mapper::combinations(const Operation& op,
   for (const std::uint64_t n : ns) {
     std::set<std::uint64_t> rows = ms;
     if (any_m) {  // as many rows as the sums leave room for
-      const std::uint64_t room = half(memory.output) / (n * kAccumulatorBytes);
+      const std::uint64_t room = memory.output.half_bytes() / (n * kAccumulatorBytes);
       add(rows, room, op.m);
       add(rows, room / machine_.array.rows * machine_.array.rows, op.m);
     }

@@ -11,20 +11,28 @@
 namespace systole::sim {
 namespace {
 
-constexpr std::uint64_t kAccumulatorBytes = 4;  // int32 or fp32
-
-std::uint64_t half(const configs::ScratchpadConfig& scratchpad) {
-  return scratchpad.capacity_bytes / 2;
-}
-
 std::string format_pair(quant::Format stationary, quant::Format moving) {
   return std::string(quant::name_of(stationary)) + " x " + std::string(quant::name_of(moving));
 }
 
 }  // namespace
 
+TileWork::TileWork(const configs::MemoryConfig& memory, const pe::ArrayWork& array)
+    : work(array),
+      weight_bytes(ceil_div(array.weight_bits, 8)),
+      activation_bytes(ceil_div(array.activation_bits, 8)),
+      sum_read_bytes(array.partial_sum_reads * kAccumulatorBytes),
+      sum_write_bytes(array.partial_sum_writes * kAccumulatorBytes) {
+  const std::uint64_t delivery =
+      std::max({ceil_div(weight_bytes, memory.weight.bytes_per_cycle()),
+                ceil_div(activation_bytes, memory.activation.bytes_per_cycle()),
+                ceil_div(sum_read_bytes, memory.output.bytes_per_cycle()),
+                ceil_div(sum_write_bytes, memory.output.bytes_per_cycle())});
+  scratchpad_cycles = delivery > work.repeat_cycles ? delivery - work.repeat_cycles : 0;
+}
+
 bool stays_on_chip(const configs::MachineConfig& machine, std::uint64_t bytes) {
-  return bytes <= half(machine.memory.activation);
+  return bytes <= machine.memory.activation.half_bytes();
 }
 
 Slice slice(std::uint64_t bytes, std::uint64_t first, std::uint64_t last, std::uint64_t total) {
@@ -75,8 +83,8 @@ AttentionMapping map_attention(const configs::MachineConfig& machine,
   const std::uint64_t probability_bits = quant::bits_of(operation.moving_context.format);
   const std::uint64_t score_row = operation.n * kAccumulatorBytes;
   const std::uint64_t probability_row = ceil_div(operation.n * probability_bits, 8);
-  const std::uint64_t fit =
-      std::min(half(memory.output) / score_row, half(memory.activation) / probability_row);
+  const std::uint64_t fit = std::min(memory.output.half_bytes() / score_row,
+                                     memory.activation.half_bytes() / probability_row);
   if (fit == 0) {
     throw ConfigError("operation '" + operation.name + "': one row of " +
                       std::to_string(operation.n) +
@@ -90,11 +98,11 @@ AttentionMapping map_attention(const configs::MachineConfig& machine,
   }
   const std::uint64_t key_head = ceil_div(operation.stationary_region.bytes, operation.batch);
   const std::uint64_t value_head = ceil_div(operation.context_region.bytes, operation.batch);
-  mapping.cache_resident = key_head + value_head <= half(memory.weight);
+  mapping.cache_resident = key_head + value_head <= memory.weight.half_bytes();
   mapping.n_chunk = operation.n;
   while (!mapping.cache_resident && mapping.n_chunk > 1 &&
          slice(std::max(key_head, value_head), 0, mapping.n_chunk, operation.n).bytes + 1 >
-             half(memory.weight)) {
+             memory.weight.half_bytes()) {
     mapping.n_chunk = ceil_div(mapping.n_chunk, 2);
   }
   return mapping;

@@ -141,6 +141,23 @@ class Mapper {
   std::map<std::string, MappedGemm> known_;
 };
 
+inline constexpr std::uint64_t kAccumulatorBytes = 4;  ///< int32 or fp32
+
+/// One tile on the array: its work, what the scratchpads move for it, and how long the array is
+/// taken. Each scratchpad has one read and one write port a bank; the slowest stream paces the
+/// array.
+struct TileWork {
+  TileWork(const configs::MemoryConfig& memory, const pe::ArrayWork& array);
+
+  pe::ArrayWork work;
+  std::uint64_t weight_bytes, activation_bytes;  ///< read
+  std::uint64_t sum_read_bytes, sum_write_bytes;
+  std::uint64_t scratchpad_cycles;  ///< by which the ports are slower than the array
+  /// Until the next tile may enter; results leave for tail_cycles more.
+  std::uint64_t occupied_cycles() const { return work.repeat_cycles + scratchpad_cycles; }
+  std::uint64_t tail_cycles() const { return work.cycles - work.repeat_cycles; }
+};
+
 /// What the machine's dequantiser does with finished group sums: a scale-add each, what the
 /// weight's affine form corrects and, with the last of an output, the activation's scale. Nothing
 /// where the PEs scale their own sums.

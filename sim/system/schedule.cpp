@@ -17,14 +17,8 @@ using workloads::Operation;
 using workloads::OpKind;
 using workloads::VectorOp;
 
-constexpr std::uint64_t kAccumulatorBytes = 4;
-
 std::uint64_t operand_bytes(std::uint64_t words, quant::Format format) {
   return ceil_div(words * quant::bits_of(format), 8);
-}
-
-std::uint64_t bytes_per_cycle(const configs::ScratchpadConfig& scratchpad) {
-  return std::uint64_t{scratchpad.banks} * scratchpad.word_bytes;
 }
 
 std::uint64_t total_bytes(const std::vector<memory::Transfer>& transfers) {
@@ -101,35 +95,23 @@ class Scheduler {
   void add_array_work(Job& job, std::uint64_t m, std::uint64_t n, std::uint64_t k,
                       const ArrayOperands& operands) {
     const pe::GemmShape shape = mapper_.shape_of(m, n, k, operands);
-    const pe::ArrayWork work =
-        timer_ ? timer_(shape) : pe::arrays_work(machine_.array, design_, shape);
+    const TileWork tile(machine_.memory,
+                        timer_ ? timer_(shape) : pe::arrays_work(machine_.array, design_, shape));
+    const pe::ArrayWork& work = tile.work;
     job.stream_cycles = work.stream_cycles;
-    // What the array is taken for; the rest of the time its results leave it.
     job.fill_drain_cycles = work.repeat_cycles - work.stream_cycles;
-    job.tail_cycles = work.cycles - work.repeat_cycles;
+    job.scratchpad_cycles = tile.scratchpad_cycles;
+    job.tail_cycles = tile.tail_cycles();
     const pe::Mode* mode = design_.mode(operands.stationary, operands.moving);
     if (mode != mode_) job.reconfigure_cycles = design_.reconfigure_cycles;
     mode_ = mode;
     job.counts.macs += m * n * k;
     job.counts.mac_passes += work.mac_passes;
 
-    const std::uint64_t weight_bytes = ceil_div(work.weight_bits, 8);
-    const std::uint64_t moving_bytes = ceil_div(work.activation_bits, 8);
-    const std::uint64_t read_bytes = work.partial_sum_reads * kAccumulatorBytes;
-    const std::uint64_t write_bytes = work.partial_sum_writes * kAccumulatorBytes;
-    job.counts.weight_read_bytes += weight_bytes;
-    job.counts.activation_read_bytes += moving_bytes;
-    job.counts.output_read_bytes += read_bytes;
-    job.counts.output_write_bytes += write_bytes;
-
-    // Each scratchpad has one read and one write port a bank; the slowest stream paces the array.
-    const auto& memory = machine_.memory;
-    const std::uint64_t delivery =
-        std::max({ceil_div(weight_bytes, bytes_per_cycle(memory.weight)),
-                  ceil_div(moving_bytes, bytes_per_cycle(memory.activation)),
-                  ceil_div(read_bytes, bytes_per_cycle(memory.output)),
-                  ceil_div(write_bytes, bytes_per_cycle(memory.output))});
-    job.scratchpad_cycles = delivery > work.repeat_cycles ? delivery - work.repeat_cycles : 0;
+    job.counts.weight_read_bytes += tile.weight_bytes;
+    job.counts.activation_read_bytes += tile.activation_bytes;
+    job.counts.output_read_bytes += tile.sum_read_bytes;
+    job.counts.output_write_bytes += tile.sum_write_bytes;
   }
 
   /// Elements scaled on their way to the array: one multiply-add each.
