@@ -6,9 +6,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <chrono>
 #include <ctime>
-#include <functional>
 #include <vector>
 
 #include "Vbench_os.h"
@@ -75,22 +73,6 @@ std::uint64_t run_rtl(Model& model, const pe::ArrayCase& work, bool output_stati
   return cycles;
 }
 
-struct Bench : sc_core::sc_module {
-  SC_HAS_PROCESS(Bench);
-  Bench(const sc_core::sc_module_name& name, std::function<void()> body)
-      : sc_module(name), body_(std::move(body)) {
-    SC_THREAD(run);
-  }
-  void run() {
-    body_();
-    done = true;
-  }
-  bool done = false;
-
- private:
-  std::function<void()> body_;
-};
-
 double median(std::vector<double> values) {
   std::ranges::sort(values);
   return values[values.size() / 2];
@@ -143,11 +125,11 @@ int main() {
     pe::ClockedArray array("array");
     fmt::print("{:<18} {:>9} {:>18} {:>18} {:>8}\n", "16 x 16 INT8", "cycles", "pe, M updates/s",
                "Verilator, M/s", "ratio");
-    Bench bench("bench", [&] {
+    kernel::Task task("task", [&] {
       compare<Vbench_ws>(array, configs::Dataflow::weight_stationary, "weight stationary");
       compare<Vbench_os>(array, configs::Dataflow::output_stationary, "output stationary");
     });
-    kernel::run_until([&] { return bench.done; }, sc_core::sc_time(1, sc_core::SC_SEC));
+    task.run(sc_core::sc_time(1, sc_core::SC_SEC));
     return 0;
   });
 }

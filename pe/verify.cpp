@@ -6,7 +6,6 @@
 #include <bit>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <limits>
 
 #include "pe/clocked_array.hpp"
@@ -334,60 +333,20 @@ void plant(const quant::Fault& fault, ArrayRun& run) {
   }
 }
 
-/// Runs the cases one after the other on one module, rebuilt for each array.
-class Driver : public sc_core::sc_module {
- public:
-  Driver(const sc_core::sc_module_name& name, std::uint64_t seed,
-         std::span<const std::uint64_t> indices, const VerifyProgress& progress,
-         const quant::Fault* fault)
-      : sc_module(name),
-        array_("array"),
-        seed_(seed),
-        indices_(indices),
-        progress_(progress),
-        fault_(fault) {
-    SC_HAS_PROCESS(Driver);
-    SC_THREAD(run);
-  }
-
-  bool done() const { return failure != nullptr || outcomes_.size() == indices_.size(); }
-  std::uint64_t completed() const { return outcomes_.size(); }
-  std::vector<VerifyOutcome> take() { return std::move(outcomes_); }
-  std::exception_ptr failure;
-
- private:
-  void run() {
-    try {
-      for (const std::uint64_t index : indices_) {
-        outcomes_.push_back(run_one(index));
-        if (progress_) progress_(outcomes_.size());
-      }
-    } catch (...) {
-      failure = std::current_exception();  // must not unwind through the SystemC scheduler
-    }
-  }
-
-  VerifyOutcome run_one(std::uint64_t index) {
-    const VerifyCase test = verify_case(seed_, index);
-    VerifyOutcome outcome;
-    outcome.index = index;
-    Comparison comparison(seed_, test, outcome);
-    const Operands operands = make_operands(test);
-    const std::vector<std::uint64_t> stalls = make_engine(test.array)->stalls(operands.work);
-    ArrayRun run = array_.run(test.array, operands.work);
-    if (fault_ != nullptr) plant(*fault_, run);
-    compare_values(test, operands, run, comparison);
-    compare_counts(test, run, stalls, comparison);
-    return outcome;
-  }
-
-  ClockedArray array_;
-  std::uint64_t seed_;
-  std::span<const std::uint64_t> indices_;
-  const VerifyProgress& progress_;
-  const quant::Fault* fault_;
-  std::vector<VerifyOutcome> outcomes_;
-};
+VerifyOutcome run_case(ClockedArray& array, std::uint64_t seed, std::uint64_t index,
+                       const quant::Fault* fault) {
+  const VerifyCase test = verify_case(seed, index);
+  VerifyOutcome outcome;
+  outcome.index = index;
+  Comparison comparison(seed, test, outcome);
+  const Operands operands = make_operands(test);
+  const std::vector<std::uint64_t> stalls = make_engine(test.array)->stalls(operands.work);
+  ArrayRun run = array.run(test.array, operands.work);
+  if (fault != nullptr) plant(*fault, run);
+  compare_values(test, operands, run, comparison);
+  compare_counts(test, run, stalls, comparison);
+  return outcome;
+}
 
 template <std::size_t N>
 std::string_view named(const std::array<std::string_view, N>& names, auto value) {
@@ -469,13 +428,18 @@ std::string describe(const VerifyCase& c) {
 
 std::vector<VerifyOutcome> verify_cases(std::uint64_t seed, std::span<const std::uint64_t> indices,
                                         const VerifyProgress& progress, const quant::Fault* fault) {
-  Driver driver("driver", seed, indices, progress, fault);
+  std::vector<VerifyOutcome> outcomes;
+  ClockedArray array("array");  // one module, rebuilt for each case
+  kernel::Task task("task", [&] {
+    for (const std::uint64_t index : indices) {
+      outcomes.push_back(run_case(array, seed, index, fault));
+      if (progress) progress(outcomes.size());
+    }
+  });
   // An array ends a GEMM that does not finish by itself, so patience only has to exceed the longest
   // case.
-  kernel::run_until([&] { return driver.done(); }, sc_core::sc_time(100, sc_core::SC_MS),
-                    [&] { return driver.completed(); });
-  if (driver.failure) std::rethrow_exception(driver.failure);
-  return driver.take();
+  task.run(sc_core::sc_time(100, sc_core::SC_MS), [&] { return outcomes.size(); });
+  return outcomes;
 }
 
 }  // namespace systole::pe

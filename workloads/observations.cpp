@@ -9,7 +9,6 @@
 #include "quant/coded_matrix.hpp"
 #include "quant/formats/ovp.hpp"
 #include "quant/quantise.hpp"
-#include "workloads/executor.hpp"
 
 namespace systole::workloads {
 namespace {
@@ -73,12 +72,14 @@ class InputCounter : public ForwardObserver {
 
 }  // namespace
 
-Observations observe(const LlamaModel& model, const configs::Recipe& recipe,
-                     std::span<const std::uint32_t> tokens, unsigned threads) {
-  FunctionalExecutor executor(model, recipe, threads);
+Observations observe(FunctionalExecutor& executor, const LlamaModel& model,
+                     std::span<const std::uint32_t> tokens) {
+  const configs::Recipe& recipe = executor.recipe();
   InputCounter inputs(recipe[Target::activation]);
   executor.observe(&inputs);
   executor.forward(tokens, 0);
+  executor.observe(nullptr);
+  executor.reset();
   Counts weights;
   const configs::ModelShape& shape = executor.shape();
   const quant::QuantSpec& spec = recipe[Target::weight];

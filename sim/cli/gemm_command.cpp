@@ -2,21 +2,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "pe/array_timing.hpp"
 #include "pe/clocked_array.hpp"
 #include "pe/design.hpp"
-#include "quant/float16.hpp"
+#include "pe/verify.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/core/error.hpp"
-#include "sim/core/random.hpp"
 #include "sim/kernel/simulation.hpp"
+#include "sim/system/schedule.hpp"
 #include "workloads/topology.hpp"
 
 namespace systole::cli {
@@ -33,17 +33,6 @@ std::vector<std::size_t> sides_of(std::string_view option, std::string_view text
     throw ConfigError(fmt::format("{}: found '{}'; expected {}", option, text, expected));
   }
   return sides;
-}
-
-template <class Value>
-Value named(const std::string& option, const std::string& text,
-            const std::vector<std::pair<std::string, Value>>& known) {
-  std::vector<std::string> names;
-  for (const auto& [name, value] : known) {
-    if (name == text) return value;
-    names.push_back(name);
-  }
-  throw ConfigError("--" + option + ": " + unknown_name_message("choice", text, names));
 }
 
 struct Request {
@@ -99,29 +88,7 @@ bool parse(const Arguments& arguments, Request& r) {
 quant::Format format_of(const std::string& option, const std::string& text,
                         const pe::PeDesign& design, bool weight) {
   if (text.empty()) return weight ? design.modes.front().weight : design.modes.front().activation;
-  if (const auto format = quant::parse_format(text)) return *format;
-  std::vector<std::string> names(quant::kFormatNames.begin(), quant::kFormatNames.end());
-  throw ConfigError("--" + option + ": " + unknown_name_message("format", text, names));
-}
-
-/// Operands of a `pe` run: integers and other codes that every format has.
-std::vector<pe::OperandWord> random_operand(Random& random, std::uint64_t count,
-                                            quant::Format format) {
-  std::vector<pe::OperandWord> words(count);
-  const unsigned bits = std::min(quant::bits_of(format), 16u);
-  const bool integer = quant::info_of(format).kind == quant::FormatClass::integer;
-  for (pe::OperandWord& word : words) {
-    if (integer || bits == 4) {
-      const std::int64_t top = std::int64_t{1} << (bits - 1);
-      word = pe::operand_word(static_cast<int>(integer ? random.uniform(-top, top - 1)
-                                                       : random.uniform(0, 2 * top - 1)));
-    } else if (bits == 16) {
-      word = quant::Fp16::encode(static_cast<float>(random.normal())).to_bits();
-    } else {
-      word = static_cast<pe::OperandWord>(random.uniform(0, 3));
-    }
-  }
-  return words;
+  return static_cast<quant::Format>(choice_of("--" + option, "format", text, quant::kFormatNames));
 }
 
 /// Steps the array through the product in SystemC.
@@ -134,35 +101,13 @@ pe::ArrayWork run_clocked(const configs::ArrayConfig& array, const pe::PeDesign&
         "--timing pe computes the values: an operand of more than {} elements; use --timing tile",
         kMostOperands));
   }
-  Random random(1);
-  pe::ArrayCase work;
-  work.shape = shape;
-  work.activation = random_operand(random, shape.m * shape.k, shape.activation);
-  work.weight = random_operand(random, shape.n * shape.k, shape.weight);
-  if (design.name == "flexcim") {  // 2:4 sparse
-    for (std::size_t i = 0; i < work.weight.size(); i += 2) work.weight[i] = 0;
-  }
+  const pe::ArrayCase work = pe::random_case(design, shape, 1);
   pe::ArrayWork measured;
   kernel::run_simulation([&] {
-    struct Driver : sc_core::sc_module {
-      Driver(const sc_core::sc_module_name& name, const std::function<void()>& body)
-          : sc_module(name), body_(body) {
-        SC_HAS_PROCESS(Driver);
-        SC_THREAD(run);
-      }
-      void run() {
-        body_();
-        ended = true;
-      }
-      const std::function<void()>& body_;
-      bool ended = false;
-    };
     pe::ClockedArray clocked("array");
-    const std::function<void()> body = [&] { measured = clocked.run(array, work).measured; };
-    Driver driver("driver", body);
-    const std::uint64_t tile = pe::array_work(array, design, shape).cycles;
-    kernel::run_until([&] { return driver.ended; },
-                      sc_core::sc_time(2.0 * static_cast<double>(tile) + 1000, sc_core::SC_NS));
+    kernel::Task task("task", [&] { measured = clocked.run(array, work).measured; });
+    const auto tile = static_cast<double>(pe::array_work(array, design, shape).cycles);
+    task.run(sc_core::sc_time(2.0 * tile + 1000, sc_core::SC_NS));
     return 0;
   });
   return measured;
@@ -189,10 +134,8 @@ std::vector<Layer> layers_of(const Request& r) {
   }
   std::optional<workloads::TopologyFormat> format;
   if (!r.format.empty()) {
-    format =
-        named<workloads::TopologyFormat>("format", r.format,
-                                         {{"scale-sim-mnk", workloads::TopologyFormat::mnk},
-                                          {"scale-sim-conv", workloads::TopologyFormat::conv}});
+    format = static_cast<workloads::TopologyFormat>(
+        choice_of("--format", "choice", r.format, workloads::kTopologyFormatNames));
   }
   std::vector<Layer> layers;
   for (const auto& layer : workloads::read_topology(r.topology, format).layers) {
@@ -245,19 +188,16 @@ int gemm_command(const Arguments& arguments) {
   array.pe = r.pe;
   array.rows = static_cast<std::uint32_t>(array_sides[0]);
   array.cols = static_cast<std::uint32_t>(array_sides[1]);
-  array.dataflow = named<configs::Dataflow>("dataflow", r.dataflow,
-                                            {{"ws", configs::Dataflow::weight_stationary},
-                                             {"os", configs::Dataflow::output_stationary},
-                                             {"is", configs::Dataflow::input_stationary}});
-  array.fold_overlap = named<configs::FoldOverlap>("overlap", r.overlap,
-                                                   {{"serial", configs::FoldOverlap::serial},
-                                                    {"preload", configs::FoldOverlap::preload},
-                                                    {"ideal", configs::FoldOverlap::ideal}});
-  array.interconnect =
-      named<configs::Interconnect>("interconnect", r.interconnect,
-                                   {{"systolic", configs::Interconnect::systolic},
-                                    {"broadcast", configs::Interconnect::broadcast}});
-  const auto timing = named<int>("timing", r.timing, {{"pe", 0}, {"tile", 1}, {"analytic", 2}});
+  // In the order of configs::Dataflow.
+  constexpr std::array<std::string_view, 3> kDataflows = {"ws", "os", "is"};
+  array.dataflow =
+      static_cast<configs::Dataflow>(choice_of("--dataflow", "choice", r.dataflow, kDataflows));
+  array.fold_overlap = static_cast<configs::FoldOverlap>(
+      choice_of("--overlap", "choice", r.overlap, configs::kFoldOverlapNames));
+  array.interconnect = static_cast<configs::Interconnect>(
+      choice_of("--interconnect", "choice", r.interconnect, configs::kInterconnectNames));
+  const auto timing =
+      static_cast<sim::Timing>(choice_of("--timing", "choice", r.timing, sim::kTimingNames));
   if (r.drain > array.cols) {
     throw ConfigError(fmt::format("--drain: found {}; expected at most one word a column, {}",
                                   r.drain, array.cols));
@@ -266,7 +206,7 @@ int gemm_command(const Arguments& arguments) {
   const pe::PeDesign& design = pe::find_design(r.pe);
   const quant::Format weight = format_of("weight", r.weight, design, true);
   const quant::Format activation = format_of("activation", r.activation, design, false);
-  if (timing == 0 && layers.size() > 1) {
+  if (timing == sim::Timing::pe && layers.size() > 1) {
     throw ConfigError("--timing pe steps one product; use --timing tile for a list");
   }
   const double pes = static_cast<double>(array.rows) * array.cols;
@@ -277,8 +217,8 @@ int gemm_command(const Arguments& arguments) {
       throw ConfigError(fmt::format("--group: {} does not divide K = {}", r.group, shape.k));
     }
     Row row{layer, pe::array_work(array, design, shape), 0};
-    if (timing == 0) row.work = run_clocked(array, design, shape);
-    if (timing == 2) {
+    if (timing == sim::Timing::pe) row.work = run_clocked(array, design, shape);
+    if (timing == sim::Timing::analytic) {
       row.work.cycles = row.work.stream_cycles =
           static_cast<std::uint64_t>(std::ceil(static_cast<double>(row.work.mac_passes) / pes));
       row.work.fill_drain_cycles = 0;

@@ -1,6 +1,7 @@
 #include "sim/cli/options.hpp"
 
 #include <fmt/core.h>
+#include <algorithm>
 
 #include <boost/program_options.hpp>
 #include <charconv>
@@ -194,6 +195,14 @@ std::vector<std::size_t> numbers_in(std::string_view option, std::string_view te
     numbers.push_back(number_of(part, option, text, expected));
   }
   return numbers;
+}
+
+std::size_t choice_of(std::string_view option, std::string_view kind, std::string_view text,
+                      std::span<const std::string_view> names) {
+  const auto found = std::ranges::find(names, text);
+  if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
+  const std::vector<std::string> known(names.begin(), names.end());
+  throw ConfigError(std::string(option) + ": " + unknown_name_message(kind, text, known));
 }
 
 }  // namespace systole::cli

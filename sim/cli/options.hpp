@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,5 +54,10 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 /// `count` numbers with separators between them, such as "64x64x128".
 std::vector<std::size_t> numbers_in(std::string_view option, std::string_view text, char separator,
                                     std::size_t count, std::string_view expected);
+
+/// Which of `names` the text is. ConfigError "OPTION: unknown KIND 'TEXT'; ..." with the nearest
+/// one.
+std::size_t choice_of(std::string_view option, std::string_view kind, std::string_view text,
+                      std::span<const std::string_view> names);
 
 }  // namespace systole::cli

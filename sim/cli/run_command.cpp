@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "configs/library.hpp"
 #include "reports/csv.hpp"
@@ -96,16 +97,10 @@ int run_command(const Arguments& arguments) {
 
   // All that the user can get wrong is found before anything takes time.
   const unsigned threads = thread_count(o.threads);
-  const auto choice = [](const std::string& option, const std::string& text, const auto& names) {
-    const auto found = std::ranges::find(names, text);
-    if (found != names.end()) return found - names.begin();
-    throw ConfigError(
-        "--" + option + ": " +
-        unknown_name_message("choice", text, std::vector<std::string>(names.begin(), names.end())));
-  };
-  const auto timing = static_cast<sim::Timing>(choice("timing", o.timing, sim::kTimingNames));
+  const auto timing =
+      static_cast<sim::Timing>(choice_of("--timing", "choice", o.timing, sim::kTimingNames));
   if (!o.overlap.empty()) {
-    choice("overlap", o.overlap, configs::kFoldOverlapNames);
+    choice_of("--overlap", "choice", o.overlap, configs::kFoldOverlapNames);
     o.overrides.push_back("array.fold_overlap=" + o.overlap);
   }
   const configs::MachineConfig machine = configs::load_machine(o.machine, o.overrides);
@@ -131,14 +126,20 @@ int run_command(const Arguments& arguments) {
 
   ConsoleProgress progress(o.quiet);
   sim::SimulateOptions simulate_options{.reuse = !o.no_reuse, .timing = timing};
+  std::optional<workloads::FunctionalExecutor> executor;
   if (evaluate) {
+    // fp16 products are summed in the order of this machine's array: one that holds operands rounds
+    // once a fold.
+    const std::uint32_t fp16_chunk =
+        machine.array.dataflow == configs::Dataflow::output_stationary ? 0 : machine.array.rows;
+    executor.emplace(*model.weights, recipe, threads, workloads::Kernels::fast, fp16_chunk);
     // What the values look like: for PEs that depend on them, and for their energy.
     constexpr std::size_t kObservedTokens = 256;
     std::vector<std::uint32_t> tokens = model.weights->tokenizer->encode(texts.at(0), true);
     tokens.resize(std::min(
         {tokens.size(), kObservedTokens, static_cast<std::size_t>(model.shape.max_positions)}));
     if (!tokens.empty()) {
-      simulate_options.observations = workloads::observe(*model.weights, recipe, tokens, threads);
+      simulate_options.observations = workloads::observe(*executor, *model.weights, tokens);
     }
   }
   RunResult result = sim::simulate(program, machine, simulate_options, progress);
@@ -150,14 +151,8 @@ int run_command(const Arguments& arguments) {
   }
 
   if (evaluate) {
-    // fp16 products are summed in the order of this machine's array: a weight-stationary one rounds
-    // once a fold.
-    const std::uint32_t fp16_chunk =
-        machine.array.dataflow == configs::Dataflow::weight_stationary ? machine.array.rows : 0;
-    workloads::FunctionalExecutor executor(*model.weights, recipe, threads,
-                                           workloads::Kernels::fast, fp16_chunk);
     const workloads::Quality quality = workloads::perplexity(
-        executor, *model.weights->tokenizer, texts, 0, [&](std::uint64_t done, std::uint64_t all) {
+        *executor, *model.weights->tokenizer, texts, 0, [&](std::uint64_t done, std::uint64_t all) {
           progress.report("evaluating text", done, all);
           if (progress.cancelled()) throw Interrupted();
         });

@@ -109,6 +109,30 @@ void run_until(const std::function<bool()>& done, const sc_core::sc_time& patien
   }
 }
 
+Task::Task(const sc_core::sc_module_name& name, std::function<void()> body)
+    : sc_module(name), body_(std::move(body)) {
+  SC_HAS_PROCESS(Task);
+  SC_THREAD(thread);
+}
+
+void Task::thread() {
+  try {
+    body_();
+  } catch (...) {
+    failure_ = std::current_exception();  // must not unwind through the SystemC scheduler
+  }
+  done_ = true;
+}
+
+void Task::run(const sc_core::sc_time& patience, const ProgressCounter& progress) {
+  run_until([this] { return done_; }, patience, progress);
+  rethrow();
+}
+
+void Task::rethrow() const {
+  if (failure_) std::rethrow_exception(failure_);
+}
+
 }  // namespace systole::kernel
 
 // SystemC's entry point, called by sc_elab_and_sim.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 
 #include "sim/kernel/systemc.hpp"
@@ -26,5 +27,25 @@ using ProgressCounter = std::function<std::uint64_t()>;
 /// rethrown as InternalError with its process and time.
 void run_until(const std::function<bool()>& done, const sc_core::sc_time& patience,
                const ProgressCounter& progress = nullptr);
+
+/// An SC_THREAD that runs a function once: for what may only be called from one, such as a blocking
+/// transfer.
+class Task : public sc_core::sc_module {
+ public:
+  Task(const sc_core::sc_module_name& name, std::function<void()> body);
+
+  bool done() const { return done_; }
+  /// run_until done; an exception of the body reaches the caller.
+  void run(const sc_core::sc_time& patience, const ProgressCounter& progress = nullptr);
+  /// Throws what the body threw.
+  void rethrow() const;
+
+ private:
+  void thread();
+
+  std::function<void()> body_;
+  std::exception_ptr failure_;
+  bool done_ = false;
+};
 
 }  // namespace systole::kernel

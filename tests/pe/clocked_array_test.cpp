@@ -17,26 +17,10 @@ using configs::Dataflow;
 using configs::FoldOverlap;
 using quant::Format;
 
-/// A thread that runs the test's body, since arrays run from SC_THREADs only.
-struct Bench : sc_core::sc_module {
-  SC_HAS_PROCESS(Bench);
-  Bench(const sc_core::sc_module_name& name, std::function<void()> body)
-      : sc_module(name), body_(std::move(body)) {
-    SC_THREAD(run);
-  }
-  void run() {
-    body_();
-    done = true;
-  }
-  bool done = false;
-
- private:
-  std::function<void()> body_;
-};
-
+/// Arrays run from SC_THREADs only.
 void simulate(const std::function<void()>& body) {
-  Bench bench("bench", body);
-  kernel::run_until([&] { return bench.done; }, sc_core::sc_time(100, sc_core::SC_MS));
+  kernel::Task task("test", body);
+  task.run(sc_core::sc_time(100, sc_core::SC_MS));
 }
 
 ArrayConfig config_of(const char* pe, std::uint32_t rows, std::uint32_t cols, Dataflow dataflow,
@@ -122,9 +106,12 @@ TEST(ClockedArray, TwoArraysRunAtTheSameTimeWithoutTouchingEachOther) {
   const ArrayCase a = random_case(random, 9, 13, 17, 0, Format::int8);
   const ArrayCase b = random_case(random, 21, 5, 6, 3, Format::int4);
   ArrayRun run_a, run_b;
-  Bench first("first", [&] { run_a = left.run(config, a); });
-  Bench second("second", [&] { run_b = right.run(config, b); });
-  kernel::run_until([&] { return first.done && second.done; }, sc_core::sc_time(1, sc_core::SC_MS));
+  kernel::Task first("first", [&] { run_a = left.run(config, a); });
+  kernel::Task second("second", [&] { run_b = right.run(config, b); });
+  kernel::run_until([&] { return first.done() && second.done(); },
+                    sc_core::sc_time(1, sc_core::SC_MS));
+  first.rethrow();
+  second.rethrow();
   expect_sums(a, run_a);
   expect_sums(b, run_b);
 }
