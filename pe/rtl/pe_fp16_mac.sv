@@ -57,42 +57,24 @@ module pe_fp16_mac #(
       .significand(product), .exponent(lowest), .addend_exponent(exponent),
       .addend_significand(significand));
 
-  // Valid, first, last, sign, infinity, NaN, exponent, significand: what the sum takes.
-  logic [37:0] produced, taken;
-  assign produced = {in_valid, in_first, in_last, negative, infinite, nan, exponent, significand};
-  generate
-    if (PRODUCT_REGISTER) begin : gen_registered
-      always_ff @(posedge clk) begin
-        if (rst) taken <= '0;
-        else if (en) taken <= produced;
-      end
-    end else begin : gen_direct
-      assign taken = produced;
-    end
-  endgenerate
-
-  logic [31:0] sum;
-  fp32_add add (
-      .acc(acc & {32{~taken[36]}}), .negative(taken[34]), .exponent(taken[31:24]),
-      .significand(taken[23:0]), .is_infinite(taken[33]), .is_nan(taken[32]), .sum(sum));
+  fp32_accumulator #(.PRODUCT_REGISTER(PRODUCT_REGISTER)) accumulator (
+      .clk(clk), .rst(rst), .en(en), .in_valid(in_valid), .in_first(in_first), .in_last(in_last),
+      .negative(negative), .infinite(infinite), .nan(nan), .exponent(exponent),
+      .significand(significand), .acc_valid(acc_valid), .acc(acc));
 
   always_ff @(posedge clk) begin
     if (rst) begin
       out_valid <= 1'b0;
       out_first <= 1'b0;
       out_last  <= 1'b0;
-      acc_valid <= 1'b0;
       w_out     <= '0;
       a_out     <= '0;
-      acc       <= '0;
     end else if (en) begin
       out_valid <= in_valid;
       out_first <= in_first;
       out_last  <= in_last;
-      acc_valid <= taken[37] & taken[35];
       w_out     <= w_in;
       a_out     <= a_in;
-      if (taken[37]) acc <= sum;
     end
   end
 endmodule
