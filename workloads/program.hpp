@@ -39,6 +39,14 @@ struct Region {
   std::uint64_t piece_stride = 0;
 };
 
+/// A stretch of a product's reduction whose weights are of one format (SliM-LLM: groups of input
+/// channels by salience). The groups of a format are stored together and pass together.
+struct WeightPart {
+  quant::QuantSpec spec;
+  std::uint64_t k = 0;      ///< elements of the reduction
+  std::uint64_t bytes = 0;  ///< of the weight region
+};
+
 /// One operation. Which fields matter depends on `kind`:
 ///  gemm       out[m, n] = in[m, k] * stationary[k, n]; `stationary` is a weight.
 ///  attention  for each of `batch` KV heads: scores[m * share, n] = q[m * share, k] * K[k, n],
@@ -55,6 +63,9 @@ struct Operation {
   quant::QuantSpec stationary;          ///< gemm: weight; attention: key
   quant::QuantSpec moving_context;      ///< attention: probability
   quant::QuantSpec stationary_context;  ///< attention: value
+  /// gemm whose weight changes its format along the reduction: the parts in the order stored, whose
+  /// k and bytes sum to the whole. Empty: `stationary` throughout.
+  std::vector<WeightPart> weight_parts;
   configs::Dequantise dequantise = configs::Dequantise::after;
   VectorOp vector_op = VectorOp::none;
   std::uint64_t rows = 0, width = 0;

@@ -45,12 +45,13 @@ double product_cycles(const configs::ArrayConfig& array, const pe::PeDesign& des
     for (const workloads::Segment& segment : step.segments) {
       for (const workloads::Operation& op : segment.operations) {
         if (op.kind != workloads::OpKind::gemm) continue;
-        const ArrayOperands operands =
-            array_operands(op.name, design, op.stationary, op.moving, op.dequantise, op.k);
-        const pe::ArrayWork work = pe::array_work(
-            array, design,
-            {op.m, op.n, op.k, operands.group, operands.stationary, operands.moving});
-        cycles += static_cast<double>(work.cycles) * static_cast<double>(segment.repeats);
+        for (const GemmPart& part : gemm_parts(design, op)) {
+          const ArrayOperands& operands = part.operands;
+          const pe::ArrayWork work = pe::array_work(
+              array, design,
+              {op.m, op.n, part.k, operands.group, operands.stationary, operands.moving});
+          cycles += static_cast<double>(work.cycles) * static_cast<double>(segment.repeats);
+        }
       }
     }
   }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <string>
@@ -56,39 +57,70 @@ constexpr PricedCount kPricedCounts[] = {
 /// How often a tile repeats along a dimension: the full ones, and a smaller one at the edge.
 struct Cut {
   std::uint64_t size = 0, count = 0;
+  const GemmPart* part = nullptr;  ///< along the reduction: which
 };
+template <std::size_t kMost>
 struct Cuts {
-  std::array<Cut, 2> parts;
+  std::array<Cut, kMost> cuts;
   std::size_t used = 0;
 
-  void add(std::uint64_t size, std::uint64_t count) {
-    if (count > 0) parts[used++] = {size, count};
+  void add(std::uint64_t size, std::uint64_t count, const GemmPart* part = nullptr) {
+    if (count > 0) cuts[used++] = {size, count, part};
   }
-  const Cut* begin() const { return parts.data(); }
-  const Cut* end() const { return parts.data() + used; }
-  const Cut& first() const { return parts[0]; }
-  const Cut& last() const { return parts[used - 1]; }
+  const Cut* begin() const { return cuts.data(); }
+  const Cut* end() const { return cuts.data() + used; }
+  const Cut& first() const { return cuts[0]; }
+  const Cut& last() const { return cuts[used - 1]; }
 };
 
-Cuts cut(std::uint64_t whole, std::uint64_t tile) {
-  Cuts cuts;
+Cuts<2> cut(std::uint64_t whole, std::uint64_t tile) {
+  Cuts<2> cuts;
   cuts.add(tile, whole / tile);
   if (whole % tile != 0) cuts.add(whole % tile, 1);
   return cuts;
 }
 
-/// The last tile of the reduction apart, edge or not: it finishes the sums.
-Cuts cut_reduction(std::uint64_t whole, std::uint64_t tile) {
-  Cuts cuts;
-  const std::uint64_t tiles = ceil_div(whole, tile);
-  cuts.add(tile, tiles - 1);
-  cuts.add(whole - (tiles - 1) * tile, 1);
+std::uint64_t tiles_of(const GemmPart& part, std::uint64_t k_tile) {
+  return ceil_div(part.k, k_tile);
+}
+std::uint64_t k_tiles_of(const GemmParts& parts, std::uint64_t k_tile) {
+  std::uint64_t tiles = 0;
+  for (const GemmPart& part : parts) tiles += tiles_of(part, k_tile);
+  return tiles;
+}
+std::uint64_t longest_of(const GemmParts& parts) {
+  return std::ranges::max_element(parts, {}, &GemmPart::k)->k;
+}
+
+/// The last tile of each part apart, edge or not: it finishes the part's sums.
+using ReductionCuts = Cuts<2 * kMaxWeightParts>;
+ReductionCuts cut_reduction(const GemmParts& parts, std::uint64_t k_tile) {
+  ReductionCuts cuts;
+  for (const GemmPart& part : parts) {
+    const std::uint64_t tiles = tiles_of(part, k_tile);
+    cuts.add(k_tile, tiles - 1, &part);
+    cuts.add(part.k - (tiles - 1) * k_tile, 1, &part);
+  }
   return cuts;
 }
 
 /// Bytes of a weight tile as scheduled: columns first, then the depth of these.
-std::uint64_t weight_bytes(const Operation& op, std::uint64_t n, std::uint64_t k) {
-  return slice(slice(op.stationary_region.bytes, 0, n, op.n).bytes, 0, k, op.k).bytes;
+std::uint64_t weight_bytes(const Operation& op, const GemmPart& part, std::uint64_t n,
+                           std::uint64_t k) {
+  return slice(slice(part.bytes, 0, n, op.n).bytes, 0, k, part.k).bytes;
+}
+
+/// How often the array changes its mode, wherever two neighbouring parts differ in it: along each
+/// of `passes` through the reduction and from one to the next.
+std::uint64_t mode_changes(const pe::PeDesign& design, const GemmParts& parts,
+                           std::uint64_t passes) {
+  const auto mode = [&](const GemmPart& part) {
+    return design.mode(part.operands.stationary, part.operands.moving);
+  };
+  std::uint64_t within = 0;
+  for (std::size_t i = 1; i < parts.size(); ++i) within += mode(parts[i]) != mode(parts[i - 1]);
+  const std::uint64_t between = mode(parts.back()) != mode(parts.front());
+  return passes * within + (passes - 1) * between;
 }
 
 std::uint64_t input_bytes(const Operation& op, std::uint64_t m, std::uint64_t k) {
@@ -102,14 +134,18 @@ struct Footprint {
   std::uint64_t weight = 0, activation = 0, sums = 0;  ///< bytes
 };
 
-Footprint footprint(const Operation& op, const GemmMapping& map) {
+Footprint footprint(const Operation& op, const GemmParts& parts, const GemmMapping& map) {
   Footprint bytes;
-  bytes.weight = with_slack(weight_bytes(op, map.n_tile, map.k_tile),
-                            map.n_tile == op.n && map.k_tile == op.k);
+  const std::uint64_t k_tiles = k_tiles_of(parts, map.k_tile);
+  for (const GemmPart& part : parts) {
+    const std::uint64_t depth = std::min(map.k_tile, part.k);
+    bytes.weight = std::max(bytes.weight, weight_bytes(op, part, map.n_tile, depth));
+  }
+  bytes.weight = with_slack(bytes.weight, map.n_tile == op.n && k_tiles == 1);
   const std::uint64_t depth = map.order == LoopOrder::rows_outer ? op.k : map.k_tile;
   bytes.activation =
       with_slack(input_bytes(op, map.m_tile, depth), map.m_tile == op.m && depth == op.k);
-  const bool cut_k = map.k_tile < op.k;
+  const bool cut_k = k_tiles > 1;
   const bool all_rows =
       map.order == LoopOrder::weights_outer || map.order == LoopOrder::reduction_outer;
   const std::uint64_t rows = cut_k && all_rows ? op.m : map.m_tile;
@@ -119,8 +155,8 @@ Footprint footprint(const Operation& op, const GemmMapping& map) {
   return bytes;
 }
 
-std::uint64_t jobs_of(const Operation& op, const GemmMapping& map) {
-  return ceil_div(op.m, map.m_tile) * ceil_div(op.n, map.n_tile) * ceil_div(op.k, map.k_tile);
+std::uint64_t jobs_of(const Operation& op, const GemmParts& parts, const GemmMapping& map) {
+  return ceil_div(op.m, map.m_tile) * ceil_div(op.n, map.n_tile) * k_tiles_of(parts, map.k_tile);
 }
 
 /// Sizes worth trying along a dimension: `unit` times the powers of two, equal parts rounded up to
@@ -215,23 +251,23 @@ Mapper::Mapper(const configs::MachineConfig& machine, const pe::PeDesign& design
                                           memory.dma.segment_bytes / channel_bytes_per_cycle_));
 }
 
-MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
+MappingCost Mapper::cost(const Operation& op, const GemmParts& parts,
                          const GemmMapping& map) const {
   const configs::MemoryConfig& memory = machine_.memory;
   const bool load_input = !stays_on_chip(machine_, op.input_bytes);
   const bool store_output = !stays_on_chip(machine_, op.output_bytes);
   const std::uint64_t m_tiles = ceil_div(op.m, map.m_tile), n_tiles = ceil_div(op.n, map.n_tile);
-  const std::uint64_t k_tiles = ceil_div(op.k, map.k_tile);
-  const Cuts ms = cut(op.m, map.m_tile), ns = cut(op.n, map.n_tile);
-  const Cuts ks = cut_reduction(op.k, map.k_tile);
+  const std::uint64_t k_tiles = k_tiles_of(parts, map.k_tile);
+  const Cuts<2> ms = cut(op.m, map.m_tile), ns = cut(op.n, map.n_tile);
+  const ReductionCuts ks = cut_reduction(parts, map.k_tile);
   const bool weights_outer = map.order == LoopOrder::weights_outer;
   const bool sums_outer = map.order == LoopOrder::sums_outer;  // both operands pass
 
   MappingCost cost;
   cost.jobs = m_tiles * n_tiles * k_tiles;
   WorkCounts& total = cost.counts;
-  std::array<std::array<std::array<Piece, 2>, 2>, 2> pieces;
-  const auto index = [](const Cuts& cuts, const Cut& part) {
+  std::array<std::array<std::array<Piece, 2 * kMaxWeightParts>, 2>, 2> pieces;
+  const auto index = [](const auto& cuts, const Cut& part) {
     return static_cast<std::size_t>(&part - cuts.begin());
   };
   const auto piece = [&](const Cut& m, const Cut& n, const Cut& k) -> Piece& {
@@ -242,7 +278,10 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
       for (const Cut& k : ks) {
         Piece& p = piece(m, n, k);
         const std::uint64_t times = m.count * n.count * k.count;
+        const GemmPart& part = *k.part;
+        const ArrayOperands& operands = part.operands;
         const bool last = &k == &ks.last();
+        const bool ends_part = last || (&k)[1].part != &part;
         const TileWork tile(memory, pe::arrays_work(machine_.array, design_,
                                                     shape_of(m.size, n.size, k.size, operands)));
         p.array = tile.occupied_cycles();
@@ -257,15 +296,15 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
         pe::DequantiseWork sums, elements;
         if (design_.sums_by_group) {
           const std::uint64_t groups =
-              operands.group == 0 ? (last ? 1 : 0) : ceil_div(k.size, operands.group);
-          sums = scale_work(machine_, m.size * n.size, groups, op.stationary.affine, last);
+              operands.group == 0 ? (ends_part ? 1 : 0) : ceil_div(k.size, operands.group);
+          sums = scale_work(machine_, m.size * n.size, groups, part.affine, last);
         }
         if (operands.dequantise_elements) elements.multiply_adds = n.size * k.size;
         p.dequantise = pe::dequantise_cycles(machine_.dequantiser, sums) +
                        pe::dequantise_cycles(machine_.dequantiser, elements);
         total.dequantise_fma += (sums.operations() + elements.operations()) * times;
 
-        p.weight = weight_bytes(op, n.size, k.size);
+        p.weight = weight_bytes(op, part, n.size, k.size);
         p.activation = load_input ? input_bytes(op, m.size, k.size) : 0;
         if (last && store_output) {
           p.result = slice(slice(op.output_bytes, 0, m.size, op.m).bytes, 0, n.size, op.n).bytes;
@@ -280,8 +319,11 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
   total.weight_write_bytes += weight_total;
   total.activation_write_bytes += input_total + (store_output ? 0 : op.output_bytes);
   total.output_read_bytes += op.m * op.n * kAccumulatorBytes;
-  const std::uint64_t carried =
-      (k_tiles - 1) * carried_sum_bytes(operands, op.m * op.n, map.k_tile);
+  std::uint64_t carried = 0;
+  for (const GemmPart& part : parts) {
+    carried += (tiles_of(part, map.k_tile) - 1) *
+               carried_sum_bytes(part.operands, op.m * op.n, map.k_tile);
+  }
   total.output_read_bytes += carried;
   if (machine_.array.dataflow == Dataflow::output_stationary) total.output_write_bytes += carried;
   cost.dram_bytes = weight_total + input_total + result_total;
@@ -335,11 +377,11 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
     round.bytes += (next.load + s.result) * count;
   };
   /// The pieces along one dimension, the first behind the last: another round follows.
-  const auto add_row = [&](Round& round, const Cuts& cuts, const auto& piece_of) {
-    for (std::size_t i = 0; i < cuts.used; ++i) {
-      const Step step = step_of(piece_of(cuts.parts[i]));
-      add_steps(round, step, step, cuts.parts[i].count - 1);
-      add_steps(round, step, step_of(piece_of(cuts.parts[(i + 1) % cuts.used])), 1);
+  const auto add_row = [&](Round& round, const Cuts<2>& row, const auto& piece_of) {
+    for (std::size_t i = 0; i < row.used; ++i) {
+      const Step step = step_of(piece_of(row.cuts[i]));
+      add_steps(round, step, step, row.cuts[i].count - 1);
+      add_steps(round, step, step_of(piece_of(row.cuts[(i + 1) % row.used])), 1);
     }
   };
   const Piece& first_piece = piece(ms.first(), ns.first(), ks.first());
@@ -366,7 +408,7 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
           for (const Cut& k : ks) input += piece(m, ns.first(), k).activation * k.count;
         }
         for (std::size_t i = 0; i < ns.used; ++i) {
-          const Cut& n = ns.parts[i];
+          const Cut& n = ns.cuts[i];
           // Sums are scaled while the next column's tiles run, so that all of them hide it.
           std::uint64_t dequantise = 0;
           for (const Cut& k : ks) dequantise += piece(m, n, k).dequantise * k.count;
@@ -375,10 +417,10 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
             step.busy = std::max(piece(m, n, k).array, dequantise / k_tiles);
             add_steps(round, step, step, n.count * (k.count - 1));
             if (&k != &ks.last()) {
-              add_steps(round, step, step_of(piece(m, n, ks.last())), n.count);
+              add_steps(round, step, step_of(piece(m, n, (&k)[1])), n.count);
             } else {
               add_steps(round, step, step_of(piece(m, n, ks.first())), n.count - 1);
-              const Cut& next = ns.parts[(i + 1) % ns.used];
+              const Cut& next = ns.cuts[(i + 1) % ns.used];
               add_steps(round, step, step_of(piece(m, next, ks.first())), 1);
             }
             last_step = step;
@@ -414,6 +456,13 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
                 std::max(ending.cycles, moving(ending.bytes)) + last_piece.tail +
                 alone(last_piece.result);
 
+  // The array empties before it changes its mode.
+  const std::uint64_t passes = map.order == LoopOrder::reduction_outer ? 1
+                               : weights_outer                         ? n_tiles
+                                                                       : m_tiles * n_tiles;
+  cost.cycles +=
+      mode_changes(design_, parts, passes) * (design_.reconfigure_cycles + last_piece.tail);
+
   // All channels refresh at once. What is buffered ahead, one step's worth of work, hides the wait.
   const double per_job = static_cast<double>(cost.cycles) / static_cast<double>(cost.jobs);
   if (weight_total + input_total > 0 && per_job < refresh_cycles_) {
@@ -434,27 +483,30 @@ MappingCost Mapper::cost(const Operation& op, const ArrayOperands& operands,
   return cost;
 }
 
-void Mapper::mark_whole(const Operation& op, GemmMapping& map) const {
-  const Footprint bytes = footprint(op, map);
+void Mapper::mark_whole(const Operation& op, const GemmParts& parts, GemmMapping& map) const {
+  const Footprint bytes = footprint(op, parts, map);
   map.whole_weight = bytes.weight > machine_.memory.weight.half_bytes();
   map.whole_activation = !stays_on_chip(machine_, op.input_bytes) &&
                          bytes.activation > machine_.memory.activation.half_bytes();
 }
 
-std::optional<Mapper::Misfit> Mapper::misfit(const Operation& op, const ArrayOperands& operands,
+std::optional<Mapper::Misfit> Mapper::misfit(const Operation& op, const GemmParts& parts,
                                              const GemmMapping& map) const {
   const configs::MemoryConfig& memory = machine_.memory;
-  const Footprint bytes = footprint(op, map);
+  const Footprint bytes = footprint(op, parts, map);
   const auto too_large = [&](const char* path, const std::string& what, std::uint64_t found,
                              std::uint64_t room, const std::string& where) {
     return Misfit{path, "found tiles of " + shape_text(map.m_tile, map.n_tile, map.k_tile) +
                             " (m x n x k), " + std::to_string(found) + " bytes of " + what +
                             "; expected at most " + std::to_string(room) + ", " + where};
   };
-  if (operands.group != 0 && map.k_tile % operands.group != 0 && map.k_tile < op.k) {
-    return Misfit{"tile.k", "found " + std::to_string(map.k_tile) +
-                                "; expected a multiple of the weights' group, " +
-                                std::to_string(operands.group)};
+  for (const GemmPart& part : parts) {
+    const std::uint64_t group = part.operands.group;
+    if (group != 0 && map.k_tile % group != 0 && map.k_tile < part.k) {
+      return Misfit{"tile.k", "found " + std::to_string(map.k_tile) +
+                                  "; expected a multiple of the weights' group, " +
+                                  std::to_string(group)};
+    }
   }
   if (bytes.weight > memory.weight.capacity_bytes) {
     return too_large("tile", "weights", bytes.weight, memory.weight.capacity_bytes,
@@ -474,9 +526,9 @@ std::optional<Mapper::Misfit> Mapper::misfit(const Operation& op, const ArrayOpe
     return too_large("tile", "sums", bytes.sums, memory.output.half_bytes(),
                      "half of memory.output.capacity_bytes");
   }
-  if (jobs_of(op, map) > kMaxJobs) {
+  if (jobs_of(op, parts, map) > kMaxJobs) {
     return Misfit{"tile", "found tiles of " + shape_text(map.m_tile, map.n_tile, map.k_tile) +
-                              " (m x n x k), " + std::to_string(jobs_of(op, map)) +
+                              " (m x n x k), " + std::to_string(jobs_of(op, parts, map)) +
                               " of them; expected at most " + std::to_string(kMaxJobs)};
   }
   return std::nullopt;
@@ -491,16 +543,18 @@ const configs::FixedMapping* Mapper::fixed_for(const std::string& name, std::str
   return &it->second;
 }
 
-std::vector<GemmMapping> Mapper::combinations(const Operation& op,
-                                              const ArrayOperands& operands) const {
+std::vector<GemmMapping> Mapper::combinations(const Operation& op, const GemmParts& parts) const {
   const configs::MemoryConfig& memory = machine_.memory;
   std::string path;
   const configs::FixedMapping* fixed = fixed_for(op.name, path);
   const std::uint64_t column_unit = std::min<std::uint64_t>(machine_.array.cols, op.n);
+  std::uint64_t group = 1;
+  for (const GemmPart& part : parts) group = std::lcm(group, part.operands.group);
+  const std::uint64_t longest = longest_of(parts);
   const std::uint64_t depth_unit =
-      std::min(op.k, operands.group != 0 ? operands.group : std::uint64_t{machine_.array.rows});
+      std::min(longest, group != 0 ? group : std::uint64_t{machine_.array.rows});
   std::set<std::uint64_t> ms = sizes_of(op.m, 1), ns = sizes_of(op.n, column_unit);
-  std::set<std::uint64_t> ks = sizes_of(op.k, depth_unit);
+  std::set<std::uint64_t> ks = sizes_of(longest, depth_unit);
   const double weight = static_cast<double>(op.stationary_region.bytes) /
                         (static_cast<double>(op.n) * static_cast<double>(op.k));
   const double row = static_cast<double>(op.input_bytes) / static_cast<double>(op.m);
@@ -511,7 +565,7 @@ std::vector<GemmMapping> Mapper::combinations(const Operation& op,
   add(ks,
       largest(memory.weight.half_bytes() - 2, weight * static_cast<double>(column_unit),
               depth_unit),
-      op.k);
+      longest);
   add(ns, largest(memory.weight.half_bytes() - 2, weight * static_cast<double>(op.k), column_unit),
       op.n);
   add(ms, largest(memory.activation.half_bytes() - 2, row, 1), op.m);
@@ -530,7 +584,7 @@ std::vector<GemmMapping> Mapper::combinations(const Operation& op,
   if (fixed != nullptr) {
     settle(ms, fixed->tile.m, op.m);
     settle(ns, fixed->tile.n, op.n);
-    settle(ks, fixed->tile.k, op.k);
+    settle(ks, fixed->tile.k, longest);
     if (!any_order) orders = {fixed->order};
   }
   const bool any_m = fixed == nullptr || fixed->tile.m == 0;
@@ -545,17 +599,18 @@ std::vector<GemmMapping> Mapper::combinations(const Operation& op,
       add(rows, room / machine_.array.rows * machine_.array.rows, op.m);
     }
     for (const std::uint64_t k : ks) {
+      const bool k_whole = k_tiles_of(parts, k) == 1;
       for (const std::uint64_t m : rows) {
         for (const LoopOrder order : orders) {
           // Loops of the same jobs as rows_outer, which holds more of them on chip.
-          const bool one_row_tile = m == op.m && (k == op.k || on_chip);
+          const bool one_row_tile = m == op.m && (k_whole || on_chip);
           if (any_order && order == LoopOrder::weights_outer && one_row_tile) continue;
           const bool all_of_k =
               order == LoopOrder::reduction_outer || order == LoopOrder::sums_outer;
-          if (any_order && all_of_k && (k == op.k || (on_chip && order == LoopOrder::sums_outer)))
+          if (any_order && all_of_k && (k_whole || (on_chip && order == LoopOrder::sums_outer)))
             continue;
           GemmMapping map{m, n, k, order, false, false};
-          mark_whole(op, map);
+          mark_whole(op, parts, map);
           result.push_back(map);
         }
       }
@@ -564,10 +619,9 @@ std::vector<GemmMapping> Mapper::combinations(const Operation& op,
   return result;
 }
 
-std::vector<GemmMapping> Mapper::candidates(const Operation& op,
-                                            const ArrayOperands& operands) const {
-  std::vector<GemmMapping> all = combinations(op, operands);
-  std::erase_if(all, [&](const GemmMapping& map) { return misfit(op, operands, map).has_value(); });
+std::vector<GemmMapping> Mapper::candidates(const Operation& op, const GemmParts& parts) const {
+  std::vector<GemmMapping> all = combinations(op, parts);
+  std::erase_if(all, [&](const GemmMapping& map) { return misfit(op, parts, map).has_value(); });
   return all;
 }
 
@@ -586,14 +640,14 @@ bool Mapper::better(const MappingCost& a, const GemmMapping& x, const MappingCos
   return key(a, x) < key(b, y);
 }
 
-void Mapper::refuse(const Operation& op, const ArrayOperands& operands) const {
+void Mapper::refuse(const Operation& op, const GemmParts& parts) const {
   // The smallest tiles say what is in the way.
-  const std::vector<GemmMapping> all = combinations(op, operands);
+  const std::vector<GemmMapping> all = combinations(op, parts);
   const GemmMapping& smallest = *std::ranges::min_element(all, {}, [&](const GemmMapping& map) {
-    const Footprint bytes = footprint(op, map);
+    const Footprint bytes = footprint(op, parts, map);
     return bytes.weight + bytes.activation + bytes.sums;
   });
-  const Misfit why = misfit(op, operands, smallest).value();
+  const Misfit why = misfit(op, parts, smallest).value();
   std::string path;
   const configs::FixedMapping* fixed = fixed_for(op.name, path);
   const std::string operation =
@@ -607,14 +661,20 @@ void Mapper::refuse(const Operation& op, const ArrayOperands& operands) const {
   throw ConfigError(place + ": " + path + "." + why.path + ": " + why.message + "; " + operation);
 }
 
-const MappedGemm& Mapper::map(const Operation& op, const ArrayOperands& operands) {
+const MappedGemm& Mapper::map(const Operation& op, const GemmParts& parts) {
   std::string key = machine_.mapping.fixed.empty() ? "" : op.name;
   for (const std::uint64_t value :
-       {op.m, op.n, op.k, op.input_bytes, op.output_bytes, op.stationary_region.bytes,
-        operands.group, std::uint64_t{operands.dequantise_elements},
-        static_cast<std::uint64_t>(operands.stationary),
-        static_cast<std::uint64_t>(operands.moving)}) {
+       {op.m, op.n, op.k, op.input_bytes, op.output_bytes, op.stationary_region.bytes}) {
     key += ',' + std::to_string(value);
+  }
+  for (const GemmPart& part : parts) {
+    const ArrayOperands& operands = part.operands;
+    for (const std::uint64_t value :
+         {part.k, part.bytes, operands.group, std::uint64_t{operands.dequantise_elements},
+          static_cast<std::uint64_t>(operands.stationary),
+          static_cast<std::uint64_t>(operands.moving)}) {
+      key += ',' + std::to_string(value);
+    }
   }
   if (const auto it = known_.find(key); it != known_.end()) return it->second;
 
@@ -622,8 +682,8 @@ const MappedGemm& Mapper::map(const Operation& op, const ArrayOperands& operands
   std::string path;
   best.fixed = fixed_for(op.name, path) != nullptr;
   bool any = false;
-  for (const GemmMapping& map : candidates(op, operands)) {
-    const MappingCost cost = this->cost(op, operands, map);
+  for (const GemmMapping& map : candidates(op, parts)) {
+    const MappingCost cost = this->cost(op, parts, map);
     if (!any || better(cost, map, best.cost, best.mapping)) {
       if (any) {
         best.runner_up = best.mapping;
@@ -637,7 +697,7 @@ const MappedGemm& Mapper::map(const Operation& op, const ArrayOperands& operands
       best.runner_up_cost = cost;
     }
   }
-  if (!any) refuse(op, operands);
+  if (!any) refuse(op, parts);
   return known_.emplace(std::move(key), best).first->second;
 }
 

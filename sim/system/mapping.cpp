@@ -76,6 +76,30 @@ ArrayOperands array_operands(const std::string& operation, const pe::PeDesign& d
   return operands;
 }
 
+GemmParts whole_product(const workloads::Operation& op, const ArrayOperands& operands) {
+  return {{operands, op.stationary.affine, 0, op.k, 0, op.stationary_region.bytes}};
+}
+
+GemmParts gemm_parts(const pe::PeDesign& design, const workloads::Operation& op) {
+  if (op.weight_parts.empty()) {
+    return whole_product(
+        op, array_operands(op.name, design, op.stationary, op.moving, op.dequantise, op.k));
+  }
+  SYSTOLE_CHECK(op.weight_parts.size() <= kMaxWeightParts, "too many parts of a weight");
+  GemmParts parts;
+  std::uint64_t k0 = 0, offset = 0;
+  for (const workloads::WeightPart& part : op.weight_parts) {
+    SYSTOLE_CHECK(part.k > 0, "an empty part of a weight");
+    parts.push_back({array_operands(op.name, design, part.spec, op.moving, op.dequantise, part.k),
+                     part.spec.affine, k0, part.k, offset, part.bytes});
+    k0 += part.k;
+    offset += part.bytes;
+  }
+  SYSTOLE_CHECK(k0 == op.k && offset == op.stationary_region.bytes,
+                "the parts of a weight do not add up");
+  return parts;
+}
+
 AttentionMapping map_attention(const configs::MachineConfig& machine,
                                const workloads::Operation& operation) {
   const auto& memory = machine.memory;

@@ -32,6 +32,24 @@ ArrayOperands array_operands(const std::string& operation, const pe::PeDesign& d
                              const quant::QuantSpec& stationary, const quant::QuantSpec& moving,
                              configs::Dequantise dequantise, std::uint64_t k);
 
+/// A stretch of a product's reduction that passes in one mode of the array.
+struct GemmPart {
+  ArrayOperands operands;
+  quant::Affine affine = quant::Affine::symmetric;
+  std::uint64_t k0 = 0, k = 0;          ///< [k0, k0 + k) of the reduction
+  std::uint64_t offset = 0, bytes = 0;  ///< in the weight region
+};
+
+/// The parts of a matrix product in the order of its reduction; one where its weight has one
+/// format.
+using GemmParts = std::vector<GemmPart>;
+GemmParts whole_product(const workloads::Operation& operation, const ArrayOperands& operands);
+
+/// Errors: as array_operands; SYSTOLE_CHECK where parts do not add up or are more than
+/// kMaxWeightParts.
+GemmParts gemm_parts(const pe::PeDesign& design, const workloads::Operation& operation);
+inline constexpr std::size_t kMaxWeightParts = 8;
+
 /// Tiles of a GEMM: m_tile x n_tile outputs over k_tile of the reduction at a time, and the loops
 /// around a tile, outermost first:
 ///
@@ -42,6 +60,8 @@ ArrayOperands array_operands(const std::string& operation, const pe::PeDesign& d
 ///
 /// Sums that a cut of K leaves open stay in the output scratchpad: m_tile x n_tile of them in
 /// rows_outer and sums_outer, m x n_tile in weights_outer, m x n in reduction_outer.
+///
+/// A tile ends where its part of the reduction does: the next one is of another format.
 struct GemmMapping {
   std::uint64_t m_tile = 0, n_tile = 0, k_tile = 0;
   configs::LoopOrder order = configs::LoopOrder::weights_outer;
@@ -98,15 +118,15 @@ class Mapper {
                          const ArrayOperands& operands) const;
 
   /// `operation.kind` is gemm. Throws ConfigError when nothing fits, or not what the machine fixes.
-  const MappedGemm& map(const workloads::Operation& operation, const ArrayOperands& operands);
+  const MappedGemm& map(const workloads::Operation& operation, const GemmParts& parts);
 
   /// Of any mapping, whether it fits or not.
-  MappingCost cost(const workloads::Operation& operation, const ArrayOperands& operands,
+  MappingCost cost(const workloads::Operation& operation, const GemmParts& parts,
                    const GemmMapping& mapping) const;
 
   /// The space that `map` searches, what does not fit left out.
   std::vector<GemmMapping> candidates(const workloads::Operation& operation,
-                                      const ArrayOperands& operands) const;
+                                      const GemmParts& parts) const;
 
   /// Whether `a` is preferred, by the ranking above.
   bool better(const MappingCost& a, const GemmMapping& a_mapping, const MappingCost& b,
@@ -120,14 +140,14 @@ class Mapper {
     std::string path;  ///< below the fixed mapping, e.g. "tile.n"
     std::string message;
   };
-  std::optional<Misfit> misfit(const workloads::Operation& operation, const ArrayOperands& operands,
+  std::optional<Misfit> misfit(const workloads::Operation& operation, const GemmParts& parts,
                                const GemmMapping& mapping) const;
   const configs::FixedMapping* fixed_for(const std::string& name, std::string& path) const;
-  void mark_whole(const workloads::Operation& operation, GemmMapping& mapping) const;
+  void mark_whole(const workloads::Operation& operation, const GemmParts& parts,
+                  GemmMapping& mapping) const;
   std::vector<GemmMapping> combinations(const workloads::Operation& operation,
-                                        const ArrayOperands& operands) const;
-  [[noreturn]] void refuse(const workloads::Operation& operation,
-                           const ArrayOperands& operands) const;
+                                        const GemmParts& parts) const;
+  [[noreturn]] void refuse(const workloads::Operation& operation, const GemmParts& parts) const;
 
   const configs::MachineConfig& machine_;
   const pe::PeDesign& design_;
@@ -164,8 +184,9 @@ struct TileWork {
 pe::DequantiseWork scale_work(const configs::MachineConfig& machine, std::uint64_t outputs,
                               std::uint64_t groups, quant::Affine affine, bool last);
 
-/// Bytes of open sums that a piece over [k0, ..) of the reduction takes up again, and those before
-/// it left: `outputs` of them unless it is the first. Group sums are finished within a piece.
+/// Bytes of open sums that a piece from `k0` on in its part takes up again, and those before it
+/// left: `outputs` of them unless it is the first. Group sums are finished within a piece, and all
+/// at the end of a part.
 std::uint64_t carried_sum_bytes(const ArrayOperands& operands, std::uint64_t outputs,
                                 std::uint64_t k0);
 

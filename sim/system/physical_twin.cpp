@@ -159,10 +159,7 @@ std::optional<PhysicalTime> expected(const workloads::Program& program,
   std::uint64_t jobs = 0, bytes = 0, cycles = 0, passes = 0;
   for (const workloads::Segment& segment : program.steps.front().segments) {
     for (const workloads::Operation& op : segment.operations) {
-      const MappingCost& cost = mapper
-                                    .map(op, array_operands(op.name, design, op.stationary,
-                                                            op.moving, op.dequantise, op.k))
-                                    .cost;
+      const MappingCost& cost = mapper.map(op, gemm_parts(design, op)).cost;
       jobs += cost.jobs;
       bytes += cost.dram_bytes;
       cycles += segment.repeats * (cost.cycles + cost.first_load_cycles);

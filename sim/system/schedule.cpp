@@ -145,9 +145,8 @@ class Scheduler {
   bool group_sums() const { return design_.sums_by_group; }
 
   void add_gemm(const Operation& op) {
-    const ArrayOperands operands =
-        array_operands(op.name, design_, op.stationary, op.moving, op.dequantise, op.k);
-    const GemmMapping map = mapper_.map(op, operands).mapping;
+    const GemmParts parts = gemm_parts(design_, op);
+    const GemmMapping map = mapper_.map(op, parts).mapping;
     const bool weights_outer = map.order == configs::LoopOrder::weights_outer;
     const bool rows_outer = map.order == configs::LoopOrder::rows_outer;
     const bool rows_pass = weights_outer || map.order == configs::LoopOrder::sums_outer;
@@ -155,13 +154,25 @@ class Scheduler {
     const bool store_output = !stays_on_chip(machine_, op.output_bytes);
     const std::uint64_t m_tiles = ceil_div(op.m, map.m_tile);
     const std::uint64_t n_tiles = ceil_div(op.n, map.n_tile);
-    const std::uint64_t k_tiles = ceil_div(op.k, map.k_tile);
+    // Tiles along the reduction, which end where a part of it does.
+    struct Depth {
+      const GemmPart* part;
+      std::uint64_t first, last;  ///< in the part
+    };
+    std::vector<Depth> depths;
+    for (const GemmPart& part : parts) {
+      for (std::uint64_t k = 0; k < part.k; k += map.k_tile) {
+        depths.push_back({&part, k, std::min(part.k, k + map.k_tile)});
+      }
+    }
+    const std::uint64_t k_tiles = depths.size();
 
-    // One job: rows [m0, m1), columns [n0, n1), reduction [k0, k1).
+    // One job: rows [m0, m1), columns [n0, n1), reduction [k0, k1) of a part.
     const auto job_at = [&](std::uint64_t mi, std::uint64_t ni, std::uint64_t ki) {
       const std::uint64_t m0 = mi * map.m_tile, m1 = std::min(op.m, m0 + map.m_tile);
       const std::uint64_t n0 = ni * map.n_tile, n1 = std::min(op.n, n0 + map.n_tile);
-      const std::uint64_t k0 = ki * map.k_tile, k1 = std::min(op.k, k0 + map.k_tile);
+      const auto [part, k0, k1] = depths[ki];
+      const ArrayOperands& operands = part->operands;
       Job& job = new_job();
       const bool new_stationary = !weights_outer || mi == 0;
       const bool last_stationary = !weights_outer || mi + 1 == m_tiles;
@@ -170,11 +181,11 @@ class Scheduler {
       job.stationary.frees_half = last_stationary;
       if (new_stationary) {
         // Stored in tile order: a tile is one contiguous range.
-        const Slice columns = slice(op.stationary_region.bytes, n0, n1, op.n);
-        Slice part = slice(columns.bytes, k0, k1, op.k);
-        part.offset += columns.offset;
-        transfer(job.stationary.transfers, op.stationary_region, 0, false, part);
-        job.counts.weight_write_bytes += part.bytes;
+        const Slice columns = slice(part->bytes, n0, n1, op.n);
+        Slice tile = slice(columns.bytes, k0, k1, part->k);
+        tile.offset += part->offset + columns.offset;
+        transfer(job.stationary.transfers, op.stationary_region, 0, false, tile);
+        job.counts.weight_write_bytes += tile.bytes;
       }
       // Rows stay over the columns, in rows_outer with all of K.
       const bool new_moving = rows_pass || (ni == 0 && (ki == 0 || !rows_outer));
@@ -186,7 +197,8 @@ class Scheduler {
         job.moving.frees_half = last_moving;
         if (new_moving) {
           const std::uint64_t rows = slice(op.input_bytes, m0, m1, op.m).bytes;
-          const std::uint64_t bytes = rows_outer ? rows : slice(rows, k0, k1, op.k).bytes;
+          const std::uint64_t bytes =
+              rows_outer ? rows : slice(rows, part->k0 + k0, part->k0 + k1, op.k).bytes;
           spill(job.moving.transfers, false, bytes);
           job.counts.activation_write_bytes += bytes;
         }
@@ -200,8 +212,8 @@ class Scheduler {
       if (group_sums()) {
         const bool last = ki + 1 == k_tiles;
         const std::uint64_t groups =
-            operands.group == 0 ? (last ? 1 : 0) : ceil_div(k1 - k0, operands.group);
-        scale_sums(job, (m1 - m0) * (n1 - n0), groups, op.stationary.affine, last);
+            operands.group == 0 ? (k1 == part->k ? 1 : 0) : ceil_div(k1 - k0, operands.group);
+        scale_sums(job, (m1 - m0) * (n1 - n0), groups, part->affine, last);
       }
       if (operands.dequantise_elements) scale_elements(job, (n1 - n0) * (k1 - k0));
       if (ki + 1 == k_tiles) {

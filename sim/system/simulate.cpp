@@ -1,5 +1,7 @@
 #include "sim/system/simulate.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -80,6 +82,10 @@ std::string reuse_key(const Segment& segment) {
         op.input_bytes, op.output_bytes);
     put_spec(op.moving);
     put_spec(op.stationary);
+    for (const workloads::WeightPart& part : op.weight_parts) {
+      put_spec(part.spec);
+      put(part.k, part.bytes);
+    }
     put_spec(op.moving_context);
     put_spec(op.stationary_context);
     put_region(op.stationary_region);
@@ -318,9 +324,12 @@ double peak_macs(const Program& program, const pe::PeDesign& design, double pes)
   for (const Segment& segment : program.steps.at(0).segments) {
     for (const Operation& op : segment.operations) {
       if (op.kind != OpKind::gemm) continue;
-      const ArrayOperands operands =
-          array_operands(op.name, design, op.stationary, op.moving, op.dequantise, op.k);
-      return pes * design.require_mode(operands.stationary, operands.moving).macs_per_cycle();
+      double cycles = 0;  // of one PE for a row and a column
+      for (const GemmPart& part : gemm_parts(design, op)) {
+        const pe::Mode& mode = design.require_mode(part.operands.stationary, part.operands.moving);
+        cycles += static_cast<double>(part.k) / mode.macs_per_cycle();
+      }
+      return pes * static_cast<double>(op.k) / cycles;
     }
   }
   return 0;
@@ -372,8 +381,7 @@ Tiling tiling_of(const GemmMapping& map, const MappingCost& cost) {
 /// Adds `repeats` instances of a matrix product to its row's mapping.
 void add_mapping(OperationRow& row, const Operation& op, Mapper& mapper, std::uint64_t repeats) {
   if (op.kind != OpKind::gemm) return;
-  const MappedGemm& mapped = mapper.map(
-      op, array_operands(op.name, mapper.design(), op.stationary, op.moving, op.dequantise, op.k));
+  const MappedGemm& mapped = mapper.map(op, gemm_parts(mapper.design(), op));
   if (!row.mapping) {
     MappingChoice& choice = row.mapping.emplace();
     const auto objective = static_cast<std::size_t>(mapper.machine().mapping.objective);
@@ -385,6 +393,18 @@ void add_mapping(OperationRow& row, const Operation& op, Mapper& mapper, std::ui
     }
   }
   row.mapping->estimated_cycles += mapped.cost.cycles * repeats;
+}
+
+/// "int4 per group of 128", or the parts: "int1 10 % int2 80 % int3 10 % per group of 128".
+std::string weight_format_of(const Operation& op) {
+  if (op.weight_parts.empty()) return quant::describe(op.stationary);
+  std::string text;
+  for (const workloads::WeightPart& part : op.weight_parts) {
+    const double share = 100.0 * static_cast<double>(part.k) / static_cast<double>(op.k);
+    text +=
+        fmt::format("{}{:.3g} % {}", text.empty() ? "" : ", ", share, quant::describe(part.spec));
+  }
+  return text;
 }
 
 OperationRow describe(const Operation& op, Phase phase, const Segment& segment) {
@@ -401,7 +421,7 @@ OperationRow describe(const Operation& op, Phase phase, const Segment& segment) 
     row.m = op.rows;
     row.n = op.width;
   } else {
-    row.weight_format = quant::describe(op.stationary);
+    row.weight_format = weight_format_of(op);
     row.activation_format = quant::describe(op.moving);
   }
   return row;

@@ -124,7 +124,7 @@ TEST(Mapper, ChoosesTilesThatFitTheirScratchpads) {
     Mapper mapper(c.machine, design);
     GemmMapping map;
     try {
-      map = mapper.map(c.op, kW4A8).mapping;
+      map = mapper.map(c.op, whole_product(c.op, kW4A8)).mapping;
     } catch (const ConfigError&) {
       continue;  // does not fit: said so
     }
@@ -149,7 +149,8 @@ TEST(Mapper, ReadsEachWeightOnceWhenTheInputStaysOnChip) {
   const configs::MachineConfig machine = configs::load_machine("mixpe-128x128");
   Mapper mapper(machine, pe::find_design("mixpe-w4a8"));
   const auto op = gemm(64, 2048, 2048);
-  const auto& mapped = mapper.map(op, {quant::Format::int4, quant::Format::int8, 128, false});
+  const auto& mapped =
+      mapper.map(op, whole_product(op, {quant::Format::int4, quant::Format::int8, 128, false}));
   EXPECT_EQ(mapped.cost.dram_bytes, op.stationary_region.bytes);
 }
 
@@ -168,10 +169,11 @@ TEST(Mapper, FindsTheBestOfItsSpaceAndTheNextBest) {
     Case c = random_case(random, 400);
     c.machine.mapping.objective = static_cast<Objective>(i % 3);
     Mapper mapper(c.machine, design);
-    const MappedGemm& mapped = mapper.map(c.op, kW4A8);
+    const MappedGemm& mapped = mapper.map(c.op, whole_product(c.op, kW4A8));
     std::vector<double> figures;
-    for (const GemmMapping& map : mapper.candidates(c.op, kW4A8)) {
-      figures.push_back(figure(c.machine.mapping.objective, mapper.cost(c.op, kW4A8, map)));
+    for (const GemmMapping& map : mapper.candidates(c.op, whole_product(c.op, kW4A8))) {
+      figures.push_back(
+          figure(c.machine.mapping.objective, mapper.cost(c.op, whole_product(c.op, kW4A8), map)));
     }
     std::ranges::sort(figures);
     EXPECT_EQ(figure(c.machine.mapping.objective, mapped.cost), figures[0]);
@@ -181,8 +183,9 @@ TEST(Mapper, FindsTheBestOfItsSpaceAndTheNextBest) {
       EXPECT_FALSE(*mapped.runner_up == mapped.mapping);
     }
     // Asked again, the same.
-    EXPECT_EQ(mapper.map(c.op, kW4A8).mapping, mapped.mapping);
-    EXPECT_EQ(Mapper(c.machine, design).map(c.op, kW4A8).mapping, mapped.mapping);
+    EXPECT_EQ(mapper.map(c.op, whole_product(c.op, kW4A8)).mapping, mapped.mapping);
+    EXPECT_EQ(Mapper(c.machine, design).map(c.op, whole_product(c.op, kW4A8)).mapping,
+              mapped.mapping);
   }
 }
 
@@ -228,12 +231,13 @@ TEST(Mapper, LosesLittleAgainstEveryTilingThereIs) {
             for (std::uint64_t k = 1; k <= op.k; ++k) {
               const GemmMapping map{m, n, k, order, false, false};
               if (!fits(machine, op, map)) continue;
-              best = std::min(best, figure(objective, mapper.cost(op, kW4A8, map)));
+              best =
+                  std::min(best, figure(objective, mapper.cost(op, whole_product(op, kW4A8), map)));
             }
           }
         }
       }
-      const double ratio = figure(objective, mapper.map(op, kW4A8).cost) / best;
+      const double ratio = figure(objective, mapper.map(op, whole_product(op, kW4A8)).cost) / best;
       EXPECT_LE(ratio, 1.2) << op.m << " x " << op.n << " x " << op.k;
       sum += ratio;
       ++cases;
@@ -250,7 +254,7 @@ TEST(Mapper, MakesSmallWhatItIsAskedTo) {
     std::array<MappingCost, 3> costs;
     for (const std::size_t o : {0u, 1u, 2u}) {
       c.machine.mapping.objective = static_cast<Objective>(o);
-      costs[o] = Mapper(c.machine, design).map(c.op, kW4A8).cost;
+      costs[o] = Mapper(c.machine, design).map(c.op, whole_product(c.op, kW4A8)).cost;
     }
     for (const std::size_t o : {0u, 1u, 2u}) {
       for (const MappingCost& other : costs) {
@@ -267,7 +271,7 @@ TEST(Mapper, CountsWhatTheScheduleCounts) {
   for (int i = 0; i < 60; ++i) {
     Case c = random_case(random, 600);
     Mapper mapper(c.machine, design);
-    std::vector<GemmMapping> maps = mapper.candidates(c.op, kW4A8);
+    std::vector<GemmMapping> maps = mapper.candidates(c.op, whole_product(c.op, kW4A8));
     for (int pick = 0; pick < 5; ++pick) {
       const auto last = static_cast<std::int64_t>(maps.size()) - 1;
       const GemmMapping map = maps[static_cast<std::size_t>(random.uniform(0, last))];
@@ -276,7 +280,7 @@ TEST(Mapper, CountsWhatTheScheduleCounts) {
       fixed.order = map.order;
       c.machine.mapping.fixed["op"] = fixed;
       Mapper told(c.machine, design);
-      const MappedGemm& mapped = told.map(c.op, kW4A8);
+      const MappedGemm& mapped = told.map(c.op, whole_product(c.op, kW4A8));
       ASSERT_EQ(mapped.mapping, map);
       WorkCounts counts;
       std::uint64_t bytes = 0, jobs = 0;
@@ -301,12 +305,12 @@ TEST(Mapper, ObeysWhatIsFixedAndSearchesTheRest) {
   machine.mapping.fixed["op"].tile.n = 48;
   Mapper mapper(machine, pe::find_design("mixpe-w4a8"));
   auto op = gemm(100, 200, 300);
-  EXPECT_EQ(mapper.map(op, kW4A8).mapping.n_tile, 48u);
-  EXPECT_TRUE(mapper.map(op, kW4A8).fixed);
+  EXPECT_EQ(mapper.map(op, whole_product(op, kW4A8)).mapping.n_tile, 48u);
+  EXPECT_TRUE(mapper.map(op, whole_product(op, kW4A8)).fixed);
   op.n = 40;  // a tile is never larger than the operation
-  EXPECT_EQ(mapper.map(op, kW4A8).mapping.n_tile, 40u);
+  EXPECT_EQ(mapper.map(op, whole_product(op, kW4A8)).mapping.n_tile, 40u);
   op.name = "other";
-  EXPECT_EQ(mapper.map(op, kW4A8).mapping.order, LoopOrder::rows_outer);
+  EXPECT_EQ(mapper.map(op, whole_product(op, kW4A8)).mapping.order, LoopOrder::rows_outer);
 }
 
 TEST(Mapper, RefusesAFixedMappingThatDoesNotFit) {
@@ -316,7 +320,7 @@ TEST(Mapper, RefusesAFixedMappingThatDoesNotFit) {
     fixed.origin.place = "m.yaml:7:3";
     machine.mapping.fixed["op"] = fixed;
     try {
-      Mapper(machine, pe::find_design("mixpe-w4a8")).map(op, operands);
+      Mapper(machine, pe::find_design("mixpe-w4a8")).map(op, whole_product(op, operands));
     } catch (const ConfigError& error) {
       return error.what();
     }
@@ -346,8 +350,7 @@ TEST(Mapper, LowersALargeModelQuickly) {
     for (const auto& segment : step.segments) {
       for (const auto& op : segment.operations) {
         if (op.kind != workloads::OpKind::gemm) continue;
-        mapper.map(op, array_operands(op.name, mapper.design(), op.stationary, op.moving,
-                                      op.dequantise, op.k));
+        mapper.map(op, gemm_parts(mapper.design(), op));
       }
     }
   }
@@ -382,7 +385,7 @@ struct Layer {
 int expect_no_worse(const configs::MachineConfig& machine, const workloads::Operation& op,
                     const Layer& theirs) {
   Mapper mapper(machine, pe::find_design(machine.array.pe));
-  const MappedGemm& ours = mapper.map(op, kW4A8);
+  const MappedGemm& ours = mapper.map(op, whole_product(op, kW4A8));
   int compared = 0;
   for (const LoopOrder order : kOrders) {
     const GemmMapping map{std::min(op.m, theirs.m),
@@ -393,7 +396,7 @@ int expect_no_worse(const configs::MachineConfig& machine, const workloads::Oper
                           false};
     if (!fits(machine, op, map)) continue;
     ++compared;
-    const MappingCost cost = mapper.cost(op, kW4A8, map);
+    const MappingCost cost = mapper.cost(op, whole_product(op, kW4A8), map);
     EXPECT_LE(ours.cost.cycles, cost.cycles)
         << op.m << " x " << op.n << " x " << op.k << ", theirs " << theirs.m << " x " << theirs.n
         << " x " << theirs.k << " " << configs::kLoopOrderNames[static_cast<std::size_t>(order)];

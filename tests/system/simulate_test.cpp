@@ -159,8 +159,9 @@ workloads::Program single_gemm(std::uint64_t m, std::uint64_t n, std::uint64_t k
 
 TEST(Simulate, TakesAboutTheCyclesThatTheMappingExpects) {
   // Within 6 % of each, 2 % on average, alone on a quiet machine. Tiles follow each other without a
-  // gap, so that the search prefers small ones, which buffer little ahead; bank conflicts, turn-arounds
-  // between reads and writes and what refreshes push together are what the closed form leaves out.
+  // gap, so that the search prefers small ones, which buffer little ahead; bank conflicts,
+  // turn-arounds between reads and writes and what refreshes push together are what the closed form
+  // leaves out.
   Random random(17);
   double worst_low = 1, worst_high = 1, sum = 0;
   int cases = 0;
@@ -209,10 +210,9 @@ TEST(Simulate, TakesAboutTheCyclesThatAnyMappingIsExpectedTo) {
       const std::uint64_t m = pick(600), n = pick(2000), k = pick(3000);
       const workloads::Program program = single_gemm(m, n, k);
       const workloads::Operation& op = program.steps[0].segments[0].operations[0];
-      const sim::ArrayOperands operands =
-          sim::array_operands(op.name, design, op.stationary, op.moving, op.dequantise, op.k);
       machine.mapping.fixed.clear();
-      std::vector<sim::GemmMapping> space = sim::Mapper(machine, design).candidates(op, operands);
+      std::vector<sim::GemmMapping> space =
+          sim::Mapper(machine, design).candidates(op, sim::gemm_parts(design, op));
       const auto order = static_cast<configs::LoopOrder>(1 + i % 4);
       std::erase_if(space, [&](const sim::GemmMapping& map) {
         const bool many =
