@@ -429,8 +429,11 @@ void check_composition(Target target, const quant::TensorPolicy& p, Relations& r
   for (std::size_t i = 0; i < p.tokens.size(); ++i) {
     const TokenPolicy& t = p.tokens[i];
     const std::string at = path + ".tokens[" + number(i) + "]";
-    r.require(is_cache(target), path + ".tokens",
-              "found a token policy; expected it on key and value only");
+    const bool first_tokens = target == Target::activation && t.kind == TokenKind::sink &&
+                              p.tokens.size() == 1 && is_integer(t.high) && is_integer(p.format);
+    r.require(is_cache(target) || first_tokens, at,
+              "found a token policy; expected it on key or value, or one sink policy on activation "
+              "with an integer format in both classes");
     const bool scores = (t.kind == TokenKind::salient && t.scorer != Scorer::text_similarity) ||
                         t.kind == TokenKind::evict;
     r.require(!scores || t.probe > 0, at + ".probe",

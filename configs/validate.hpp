@@ -1,5 +1,5 @@
-// Relations between values: what makes a machine, recipe, model, DRAM, energy table or paper impossible
-// although every value alone is fine. All faults are reported at once.
+// Relations between values: what makes a machine, recipe, model, DRAM, energy table or paper
+// impossible although every value alone is fine. All faults are reported at once.
 #pragma once
 
 #include <string>

@@ -30,13 +30,26 @@ bool is_plain(const TensorPolicy& policy) {
 bool is_timed(const TensorPolicy& policy) {
   TensorPolicy rest = policy;
   rest.quantiser = {};
+  if (policy.outliers.kind == OutlierKind::channel_class) rest.outliers = {};
   std::erase_if(rest.transforms, [](const Transform& t) { return t.where == Where::fold; });
   const Schedule& schedule = policy.schedule;
-  const bool listed = schedule.kind == ScheduleKind::map &&
-                      schedule.sensitivity == Sensitivity::listed &&
-                      (schedule.unit == MapUnit::layer || schedule.unit == MapUnit::linear);
-  if (listed || schedule.kind == ScheduleKind::phase || schedule.kind == ScheduleKind::step) {
-    rest.schedule = {};
+  switch (schedule.kind) {
+    case ScheduleKind::map: {
+      // Whole weights by list; groups of their channels by sensitivity.
+      const bool listed = schedule.sensitivity == Sensitivity::listed;
+      const bool group = schedule.unit == MapUnit::group;
+      const bool inside = schedule.unit == MapUnit::column || schedule.unit == MapUnit::channel;
+      if (listed != group && !inside) rest.schedule = {};
+      break;
+    }
+    case ScheduleKind::phase:
+    case ScheduleKind::step:
+    case ScheduleKind::feedback:
+    case ScheduleKind::spec:
+      rest.schedule = {};
+      break;
+    default:
+      break;
   }
   TensorPolicy spec_only;
   static_cast<QuantSpec&>(spec_only) = rest.spec();

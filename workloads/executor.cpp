@@ -64,6 +64,31 @@ auto naming(const std::string& where, Work&& work) {
   }
 }
 
+/// The input of a block's linear layers: all tokens alike, or the first ones in another format.
+class TokenInput {
+ public:
+  void add(std::span<const float> rows, std::size_t cols, const TensorPolicy& policy,
+           const InputTransform& transform) {
+    if (!rows.empty()) parts_.emplace_back(rows, rows.size() / cols, cols, policy, transform);
+  }
+  Buffer through(const Linear& linear, unsigned threads) {
+    if (parts_.size() == 1) return linear(parts_.front(), threads);
+    std::size_t rows = 0;
+    for (const LinearInput& part : parts_) rows += part.rows();
+    Buffer out(rows * linear.channels());
+    std::span<float> rest = out;
+    for (LinearInput& part : parts_) {
+      const std::size_t size = part.rows() * linear.channels();
+      linear.multiply(part, rest.first(size), threads);
+      rest = rest.subspan(size);
+    }
+    return out;
+  }
+
+ private:
+  std::vector<LinearInput> parts_;
+};
+
 /// Rows [*, cols] as a policy stores them.
 void store_as(const TensorPolicy& policy, std::vector<float>& rows, std::size_t cols) {
   if (is_ieee(policy.format)) return quant::round_to(policy.format, rows);
@@ -72,6 +97,7 @@ void store_as(const TensorPolicy& policy, std::vector<float>& rows, std::size_t 
 
 }  // namespace
 
+void ForwardObserver::pass(std::uint64_t, std::uint64_t, quant::Format) {}
 void ForwardObserver::linear_input(std::size_t, std::string_view, std::span<const float>,
                                    std::size_t) {}
 void ForwardObserver::attention(std::size_t, std::uint64_t, std::span<const float>,
@@ -94,6 +120,7 @@ struct FunctionalExecutor::State {
         const CalibrationData* calibration)
       : model(m),
         shape(m.shape),
+        given(r),
         recipe(r),
         threads(t == 0 ? 1 : t),
         fp16_chunk(chunk),
@@ -101,6 +128,14 @@ struct FunctionalExecutor::State {
         path(reference ? Path::reference : quant::best_path()),
         schedule(r) {
     configs::validate_policies(recipe);
+    TensorPolicy& activation = recipe[Target::activation];
+    if (!activation.tokens.empty()) {
+      early_tokens = activation.tokens.front().count;
+      early = activation;
+      early.format = activation.tokens.front().high;
+      activation.tokens.clear();
+      early.tokens.clear();
+    }
     if (calibration == nullptr && needs_calibration(recipe)) {
       throw ConfigError("recipe " + recipe.name +
                         ": has calibrated parameters; expected a calibration text");
@@ -232,9 +267,15 @@ struct FunctionalExecutor::State {
     }
   }
 
-  LinearInput input(std::span<const float> rows, std::size_t cols,
-                    const InputTransform& transform) const {
-    return {rows, rows.size() / cols, cols, recipe[Target::activation], transform};
+  /// Rows of the tokens from position `start` on.
+  TokenInput input(std::span<const float> rows, std::size_t cols, const InputTransform& transform,
+                   std::uint64_t start) const {
+    const std::uint64_t count = rows.size() / cols;
+    const std::uint64_t first = start < early_tokens ? std::min(count, early_tokens - start) : 0;
+    TokenInput result;
+    result.add(rows.first(first * cols), cols, early, transform);
+    result.add(rows.subspan(first * cols), cols, recipe[Target::activation], transform);
+    return result;
   }
 
   void add(std::vector<float>& residual, std::span<const float> change) const {
@@ -247,9 +288,9 @@ struct FunctionalExecutor::State {
     const BlockWeights& weights = layer.weights[schedule.now()];
     const Buffer norm = normalised(residual, model.layers[index].attn_norm);
     if (observer) observer->linear_input(index, "attn_qkv", norm, shape.hidden);
-    LinearInput x = input(norm, shape.hidden, layer.qkv);
-    Buffer q = weights.q(x, threads), k = weights.k(x, threads);
-    const Buffer v = weights.v(x, threads);
+    TokenInput x = input(norm, shape.hidden, layer.qkv, start);
+    Buffer q = x.through(weights.q, threads), k = x.through(weights.k, threads);
+    const Buffer v = x.through(weights.v, threads);
     Buffer q_pre, k_pre;
     if (observer || layer.cached) q_pre = q, k_pre = k;
     rotate(q, shape.q_dim(), start);
@@ -263,27 +304,32 @@ struct FunctionalExecutor::State {
       layer.plain->attend(q, context, threads);
     }
     if (observer) observer->linear_input(index, "attn_output", context, shape.q_dim());
-    LinearInput y = input(context, shape.q_dim(), layer.output);
-    add(residual, weights.output(y, threads));
+    TokenInput y = input(context, shape.q_dim(), layer.output, start);
+    add(residual, y.through(weights.output, threads));
   }
 
-  void ffn_block(std::size_t index, std::vector<float>& residual) const {
+  void ffn_block(std::size_t index, std::vector<float>& residual, std::uint64_t start) const {
     const Layer& layer = layers[index];
     const BlockWeights& weights = layer.weights[schedule.now()];
     const Buffer norm = normalised(residual, model.layers[index].ffn_norm);
     if (observer) observer->linear_input(index, "ffn_gate_up", norm, shape.hidden);
-    LinearInput x = input(norm, shape.hidden, layer.gate_up);
-    Buffer gate = weights.gate(x, threads);
-    const Buffer up = weights.up(x, threads);
+    TokenInput x = input(norm, shape.hidden, layer.gate_up, start);
+    Buffer gate = x.through(weights.gate, threads);
+    const Buffer up = x.through(weights.up, threads);
     gated(gate, up);
     if (observer) observer->linear_input(index, "ffn_down", gate, shape.intermediate);
-    LinearInput y = input(gate, shape.intermediate, layer.down);
-    add(residual, weights.down(y, threads));
+    TokenInput y = input(gate, shape.intermediate, layer.down, start);
+    add(residual, y.through(weights.down, threads));
   }
 
   std::vector<float> forward(std::span<const std::uint32_t> tokens, std::uint64_t start,
                              Logits logits) {
     schedule.begin(tokens.size(), start);
+    if (observer) {
+      TensorPolicy weights = recipe[Target::weight];
+      schedule.apply(schedule.now(), weights);
+      observer->pass(tokens.size(), start, weights.format);
+    }
     for (std::uint64_t p = angles.size(); p < start + tokens.size(); ++p) {
       angles.push_back(quant::rope_angles(p, frequencies));
     }
@@ -292,14 +338,15 @@ struct FunctionalExecutor::State {
       naming(fmt::format("model {}, recipe {}, layer {}", shape.name, recipe.name, i), [&] {
         const std::vector<float> before = observer ? residual : std::vector<float>();
         attention_block(i, residual, start);
-        ffn_block(i, residual);
+        ffn_block(i, residual, start);
         if (observer) observer->block(i, before, residual);
       });
     }
     if (logits == Logits::last) residual.erase(residual.begin(), residual.end() - shape.hidden);
     const Buffer norm = normalised(residual, model.final_norm);
     if (observer) observer->linear_input(layers.size(), "head", norm, shape.hidden);
-    LinearInput x = input(norm, shape.hidden, InputTransform{});
+    const InputTransform none;
+    LinearInput x(norm, norm.size() / shape.hidden, shape.hidden, recipe[Target::activation], none);
     std::vector<float> result(x.rows() * head->channels());
     naming(fmt::format("model {}, recipe {}, classifier", shape.name, recipe.name),
            [&] { head->multiply(x, result, threads); });
@@ -309,7 +356,10 @@ struct FunctionalExecutor::State {
 
   const LlamaModel& model;
   ModelShape shape;
-  Recipe recipe;
+  Recipe given;
+  Recipe recipe;  ///< as computed: without the activations' token policy, which is in `early`
+  std::uint64_t early_tokens = 0;
+  TensorPolicy early;
   unsigned threads;
   std::size_t fp16_chunk;
   bool reference;
@@ -355,6 +405,18 @@ void FunctionalExecutor::cut(std::uint64_t length) {
   for (Layer& layer : state_->layers) layer.truncate(length);
 }
 void FunctionalExecutor::use_draft(bool draft) { state_->schedule.use_draft(draft); }
+
+std::vector<std::array<std::vector<quant::FormatShare>, 7>> FunctionalExecutor::format_shares()
+    const {
+  std::vector<std::array<std::vector<quant::FormatShare>, 7>> result;
+  for (const Layer& layer : state_->layers) {
+    const BlockWeights& w = layer.weights.front();
+    result.push_back({w.q.format_shares(), w.k.format_shares(), w.v.format_shares(),
+                      w.output.format_shares(), w.gate.format_shares(), w.up.format_shares(),
+                      w.down.format_shares()});
+  }
+  return result;
+}
 
 StoredModel FunctionalExecutor::stored(std::uint64_t tokens) const {
   const State& s = *state_;
@@ -404,6 +466,6 @@ void FunctionalExecutor::reset() {
 
 std::uint64_t FunctionalExecutor::position() const { return state_->position(); }
 const ModelShape& FunctionalExecutor::shape() const { return state_->shape; }
-const Recipe& FunctionalExecutor::recipe() const { return state_->recipe; }
+const Recipe& FunctionalExecutor::recipe() const { return state_->given; }
 
 }  // namespace systole::workloads

@@ -25,6 +25,9 @@ enum class Kernels : std::uint8_t { fast, reference };
 class ForwardObserver {
  public:
   virtual ~ForwardObserver() = default;
+  /// forward() of `tokens` tokens from position `start` begins, with weights of that format (of a
+  /// run-time schedule; else the policy's own).
+  virtual void pass(std::uint64_t tokens, std::uint64_t start, quant::Format weights);
   /// The input [rows, cols] of linear layers that share it, before the activation policy: `inputs`
   /// is "attn_qkv", "attn_output", "ffn_gate_up", "ffn_down" or (layer = number of layers) "head".
   virtual void linear_input(std::size_t layer, std::string_view inputs, std::span<const float> rows,
@@ -111,6 +114,10 @@ class FunctionalExecutor {
 
   /// Empties the cache.
   void reset();
+
+  /// Input channels of each format, of weights in more than one (maps, classes): by layer and
+  /// linear layer, bits ascending.
+  std::vector<std::array<std::vector<quant::FormatShare>, 7>> format_shares() const;
 
   /// Weights as prepared, and a cache of `tokens` tokens in closed form.
   StoredModel stored(std::uint64_t tokens) const;

@@ -109,6 +109,7 @@ void Linear::prepare_general(std::span<const float> weight, std::size_t n, std::
       quant::quantise_weight(weight, n, k, policy, statistics, transform.rule.input_scale);
   stored_bits_ = static_cast<std::uint64_t>(
       std::llround(w.stored_bits * static_cast<double>(n) * static_cast<double>(k)));
+  format_shares_ = w.shares;
   const bool as_coded = w.codes && w.column_order.empty() && w.sparse.value.empty();
   if (recipe.dequantise == configs::Dequantise::after && row_grid(activation) && as_coded) {
     if (std::optional<GridMatrix> grid = quant::to_grid(*w.codes)) {

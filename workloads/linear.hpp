@@ -82,6 +82,8 @@ class Linear {
   std::size_t channels() const { return rows_; }
 
   std::uint64_t stored_bits() const { return stored_bits_; }
+  /// Input channels of each format, where there is more than one.
+  const std::vector<quant::FormatShare>& format_shares() const { return format_shares_; }
 
  private:
   void prepare_plain(std::span<const float> weight, std::size_t n, std::size_t k,
@@ -97,6 +99,7 @@ class Linear {
   std::size_t rows_ = 0;
   std::size_t chunk_ = 0;
   std::uint64_t stored_bits_ = 0;
+  std::vector<quant::FormatShare> format_shares_;
 };
 
 }  // namespace systole::workloads

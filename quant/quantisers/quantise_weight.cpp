@@ -409,6 +409,29 @@ void by_qoq(const TensorPolicy& policy, std::size_t n, std::size_t k, const Prep
   out.stored_bits = coded.stored_bits();
 }
 
+/// Adds columns of one format to the shares, which are sorted at the end.
+void add_share(std::vector<FormatShare>& shares, Format format, std::uint64_t columns) {
+  const auto it = std::ranges::find(shares, format, &FormatShare::format);
+  if (it != shares.end()) {
+    it->columns += columns;
+  } else if (columns > 0) {
+    shares.push_back({format, columns});
+  }
+}
+
+/// By bits; nothing where there is only one.
+std::vector<FormatShare> sorted_shares(std::vector<FormatShare> shares) {
+  std::ranges::stable_sort(shares, {}, [](const FormatShare& s) { return bits_of(s.format); });
+  if (shares.size() == 1) shares.clear();
+  return shares;
+}
+
+/// The integer format of so many bits.
+Format format_of_bits(unsigned bits) {
+  return bits == 1 ? Format::int1
+                   : static_cast<Format>(static_cast<unsigned>(Format::int2) + bits - 2);
+}
+
 void by_slim(const TensorPolicy& policy, std::size_t n, std::size_t k, const Prepared& p,
              QuantisedWeight& out) {
   const LayerStatistics& s = with_hessian(p, k);
@@ -419,6 +442,10 @@ void by_slim(const TensorPolicy& policy, std::size_t n, std::size_t k, const Pre
   out.values = found.weight.values;
   out.column_order = found.weight.order;
   out.stored_bits = found.stored_bits;
+  for (const std::uint8_t bits : found.bits) {
+    add_share(out.shares, format_of_bits(bits), group_length(k, policy));
+  }
+  out.shares = sorted_shares(std::move(out.shares));
 }
 
 void by_baq(const TensorPolicy& policy, std::size_t n, std::size_t k, const Prepared& p,
@@ -454,6 +481,10 @@ void round_weight(const TensorPolicy& policy, std::size_t n, std::size_t k, cons
   double mapped_bits = -1;
   std::vector<WeightPart> parts = parts_of(policy, k, p, mapped_bits);
   const bool one_part = parts.size() == 1;
+  for (const WeightPart& part : parts) {
+    add_share(out.shares, part.spec.format, part.columns.size());
+  }
+  out.shares = sorted_shares(std::move(out.shares));
   const bool by_gptq = policy.quantiser.method == Method::gptq;
   const bool fixed =
       !one_part || policy.levels.size() >= 2 || policy.range == RangeRule::output_mse ||

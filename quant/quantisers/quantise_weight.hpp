@@ -28,6 +28,13 @@ struct LayerStatistics {
 /// A quantised weight. The layer is y = values * T(x / input_scale), T the input_transforms in
 /// order; apply_input() is that input. Where the transforms are empty, values stand for the weight
 /// itself.
+/// Columns of a weight in one format.
+struct FormatShare {
+  Format format = Format::fp32;
+  std::uint64_t columns = 0;
+  friend bool operator==(const FormatShare&, const FormatShare&) = default;
+};
+
 struct QuantisedWeight {
   /// Codes, columns in column_order; nothing where the weight is in more than one format (classes,
   /// maps, BAQ) or in a form that CodedMatrix has not (QoQ, and nested scales only by their result:
@@ -40,6 +47,7 @@ struct QuantisedWeight {
   SparseMatrix sparse;                      ///< DS: what is added to the decoded dense part
   double squared_error = 0;                 ///< sum (w' - value)^2, w' the transformed weight
   double stored_bits = 0;                   ///< a weight, all metadata included
+  std::vector<FormatShare> shares;          ///< by bits; empty: one format, or none of ours (BAQ)
 };
 
 /// Quantises weight [n][k].

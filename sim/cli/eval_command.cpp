@@ -25,29 +25,6 @@ std::string text_name(const std::string& path) {
   return path.starts_with(ours) ? path.substr(ours.size()) + " of " + kEmbeddedModel : path;
 }
 
-/// Statistics of the model on the calibration text, when the recipe needs them.
-std::optional<workloads::CalibratedModel> calibrate_for(const configs::Recipe& recipe,
-                                                        const workloads::LlamaModel& model,
-                                                        const std::string& text,
-                                                        const std::string& split, unsigned threads,
-                                                        ConsoleProgress& progress) {
-  if (!workloads::needs_calibration(recipe)) return std::nullopt;
-  if (text.empty()) {
-    throw ConfigError("--calibration: recipe " + recipe.name +
-                      " has calibrated parameters; expected a text to find them with");
-  }
-  workloads::CalibrationOptions options = workloads::calibration_options(recipe, threads);
-  options.progress = [&](std::uint64_t done, std::uint64_t all) {
-    progress.report("calibrating", done, all);
-    if (progress.cancelled()) throw Interrupted();
-  };
-  const auto sequences =
-      workloads::calibration_sequences(model, workloads::read_texts(text, split), options);
-  return workloads::CalibratedModel(
-      model.shape, workloads::calibrate(model, sequences, options, calibration_cache()),
-      recipe.calibration.seed);
-}
-
 }  // namespace
 
 int eval_command(const Arguments& arguments) {

@@ -6,6 +6,7 @@
 #include "configs/library.hpp"
 #include "sim/core/error.hpp"
 #include "workloads/hf_config.hpp"
+#include "workloads/perplexity.hpp"
 
 namespace systole::cli {
 namespace fs = std::filesystem;
@@ -58,6 +59,28 @@ std::string calibration_cache() {
   std::error_code failed;
   fs::create_directories(root + "/systole", failed);
   return failed ? "" : root + "/systole/calibration.bin";
+}
+
+std::optional<workloads::CalibratedModel> calibrate_for(const configs::Recipe& recipe,
+                                                        const workloads::LlamaModel& model,
+                                                        const std::string& text,
+                                                        const std::string& split, unsigned threads,
+                                                        ConsoleProgress& progress) {
+  if (!workloads::needs_calibration(recipe)) return std::nullopt;
+  if (text.empty()) {
+    throw ConfigError("--calibration: recipe " + recipe.name +
+                      " has calibrated parameters; expected a text to find them with");
+  }
+  workloads::CalibrationOptions options = workloads::calibration_options(recipe, threads);
+  options.progress = [&](std::uint64_t done, std::uint64_t all) {
+    progress.report("calibrating", done, all);
+    if (progress.cancelled()) throw Interrupted();
+  };
+  const auto sequences =
+      workloads::calibration_sequences(model, workloads::read_texts(text, split), options);
+  return workloads::CalibratedModel(
+      model.shape, workloads::calibrate(model, sequences, options, calibration_cache()),
+      recipe.calibration.seed);
 }
 
 }  // namespace systole::cli

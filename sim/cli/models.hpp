@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "configs/model.hpp"
+#include "sim/cli/console.hpp"
+#include "workloads/calibrated.hpp"
 #include "workloads/model.hpp"
 
 namespace systole::cli {
@@ -29,6 +31,14 @@ Model resolve_model(const std::string& name, const std::string& tokenizer_path);
 /// Where calibration runs are kept: $XDG_CACHE_HOME/systole or ~/.cache/systole, one file for the
 /// last one; empty when there is no home.
 std::string calibration_cache();
+
+/// Statistics of the model on the calibration text, when the recipe needs them. Errors: ConfigError
+/// when it does and `text` is empty.
+std::optional<workloads::CalibratedModel> calibrate_for(const configs::Recipe& recipe,
+                                                        const workloads::LlamaModel& model,
+                                                        const std::string& text,
+                                                        const std::string& split, unsigned threads,
+                                                        ConsoleProgress& progress);
 
 /// The delimiter of the texts that ship with Systole.
 inline constexpr const char* kTextDelimiter = "<|endoftext|>";

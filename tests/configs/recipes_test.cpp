@@ -139,7 +139,7 @@ INSTANTIATE_TEST_SUITE_P(
         Composition{"tokens are of the cache",
                     "  - {target: activation, format: int8, granularity: token, tokens: [{kind: "
                     "window, count: 8}]}\n",
-                    "expected it on key and value only"},
+                    "expected it on key or value, or one sink policy on activation"},
         Composition{"scale formats are no operands", "  - {target: weight, format: e8m0}\n",
                     "is for scales"},
         Composition{
@@ -151,9 +151,7 @@ INSTANTIATE_TEST_SUITE_P(
             "  - {target: value, format: int4, levels: [{box: [1, 1, 0]}], transforms: [{op: "
             "had, where: read, size: 48}]}\n",
             "expected a power of two"}),
-    [](const auto& rule) {
-      return "rule_" + std::to_string(rule.index);
-    });
+    [](const auto& rule) { return "rule_" + std::to_string(rule.index); });
 
 }  // namespace
 }  // namespace systole::configs
