@@ -556,6 +556,9 @@ void describe(V& v, C& c) {
   v("layers", c.layers, Info{"transformer blocks"}.in(1, 1000).must());
   v("hidden", c.hidden, Info{"width of the residual stream"}.in(1, 1 << 17).must());
   v("intermediate", c.intermediate, Info{"width inside the SwiGLU"}.in(1, 1 << 20).must());
+  v("experts", c.experts,
+    Info{"SwiGLUs of a layer that tokens are routed to; 0 = dense"}.in(0, 4096));
+  v("experts_per_token", c.experts_per_token, Info{"experts that a token goes to"}.in(0, 4096));
   v("heads", c.heads, Info{"query heads"}.in(1, 1024).must());
   v("kv_heads", c.kv_heads, Info{"key and value heads; divides heads"}.in(1, 1024).must());
   v("head_dim", c.head_dim, Info{"even; 0 = hidden / heads"}.in(0, 4096));

@@ -6,14 +6,17 @@
 
 namespace systole::configs {
 
-/// RMSNorm, RoPE, grouped-query attention, SwiGLU, no biases.
+/// RMSNorm, RoPE, grouped-query attention, SwiGLU (one, or experts that tokens are routed to), no
+/// biases.
 struct ModelShape {
   std::string name;
   std::string summary;
   std::string source;
   std::uint32_t layers = 0;
   std::uint32_t hidden = 0;
-  std::uint32_t intermediate = 0;
+  std::uint32_t intermediate = 0;       ///< of an expert where there are some
+  std::uint32_t experts = 0;            ///< 0: dense
+  std::uint32_t experts_per_token = 0;  ///< of them
   std::uint32_t heads = 0;
   std::uint32_t kv_heads = 0;
   std::uint32_t head_dim = 0;  ///< 0 = hidden / heads

@@ -21,8 +21,8 @@ using nlohmann::json;
 namespace {
 
 constexpr std::size_t kLargestFile = 16u << 20;
-constexpr std::array<std::string_view, 2> kArchitectures = {"LlamaForCausalLM",
-                                                            "MistralForCausalLM"};
+constexpr std::array<std::string_view, 3> kArchitectures = {
+    "LlamaForCausalLM", "MistralForCausalLM", "MixtralForCausalLM"};
 
 /// Typed access to the members of the object, absent and null being the same.
 class ConfigObject {
@@ -137,6 +137,8 @@ ModelShape parse_hf_config(std::string_view text, const std::string& name) {
   shape.layers = config.required("num_hidden_layers");
   shape.hidden = config.required("hidden_size");
   shape.intermediate = config.required("intermediate_size");
+  shape.experts = config.integer("num_local_experts").value_or(0);
+  shape.experts_per_token = config.integer("num_experts_per_tok").value_or(0);
   shape.heads = config.required("num_attention_heads");
   shape.kv_heads = config.integer("num_key_value_heads").value_or(shape.heads);
   shape.head_dim = config.integer("head_dim").value_or(0);

@@ -122,6 +122,11 @@ LlamaModel huggingface_model(const SafetensorsFile& weights, std::string_view co
                              const std::string& config_name) {
   LlamaModel model;
   model.shape = parse_hf_config(config, config_name);
+  if (model.shape.experts != 0) {
+    throw ConfigError(config_name +
+                      ": a mixture of experts is timed as a shape, not executed; expected a dense "
+                      "model, or the config.json alone");
+  }
   refuse_rope_scaling(config, config_name);
   const configs::ModelShape& shape = model.shape;
   Checkpoint file(weights);

@@ -8,9 +8,9 @@
 
 #include "sim/core/error.hpp"
 #include "sim/core/units.hpp"
-#include "workloads/precision.hpp"
 #include "workloads/shape.hpp"
 #include "workloads/storage.hpp"
+#include "workloads/timed_precision.hpp"
 
 namespace systole::workloads {
 
@@ -27,6 +27,8 @@ constexpr std::uint64_t kLayerAlignment =
     1024 * 1024;  // a multiple of every shipped address-map period
 constexpr std::uint64_t kMaxTokens = 1u << 20;
 constexpr std::uint64_t kFloatBytes = 4;
+/// Routers are small and decide much: released checkpoints quantise none of them (assumed here).
+constexpr Format kRouterFormat = Format::fp16;
 
 std::uint64_t round_up(std::uint64_t value, std::uint64_t multiple) {
   return ceil_div(value, multiple) * multiple;
@@ -48,9 +50,16 @@ class AddressMap {
   std::uint64_t next_;
 };
 
+/// The three matrices of a SwiGLU.
+struct FfnMap {
+  Region gate, up, down;
+};
+
 /// Where the first layer keeps everything; layer i is `stride` x i further.
 struct LayerMap {
-  Region attn_norm, q, k, v, output, ffn_norm, gate, up, down;
+  Region attn_norm, q, k, v, output, ffn_norm;
+  Region router;             ///< nothing in a dense model
+  std::vector<FfnMap> ffns;  ///< one, or the experts'
   Region key_cache, value_cache;
   std::uint64_t stride = 0;
   std::uint64_t weight_bytes = 0;
@@ -69,73 +78,43 @@ Region cache_tokens_of(const ModelShape& shape, const QuantSpec& spec, const Reg
           (last - first) * token * shape.kv_heads, shape.kv_heads, cache.bytes / shape.kv_heads};
 }
 
-/// Which format the weights of a linear layer have in a step: what a precision schedule changes.
-class WeightPrecision {
- public:
-  explicit WeightPrecision(const quant::TensorPolicy& policy) : policy_(policy) {
-    entries_ = policy.schedule.entries;
-    if (policy.schedule.kind == quant::ScheduleKind::step) {
-      std::ranges::stable_sort(entries_, {}, &quant::ScheduleEntry::at);
-    }
-  }
-
-  /// `decoded`: tokens generated before this step; nothing in prefill.
-  QuantSpec at(std::uint32_t layer, std::string_view linear,
-               std::optional<std::uint64_t> decoded) const {
-    QuantSpec spec = policy_.spec();
-    switch (policy_.schedule.kind) {
-      case quant::ScheduleKind::map:
-        for (const quant::ScheduleEntry& entry : entries_) {
-          // The last entry that fits wins.
-          if (entry_matches(entry.match, layer, linear)) spec.format = entry.format;
-        }
-        break;
-      case quant::ScheduleKind::phase:
-        for (const quant::ScheduleEntry& entry : entries_) {
-          if (entry.match == (decoded ? "decode" : "prefill")) spec.format = entry.format;
-        }
-        break;
-      case quant::ScheduleKind::step:
-        for (const quant::ScheduleEntry& entry : entries_) {
-          const bool begun = decoded && static_cast<double>(*decoded) >= entry.at;
-          if (&entry == &entries_.front() || begun) spec.format = entry.format;
-        }
-        break;
-      default:
-        break;
-    }
-    return spec;
-  }
-  /// What is stored: the widest format it is ever read in. Narrower ones read a part of it (nested
-  /// bit planes, as any-precision weights are stored).
-  QuantSpec stored(std::uint32_t layer, std::string_view linear) const {
-    if (policy_.schedule.kind == quant::ScheduleKind::map) return at(layer, linear, std::nullopt);
-    QuantSpec spec = policy_.spec();
-    for (const quant::ScheduleEntry& entry : entries_) {
-      if (quant::bits_of(entry.format) > quant::bits_of(spec.format)) spec.format = entry.format;
-    }
-    return spec;
-  }
-  bool differs_by_layer() const { return policy_.schedule.kind == quant::ScheduleKind::map; }
-
- private:
-  const quant::TensorPolicy& policy_;
-  std::vector<quant::ScheduleEntry> entries_;
-};
-
 /// Layers [first, last) whose linear layers have the same formats.
 struct LayerRun {
   std::uint32_t first = 0, last = 0;
 };
+/// Output and input channels of a linear layer.
+struct LinearSize {
+  std::uint64_t n = 0, k = 0;
+};
+LinearSize size_of(const ModelShape& shape, LinearName linear) {
+  switch (linear) {
+    case LinearName::attn_q:
+      return {shape.q_dim(), shape.hidden};
+    case LinearName::attn_k:
+    case LinearName::attn_v:
+      return {shape.kv_dim(), shape.hidden};
+    case LinearName::attn_output:
+      return {shape.hidden, shape.q_dim()};
+    case LinearName::ffn_gate:
+    case LinearName::ffn_up:
+      return {shape.intermediate, shape.hidden};
+    case LinearName::ffn_down:
+      return {shape.hidden, shape.intermediate};
+  }
+  return {};
+}
+
 std::vector<LayerRun> layer_runs(const ModelShape& shape, const WeightPrecision& weights) {
   const auto layers = static_cast<std::uint32_t>(shape.layers);
   if (!weights.differs_by_layer()) return {{0, layers}};
   std::vector<LayerRun> runs;
   const auto equal = [&](std::uint32_t a, std::uint32_t b) {
-    return std::ranges::all_of(kLinearNames, [&](std::string_view linear) {
-      return weights.at(a, linear, std::nullopt).format ==
-             weights.at(b, linear, std::nullopt).format;
-    });
+    for (std::size_t i = 0; i < kLinearNames.size(); ++i) {
+      const auto linear = static_cast<LinearName>(i);
+      const std::uint64_t k = size_of(shape, linear).k;
+      if (weights.read({a, linear}, k, {}) != weights.read({b, linear}, k, {})) return false;
+    }
+    return true;
   };
   for (std::uint32_t layer = 0; layer < layers; ++layer) {
     if (!runs.empty() && equal(runs.back().first, layer)) {
@@ -164,18 +143,26 @@ LayerMap map_layer(const ModelShape& shape, const Recipe& recipe, const WeightPr
     layer.weight_bytes += bytes;
     return map.place(TrafficClass::weights, bytes);
   };
-  auto linear = [&](std::string_view name, std::uint64_t n, std::uint64_t k) {
-    return place(stored_bytes(weights.stored(layer_index, name), n, k));
+  auto linear = [&](LinearName name, std::optional<std::uint32_t> expert = std::nullopt) {
+    const auto [n, k] = size_of(shape, name);
+    return place(weights.stored({layer_index, name, expert}, k).stored_bytes(n, k));
   };
   layer.attn_norm = place(shape.hidden * kFloatBytes);
-  layer.q = linear("attn_q", shape.q_dim(), shape.hidden);
-  layer.k = linear("attn_k", shape.kv_dim(), shape.hidden);
-  layer.v = linear("attn_v", shape.kv_dim(), shape.hidden);
-  layer.output = linear("attn_output", shape.hidden, shape.q_dim());
+  using enum LinearName;
+  layer.q = linear(attn_q);
+  layer.k = linear(attn_k);
+  layer.v = linear(attn_v);
+  layer.output = linear(attn_output);
   layer.ffn_norm = place(shape.hidden * kFloatBytes);
-  layer.gate = linear("ffn_gate", shape.intermediate, shape.hidden);
-  layer.up = linear("ffn_up", shape.intermediate, shape.hidden);
-  layer.down = linear("ffn_down", shape.hidden, shape.intermediate);
+  if (shape.experts == 0) {
+    layer.ffns.push_back({linear(ffn_gate), linear(ffn_up), linear(ffn_down)});
+  } else {
+    layer.router = place(stored_bytes({.format = kRouterFormat}, shape.experts, shape.hidden));
+    for (std::uint32_t expert = 0; expert < shape.experts; ++expert) {
+      layer.ffns.push_back(
+          {linear(ffn_gate, expert), linear(ffn_up, expert), linear(ffn_down, expert)});
+    }
+  }
   layer.key_cache = map.place(TrafficClass::kv_cache,
                               cache_tokens * cache_token_bytes(shape, recipe[Target::key]));
   layer.value_cache = map.place(TrafficClass::kv_cache,
@@ -214,15 +201,14 @@ MemoryMap map_memory(const ModelShape& shape, const Recipe& recipe, const Weight
 class StepWriter {
  public:
   StepWriter(const ModelShape& shape, const Recipe& recipe, const WeightPrecision& weights,
-             const MemoryMap& memory, std::uint64_t tokens, std::uint64_t context,
-             std::optional<std::uint64_t> decoded)
+             const MemoryMap& memory, std::uint64_t tokens, std::uint64_t context, const ReadBy& by)
       : shape_(shape),
         recipe_(recipe),
         weights_(weights),
         memory_(memory),
         tokens_(tokens),
         context_(context),
-        decoded_(decoded) {}
+        by_(by) {}
 
   std::vector<Segment> segments() {
     std::vector<Segment> result;
@@ -256,27 +242,26 @@ class StepWriter {
   std::vector<Operation> layer(const LayerMap& map, std::uint32_t index) {
     layer_index_ = index;
     layer_offset_ = index * memory_.layer_stride;
-    const std::uint64_t hidden = shape_.hidden, ffn = shape_.intermediate;
+    using enum LinearName;
     norm("attn_norm", tokens_, map.attn_norm);
-    quantise_activation("attn_quantise", tokens_, hidden);
-    linear("attn_q", tokens_, shape_.q_dim(), hidden, Target::weight, map.q);
-    linear("attn_k", tokens_, shape_.kv_dim(), hidden, Target::weight, map.k);
-    linear("attn_v", tokens_, shape_.kv_dim(), hidden, Target::weight, map.v);
+    quantise_activation("attn_quantise", tokens_, shape_.hidden);
+    linear(attn_q, map.q);
+    linear(attn_k, map.k);
+    linear(attn_v, map.v);
     rope();
     quantise_qkv();
     append("k_append", Target::key, map.key_cache);
     append("v_append", Target::value, map.value_cache);
     attention(map);
     quantise_activation("attn_out_quantise", tokens_, shape_.q_dim());
-    linear("attn_output", tokens_, hidden, shape_.q_dim(), Target::weight, map.output);
+    linear(attn_output, map.output);
     residual("attn_residual");
     norm("ffn_norm", tokens_, map.ffn_norm);
-    quantise_activation("ffn_quantise", tokens_, hidden);
-    linear("ffn_gate", tokens_, ffn, hidden, Target::weight, map.gate);
-    linear("ffn_up", tokens_, ffn, hidden, Target::weight, map.up);
-    swiglu();
-    quantise_activation("ffn_down_quantise", tokens_, ffn);
-    linear("ffn_down", tokens_, hidden, ffn, Target::weight, map.down);
+    if (shape_.experts == 0) {
+      feed_forward(map.ffns.front());
+    } else {
+      experts(map);
+    }
     residual("ffn_residual");
     for (Operation& operation : operations_) {
       for (Region* region :
@@ -287,10 +272,59 @@ class StepWriter {
     return std::exchange(operations_, {});
   }
 
+  /// The SwiGLU of a dense model.
+  void feed_forward(const FfnMap& map) {
+    using enum LinearName;
+    quantise_activation("ffn_quantise", tokens_, shape_.hidden);
+    linear(ffn_gate, map.gate);
+    linear(ffn_up, map.up);
+    swiglu(tokens_);
+    quantise_activation("ffn_down_quantise", tokens_, shape_.intermediate);
+    linear(ffn_down, map.down);
+  }
+
+  /// Mixture of experts, every token to `experts_per_token` of them. Which ones depends on the
+  /// values, so the tokens are spread evenly (assumed; the loss that routers are trained with asks
+  /// for it) over experts that lie evenly between the first and the last.
+  void experts(const LayerMap& map) {
+    using enum LinearName;
+    Operation& route = vector("ffn_route", VectorOp::route, tokens_,
+                              std::uint64_t{shape_.experts} * shape_.hidden);
+    route.stationary_region = map.router;
+    route.input_bytes = before_quantise(Target::activation, tokens_, shape_.hidden);
+    route.output_bytes = floats(tokens_, shape_.experts_per_token);
+    quantise_activation("ffn_quantise", tokens_, shape_.hidden);
+    const std::uint64_t visits = tokens_ * shape_.experts_per_token;
+    const std::uint64_t active = std::min<std::uint64_t>(shape_.experts, visits);
+    for (std::uint64_t i = 0; i < active; ++i) {
+      const auto expert = static_cast<std::uint32_t>(i * shape_.experts / active);
+      const std::uint64_t rows = visits * (i + 1) / active - visits * i / active;
+      const FfnMap& ffn = map.ffns[expert];
+      const std::size_t first = operations_.size();
+      product(ffn_gate, expert, recipe_[Target::activation].spec(), rows, ffn.gate);
+      product(ffn_up, expert, recipe_[Target::activation].spec(), rows, ffn.up);
+      swiglu(rows);
+      quantise_activation("ffn_down_quantise", rows, shape_.intermediate);
+      product(ffn_down, expert, recipe_[Target::activation].spec(), rows, ffn.down);
+      for (std::size_t o = first; o < operations_.size(); ++o) operations_[o].part = "expert";
+    }
+    Operation& combine = vector("ffn_combine", VectorOp::combine, visits, shape_.hidden);
+    combine.input_bytes = floats(visits, shape_.hidden);
+    combine.output_bytes = floats(tokens_, shape_.hidden);
+  }
+
   std::vector<Operation> head() {
     norm("final_norm", 1, memory_.final_norm);
     quantise_activation("head_quantise", 1, shape_.hidden);
-    linear("classifier", 1, shape_.vocab, shape_.hidden, Target::head, memory_.head);
+    Operation& classifier = add("classifier", OpKind::gemm);
+    classifier.m = 1;
+    classifier.n = shape_.vocab;
+    classifier.k = shape_.hidden;
+    classifier.moving = recipe_[Target::activation].spec();
+    classifier.stationary = recipe_[Target::head].spec();
+    classifier.stationary_region = memory_.head;
+    classifier.input_bytes = stored_bytes(classifier.moving, 1, shape_.hidden);
+    classifier.output_bytes = floats(1, shape_.vocab);
     Operation& argmax = vector("argmax", VectorOp::argmax, 1, shape_.vocab);
     argmax.input_bytes = floats(1, shape_.vocab);
     argmax.output_bytes = sizeof(std::uint32_t);
@@ -328,21 +362,43 @@ class StepWriter {
     return operation;
   }
 
-  void linear(const char* name, std::uint64_t m, std::uint64_t n, std::uint64_t k, Target weight,
-              const Region& region) {
-    Operation& operation = add(name, OpKind::gemm);
+  /// A linear layer over all tokens of the step; those that the activation policy stores in another
+  /// format pass apart.
+  void linear(LinearName name, const Region& region) {
+    QuantSpec spec = recipe_[Target::activation].spec();
+    const std::uint64_t first = early_tokens();
+    if (first > 0) {
+      QuantSpec early = spec;
+      early.format = recipe_[Target::activation].tokens.front().high;
+      product(name, std::nullopt, early, first, region);
+      if (first < tokens_) operations_.back().part = fmt::format("first {} tokens", first);
+    }
+    if (first < tokens_) product(name, std::nullopt, spec, tokens_ - first, region);
+  }
+
+  /// Tokens of this step that a token policy of the activations keeps in its high format.
+  std::uint64_t early_tokens() const {
+    const auto& policies = recipe_[Target::activation].tokens;
+    const std::uint64_t start = context_ - tokens_;
+    if (policies.empty() || start >= policies.front().count) return 0;
+    return std::min(tokens_, policies.front().count - start);
+  }
+
+  void product(LinearName name, std::optional<std::uint32_t> expert, const QuantSpec& moving,
+               std::uint64_t m, const Region& region) {
+    const auto [n, k] = size_of(shape_, name);
+    // A schedule may read less than is stored.
+    const TimedWeight weight = weights_.read({layer_index_, name, expert}, k, by_);
+    Operation& operation = add(kLinearNames[static_cast<std::size_t>(name)].data(), OpKind::gemm);
     operation.m = m;
     operation.n = n;
     operation.k = k;
-    operation.moving = recipe_[Target::activation].spec();
-    operation.stationary = recipe_[weight].spec();
+    operation.moving = moving;
+    operation.stationary = weight.spec;
+    operation.weight_parts = weight.parts(n);
     operation.stationary_region = region;
-    if (weight == Target::weight) {
-      // A schedule may read less than is stored.
-      operation.stationary = weights_.at(layer_index_, name, decoded_);
-      operation.stationary_region.bytes = stored_bytes(operation.stationary, n, k);
-    }
-    operation.input_bytes = stored_bytes(operation.moving, m, k);
+    operation.stationary_region.bytes = weight.stored_bytes(n, k);
+    operation.input_bytes = stored_bytes(moving, m, k);
     operation.output_bytes = floats(m, n);
   }
 
@@ -425,10 +481,10 @@ class StepWriter {
     operation.output_bytes = floats(tokens_, shape_.hidden);
   }
 
-  void swiglu() {
-    Operation& operation = vector("swiglu", VectorOp::swiglu, tokens_, shape_.intermediate);
-    operation.input_bytes = 2 * floats(tokens_, shape_.intermediate);
-    operation.output_bytes = before_quantise(Target::activation, tokens_, shape_.intermediate);
+  void swiglu(std::uint64_t rows) {
+    Operation& operation = vector("swiglu", VectorOp::swiglu, rows, shape_.intermediate);
+    operation.input_bytes = 2 * floats(rows, shape_.intermediate);
+    operation.output_bytes = before_quantise(Target::activation, rows, shape_.intermediate);
   }
 
   const ModelShape& shape_;
@@ -437,7 +493,7 @@ class StepWriter {
   const MemoryMap& memory_;
   std::uint64_t tokens_;
   std::uint64_t context_;
-  std::optional<std::uint64_t> decoded_;
+  ReadBy by_;
   std::uint32_t layer_index_ = 0;
   std::uint64_t layer_offset_ = 0;
   std::vector<Operation> operations_;
@@ -462,12 +518,20 @@ void check_tokens(const ModelShape& shape, std::uint64_t prefill, std::uint64_t 
 }  // namespace
 
 Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefill_tokens,
-              std::uint64_t decode_tokens) {
+              std::uint64_t decode_tokens, const PrecisionDecisions* decisions) {
   const ModelShape shape = validated(given, "model " + given.name);
   require_timed(recipe);
   check_tokens(shape, prefill_tokens, decode_tokens);
-  const WeightPrecision weights(recipe[Target::weight]);
-  const MemoryMap memory = map_memory(shape, recipe, weights, prefill_tokens + decode_tokens);
+  const WeightPrecision weights(recipe, decisions);
+  std::vector<PrecisionDecisions::Pass> passes(decode_tokens, {1, 1, {}});
+  const bool decided = needs_passes(recipe);
+  if (decided) passes = decisions->passes;
+  std::uint64_t longest = prefill_tokens, length = prefill_tokens;
+  for (const PrecisionDecisions::Pass& pass : passes) {
+    longest = std::max(longest, length + pass.tokens);
+    length += pass.kept;
+  }
+  const MemoryMap memory = map_memory(shape, recipe, weights, longest);
 
   Program program;
   program.model = shape.name;
@@ -478,22 +542,27 @@ Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefi
   program.layer_stride_bytes = memory.layer_stride;
   program.layers = shape.layers;
 
-  program.steps.reserve(1 + decode_tokens);
-  auto add_step = [&](Phase phase, std::uint64_t tokens, std::uint64_t context,
-                      std::optional<std::uint64_t> decoded) {
-    StepWriter writer(shape, recipe, weights, memory, tokens, context, decoded);
-    program.steps.push_back({phase, tokens, context, writer.segments()});
+  program.steps.reserve(1 + passes.size());
+  auto add_step = [&](Phase phase, const PrecisionDecisions::Pass& pass, std::uint64_t context,
+                      const ReadBy& by) {
+    StepWriter writer(shape, recipe, weights, memory, pass.tokens, context, by);
+    program.steps.push_back({phase, pass.tokens, pass.kept, context, writer.segments()});
   };
-  add_step(Phase::prefill, prefill_tokens, prefill_tokens, std::nullopt);
-  for (std::uint64_t i = 0; i < decode_tokens; ++i)
-    add_step(Phase::decode, 1, prefill_tokens + i + 1, i);
+  add_step(Phase::prefill, {prefill_tokens, prefill_tokens, {}}, prefill_tokens, {});
+  std::uint64_t kept = 0;
+  for (const PrecisionDecisions::Pass& pass : passes) {
+    const auto read = decided ? std::optional(pass.format) : std::nullopt;
+    add_step(Phase::decode, pass, prefill_tokens + kept + pass.tokens, {kept, read});
+    kept += pass.kept;
+  }
 
-  // The prefill step has the largest operands: m is at least that of every decode step and widths
-  // are equal.
+  // The prefill step has the largest operands unless a draft is longer than the prompt.
   std::uint64_t largest = 0;
-  for (const Segment& segment : program.steps.front().segments) {
-    for (const Operation& operation : segment.operations) {
-      largest = std::max({largest, operation.input_bytes, operation.output_bytes});
+  for (const Step& step : program.steps) {
+    for (const Segment& segment : step.segments) {
+      for (const Operation& operation : segment.operations) {
+        largest = std::max({largest, operation.input_bytes, operation.output_bytes});
+      }
     }
   }
   program.activation_region = {TrafficClass::activations, memory.end_of_layers, 2 * largest};

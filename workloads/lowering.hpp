@@ -7,6 +7,7 @@
 #include "configs/model.hpp"
 #include "configs/recipe.hpp"
 #include "workloads/program.hpp"
+#include "workloads/timed_precision.hpp"
 
 namespace systole::workloads {
 
@@ -18,6 +19,8 @@ namespace systole::workloads {
 ///   attn_norm [attn_quantise] attn_q attn_k attn_v rope [qkv_quantise] k_append v_append attention
 ///   [attn_out_quantise] attn_output attn_residual ffn_norm [ffn_quantise] ffn_gate ffn_up swiglu
 ///   [ffn_down_quantise] ffn_down ffn_residual
+/// (with experts: ffn_route [ffn_quantise], ffn_gate ... ffn_down of each expert that tokens go to,
+/// ffn_combine)
 /// and of the head, for the last token only: final_norm [head_quantise] classifier argmax.
 ///
 /// Bytes on chip: the residual stream, gemm results and everything between operations are fp32; the
@@ -32,9 +35,14 @@ namespace systole::workloads {
 /// that every operand moves by the one `layer_stride_bytes` from layer to layer. Norm gains are
 /// stored fp32.
 ///
+/// Precision: every weight as WeightPrecision says; the first tokens, where a token policy of the
+/// activations keeps them in another format, pass a linear layer apart. `decisions`: what a
+/// functional run found; with its passes, they take the place of `decode_tokens` steps.
+///
 /// Errors: ConfigError for an invalid shape or recipe, no prompt, or more tokens than
 /// `max_positions` (when not 0).
 Program lower(const configs::ModelShape& shape, const configs::Recipe& recipe,
-              std::uint64_t prefill_tokens, std::uint64_t decode_tokens);
+              std::uint64_t prefill_tokens, std::uint64_t decode_tokens,
+              const PrecisionDecisions* decisions = nullptr);
 
 }  // namespace systole::workloads

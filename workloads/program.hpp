@@ -24,6 +24,8 @@ enum class VectorOp : std::uint8_t {
   softmax,
   swiglu,
   residual_add,
+  route,
+  combine,
   quantise,
   kv_append,
   argmax
@@ -40,7 +42,8 @@ struct Region {
 };
 
 /// A stretch of a product's reduction whose weights are of one format (SliM-LLM: groups of input
-/// channels by salience). The groups of a format are stored together and pass together.
+/// channels by salience; PTQ1.61: outlier channels). The channels of a format are stored together
+/// and pass together.
 struct WeightPart {
   quant::QuantSpec spec;
   std::uint64_t k = 0;      ///< elements of the reduction
@@ -56,6 +59,7 @@ struct WeightPart {
 ///  vector     `rows` x `width` elements of `vector_op`.
 struct Operation {
   std::string name;  ///< "attn_q", "attention", "rms_norm", ...
+  std::string part;  ///< which tokens or expert, where it is not all: "first 4 tokens"
   OpKind kind = OpKind::vector;
   std::uint64_t m = 0, n = 0, k = 0;
   std::uint64_t batch = 1, share = 1;
@@ -97,6 +101,7 @@ constexpr std::string_view name_of(Phase p) { return p == Phase::prefill ? "pref
 struct Step {
   Phase phase = Phase::prefill;
   std::uint64_t tokens = 0;   ///< computed in this step
+  std::uint64_t kept = 0;     ///< of them, what stays: a speculative draft's are computed again
   std::uint64_t context = 0;  ///< tokens in the cache at its end
   std::vector<Segment> segments;
 };

@@ -21,6 +21,7 @@ namespace {
 // bytes a layer.
 constexpr std::uint64_t kMaxLayers = 1u << 12;
 constexpr std::uint64_t kMaxDimension = 1u << 20;
+constexpr std::uint64_t kMaxExperts = 1u << 12;
 constexpr std::uint64_t kMaxVocab = 1u << 22;
 
 void raise(const std::string& where, const std::vector<std::string>& faults) {
@@ -40,6 +41,10 @@ ModelShape validated(ModelShape shape, const std::string& where) {
   in_range("layers", shape.layers, kMaxLayers);
   const bool hidden_ok = in_range("hidden", shape.hidden, kMaxDimension);
   in_range("intermediate", shape.intermediate, kMaxDimension);
+  if (shape.experts != 0 || shape.experts_per_token != 0) {
+    in_range("experts_per_token", shape.experts_per_token, shape.experts);
+    in_range("experts", shape.experts, kMaxExperts);
+  }
   const bool heads_ok = in_range("heads", shape.heads, kMaxDimension);
   const bool kv_ok = in_range("kv_heads", shape.kv_heads, kMaxDimension);
   in_range("vocab", shape.vocab, kMaxVocab);
@@ -79,16 +84,24 @@ void require_timed(const Recipe& recipe) {
   std::vector<std::string> faults;
   for (std::size_t i = 0; i < configs::kTargetCount; ++i) {
     const auto target = static_cast<Target>(i);
-    const quant::TensorPolicy& policy = recipe.policies[i];
+    quant::TensorPolicy policy = recipe.policies[i];
+    if (target == Target::activation) policy.tokens.clear();  // the first ones in another format
+    const bool classes = policy.outliers.kind == quant::OutlierKind::channel_class;
     const bool scheduled = policy.schedule.kind != quant::ScheduleKind::fixed;
     const bool simple = target == Target::shortcut || target == Target::embedding;
     if (simple && quant::is_plain(policy)) continue;
-    if (!simple && quant::is_timed(policy) && (target == Target::weight || !scheduled)) continue;
-    faults.push_back(fmt::format(
-        "tensors.{}: {} with this policy is not timed yet; expected codes of a fixed width with one "
-        "scale a tensor, channel, token or group, and a schedule on weights only, by listed layers, "
-        "phase or step (`systole eval` executes it)",
-        configs::kTargetNames[i], name_of(policy.format)));
+    if (!simple && quant::is_timed(policy) &&
+        (target == Target::weight || !(scheduled || classes))) {
+      continue;
+    }
+    faults.push_back(
+        fmt::format("tensors.{}: {} with this policy is not timed yet; expected codes of a fixed "
+                    "width with one "
+                    "scale a tensor, channel, token or group, and schedules and channel classes on "
+                    "weights only, by "
+                    "listed layers or experts, groups by sensitivity, phase, step, feedback or "
+                    "spec (`systole eval` executes it)",
+                    configs::kTargetNames[i], name_of(policy.format)));
   }
   raise("recipe " + recipe.name, faults);
 }

@@ -26,7 +26,7 @@ namespace {
 struct RunOptions {
   std::string model = kEmbeddedModel, tokenizer, machine = "mixpe-128x128", recipe = "mixpe-w4a8";
   std::uint64_t prefill = 128, decode = 32, threads = 0;
-  std::string text, split = kTextDelimiter;
+  std::string text, calibration, split = kTextDelimiter;
   std::vector<std::string> overrides;
   std::string out, json, html, csv;
   std::string timing = "tile", overlap;
@@ -70,6 +70,8 @@ bool parse(const Arguments& arguments, RunOptions& o) {
   options.group("Quality")
       .value("text", "FILE", o.text,
              "text to evaluate (default: the embedded model's held-out text)")
+      .value("calibration", "FILE", o.calibration,
+             "text to calibrate on, for recipes that ask for it (default: the embedded model's)")
       .value("split", "STRING", o.split, "what separates its documents (default: <|endoftext|>)")
       .flag("no-eval", o.no_eval, "do not execute the model, only time it")
       .number("threads", "N", o.threads,
@@ -106,7 +108,6 @@ int run_command(const Arguments& arguments) {
   const configs::MachineConfig machine = configs::load_machine(o.machine, o.overrides);
   const configs::Recipe recipe = configs::load_recipe(o.recipe);
   const Model model = resolve_model(o.model, o.tokenizer);
-  const workloads::Program program = workloads::lower(model.shape, recipe, o.prefill, o.decode);
   const std::string text = o.text.empty() ? model.default_text : o.text;
   if (!o.text.empty() && !model.weights) {
     throw ConfigError("--text: model '" + model.shape.name +
@@ -116,23 +117,29 @@ int run_command(const Arguments& arguments) {
   if (evaluate && !model.weights->tokenizer) {
     throw ConfigError(o.model + ": holds no tokeniser; give one with --tokenizer, or --no-eval");
   }
-  if (evaluate && workloads::needs_calibration(recipe)) {
-    throw ConfigError("--recipe: '" + recipe.name +
-                      "' is calibrated on text first; measure its quality with `systole eval` and "
-                      "run its time with --no-eval");
-  }
+  // Precision that depends on the data is found by running it.
+  const bool decide =
+      evaluate && (workloads::needs_passes(recipe) || workloads::needs_shares(recipe));
+  std::optional<workloads::Program> program;
+  if (!decide) program = workloads::lower(model.shape, recipe, o.prefill, o.decode);
   const std::vector<std::string> texts =
       evaluate ? workloads::read_texts(text, o.split) : std::vector<std::string>{};
 
   ConsoleProgress progress(o.quiet);
   sim::SimulateOptions simulate_options{.reuse = !o.no_reuse, .timing = timing};
+  std::optional<workloads::CalibratedModel> calibrated;
+  std::optional<workloads::PrecisionDecisions> decisions;
   std::optional<workloads::FunctionalExecutor> executor;
   if (evaluate) {
     // fp16 products are summed in the order of this machine's array: one that holds operands rounds
     // once a fold.
     const std::uint32_t fp16_chunk =
         machine.array.dataflow == configs::Dataflow::output_stationary ? 0 : machine.array.rows;
-    executor.emplace(*model.weights, recipe, threads, workloads::Kernels::fast, fp16_chunk);
+    calibrated = calibrate_for(recipe, *model.weights,
+                               o.calibration.empty() ? model.calibration_text : o.calibration,
+                               o.split, threads, progress);
+    executor.emplace(*model.weights, recipe, threads, workloads::Kernels::fast, fp16_chunk,
+                     calibrated ? &*calibrated : nullptr);
     // What the values look like: for PEs that depend on them, and for their energy.
     constexpr std::size_t kObservedTokens = 256;
     std::vector<std::uint32_t> tokens = model.weights->tokenizer->encode(texts.at(0), true);
@@ -141,8 +148,15 @@ int run_command(const Arguments& arguments) {
     if (!tokens.empty()) {
       simulate_options.observations = workloads::observe(*executor, *model.weights, tokens);
     }
+    if (decide) {
+      tokens.resize(std::min<std::uint64_t>(tokens.size(), o.prefill));
+      decisions =
+          workloads::decide_precision(*executor, *model.weights->tokenizer, tokens, o.decode);
+      program = workloads::lower(model.shape, recipe, o.prefill, o.decode, &*decisions);
+    }
   }
-  RunResult result = sim::simulate(program, machine, simulate_options, progress);
+  RunResult result = sim::simulate(*program, machine, simulate_options, progress);
+  if (decisions) result.notes.emplace_back("precision", "decided by " + decisions->source);
   result.version = SYSTOLE_VERSION;
   result.command = command_line();
   result.config_echo = configs::echo(machine);

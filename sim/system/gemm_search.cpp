@@ -312,6 +312,19 @@ MappingCost Mapper::cost(const Operation& op, const GemmParts& parts,
       }
     }
   }
+  // The array empties before it changes its mode: taken as spread over all pieces.
+  const std::uint64_t passes = map.order == LoopOrder::reduction_outer ? 1
+                               : weights_outer                         ? n_tiles
+                                                                       : m_tiles * n_tiles;
+  if (const std::uint64_t changes = mode_changes(design_, parts, passes); changes > 0) {
+    const std::uint64_t each =
+        design_.reconfigure_cycles + piece(ms.first(), ns.first(), ks.first()).tail;
+    for (auto& rows : pieces) {
+      for (auto& columns : rows) {
+        for (Piece& p : columns) p.array += changes * each / cost.jobs;
+      }
+    }
+  }
   const std::uint64_t weight_total = op.stationary_region.bytes * (weights_outer ? 1 : m_tiles);
   const std::uint64_t input_total =
       load_input ? op.input_bytes * (weights_outer || sums_outer ? n_tiles : 1) : 0;
@@ -455,13 +468,6 @@ MappingCost Mapper::cost(const Operation& op, const GemmParts& parts,
   cost.cycles = alone(first_input) + (first_weight - cost.first_load_cycles) + sum - last_round +
                 std::max(ending.cycles, moving(ending.bytes)) + last_piece.tail +
                 alone(last_piece.result);
-
-  // The array empties before it changes its mode.
-  const std::uint64_t passes = map.order == LoopOrder::reduction_outer ? 1
-                               : weights_outer                         ? n_tiles
-                                                                       : m_tiles * n_tiles;
-  cost.cycles +=
-      mode_changes(design_, parts, passes) * (design_.reconfigure_cycles + last_piece.tail);
 
   // All channels refresh at once. What is buffered ahead, one step's worth of work, hides the wait.
   const double per_job = static_cast<double>(cost.cycles) / static_cast<double>(cost.jobs);

@@ -50,10 +50,15 @@ ArrayOperands array_operands(const std::string& operation, const pe::PeDesign& d
   ArrayOperands operands;
   operands.stationary = stationary.format;
   operands.moving = moving.format;
+  // A sign is -1 or +1, which two bits hold.
+  if (stationary.format == quant::Format::int1 &&
+      design.mode(stationary.format, moving.format) == nullptr) {
+    operands.stationary = quant::Format::int2;
+  }
   // A PE that takes the codes beside float activations needs no dequantiser in front, whatever the
   // functional contract says; integers on both sides follow the contract.
   const bool both_coded = !quant::is_ieee(stationary.format) && !quant::is_ieee(moving.format);
-  const bool takes_codes = design.mode(stationary.format, moving.format) != nullptr;
+  const bool takes_codes = design.mode(operands.stationary, moving.format) != nullptr;
   const bool scaled_elements =
       !quant::is_ieee(stationary.format) &&
       (both_coded ? dequantise == configs::Dequantise::before : !takes_codes);

@@ -124,6 +124,7 @@ std::optional<workloads::Program> program_of(const PhysicalTwin& twin, const pe:
     largest = std::max({largest, op.input_bytes, op.output_bytes, op.stationary_region.bytes});
     step.segments.push_back({"gemm", gemm.times, {op}});
   }
+  step.kept = step.tokens;
   program.steps.push_back(step);
   program.activation_region = {TrafficClass::activations, ceil_div(largest, 4096) * 4096,
                                2 * largest, 1, 0};

@@ -395,21 +395,26 @@ void add_mapping(OperationRow& row, const Operation& op, Mapper& mapper, std::ui
   row.mapping->estimated_cycles += mapped.cost.cycles * repeats;
 }
 
-/// "int4 per group of 128", or the parts: "int1 10 % int2 80 % int3 10 % per group of 128".
+/// "int4 g128", or the parts: "int1 10 % int2 80 % int3 10 % g128".
 std::string weight_format_of(const Operation& op) {
   if (op.weight_parts.empty()) return quant::describe(op.stationary);
   std::string text;
   for (const workloads::WeightPart& part : op.weight_parts) {
     const double share = 100.0 * static_cast<double>(part.k) / static_cast<double>(op.k);
-    text +=
-        fmt::format("{}{:.3g} % {}", text.empty() ? "" : ", ", share, quant::describe(part.spec));
+    text += fmt::format("{} {:.3g} % ", name_of(part.spec.format), share);
   }
-  return text;
+  const quant::QuantSpec& spec = op.weight_parts.front().spec;
+  const std::string described = quant::describe(spec);
+  return text + described.substr(std::min(described.size(), name_of(spec.format).size() + 1));
+}
+
+std::string row_name(const Operation& op) {
+  return op.part.empty() ? op.name : op.name + " (" + op.part + ")";
 }
 
 OperationRow describe(const Operation& op, Phase phase, const Segment& segment) {
   OperationRow row;
-  row.name = op.name;
+  row.name = row_name(op);
   // Runs of layers in different precisions are different rows.
   if (segment.name.starts_with("layer ") || segment.name.starts_with("layers ")) {
     row.name += " (" + segment.name + ")";
@@ -502,12 +507,12 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
     return mode != nullptr && mode->depth == 1 ? options.observations->zero_passes() : 0.0;
   };
 
-  // Rows: one for each operation of each phase, summed over layers and decode steps.
-  std::map<std::tuple<Phase, std::size_t, std::size_t>, std::size_t> row_of;
+  // Rows: one for each operation and format of each phase, summed over layers and decode steps.
+  std::map<std::tuple<Phase, std::size_t, std::string>, std::size_t> row_of;
   std::vector<EventCounts> row_events;
   for (std::size_t s = 0; s < program.steps.size(); ++s) {
     const Step& step = program.steps[s];
-    (step.phase == Phase::prefill ? result.prefill_tokens : result.decode_tokens) += step.tokens;
+    (step.phase == Phase::prefill ? result.prefill_tokens : result.decode_tokens) += step.kept;
     for (std::size_t g = 0; g < step.segments.size(); ++g) {
       const Segment& segment = step.segments[g];
       const SegmentOutcome& outcome = outcomes.at(s).at(g);
@@ -515,8 +520,8 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
       for (std::size_t o = 0; o < segment.operations.size(); ++o) {
         const Operation& op = segment.operations[o];
         const OperationOutcome& done = outcome.operations.at(o);
-        const auto [it, inserted] =
-            row_of.try_emplace({step.phase, g, o}, result.operations.size());
+        const auto [it, inserted] = row_of.try_emplace(
+            {step.phase, g, row_name(op) + weight_format_of(op)}, result.operations.size());
         if (inserted) {
           result.operations.push_back(describe(op, step.phase, segment));
           row_events.emplace_back();

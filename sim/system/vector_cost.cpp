@@ -31,6 +31,9 @@ LaneOps lane_ops(workloads::VectorOp op, std::uint64_t rows, std::uint64_t width
       return (LaneOps{2, 2} + kExp + kReciprocal) * elements;
     case VectorOp::residual_add:
       return LaneOps{1, 0} * elements;
+    case VectorOp::route:    // a product-sum an element: `width` is experts x hidden
+    case VectorOp::combine:  // an expert's output times its weight, onto the sum
+      return LaneOps{1, 1} * elements;
     case VectorOp::quantise:  // |x| and max, multiply, round and clamp; one reciprocal a row
       return LaneOps{4, 1} * elements + kReciprocal * rows;
     case VectorOp::argmax:

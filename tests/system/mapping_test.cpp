@@ -265,13 +265,38 @@ TEST(Mapper, MakesSmallWhatItIsAskedTo) {
   }
 }
 
+/// Cuts the reduction into up to `most` parts of 2 to 8 bits, some in groups.
+void cut_weight(workloads::Operation& op, Random& random, std::int64_t most) {
+  constexpr quant::Format kFormats[] = {quant::Format::int2, quant::Format::int3,
+                                        quant::Format::int4, quant::Format::int8};
+  std::uint64_t left = op.k;
+  op.stationary_region.bytes = 0;
+  for (std::int64_t i = 1; i <= most && left > 0; ++i) {
+    workloads::WeightPart part;
+    part.spec = {kFormats[random.uniform(0, 3)], quant::Granularity::channel};
+    if (random.uniform(0, 1) == 1) {
+      part.spec.granularity = quant::Granularity::group;
+      part.spec.group = 32;
+    }
+    const auto some = static_cast<std::uint64_t>(random.uniform(1, 8)) * 32;
+    part.k = i == most ? left : std::min(left, some);
+    part.bytes = ceil_div(op.n * part.k * quant::bits_of(part.spec.format), 8);
+    left -= part.k;
+    op.stationary_region.bytes += part.bytes;
+    op.weight_parts.push_back(part);
+  }
+}
+
 TEST(Mapper, CountsWhatTheScheduleCounts) {
   const auto& design = pe::find_design("mixpe-w4a8");
   Random random(31);
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < 120; ++i) {
     Case c = random_case(random, 600);
+    if (i % 2 == 1) cut_weight(c.op, random, 4);
     Mapper mapper(c.machine, design);
-    std::vector<GemmMapping> maps = mapper.candidates(c.op, whole_product(c.op, kW4A8));
+    const GemmParts parts = gemm_parts(design, c.op);
+    std::vector<GemmMapping> maps = mapper.candidates(c.op, parts);
+    if (maps.empty()) continue;
     for (int pick = 0; pick < 5; ++pick) {
       const auto last = static_cast<std::int64_t>(maps.size()) - 1;
       const GemmMapping map = maps[static_cast<std::size_t>(random.uniform(0, last))];
@@ -280,7 +305,7 @@ TEST(Mapper, CountsWhatTheScheduleCounts) {
       fixed.order = map.order;
       c.machine.mapping.fixed["op"] = fixed;
       Mapper told(c.machine, design);
-      const MappedGemm& mapped = told.map(c.op, whole_product(c.op, kW4A8));
+      const MappedGemm& mapped = told.map(c.op, parts);
       ASSERT_EQ(mapped.mapping, map);
       WorkCounts counts;
       std::uint64_t bytes = 0, jobs = 0;
@@ -297,6 +322,35 @@ TEST(Mapper, CountsWhatTheScheduleCounts) {
       EXPECT_EQ(jobs, mapped.cost.jobs);
     }
   }
+}
+
+TEST(Mapper, ChangesTheModeOnceForEveryPartItPassesThrough) {
+  auto machine = configs::load_machine("mixpe-16x16");
+  machine.array.pe = "bitfusion";
+  const auto& design = pe::find_design("bitfusion");
+  ASSERT_GT(design.reconfigure_cycles, 0u);
+  workloads::Operation op = gemm(64, 64, 256);
+  for (const quant::Format format : {quant::Format::int2, quant::Format::int4}) {
+    workloads::WeightPart part{{format, quant::Granularity::channel}, 128, 0};
+    part.bytes = 64 * 128 * static_cast<std::uint64_t>(quant::bits_of(format)) / 8;
+    op.weight_parts.push_back(part);
+  }
+  op.stationary_region.bytes = 64 * 128 * 6 / 8;
+  const auto changes = [&](LoopOrder order) {
+    machine.mapping.fixed["op"] = {{16, 32, 64}, order, {}};
+    Mapper mapper(machine, design);
+    std::uint64_t count = 0;
+    for (const Job& job : schedule(mapper, {"s", 1, {op}}, {0, 1 << 29, 1 << 28})) {
+      EXPECT_TRUE(job.reconfigure_cycles == 0 ||
+                  job.reconfigure_cycles == design.reconfigure_cycles);
+      count += job.reconfigure_cycles / design.reconfigure_cycles;
+    }
+    return count;
+  };
+  // The first job sets the mode; four row tiles, two column tiles, two parts.
+  EXPECT_EQ(changes(LoopOrder::reduction_outer), 2u);
+  EXPECT_EQ(changes(LoopOrder::weights_outer), 2u * 2u);
+  EXPECT_EQ(changes(LoopOrder::rows_outer), 4u * 2u * 2u);
 }
 
 TEST(Mapper, ObeysWhatIsFixedAndSearchesTheRest) {

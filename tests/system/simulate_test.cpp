@@ -153,8 +153,17 @@ workloads::Program single_gemm(std::uint64_t m, std::uint64_t n, std::uint64_t k
   program.layer_stride_bytes = ceil_div(op.stationary_region.bytes, 1 << 20) << 20;
   program.activation_region = {TrafficClass::activations, program.layer_stride_bytes,
                                2 * std::max(op.input_bytes, op.output_bytes)};
-  program.steps.push_back({workloads::Phase::prefill, m, m, {{"layer", 1, {op}}}});
+  program.steps.push_back({workloads::Phase::prefill, m, m, m, {{"layer", 1, {op}}}});
   return program;
+}
+
+/// The first k weights of every output at 8 bits, the others at 4.
+void cut_in_two(workloads::Operation& op, std::uint64_t k) {
+  if (k >= op.k) return;
+  op.weight_parts = {{op.stationary, k, op.n * k},
+                     {op.stationary, op.k - k, ceil_div(op.n * (op.k - k), 2)}};
+  op.weight_parts[0].spec.format = quant::Format::int8;
+  op.stationary_region.bytes = op.weight_parts[0].bytes + op.weight_parts[1].bytes;
 }
 
 TEST(Simulate, TakesAboutTheCyclesThatTheMappingExpects) {
@@ -173,7 +182,10 @@ TEST(Simulate, TakesAboutTheCyclesThatTheMappingExpects) {
         return static_cast<std::uint64_t>(random.uniform(1, most));
       };
       const std::uint64_t m = i % 3 == 0 ? 1 : size(600), n = size(3000), k = size(3000);
-      const auto result = nlohmann::json::parse(simulate_in_child(single_gemm(m, n, k), machine));
+      workloads::Program program = single_gemm(m, n, k);
+      const bool in_parts = i % 4 == 3;
+      if (in_parts) cut_in_two(program.steps[0].segments[0].operations[0], k / 3 + 1);
+      const auto result = nlohmann::json::parse(simulate_in_child(program, machine));
       const auto& mapping = result.at("operations").at(0).at("mapping");
       const double ratio = mapping.at("simulated_cycles").get<double>() /
                            (mapping.at("estimated_cycles").get<double>() +
@@ -183,7 +195,8 @@ TEST(Simulate, TakesAboutTheCyclesThatTheMappingExpects) {
                     mapping.at("chosen").dump().c_str(),
                     mapping.at("simulated_cycles").dump().c_str(), ratio);
       }
-      EXPECT_GT(ratio, 0.98) << name << " " << m << " x " << n << " x " << k;
+      // The wider part's loads run ahead into the narrower one's, which the closed form leaves out.
+      EXPECT_GT(ratio, in_parts ? 0.96 : 0.98) << name << " " << m << " x " << n << " x " << k;
       EXPECT_LT(ratio, 1.06) << name << " " << m << " x " << n << " x " << k;
       worst_low = std::min(worst_low, ratio);
       worst_high = std::max(worst_high, ratio);
