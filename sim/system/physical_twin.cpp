@@ -1,9 +1,13 @@
 #include "sim/system/physical_twin.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "configs/library.hpp"
 #include "pe/array_timing.hpp"
@@ -147,33 +151,131 @@ std::string words(const CyclesByCause& causes, const pe::PeDesign& design) {
          of(CycleCause::fill_drain) + ", DRAM " + of(CycleCause::dram);
 }
 
-/// More pieces or bytes than this are minutes of simulation for one bar of a figure.
-constexpr std::uint64_t kMostJobs = std::uint64_t{1} << 15;
-constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30;
+/// A program of more pieces or bytes than this is timed from samples of its products.
+constexpr std::uint64_t kMostJobs = std::uint64_t{1} << 12;
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 26;
+/// A product of fewer pieces and bytes is simulated whole in any case.
+constexpr std::uint64_t kFewJobs = 1024;
+constexpr std::uint64_t kFewBytes = std::uint64_t{1} << 23;
+/// Between the two samples lie at least so many rounds, and as many as take eight refresh
+/// intervals.
+constexpr std::uint64_t kRoundsBetween = 4;
+constexpr double kRefreshesBetween = 8;
 
-/// What the mapper's closed form expects of a program; exact for array cycles and traffic, within 6
-/// % of the simulated time (tests/system). Nothing where the program is small enough to simulate.
-std::optional<PhysicalTime> expected(const workloads::Program& program,
-                                     const configs::MachineConfig& machine,
-                                     const pe::PeDesign& design) {
-  Mapper mapper(machine, design);
-  std::uint64_t jobs = 0, bytes = 0, cycles = 0, passes = 0;
-  for (const workloads::Segment& segment : program.steps.front().segments) {
-    for (const workloads::Operation& op : segment.operations) {
-      const MappingCost& cost = mapper.map(op, gemm_parts(design, op)).cost;
-      jobs += cost.jobs;
-      bytes += cost.dram_bytes;
-      cycles += segment.repeats * (cost.cycles + cost.first_load_cycles);
-      passes += segment.repeats * cost.counts.mac_passes;
-    }
+/// The dimension that the outermost loop with more than one round cuts, and its tile.
+struct OuterLoop {
+  std::uint64_t workloads::Operation::*dimension;
+  std::uint64_t tile = 0;
+};
+OuterLoop outer_loop(const workloads::Operation& op, const GemmMapping& map) {
+  const OuterLoop m{&workloads::Operation::m, map.m_tile}, n{&workloads::Operation::n, map.n_tile},
+      k{&workloads::Operation::k, map.k_tile};
+  std::array<OuterLoop, 3> loops{m, n, k};
+  if (map.order == configs::LoopOrder::weights_outer) loops = {n, k, m};
+  if (map.order == configs::LoopOrder::reduction_outer) loops = {k, m, n};
+  for (const OuterLoop& loop : loops) {
+    if (op.*loop.dimension > loop.tile) return loop;
   }
-  if (jobs <= kMostJobs && bytes <= kMostBytes) return std::nullopt;
-  const double pes = static_cast<double>(machine.array.rows) * machine.array.cols;
-  const auto products = static_cast<std::uint64_t>(static_cast<double>(passes) / pes);
-  return PhysicalTime{static_cast<double>(cycles),
-                      "tile on " + design.name + " (closed form, too large to simulate here): " +
-                          percent(std::min(products, cycles), cycles) +
-                          " products, the rest edges, fill, drain and DRAM"};
+  return loops[0];
+}
+
+/// The product with `rounds` rounds of its outermost loop, the last one as it was.
+workloads::Operation with_rounds(workloads::Operation op, const OuterLoop& loop,
+                                 std::uint64_t rounds) {
+  const workloads::Operation whole = op;
+  const std::uint64_t size = whole.*loop.dimension;
+  const std::uint64_t edge = size - (ceil_div(size, loop.tile) - 1) * loop.tile;
+  op.*loop.dimension = (rounds - 1) * loop.tile + edge;
+  op.stationary_region.bytes = slice(whole.stationary_region.bytes, 0, op.n, whole.n).bytes;
+  op.stationary_region.bytes = slice(op.stationary_region.bytes, 0, op.k, whole.k).bytes;
+  op.input_bytes = slice(whole.input_bytes, 0, op.m, whole.m).bytes;
+  op.input_bytes = slice(op.input_bytes, 0, op.k, whole.k).bytes;
+  op.output_bytes = slice(whole.output_bytes, 0, op.m, whole.m).bytes;
+  op.output_bytes = slice(op.output_bytes, 0, op.n, whole.n).bytes;
+  return op;
+}
+
+/// Two numbers of rounds that a product is simulated with instead of all of them.
+struct Samples {
+  std::uint64_t few = 0, more = 0, all = 0;
+};
+
+/// Nothing where the product is small, or the smaller samples would keep on chip what the whole
+/// does not.
+std::optional<Samples> samples_of(const workloads::Operation& op, const MappedGemm& mapped,
+                                  const configs::MachineConfig& machine) {
+  const OuterLoop loop = outer_loop(op, mapped.mapping);
+  Samples samples;
+  samples.all = ceil_div(op.*loop.dimension, loop.tile);
+  if (mapped.cost.jobs <= kFewJobs && mapped.cost.dram_bytes <= kFewBytes) return std::nullopt;
+  const auto alike = [&](std::uint64_t rounds) {
+    const workloads::Operation sample = with_rounds(op, loop, rounds);
+    return stays_on_chip(machine, sample.input_bytes) == stays_on_chip(machine, op.input_bytes) &&
+           stays_on_chip(machine, sample.output_bytes) == stays_on_chip(machine, op.output_bytes);
+  };
+  samples.few = 3;
+  while (samples.few < samples.all && !alike(samples.few)) ++samples.few;
+  const configs::DramConfig& dram = machine.memory.dram;
+  const double refresh_cycles = dram.refi * machine.clock_mhz / dram.clock_mhz;
+  const double round_cycles =
+      static_cast<double>(mapped.cost.cycles) / static_cast<double>(samples.all);
+  samples.more = samples.few +
+                 std::max(kRoundsBetween, static_cast<std::uint64_t>(std::ceil(
+                                              kRefreshesBetween * refresh_cycles / round_cycles)));
+  if (2 * samples.more >= samples.all) return std::nullopt;
+  return samples;
+}
+
+/// A twin's program with what its segments stand for.
+struct SampledProgram {
+  TimedProgram timed;
+  std::vector<double> weights;  ///< of each segment's cycles
+  std::uint64_t sampled = 0;    ///< products
+};
+
+/// Large programs: each large product twice, with few rounds of its outermost loop and with more
+/// under the mapping of the whole; every further round takes as long as one of those between
+/// (tests/analytic: within 1 % of the whole).
+SampledProgram sampled(workloads::Program program, const configs::MachineConfig& machine,
+                       const pe::PeDesign& design) {
+  SampledProgram result{{{}, machine}, {}, 0};
+  Mapper mapper(machine, design);
+  std::vector<workloads::Segment> segments;
+  std::uint64_t jobs = 0, bytes = 0;
+  const auto& whole = program.steps.front().segments;
+  for (const workloads::Segment& segment : whole) {
+    const workloads::Operation& op = segment.operations.front();
+    const MappingCost& cost = mapper.map(op, gemm_parts(design, op)).cost;
+    jobs += cost.jobs;
+    bytes += cost.dram_bytes;
+  }
+  const bool large = jobs > kMostJobs || bytes > kMostBytes;
+  for (const workloads::Segment& segment : whole) {
+    workloads::Operation op = segment.operations.front();
+    const MappedGemm& mapped = mapper.map(op, gemm_parts(design, op));
+    const auto samples = large ? samples_of(op, mapped, machine) : std::nullopt;
+    const auto times = static_cast<double>(segment.repeats);
+    if (!samples) {
+      segments.push_back({"gemm", 1, {op}});
+      result.weights.push_back(times);
+      continue;
+    }
+    op.name = "gemm " + std::to_string(segments.size());
+    const GemmMapping& map = mapped.mapping;
+    result.timed.machine.mapping.fixed[op.name] = {
+        {map.m_tile, map.n_tile, map.k_tile}, map.order, {}};
+    const OuterLoop loop = outer_loop(op, map);
+    const double further = static_cast<double>(samples->all - samples->more) /
+                           static_cast<double>(samples->more - samples->few);
+    segments.push_back({"few", 1, {with_rounds(op, loop, samples->few)}});
+    segments.push_back({"more", 1, {with_rounds(op, loop, samples->more)}});
+    result.weights.push_back(-further * times);
+    result.weights.push_back((1 + further) * times);
+    ++result.sampled;
+  }
+  program.steps.front().segments = std::move(segments);
+  result.timed.program = std::move(program);
+  return result;
 }
 
 /// Without a memory: the closed form of every product, serial.
@@ -199,6 +301,7 @@ std::vector<std::optional<PhysicalTime>> time_twins(std::span<const PhysicalTwin
                                                     Progress& progress) {
   std::vector<std::optional<PhysicalTime>> times(twins.size());
   std::vector<TimedProgram> programs;
+  std::vector<SampledProgram> all;
   std::vector<std::size_t> twin_of;
   for (std::size_t i = 0; i < twins.size(); ++i) {
     if (twins[i].pe.empty()) continue;
@@ -208,20 +311,28 @@ std::vector<std::optional<PhysicalTime>> time_twins(std::span<const PhysicalTwin
       continue;
     }
     if (auto program = program_of(twins[i], design)) {
-      times[i] = expected(*program, machine_of(twins[i], design), design);
-      if (times[i]) continue;
-      programs.push_back({std::move(*program), machine_of(twins[i], design)});
+      all.push_back(sampled(std::move(*program), machine_of(twins[i], design), design));
+      programs.push_back(std::move(all.back().timed));
       twin_of.push_back(i);
     }
   }
   if (programs.empty()) return times;
-  const std::vector<CyclesByCause> causes = time_programs(programs, progress);
+  const auto causes = time_segments(programs, progress);
   for (std::size_t p = 0; p < programs.size(); ++p) {
-    const PhysicalTwin& twin = twins[twin_of[p]];
-    const pe::PeDesign& design = pe::find_design(twin.pe);
+    CyclesByCause sum{};
+    for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
+      double cycles = 0;
+      for (std::size_t s = 0; s < causes[p].size(); ++s) {
+        cycles += all[p].weights[s] * static_cast<double>(causes[p][s][c]);
+      }
+      sum[c] = static_cast<std::uint64_t>(std::llround(std::max(0.0, cycles)));
+    }
+    std::string note = words(sum, pe::find_design(twins[twin_of[p]].pe));
+    if (all[p].sampled > 0) {
+      note += " (large products sampled)";
+    }
     times[twin_of[p]] = PhysicalTime{
-        static_cast<double>(std::accumulate(causes[p].begin(), causes[p].end(), std::uint64_t{0})),
-        words(causes[p], design)};
+        static_cast<double>(std::accumulate(sum.begin(), sum.end(), std::uint64_t{0})), note};
   }
   return times;
 }

@@ -629,22 +629,22 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
 
 }  // namespace
 
-std::vector<CyclesByCause> time_programs(std::span<const TimedProgram> programs,
-                                         Progress& progress) {
+std::vector<std::vector<CyclesByCause>> time_segments(std::span<const TimedProgram> programs,
+                                                      Progress& progress) {
   std::vector<std::unique_ptr<Mapper>> mappers;
   for (const TimedProgram& timed : programs) {
     mappers.push_back(
         std::make_unique<Mapper>(timed.machine, pe::find_design(timed.machine.array.pe)));
   }
-  std::vector<CyclesByCause> times;
+  std::vector<std::vector<CyclesByCause>> times;
   for (const Outcomes& outcomes : run_in_systemc(programs, mappers, {}, progress)) {
-    CyclesByCause& time = times.emplace_back();
-    for (const auto& step : outcomes) {
-      for (const SegmentOutcome& segment : step) {
-        for (const OperationOutcome& operation : segment.operations) {
-          for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
-            time[c] += operation.cycles_by_cause[c];
-          }
+    SYSTOLE_CHECK(outcomes.size() == 1, "segments of one step are timed");
+    std::vector<CyclesByCause>& program = times.emplace_back();
+    for (const SegmentOutcome& segment : outcomes.front()) {
+      CyclesByCause& time = program.emplace_back();
+      for (const OperationOutcome& operation : segment.operations) {
+        for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
+          time[c] += operation.cycles_by_cause[c];
         }
       }
     }

@@ -45,9 +45,9 @@ struct TimedProgram {
 std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
                                     const SimulateOptions& options, Progress& progress);
 
-/// Cycles by cause of each program, with Timing::tile and without energy; one SystemC simulation
-/// for all, so once in a process.
-std::vector<CyclesByCause> time_programs(std::span<const TimedProgram> programs,
-                                         Progress& progress);
+/// Cycles by cause of each segment's repeats, [program][segment of its only step], with
+/// Timing::tile and without energy; one SystemC simulation for all, so once in a process.
+std::vector<std::vector<CyclesByCause>> time_segments(std::span<const TimedProgram> programs,
+                                                      Progress& progress);
 
 }  // namespace systole::sim
