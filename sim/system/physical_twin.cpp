@@ -157,10 +157,10 @@ constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 26;
 /// A product of fewer pieces and bytes is simulated whole in any case.
 constexpr std::uint64_t kFewJobs = 1024;
 constexpr std::uint64_t kFewBytes = std::uint64_t{1} << 23;
-/// Between the two samples lie at least so many rounds, and as many as take eight refresh
+/// Between the two samples lie at least so many rounds, and as many as take 24 refresh
 /// intervals.
 constexpr std::uint64_t kRoundsBetween = 4;
-constexpr double kRefreshesBetween = 8;
+constexpr double kRefreshesBetween = 24;
 
 /// The dimension that the outermost loop with more than one round cuts, and its tile.
 struct OuterLoop {
@@ -233,11 +233,9 @@ struct SampledProgram {
   std::uint64_t sampled = 0;    ///< products
 };
 
-/// Large programs: each large product twice, with few rounds of its outermost loop and with more
-/// under the mapping of the whole; every further round takes as long as one of those between
-/// (tests/analytic: within 1 % of the whole).
+/// Each large product of a large program as two samples, unless all is to be simulated `whole`.
 SampledProgram sampled(workloads::Program program, const configs::MachineConfig& machine,
-                       const pe::PeDesign& design) {
+                       const pe::PeDesign& design, bool whole_products) {
   SampledProgram result{{{}, machine}, {}, 0};
   Mapper mapper(machine, design);
   std::vector<workloads::Segment> segments;
@@ -249,7 +247,7 @@ SampledProgram sampled(workloads::Program program, const configs::MachineConfig&
     jobs += cost.jobs;
     bytes += cost.dram_bytes;
   }
-  const bool large = jobs > kMostJobs || bytes > kMostBytes;
+  const bool large = !whole_products && (jobs > kMostJobs || bytes > kMostBytes);
   for (const workloads::Segment& segment : whole) {
     workloads::Operation op = segment.operations.front();
     const MappedGemm& mapped = mapper.map(op, gemm_parts(design, op));
@@ -298,7 +296,7 @@ std::optional<PhysicalTime> array_only(const PhysicalTwin& twin, const pe::PeDes
 }  // namespace
 
 std::vector<std::optional<PhysicalTime>> time_twins(std::span<const PhysicalTwin> twins,
-                                                    Progress& progress) {
+                                                    Progress& progress, bool whole) {
   std::vector<std::optional<PhysicalTime>> times(twins.size());
   std::vector<TimedProgram> programs;
   std::vector<SampledProgram> all;
@@ -311,7 +309,7 @@ std::vector<std::optional<PhysicalTime>> time_twins(std::span<const PhysicalTwin
       continue;
     }
     if (auto program = program_of(twins[i], design)) {
-      all.push_back(sampled(std::move(*program), machine_of(twins[i], design), design));
+      all.push_back(sampled(std::move(*program), machine_of(twins[i], design), design, whole));
       programs.push_back(std::move(all.back().timed));
       twin_of.push_back(i);
     }

@@ -2,6 +2,7 @@
 // process.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "configs/library.hpp"
@@ -32,6 +33,10 @@ inline workloads::Program small_program(const std::string& recipe = "mixpe-w4a8"
                                         std::uint64_t prefill = 40, std::uint64_t decode = 3) {
   return workloads::lower(small_shape(), configs::load_recipe(recipe), prefill, decode);
 }
+
+/// What `work` returns, or "failed: " and what it threw, from a child process (SystemC elaborates
+/// once a process).
+std::string in_child(const std::function<std::string()>& work);
 
 /// Simulates in a child process (SystemC elaborates once a process) and returns the result as JSON.
 std::string simulate_in_child(const workloads::Program& program,

@@ -16,9 +16,7 @@
 
 namespace systole::tests {
 
-std::string simulate_in_child(const workloads::Program& program,
-                              const configs::MachineConfig& machine,
-                              const sim::SimulateOptions& options) {
+std::string in_child(const std::function<std::string()>& work) {
   int pipe_ends[2];
   if (pipe(pipe_ends) != 0) return "no pipe";
   const pid_t child = fork();
@@ -26,8 +24,7 @@ std::string simulate_in_child(const workloads::Program& program,
     close(pipe_ends[0]);
     std::string text;
     try {
-      Progress ignored;
-      text = reports::to_json(sim::simulate(program, machine, options, ignored));
+      text = work();
     } catch (const std::exception& error) {
       text = std::string("failed: ") + error.what();
     }
@@ -45,6 +42,15 @@ std::string simulate_in_child(const workloads::Program& program,
   int status = 0;
   waitpid(child, &status, 0);
   return text;
+}
+
+std::string simulate_in_child(const workloads::Program& program,
+                              const configs::MachineConfig& machine,
+                              const sim::SimulateOptions& options) {
+  return in_child([&] {
+    Progress ignored;
+    return reports::to_json(sim::simulate(program, machine, options, ignored));
+  });
 }
 
 namespace {
