@@ -248,6 +248,24 @@ def flint(values):
     return [_nearest(_FLINT, v / scale) for v in values]
 
 
+def flint_codes(values):
+    """The same as codes: sign and three bits."""
+    code = {(0, 0): 0, (0, 1): 1, (0, 2): 2, (0, 3): 3, (1, 2): 6, (1, 3): 7, (3, 1): 5, (4, 1): 4}
+    return [code[e, abs(i)] | 8 * (i < 0) for e, i in flint(values)]
+
+
+def ovp_bytes(values, rng=None):
+    """The pairs of ovp() as bytes: two int4, or an outlier beside the identifier 1000."""
+    operands, result = ovp(values, rng), []
+    for k in range(0, len(operands), 2):
+        pair = [i & 15 for _, i in operands[k:k + 2]]
+        for s, (e, i) in enumerate(operands[k:k + 2]):
+            if e > 0:
+                pair[s], pair[1 - s] = 8 * (i < 0) | (e - 2) << 1 | abs(i) & 1, 8
+        result.append(pair[0] | pair[1] << 4)
+    return result
+
+
 def ovp(values, rng=None):
     """<e, i> of outlier-victim pairs on int4, three standard deviations on 7; with `rng`, 2 % outliers are put in."""
     mean = math.sqrt(sum(v * v for v in values) / len(values)) or 1.0
