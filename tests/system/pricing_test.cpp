@@ -170,14 +170,15 @@ TEST(PriceList, SaysItsNodeItsBandsAndItsScaling) {
 TEST(PriceList, RefusesAPeWithoutAPriceAndNamesTablesThatHaveOne) {
   auto machine = configs::load_machine("mixpe-128x128");
   machine.energy = configs::load_energy("bitmod-28");
-  machine.array.pe = "figna-w8";
+  machine.array.pe = "figna-w4";
   try {
     const PriceList prices(machine);
     FAIL() << "no error";
   } catch (const ConfigError& error) {
-    EXPECT_STREQ(error.what(),
-                 "energy table 'bitmod-28' has no price for PE 'figna-w8'; axcore-28 has "
-                 "one");
+    EXPECT_STREQ(
+        error.what(),
+        "energy table 'bitmod-28' has no price for PE 'figna-w4'; asap7, axcore-28, nangate45, "
+        "nangate45-lstp and sg13g2 have one");
   }
 }
 
