@@ -6,6 +6,7 @@
 // a PeDesign, one line in all_designs(). Its price goes into the energy tables under its name.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -63,6 +64,15 @@ constexpr ResultWord result_of(std::int64_t value) { return static_cast<ResultWo
 
 class ArrayEngine;
 
+/// A unit at the array's edge: a decoder at each lane that brings weights or activations, a rounder
+/// at the end of each column. Its price is that of the operation of this name in the energy table.
+enum class EdgeSide : std::uint8_t { weight, activation, result };
+struct EdgeUnit {
+  EdgeSide side = EdgeSide::weight;
+  std::string name;
+  double per_word = 1;  ///< passes through such a unit that a word takes; a lane has as many, whole
+};
+
 /// Dataflows that a design works in, one bit each.
 using DataflowSet = std::uint8_t;
 constexpr DataflowSet only(configs::Dataflow d) {
@@ -97,6 +107,16 @@ struct PeDesign {
   bool weight_outliers_wait = false;
   bool activation_outliers_wait = false;
   bool data_dependent() const { return weight_outliers_wait || activation_outliers_wait; }
+
+  std::vector<EdgeUnit> edge_units;
+  bool has_edge(EdgeSide side) const {
+    return std::ranges::any_of(edge_units, [&](const EdgeUnit& u) { return u.side == side; });
+  }
+  /// The same decoder for weights and activations.
+  void decode_both(const std::string& unit, double per_word) {
+    edge_units.push_back({EdgeSide::weight, unit, per_word});
+    edge_units.push_back({EdgeSide::activation, unit, per_word});
+  }
 
   /// The clocked array of this design.
   std::unique_ptr<ArrayEngine> (*engine)(const configs::ArrayConfig&, const PeDesign&) = nullptr;

@@ -51,6 +51,8 @@ std::vector<PeDesign> adafloat() {
   design.float_results = true;
   design.set_modes({{.weight = Format::fp8_e4m3, .activation = Format::fp8_e4m3}});
   design.engine = core::make<AdaptiveFloat>;
+  design.decode_both("e4m3_decoder", 1);
+  design.edge_units.push_back({EdgeSide::result, "fp32_rounder_52"});
   return {design};
 }
 

@@ -92,6 +92,11 @@ std::vector<PeDesign> aligned() {
       make("ifpu", "one bit of the weight a cycle x aligned fp16 mantissas of 24 bits", 8, true)};
   designs[0].engine = designs[1].engine = core::make<Figna>;
   designs[2].engine = core::make<Ifpu>;
+  for (PeDesign& design : designs) {
+    const bool wide = design.name == "ifpu";
+    design.edge_units = {{EdgeSide::activation, wide ? "fp16_aligner_24" : "fp16_aligner_13"},
+                         {EdgeSide::result, wide ? "fp32_rounder_52" : "fp32_rounder_40"}};
+  }
   return designs;
 }
 

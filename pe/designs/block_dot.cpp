@@ -66,10 +66,14 @@ std::vector<PeDesign> block_dot() {
     return Mode{.weight = w, .activation = a, .depth = fp4 ? 16u : 8u};
   }));
   wide.engine = core::make<BlockDot<16>>;
+  wide.decode_both("mx_decoder", 8);  // a byte of one or two codes
+  wide.edge_units.push_back({EdgeSide::result, "fp32_rounder_72"});
   PeDesign nvfp4 = make("nvfp4-dot", "NVFP4 dot unit: 16 elements, one block, exact within it",
                         "NVIDIA NVFP4 (block 16); accelerators.md §6.0, §7.3");
   nvfp4.set_modes({{.weight = Format::nvfp4, .activation = Format::nvfp4, .depth = 16}});
   nvfp4.engine = core::make<BlockDot<16>>;
+  nvfp4.decode_both("e2m1_decoder", 16);
+  nvfp4.edge_units.push_back({EdgeSide::result, "fp32_rounder_24"});
   return {wide, nvfp4};
 }
 

@@ -76,6 +76,7 @@ std::vector<PeDesign> exponent_integer() {
   const std::vector<Format> olive_formats = {Format::ovp4_int, Format::ovp4_flint, Format::ovp8_int,
                                              Format::int4, Format::int8};
   olive.set_modes(four_bit_modes(olive_formats, 1));
+  olive.decode_both("ovp_decoder", 0.5);  // a byte, two codes, a pass
   olive.engine = core::make<ExponentInteger>;
 
   PeDesign dot = olive;
@@ -83,9 +84,13 @@ std::vector<PeDesign> exponent_integer() {
   dot.summary = "16-element tensor-core dot unit with outlier-victim-pair decoders in front";
   dot.source = "OliVe, ISCA 2023, GPU integration; accelerators.md §1.8";
   dot.set_modes(four_bit_modes(olive_formats, 16));
+  dot.edge_units.clear();
+  dot.decode_both("ovp_decoder", 8);
   dot.engine = core::make<DotUnit<ExponentInteger, 16>>;
 
   PeDesign ant = olive;
+  ant.edge_units.clear();
+  ant.decode_both("flint_decoder", 1);
   ant.name = "ant";
   ant.summary =
       "4-bit exponent-integer MAC for flint, power-of-two and integer types; 8 bit on "

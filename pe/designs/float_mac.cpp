@@ -92,9 +92,10 @@ std::vector<PeDesign> float_mac() {
       make("bf16-mac", "bf16 x bf16, fp32 sum", baseline, {Format::bf16}, 1, 2),
       make("fp8-mac", "E4M3 or E5M2, exact product, fp32 sum", baseline, fp8, 1, 2),
       make("fp4-mac", "E2M1, exact product, fp32 sum", baseline, {Format::fp4_e2m1}, 1, 2),
-      make("fp16-dot", "4-element fp16 dot unit, fp32 sum", ratio, {Format::fp16}, 4, 2),
-      make("bf16-dot", "4-element bf16 dot unit, fp32 sum", ratio, {Format::bf16}, 4, 2),
-      make("fp8-dot", "8-element E4M3 or E5M2 dot unit, fp32 sum", ratio, fp8, 8, 2)};
+      // Each product waits for its addition in the pipelined chain (pe/rtl/pe_float_dot.sv).
+      make("fp16-dot", "4-element fp16 dot unit, fp32 sum", ratio, {Format::fp16}, 4, 5),
+      make("bf16-dot", "4-element bf16 dot unit, fp32 sum", ratio, {Format::bf16}, 4, 5),
+      make("fp8-dot", "8-element E4M3 or E5M2 dot unit, fp32 sum", ratio, fp8, 8, 9)};
   for (PeDesign& design : designs) {
     const unsigned depth = design.modes.front().depth;
     design.engine = depth == 1   ? core::make<Float>

@@ -98,6 +98,10 @@ std::vector<PeDesign> table_lookup() {
   designs[0].engine = designs[1].engine = core::make<LookUp>;
   designs[2].engine = core::make<Figlut>;
   designs[2].float_results = true;
+  designs[0].edge_units = designs[1].edge_units = {{EdgeSide::activation, "lut_former_8"}};
+  designs[2].edge_units = {{EdgeSide::activation, "fp16_aligner_24", 4},
+                           {EdgeSide::activation, "lut_former_25"},
+                           {EdgeSide::result, "fp32_rounder_52"}};
   return designs;
 }
 

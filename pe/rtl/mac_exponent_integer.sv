@@ -17,18 +17,13 @@ module mac_exponent_integer #(
     input  logic [INT_BITS-1:0] ai,
     output logic [ACC_BITS-1:0] acc_out
 );
-  localparam int P_BITS = 2 * INT_BITS;
   // What the largest shift leaves of a product, if that is narrower than the accumulator.
-  localparam int MOST = P_BITS + 2 * (2 ** EXP_BITS - 1);
+  localparam int MOST = 2 * INT_BITS + 2 * (2 ** EXP_BITS - 1);
   localparam int S_BITS = MOST < ACC_BITS ? MOST : ACC_BITS;
 
-  logic [P_BITS-1:0] product;
-  logic [EXP_BITS:0] shift;
   logic [S_BITS-1:0] shifted;
-  mac_int #(.W_BITS(INT_BITS), .A_BITS(INT_BITS), .ACC_BITS(P_BITS)) multiplier (
-      .acc_in('0), .w(wi), .a(ai), .acc_out(product));
-  assign shift = {1'b0, we} + {1'b0, ae};
-  assign shifted = {{(S_BITS - P_BITS) {product[P_BITS-1]}}, product} << shift;
+  product_exponent_integer #(.INT_BITS(INT_BITS), .EXP_BITS(EXP_BITS), .OUT_BITS(S_BITS)) multiply (
+      .we(we), .wi(wi), .ae(ae), .ai(ai), .product(shifted));
   generate
     if (S_BITS < ACC_BITS) begin : gen_extended
       assign acc_out = acc_in + {{(ACC_BITS - S_BITS) {shifted[S_BITS-1]}}, shifted};

@@ -2,7 +2,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <map>
 
 #include "configs/library.hpp"
 #include "pe/design.hpp"
@@ -33,10 +35,20 @@ std::vector<Line> library_lines(configs::Kind kind) {
   return lines;
 }
 
+/// Each design with the energy tables that price it.
 std::vector<Line> pe_lines() {
+  std::map<std::string, std::string> tables;
+  for (const configs::Entry& priced : configs::list_pes()) {
+    std::string& text = tables[priced.name];
+    text += (text.empty() ? "" : " ") + priced.summary.substr(0, priced.summary.find(':'));
+  }
   std::vector<Line> lines;
-  for (const pe::PeDesign& design : pe::all_designs())
-    lines.push_back({design.name, design.summary});
+  for (const pe::PeDesign& design : pe::all_designs()) {
+    const auto priced = tables.find(design.name);
+    lines.push_back(
+        {design.name,
+         design.summary + (priced == tables.end() ? " [no price]" : " [" + priced->second + "]")});
+  }
   return lines;
 }
 
@@ -95,6 +107,11 @@ std::string show_pe(const pe::PeDesign& design) {
     if (design.works_in(static_cast<configs::Dataflow>(d))) {
       text += fmt::format(" {}", configs::kDataflowNames[d]);
     }
+  }
+  for (const pe::EdgeUnit& unit : design.edge_units) {
+    constexpr std::array<std::string_view, 3> kSides = {"weight", "activation", "result"};
+    text += fmt::format("\n# at the edge: {}, {} a {} word", unit.name, unit.per_word,
+                        kSides[static_cast<std::size_t>(unit.side)]);
   }
   if (design.data_dependent()) text += "\n# steps take longer where the operands ask for it";
   text +=

@@ -294,9 +294,9 @@ EqualAreaResult compare_at_equal_area(const configs::MachineConfig& base, double
                    "alone. Rows in steps of 8, columns of 2, sides at most 2 : 1; of the arrays "
                    "that fill the area, the one on which the products of prompt and generation "
                    "take the fewest cycles (wide "
-                   "arrays load held weights faster: the sides decide the generation). Decoders at "
-                   "the edge (OliVe, ANT) are not priced by any shipped table "
-                   "and not counted; ours for OliVe would be some 0.1 % of the array.",
+                   "arrays load held weights faster: the sides decide the generation). Units at "
+                   "the array's edge (decoders, aligners, rounders) count in a run's energy and "
+                   "area where the table prices them, not in this rule.",
                    base.energy.name, base.energy.node_nm, area_mm2)},
       {"same machine",
        fmt::format("DRAM, scratchpads and vector unit of {}; a dequantiser lane a column; its "

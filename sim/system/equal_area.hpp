@@ -2,8 +2,8 @@
 // them.
 //
 // The rule. PEs x the area of one PE in the energy table does not exceed the area asked for: the
-// array alone, without scratchpads, lanes, wires or the decoders at its edge, for which no shipped
-// table has a price. Rows are a multiple of 8, columns of 2 (what the widest gang takes), the
+// array alone, without scratchpads, lanes, wires or the units at its edge, which a run's area and
+// energy count. Rows are a multiple of 8, columns of 2 (what the widest gang takes), the
 // longer side is at most twice the shorter. Each number of rows has the most columns that fit; of
 // these arrays the one is taken on which the program's matrix products take the fewest cycles in
 // closed form, so that no PE is given sides that its groups of weights do not fill; then the one of

@@ -41,6 +41,9 @@ struct PricedCount {
 };
 constexpr PricedCount kPricedCounts[] = {
     {&WorkCounts::mac_passes, "array.mac_pass", nullptr},
+    {&WorkCounts::edge_weight_words, "array.edge_weight_word", nullptr},
+    {&WorkCounts::edge_activation_words, "array.edge_activation_word", nullptr},
+    {&WorkCounts::edge_results, "array.edge_result", nullptr},
     {&WorkCounts::dequantise_fma, "dequantiser.scale_add", nullptr},
     {&WorkCounts::weight_read_bytes, "weight_scratchpad.read_word", &configs::MemoryConfig::weight},
     {&WorkCounts::weight_write_bytes, "weight_scratchpad.write_word",
@@ -288,6 +291,7 @@ MappingCost Mapper::cost(const Operation& op, const GemmParts& parts,
         p.tail = tile.tail_cycles();
         total.macs += m.size * n.size * k.size * times;
         total.mac_passes += tile.work.mac_passes * times;
+        count_edge(total, design_, tile.work, times);
         total.weight_read_bytes += tile.weight_bytes * times;
         total.activation_read_bytes += tile.activation_bytes * times;
         total.output_read_bytes += tile.sum_read_bytes * times;

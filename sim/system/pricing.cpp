@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 
 #include "configs/library.hpp"
 #include "configs/scaling.hpp"
 #include "memory/sram_model.hpp"
+#include "pe/design.hpp"
 #include "sim/core/error.hpp"
 
 namespace systole::sim {
@@ -81,6 +83,55 @@ void PriceList::price_array(const configs::MachineConfig& machine) {
   }
 }
 
+/// Units at the edge: a lane that brings words has as many whole ones as a word takes, each column
+/// one of each rounder. Weights come down the columns, activations along the rows, exchanged where
+/// activations are held.
+void PriceList::price_edge(const configs::MachineConfig& machine) {
+  const configs::ArrayConfig& array = machine.array;
+  const configs::PePrice& pe = machine.energy.pes.at(array.pe);
+  const double leakage = pe.area_um2 > 0 ? pe.leakage_uw / pe.area_um2 : 0;  // see notes()
+  const bool exchanged = array.dataflow == configs::Dataflow::input_stationary;
+  struct Side {
+    const char* event;
+    std::uint32_t lanes;
+  };
+  const Side sides[] = {{"array.edge_weight_word", exchanged ? array.rows : array.cols},
+                        {"array.edge_activation_word", exchanged ? array.cols : array.rows},
+                        {"array.edge_result", array.cols}};
+  for (const Side& side : sides) price(side.event, 0);
+  double area = 0;
+  std::string missing;
+  for (const pe::EdgeUnit& unit : pe::find_design(array.pe).edge_units) {
+    const Side& side = sides[static_cast<std::size_t>(unit.side)];
+    const auto op = machine.energy.ops.find(unit.name);
+    if (op == machine.energy.ops.end()) {
+      if (missing.find(unit.name) == std::string::npos) {
+        missing += (missing.empty() ? "" : ", ") + unit.name;
+      }
+      continue;
+    }
+    Price& word = events_.at(side.event);
+    word.pj += unit.per_word * op->second.pj;
+    word.high_pj = word.pj;
+    area += side.lanes * std::ceil(unit.per_word) * op->second.area_um2;
+  }
+  Part& part = parts_.at("array");
+  part.area = part.area + from_um2(area);
+  part.standing = part.standing + Milliwatts(area * leakage * 1e-3);
+  if (area > 0) {
+    table_notes_.emplace_back(
+        "units at the array's edge",
+        number(area * 1e-6) +
+            " mm2, in the array's area and energy; one price each, whatever the "
+            "format; leakage assumed that of the PEs a square micrometre");
+  }
+  if (!missing.empty()) {
+    table_notes_.emplace_back(
+        "not priced at the array's edge",
+        missing + ": energy table '" + machine.energy.name + "' has no such operation");
+  }
+}
+
 PriceList::PriceList(const configs::MachineConfig& machine) {
   const configs::EnergyTable& table = machine.energy;
   const std::string scaling = configs::scaling_note(table);
@@ -89,6 +140,7 @@ PriceList::PriceList(const configs::MachineConfig& machine) {
   if (!scaling.empty()) table_notes_.emplace_back("node scaling", scaling);
   if (!table.mixed_nodes.empty()) table_notes_.emplace_back("mixed nodes", table.mixed_nodes);
   price_array(machine);
+  price_edge(machine);
 
   // A lane of the dequantiser is one fp32 multiplier and one fp32 adder, and so is one of the
   // vector unit.

@@ -11,6 +11,11 @@
 //   array.mac_pass_traced  its operands' changing bits are counted     mac_quiet_pj
 //   array.operand_toggle   one such bit                                operand_toggle_pj
 //
+// What stands at the array's edge (decoders, rounders: PeDesign::edge_units) is part of the array:
+//
+//   array.edge_weight_word, array.edge_activation_word, array.edge_result
+//                          a word or a finished sum through the units of that side
+//
 // A class that the table does not price costs mac_pj (and its toggles nothing): an upper bound.
 #pragma once
 
@@ -61,6 +66,7 @@ class PriceList {
     double area_band = 0, energy_band = 0;
   };
   void price_array(const configs::MachineConfig& machine);
+  void price_edge(const configs::MachineConfig& machine);
   void price(const std::string& event, double pj) { events_[event] = {pj, pj}; }
   std::map<std::string, Price> dynamic(const EventCounts& events) const;
 

@@ -107,6 +107,7 @@ class Scheduler {
     mode_ = mode;
     job.counts.macs += m * n * k;
     job.counts.mac_passes += work.mac_passes;
+    count_edge(job.counts, design_, work);
 
     job.counts.weight_read_bytes += tile.weight_bytes;
     job.counts.activation_read_bytes += tile.activation_bytes;
@@ -414,6 +415,9 @@ namespace {
 constexpr std::uint64_t WorkCounts::*kCounters[] = {
     &WorkCounts::macs,
     &WorkCounts::mac_passes,
+    &WorkCounts::edge_weight_words,
+    &WorkCounts::edge_activation_words,
+    &WorkCounts::edge_results,
     &WorkCounts::dequantise_fma,
     &WorkCounts::vector_adds,
     &WorkCounts::vector_multiplies,
@@ -427,6 +431,15 @@ constexpr std::uint64_t WorkCounts::*kCounters[] = {
 static_assert(sizeof(WorkCounts) == std::size(kCounters) * sizeof(std::uint64_t));
 
 }  // namespace
+
+void count_edge(WorkCounts& counts, const pe::PeDesign& design, const pe::ArrayWork& work,
+                std::uint64_t times) {
+  if (design.has_edge(pe::EdgeSide::weight)) counts.edge_weight_words += work.weight_words * times;
+  if (design.has_edge(pe::EdgeSide::activation)) {
+    counts.edge_activation_words += work.activation_words * times;
+  }
+  if (design.has_edge(pe::EdgeSide::result)) counts.edge_results += work.results * times;
+}
 
 WorkCounts& WorkCounts::operator+=(const WorkCounts& other) {
   for (const auto counter : kCounters) this->*counter += other.*counter;

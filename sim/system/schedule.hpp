@@ -20,8 +20,10 @@ namespace systole::sim {
 
 /// What a job adds to the counters when it runs.
 struct WorkCounts {
-  std::uint64_t macs = 0;            ///< useful multiply-accumulates
-  std::uint64_t mac_passes = 0;      ///< passes through a PE (several a MAC for wide operands)
+  std::uint64_t macs = 0;        ///< useful multiply-accumulates
+  std::uint64_t mac_passes = 0;  ///< passes through a PE (several a MAC for wide operands)
+  /// Words through the decoders at the array's edge, sums through its rounders, where it has any.
+  std::uint64_t edge_weight_words = 0, edge_activation_words = 0, edge_results = 0;
   std::uint64_t dequantise_fma = 0;  ///< scale-adds of group sums, or scaled elements
   std::uint64_t vector_adds = 0, vector_multiplies = 0;
   std::uint64_t weight_read_bytes = 0, weight_write_bytes = 0;
@@ -32,6 +34,10 @@ struct WorkCounts {
   WorkCounts operator*(std::uint64_t times) const;
   friend bool operator==(const WorkCounts&, const WorkCounts&) = default;
 };
+
+/// Counts what `times` tiles of this work pass through the edge of the design's array.
+void count_edge(WorkCounts& counts, const pe::PeDesign& design, const pe::ArrayWork& work,
+                std::uint64_t times = 1);
 
 /// A load into one half of a double-buffered scratchpad. A half is taken by the first job that
 /// loads into it and freed after the last job that reads it.

@@ -51,6 +51,12 @@ EventCounts on_chip_events(const WorkCounts& counts, const configs::MemoryConfig
       static_cast<std::uint64_t>(std::llround(gated * static_cast<double>(counts.mac_passes)));
   events.add("array.mac_pass", counts.mac_passes - zero);
   events.add("array.mac_pass_zero", zero);
+  for (const auto& [event, count] :
+       {std::pair("array.edge_weight_word", counts.edge_weight_words),
+        std::pair("array.edge_activation_word", counts.edge_activation_words),
+        std::pair("array.edge_result", counts.edge_results)}) {
+    if (count > 0) events.add(event, count);
+  }
   events.add("dequantiser.scale_add", counts.dequantise_fma);
   events.add("vector.add", counts.vector_adds);
   events.add("vector.multiply", counts.vector_multiplies);

@@ -256,13 +256,15 @@ TEST(Validate, RefusesHalfOfASplitPass) {
 TEST(Validate, NamesTheTablesThatPriceAPeWhichThisOneDoesNot) {
   MachineConfig machine = base_machine();
   machine.energy = load_energy("bitmod-28");
-  machine.array.pe = "figna-w8";
+  machine.array.pe = "figna-w4";
   const auto found = problems(machine);
   ASSERT_FALSE(found.empty());
   EXPECT_EQ(found[0].path, "array.pe");
   EXPECT_EQ(found[0].message,
-            "energy table 'bitmod-28' has no price for PE 'figna-w8'; axcore-28 has "
-            "one");
+            "energy table 'bitmod-28' has no price for PE 'figna-w4'; asap7, axcore-28, nangate45, "
+            "nangate45-lstp and sg13g2 have one");
+  EXPECT_EQ(no_price_message("mine", "gobo", {"theirs"}),
+            "energy table 'mine' has no price for PE 'gobo'; theirs has one");
 }
 
 TEST(Validate, RefusesEnergyTablesThatPriceTwiceOrNothing) {

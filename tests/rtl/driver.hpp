@@ -60,11 +60,19 @@ void reset(Model& model) {
 constexpr bool is_nan(std::uint32_t bits) { return (bits & 0x7FFFFFFFu) > 0x7F800000u; }
 inline constexpr std::uint32_t kQuietNan = 0x7FC00000u;
 
+/// The widest accumulator's bits.
+__extension__ typedef unsigned __int128 AccumulatorBits;
+template <class Port>
+AccumulatorBits get_accumulator(const Port& port, std::size_t width) {
+  if (width <= 64) return get_bits(port, 0, width);
+  return AccumulatorBits{get_bits(port, 64, width - 64)} << 64 | get_bits(port, 0, 64);
+}
+
 /// One step of a sum: operands as the testbench drives them, and the accumulator after it.
 template <class Operands>
 struct Step {
   Operands operands;
-  std::uint32_t accumulator = 0;
+  AccumulatorBits accumulator = 0;
 };
 
 template <class Model, class Operands>
@@ -73,7 +81,7 @@ struct ElementTest {
   unsigned accumulator_bits = 32;
   bool floating = false;  ///< a NaN expects the quiet NaN
   /// A sum's steps; the argument is the accumulator before it.
-  std::function<std::vector<Step<Operands>>(Stream&, std::uint32_t)> draw_sum;
+  std::function<std::vector<Step<Operands>>(Stream&, AccumulatorBits)> draw_sum;
   std::function<void(Model&, const Operands&)> drive;
   /// Whether the element passes these operands on.
   std::function<bool(Model&, const Operands&)> passed;
@@ -83,16 +91,15 @@ struct ElementTest {
     Model model;
     Stream stream(seed);
     reset(model);
-    const std::uint32_t mask =
-        accumulator_bits == 32 ? ~0u : (std::uint32_t{1} << accumulator_bits) - 1;
+    const AccumulatorBits mask = (AccumulatorBits{1} << accumulator_bits) - 1;
     struct Expected {
-      std::uint32_t accumulator = 0;
+      AccumulatorBits accumulator = 0;
       bool valid = false;
     };
     // Element 0 is what acc must hold after the next enabled edge.
     std::deque<Expected> pipeline(latency - 1);
     Expected visible;
-    std::uint32_t accumulator = 0;
+    AccumulatorBits accumulator = 0;
     std::uint64_t taken = 0, edges = 0, stalls = 0;
     Operands forwarded{};
     bool forwarded_valid = false, forwarded_first = false, forwarded_last = false, any = false;
@@ -132,10 +139,13 @@ struct ElementTest {
         } else {
           ++stalls;
         }
-        std::uint32_t expected = visible.accumulator & mask;
-        if (floating && is_nan(expected)) expected = kQuietNan;
-        ASSERT_EQ(static_cast<std::uint32_t>(model.acc), expected)
-            << std::hex << "edge " << std::dec << edges << " of seed " << seed;
+        AccumulatorBits expected = visible.accumulator & mask;
+        if (floating && is_nan(static_cast<std::uint32_t>(expected))) expected = kQuietNan;
+        const AccumulatorBits found = get_accumulator(model.acc, accumulator_bits);
+        ASSERT_TRUE(found == expected)
+            << std::hex << static_cast<std::uint64_t>(found) << " for "
+            << static_cast<std::uint64_t>(expected) << " (low halves) at edge " << std::dec << edges
+            << " of seed " << seed;
         ASSERT_EQ(model.acc_valid != 0, visible.valid) << "edge " << edges << " of seed " << seed;
         if (any) {
           ASSERT_EQ(model.out_valid != 0, forwarded_valid) << "edge " << edges;

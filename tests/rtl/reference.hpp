@@ -13,12 +13,19 @@
 #include "pe/design.hpp"
 #include "quant/float16.hpp"
 #include "quant/formats/bitmod.hpp"
+#include "quant/formats/elements.hpp"
 #include "quant/formats/flint.hpp"
+#include "quant/formats/minifloat.hpp"
 #include "quant/formats/ovp.hpp"
 #include "quant/kernels/bitmod_dot.hpp"
+#include "quant/kernels/block_scaled_gemm.hpp"
 #include "quant/kernels/exact.hpp"
+#include "quant/kernels/figna_dot.hpp"
+#include "quant/kernels/fixed_point.hpp"
+#include "quant/kernels/lut_gemm.hpp"
 #include "quant/kernels/ovp_gemm.hpp"
 #include "quant/kernels/shift_add.hpp"
+#include "quant/kernels/tender_gemm.hpp"
 
 namespace systole::rtl_reference {
 
@@ -66,6 +73,64 @@ inline AccumulatorWord mixpe_w4a16_mac(AccumulatorWord acc, unsigned code,
   const auto w = static_cast<std::uint8_t>(code);
   const float product = quant::shift_add_dot_fp16(std::span(&a, 1), std::span(&w, 1), 4, true);
   return std::bit_cast<AccumulatorWord>(std::bit_cast<float>(acc) + product);
+}
+
+/// fp16, bf16, fp8 and E2M1 elements: one rounding in the sum.
+inline AccumulatorWord float_mac(AccumulatorWord acc, Format weight_format, std::uint16_t weight,
+                                 Format activation_format, std::uint16_t activation) {
+  const float product = quant::element_value(weight_format, weight) *
+                        quant::element_value(activation_format, activation);
+  return std::bit_cast<AccumulatorWord>(std::bit_cast<float>(acc) + product);
+}
+/// Their dot units: the step summed from +0, then added.
+inline AccumulatorWord float_dot(AccumulatorWord acc, Format weight_format,
+                                 std::span<const std::uint16_t> weight, Format activation_format,
+                                 std::span<const std::uint16_t> activation) {
+  const float step =
+      quant::unit_dot(activation_format, activation, weight_format, weight, weight.size());
+  return std::bit_cast<AccumulatorWord>(std::bit_cast<float>(acc) + step);
+}
+/// FPMA; AxCore writes its weight as fp16 first.
+inline AccumulatorWord fpma_mac(AccumulatorWord acc, std::uint16_t weight,
+                                std::uint16_t activation) {
+  const float product =
+      quant::fpma_multiply(quant::Fp16::from_bits(activation), quant::Fp16::from_bits(weight))
+          .decode();
+  return std::bit_cast<AccumulatorWord>(std::bit_cast<float>(acc) + product);
+}
+inline std::uint16_t axcore_weight(unsigned code, bool is_e2m1) {
+  const float value =
+      is_e2m1 ? quant::element_value(Format::fp4_e2m1, static_cast<std::uint16_t>(code & 15u))
+              : static_cast<float>(static_cast<std::int8_t>(code));
+  return quant::Fp16::encode(value).to_bits();
+}
+
+/// An element of an MX format over its unit, as pe_exponent_dot takes it; NaN and infinity count 0.
+inline ExponentInteger mx_operand(Format format, unsigned code) {
+  // The fields of an 8-bit float.
+  const auto of_float = [&](std::int64_t integer, unsigned mantissa_bits) -> ExponentInteger {
+    const auto field = static_cast<int>((code & 0x7Fu) >> mantissa_bits);
+    const int exponent = field == 0 || integer == 0 ? 0 : field - 1;
+    return {exponent, static_cast<std::int32_t>(integer / (std::int64_t{1} << exponent))};
+  };
+  const auto byte = static_cast<std::uint8_t>(code);
+  if (format == Format::mxfp8_e4m3) return of_float(quant::E4M3::from_bits(byte).to_integer(), 3);
+  if (format == Format::mxfp8_e5m2) return of_float(quant::E5M2::from_bits(byte).to_integer(), 2);
+  ExponentInteger operand{0, quant::element_of(format).integer[byte]};
+  while (operand.integer > 127 || operand.integer < -128) {
+    operand.integer /= 2;  // of E3M2, whose large values are even
+    ++operand.exponent;
+  }
+  return operand;
+}
+/// Power of two that the sums of a pair of these formats are in units of.
+inline int mx_exponent(Format weight, Format activation) {
+  const auto unit = [](Format format) {
+    if (format == Format::mxfp8_e4m3) return quant::E4M3::kUnitExponent;
+    if (format == Format::mxfp8_e5m2) return quant::E5M2::kUnitExponent;
+    return quant::element_of(format).unit_exponent;
+  };
+  return unit(weight) + unit(activation);
 }
 
 /// IEEE binary32 addition.

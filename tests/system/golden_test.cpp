@@ -21,7 +21,8 @@ using nlohmann::ordered_json;
 /// A recipe that the machine's PE can execute.
 std::string recipe_for(const configs::MachineConfig& machine) {
   if (machine.array.pe == "fp16-mac") return "fp16";
-  if (machine.array.pe == "int8-mac") return "w8a8";
+  if (machine.array.pe == "int8-mac" || machine.array.pe == "int8-dot") return "w8a8";
+  if (machine.array.pe == "olive-dot") return "olive-w4a4-kv8";
   return "mixpe-w4a8";
 }
 

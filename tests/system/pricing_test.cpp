@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "pe/design.hpp"
 #include "sim/core/error.hpp"
+#include "sim/system/schedule.hpp"
 #include "sim/system/vector_cost.hpp"
 #include "tests/system/machines.hpp"
 
@@ -67,6 +70,57 @@ TEST(PriceList, PricesEachClassOfPassOnItsOwnAndUnpricedOnesAsAnyPass) {
   EXPECT_DOUBLE_EQ(parts, whole);
 }
 
+TEST(PriceList, PricesTheUnitsAtTheArraysEdgeByWordAndLane) {
+  auto machine = configs::load_machine("olive-dot-40x36");
+  const configs::OpPrice& decoder = machine.energy.ops.at("ovp_decoder");
+  const configs::PePrice& pe = machine.energy.pes.at("olive-dot");
+  ASSERT_GT(decoder.pj, 0);
+  EventCounts events;
+  events.add("array.mac_pass", 1000);
+  events.add("array.edge_weight_word", 36);
+  events.add("array.edge_activation_word", 40);
+  const double whole = PriceList(machine).dynamic_pj(events).at("array");
+  // A word of 16 codes is eight bytes, a decoder each.
+  EXPECT_DOUBLE_EQ(whole, 1000 * pe.mac_pj + 36 * 8 * decoder.pj + 40 * 8 * decoder.pj);
+  double parts = 0;
+  for (const auto& [event, count] : events) {
+    EventCounts one;
+    one.add(event, count);
+    parts += PriceList(machine).dynamic_pj(one).at("array");
+  }
+  EXPECT_DOUBLE_EQ(parts, whole);
+
+  const auto area = [](const configs::MachineConfig& of) {
+    return PriceList(of).components({}, Nanoseconds(0)).front().area_mm2;
+  };
+  EXPECT_DOUBLE_EQ(area(machine),
+                   (40 * 36 * pe.area_um2 + (40 + 36) * 8 * decoder.area_um2) * 1e-6);
+  machine.energy.ops.erase("ovp_decoder");
+  EXPECT_DOUBLE_EQ(area(machine), 40 * 36 * pe.area_um2 * 1e-6);
+  EXPECT_DOUBLE_EQ(PriceList(machine).dynamic_pj(events).at("array"), 1000 * pe.mac_pj);
+  bool said = false;
+  for (const auto& [name, value] : PriceList(machine).notes()) {
+    said |= name == "not priced at the array's edge" && value.starts_with("ovp_decoder");
+  }
+  EXPECT_TRUE(said);
+}
+
+TEST(PriceList, CountsWordsAtTheEdgeOnlyOfDesignsThatHaveUnitsThere) {
+  pe::ArrayWork work;
+  work.weight_words = 3;
+  work.activation_words = 5;
+  work.results = 7;
+  const auto counted = [&](const char* design) {
+    WorkCounts counts;
+    count_edge(counts, pe::find_design(design), work, 2);
+    return std::array{counts.edge_weight_words, counts.edge_activation_words, counts.edge_results};
+  };
+  EXPECT_EQ(counted("int8-mac"), (std::array<std::uint64_t, 3>{0, 0, 0}));
+  EXPECT_EQ(counted("olive"), (std::array<std::uint64_t, 3>{6, 10, 0}));
+  EXPECT_EQ(counted("figna-w4"), (std::array<std::uint64_t, 3>{0, 10, 14}));
+  EXPECT_EQ(counted("nvfp4-dot"), (std::array<std::uint64_t, 3>{6, 10, 14}));
+}
+
 TEST(PriceList, BoundsTheArraysEnergyByItsGlitches) {
   const auto machine = configs::load_machine("mixpe-128x128");
   const configs::PePrice& pe = machine.energy.pes.at("mixpe-w4a8");
@@ -116,14 +170,15 @@ TEST(PriceList, SaysItsNodeItsBandsAndItsScaling) {
 TEST(PriceList, RefusesAPeWithoutAPriceAndNamesTablesThatHaveOne) {
   auto machine = configs::load_machine("mixpe-128x128");
   machine.energy = configs::load_energy("bitmod-28");
-  machine.array.pe = "figna-w8";
+  machine.array.pe = "figna-w4";
   try {
     const PriceList prices(machine);
     FAIL() << "no error";
   } catch (const ConfigError& error) {
-    EXPECT_STREQ(error.what(),
-                 "energy table 'bitmod-28' has no price for PE 'figna-w8'; axcore-28 has "
-                 "one");
+    EXPECT_STREQ(
+        error.what(),
+        "energy table 'bitmod-28' has no price for PE 'figna-w4'; asap7, axcore-28, nangate45, "
+        "nangate45-lstp and sg13g2 have one");
   }
 }
 

@@ -18,6 +18,64 @@ def fp16(x):
     return struct.unpack("<H", struct.pack("<e", clamp(x, -65504.0, 65504.0)))[0]
 
 
+def bf16(x):
+    """The bits of x in bfloat16, rounded to nearest even."""
+    bits, = struct.unpack("<I", struct.pack("<f", x))
+    return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+
+
+def minifloat(x, exponent_bits, mantissa_bits, bias, largest):
+    """The code of x in a float without infinities, rounded to nearest even, what is too large becomes the largest."""
+    m = clamp(abs(x), 0.0, largest)
+    e = max(math.frexp(m)[1] - 1, 1 - bias) if m else 1 - bias
+    steps = round(m / 2.0 ** (e - mantissa_bits))  # with the hidden one: a carry moves into the exponent
+    code = steps if e == 1 - bias else ((e + bias - 1) << mantissa_bits) + steps
+    return int(x < 0) << exponent_bits + mantissa_bits | code
+
+
+def scaled(values, largest):
+    top = max(map(abs, values)) / largest or 1.0
+    return [v / top for v in values]
+
+
+def e4m3(values):
+    """Codes of values scaled so that the largest is the format's."""
+    return [minifloat(v, 4, 3, 7, 448.0) for v in scaled(values, 448.0)]
+
+
+def e2m1(values):
+    return [minifloat(v, 2, 1, 1, 6.0) for v in scaled(values, 6.0)]
+
+
+def exponent_integer_e4m3(code):
+    """<e, i> of an E4M3 code in units of its least subnormal."""
+    e, m = code >> 3 & 15, code & 7
+    i = m + 8 if e else m
+    return max(e, 1) - 1, -i if code >> 7 else i
+
+
+def integer_e2m1(code):
+    """An E2M1 code in halves."""
+    m = (0, 1, 2, 3, 4, 6, 8, 12)[code & 7]
+    return -m if code >> 3 else m
+
+
+def aligned(values, bits):
+    """Mantissas of `bits` bits of fp16 values, aligned to the largest exponent, truncated."""
+    halves = [struct.unpack("<e", struct.pack("<e", v))[0] for v in values]
+    top = max(math.frexp(h)[1] for h in halves)
+    return [math.trunc(h * 2.0 ** (bits - top)) for h in halves]
+
+
+def outlier_codes(values, rng=None):
+    """8-bit codes of which few leave 4 bits: three standard deviations on 7; with `rng`, 2 % outliers are put in."""
+    mean = math.sqrt(sum(v * v for v in values) / len(values)) or 1.0
+    codes = [clamp(round(7 * v / (3 * mean)), -127, 127) for v in values]
+    if rng is None:
+        return codes
+    return [rng.choice((-1, 1)) * rng.randrange(12, 97) if rng.random() < 0.02 else clamp(c, -7, 7) for c in codes]
+
+
 # --- the embedded model: weights and what reaches its linear layers --------------------------------------------
 
 def read_gguf(path):
@@ -188,6 +246,24 @@ def flint(values):
     """<e, i> of signed 4-bit flint, the largest value on 16."""
     scale = max(map(abs, values)) / 16 or 1.0
     return [_nearest(_FLINT, v / scale) for v in values]
+
+
+def flint_codes(values):
+    """The same as codes: sign and three bits."""
+    code = {(0, 0): 0, (0, 1): 1, (0, 2): 2, (0, 3): 3, (1, 2): 6, (1, 3): 7, (3, 1): 5, (4, 1): 4}
+    return [code[e, abs(i)] | 8 * (i < 0) for e, i in flint(values)]
+
+
+def ovp_bytes(values, rng=None):
+    """The pairs of ovp() as bytes: two int4, or an outlier beside the identifier 1000."""
+    operands, result = ovp(values, rng), []
+    for k in range(0, len(operands), 2):
+        pair = [i & 15 for _, i in operands[k:k + 2]]
+        for s, (e, i) in enumerate(operands[k:k + 2]):
+            if e > 0:
+                pair[s], pair[1 - s] = 8 * (i < 0) | (e - 2) << 1 | abs(i) & 1, 8
+        result.append(pair[0] | pair[1] << 4)
+    return result
 
 
 def ovp(values, rng=None):

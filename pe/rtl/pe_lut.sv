@@ -1,0 +1,73 @@
+// Look-up element: a bit plane of four weights picks a signed sum of four activations from their
+// table: acc = (first ? 0 : acc) +- (entry(index) + sum) << place, minus for the top plane of a
+// signed weight. acc is twice the dot product.
+//
+// The table travels with the activations: entry e (0..7) at e * T_BITS is the sum of +-a_j, plus
+// where bit j of e is set, minus for j = 3; indices from 8 on are minus the entry of the complement.
+// `sum` is a_0 + ... + a_3. It is made at the edge (lut_former).
+// Widths: T_BITS as lut_former's; index 4, place 0..7, acc ACC_BITS (wraps).
+// Timing: as pe_int_mac, latency 1; weights of b bits take b steps.
+// Source: LUT Tensor Core (ISCA 2025), T-MAC (EuroSys 2025), FIGLUT; quant/kernels/lut_gemm.hpp.
+module pe_lut #(
+    parameter int T_BITS   = 11,
+    parameter int ACC_BITS = 32
+) (
+    input  logic                clk,
+    input  logic                rst,
+    input  logic                en,
+    input  logic                in_valid,
+    input  logic                in_first,
+    input  logic                in_last,
+    input  logic [         3:0] w_in,
+    input  logic                minus_in,
+    input  logic [         2:0] place_in,
+    input  logic [9*T_BITS-1:0] a_in,
+    output logic                out_valid,
+    output logic                out_first,
+    output logic                out_last,
+    output logic [         3:0] w_out,
+    output logic                minus_out,
+    output logic [         2:0] place_out,
+    output logic [9*T_BITS-1:0] a_out,
+    output logic                acc_valid,
+    output logic [ACC_BITS-1:0] acc
+);
+  localparam int S_BITS = T_BITS + 8;
+  logic [2:0] index;
+  logic [T_BITS-1:0] entry;
+  logic [T_BITS:0] twice;
+  logic [S_BITS-1:0] shifted;
+  logic [ACC_BITS-1:0] next;
+  assign index = w_in[2:0] ^ {3{w_in[3]}};
+  assign entry = a_in[index*T_BITS+:T_BITS] ^ {T_BITS{w_in[3]}};
+  assign twice = {entry[T_BITS-1], entry} + {a_in[9*T_BITS-1], a_in[8*T_BITS+:T_BITS]} +
+      {{T_BITS{1'b0}}, w_in[3]};
+  assign shifted = {{7{twice[T_BITS]}}, twice} << place_in;
+  assign next = (acc & {ACC_BITS{~in_first}}) +
+      ({{(ACC_BITS - S_BITS) {shifted[S_BITS-1]}}, shifted} ^ {ACC_BITS{minus_in}}) +
+      {{(ACC_BITS - 1) {1'b0}}, minus_in};
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      out_valid <= 1'b0;
+      out_first <= 1'b0;
+      out_last  <= 1'b0;
+      acc_valid <= 1'b0;
+      w_out     <= '0;
+      minus_out <= 1'b0;
+      place_out <= '0;
+      a_out     <= '0;
+      acc       <= '0;
+    end else if (en) begin
+      out_valid <= in_valid;
+      out_first <= in_first;
+      out_last  <= in_last;
+      acc_valid <= in_valid & in_last;
+      w_out     <= w_in;
+      minus_out <= minus_in;
+      place_out <= place_in;
+      a_out     <= a_in;
+      if (in_valid) acc <= next;
+    end
+  end
+endmodule
