@@ -74,6 +74,8 @@ void store_as(const TensorPolicy& policy, std::vector<float>& rows, std::size_t 
 
 void ForwardObserver::linear_input(std::size_t, std::string_view, std::span<const float>,
                                    std::size_t) {}
+void ForwardObserver::linear_product(std::size_t, std::string_view, LinearInput&,
+                                     std::span<const float>) {}
 void ForwardObserver::attention(std::size_t, std::uint64_t, std::span<const float>,
                                 std::span<const float>, std::span<const float>,
                                 std::span<const float>, std::span<const float>) {}
@@ -106,8 +108,9 @@ struct FunctionalExecutor::State {
                         ": has calibrated parameters; expected a calibration text");
     }
     SYSTOLE_CHECK(model.layers.size() == shape.layers, "as many layers as the shape says");
-    const std::vector<TensorPolicy> policies = weight_policies(model, recipe, calibration);
-    for (std::uint32_t i = 0; i < shape.layers; ++i) add_layer(i, policies, calibration);
+    calibrated = calibration != nullptr;
+    policies = weight_policies(model, recipe, calibration);
+    for (std::uint32_t i = 0; i < shape.layers; ++i) add_layer(i, calibration);
     prepare_head(calibration);
     if (TensorPolicy own = recipe[Target::embedding]; !is_ieee(own.format)) {
       fit_to_row(own, shape.hidden);
@@ -116,8 +119,7 @@ struct FunctionalExecutor::State {
     frequencies = quant::rope_frequencies(shape.head_dim, shape.rope_theta);
   }
 
-  void add_layer(std::uint32_t index, const std::vector<TensorPolicy>& policies,
-                 const CalibrationData* calibration) {
+  void add_layer(std::uint32_t index, const CalibrationData* calibration) {
     const LayerWeights& w = model.layers[index];
     const auto statistics = [&](std::string_view site) {
       return calibration == nullptr ? nullptr : calibration->inputs(index, site);
@@ -137,10 +139,7 @@ struct FunctionalExecutor::State {
       const auto linear = [&](LinearName name, const std::vector<float>& values, std::size_t n,
                               std::size_t k, const InputTransform& inputs, std::string_view site) {
         SYSTOLE_CHECK(values.size() == n * k, "a weight does not have the size its shape implies");
-        TensorPolicy policy =
-            policies[index * kLinearNames.size() + static_cast<std::size_t>(name)];
-        schedule.apply(variant, policy);
-        fit_to_row(policy, k);
+        const TensorPolicy policy = policy_of(index, name, variant, k);
         return naming(
             fmt::format("layer {}, {}", index, kLinearNames[static_cast<std::size_t>(name)]), [&] {
               return Linear(values, n, k, policy, recipe, inputs, statistics(site), path,
@@ -168,6 +167,51 @@ struct FunctionalExecutor::State {
       layer.plain.emplace(shape, recipe, fp16_chunk, reference);
     }
     layers.push_back(std::move(layer));
+  }
+
+  TensorPolicy policy_of(std::size_t layer, LinearName name, std::size_t variant,
+                         std::size_t k) const {
+    TensorPolicy policy = policies[layer * kLinearNames.size() + static_cast<std::size_t>(name)];
+    schedule.apply(variant, policy);
+    fit_to_row(policy, k);
+    return policy;
+  }
+
+  std::optional<OperandMatrix> weight(std::size_t index, std::string_view linear) const {
+    if (calibrated) return std::nullopt;
+    if (index == layers.size()) {
+      SYSTOLE_CHECK(linear == "head", "the linear layer behind the last block is the head");
+      TensorPolicy policy = recipe[Target::head];
+      fit_to_row(policy, shape.hidden);
+      return weight_operand(model.classifier(), shape.vocab, shape.hidden, policy, recipe, {});
+    }
+    const auto at = std::ranges::find(kLinearNames, linear);
+    SYSTOLE_CHECK(at != kLinearNames.end(), "a linear layer by its name");
+    const auto name = static_cast<LinearName>(at - kLinearNames.begin());
+    const LayerWeights& w = model.layers.at(index);
+    const Layer& layer = layers[index];
+    const auto made = [&](const std::vector<float>& values, std::size_t k,
+                          const InputTransform& inputs) {
+      return weight_operand(values, values.size() / k, k,
+                            policy_of(index, name, schedule.now(), k), recipe, inputs);
+    };
+    switch (name) {
+      case LinearName::attn_q:
+        return made(w.q, shape.hidden, layer.qkv);
+      case LinearName::attn_k:
+        return made(w.k, shape.hidden, layer.qkv);
+      case LinearName::attn_v:
+        return made(w.v, shape.hidden, layer.qkv);
+      case LinearName::attn_output:
+        return made(w.output, shape.q_dim(), layer.output);
+      case LinearName::ffn_gate:
+        return made(w.gate, shape.hidden, layer.gate_up);
+      case LinearName::ffn_up:
+        return made(w.up, shape.hidden, layer.gate_up);
+      case LinearName::ffn_down:
+        return made(w.down, shape.intermediate, layer.down);
+    }
+    return std::nullopt;
   }
 
   void prepare_head(const CalibrationData* calibration) {
@@ -237,6 +281,14 @@ struct FunctionalExecutor::State {
     return {rows, rows.size() / cols, cols, recipe[Target::activation], transform};
   }
 
+  Buffer product(std::size_t index, LinearName name, const Linear& weight, LinearInput& x) const {
+    Buffer out = weight(x, threads);
+    if (observer) {
+      observer->linear_product(index, kLinearNames[static_cast<std::size_t>(name)], x, out);
+    }
+    return out;
+  }
+
   void add(std::vector<float>& residual, std::span<const float> change) const {
     for (std::size_t i = 0; i < residual.size(); ++i) residual[i] += change[i];
     store_as(recipe[Target::shortcut], residual, shape.hidden);
@@ -248,8 +300,9 @@ struct FunctionalExecutor::State {
     const Buffer norm = normalised(residual, model.layers[index].attn_norm);
     if (observer) observer->linear_input(index, "attn_qkv", norm, shape.hidden);
     LinearInput x = input(norm, shape.hidden, layer.qkv);
-    Buffer q = weights.q(x, threads), k = weights.k(x, threads);
-    const Buffer v = weights.v(x, threads);
+    Buffer q = product(index, LinearName::attn_q, weights.q, x);
+    Buffer k = product(index, LinearName::attn_k, weights.k, x);
+    const Buffer v = product(index, LinearName::attn_v, weights.v, x);
     Buffer q_pre, k_pre;
     if (observer || layer.cached) q_pre = q, k_pre = k;
     rotate(q, shape.q_dim(), start);
@@ -264,7 +317,7 @@ struct FunctionalExecutor::State {
     }
     if (observer) observer->linear_input(index, "attn_output", context, shape.q_dim());
     LinearInput y = input(context, shape.q_dim(), layer.output);
-    add(residual, weights.output(y, threads));
+    add(residual, product(index, LinearName::attn_output, weights.output, y));
   }
 
   void ffn_block(std::size_t index, std::vector<float>& residual) const {
@@ -273,12 +326,12 @@ struct FunctionalExecutor::State {
     const Buffer norm = normalised(residual, model.layers[index].ffn_norm);
     if (observer) observer->linear_input(index, "ffn_gate_up", norm, shape.hidden);
     LinearInput x = input(norm, shape.hidden, layer.gate_up);
-    Buffer gate = weights.gate(x, threads);
-    const Buffer up = weights.up(x, threads);
+    Buffer gate = product(index, LinearName::ffn_gate, weights.gate, x);
+    const Buffer up = product(index, LinearName::ffn_up, weights.up, x);
     gated(gate, up);
     if (observer) observer->linear_input(index, "ffn_down", gate, shape.intermediate);
     LinearInput y = input(gate, shape.intermediate, layer.down);
-    add(residual, weights.down(y, threads));
+    add(residual, product(index, LinearName::ffn_down, weights.down, y));
   }
 
   std::vector<float> forward(std::span<const std::uint32_t> tokens, std::uint64_t start,
@@ -303,6 +356,7 @@ struct FunctionalExecutor::State {
     std::vector<float> result(x.rows() * head->channels());
     naming(fmt::format("model {}, recipe {}, classifier", shape.name, recipe.name),
            [&] { head->multiply(x, result, threads); });
+    if (observer) observer->linear_product(layers.size(), "head", x, result);
     schedule.end(std::span<const float>(result).last(shape.vocab));
     return result;
   }
@@ -315,6 +369,8 @@ struct FunctionalExecutor::State {
   bool reference;
   Path path;
   PrecisionSchedule schedule;
+  bool calibrated = false;
+  std::vector<TensorPolicy> policies;  ///< [layer][LinearName]
   ForwardObserver* observer = nullptr;
   std::vector<Layer> layers;
   std::optional<Linear> head;
@@ -348,6 +404,15 @@ std::vector<float> FunctionalExecutor::forward(std::span<const std::uint32_t> to
 }
 
 void FunctionalExecutor::observe(ForwardObserver* observer) { state_->observer = observer; }
+
+std::optional<OperandMatrix> FunctionalExecutor::weight(std::size_t layer,
+                                                        std::string_view linear) const {
+  return state_->weight(layer, linear);
+}
+const AttentionLayer* FunctionalExecutor::plain_attention(std::size_t layer) const {
+  const auto& plain = state_->layers.at(layer).plain;
+  return plain ? &*plain : nullptr;
+}
 
 std::uint64_t FunctionalExecutor::draft_length() const { return state_->schedule.draft_length(); }
 void FunctionalExecutor::cut(std::uint64_t length) {
