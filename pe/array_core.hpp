@@ -445,9 +445,12 @@ class EngineBase : public ArrayEngine {
     A::activation_port(a, mode);
   };
 
+  static constexpr bool kNumbers =
+      std::is_arithmetic_v<Weight> && std::is_arithmetic_v<Activation>;
+
   std::optional<ArrayActivity> activity(const ArrayCase& work) final {
-    if constexpr (kPorts) {
-      if (!design_.counts_toggles()) return std::nullopt;
+    if constexpr (kPorts || kNumbers) {
+      if (!counted() && !kNumbers) return std::nullopt;
       if (!begin(work)) return ArrayActivity{};
       switch (array_.dataflow) {
         case Dataflow::weight_stationary:
@@ -461,15 +464,32 @@ class EngineBase : public ArrayEngine {
     return std::nullopt;
   }
 
+  bool counted() const { return kPorts && design_.counts_toggles(); }
+
+  /// The bits at a port; where none are counted, whether the word is not zero.
   template <bool kWeight>
   std::uint32_t port(const std::optional<Word<kWeight>>& word) const {
     if (!word) return 0;
-    const unsigned bits = kWeight ? design_.weight_port_bits : design_.activation_port_bits;
-    const std::uint32_t mask = (std::uint32_t{1} << bits) - 1;
-    if constexpr (kWeight) {
-      return A::weight_port(*word, mode_) & mask;
-    } else {
-      return A::activation_port(*word, mode_) & mask;
+    if constexpr (kPorts) {
+      const unsigned bits = kWeight ? design_.weight_port_bits : design_.activation_port_bits;
+      const auto mask = static_cast<std::uint32_t>((std::uint64_t{1} << bits) - 1);
+      if constexpr (kWeight) {
+        if (counted()) return A::weight_port(*word, mode_) & mask;
+      } else {
+        if (counted()) return A::activation_port(*word, mode_) & mask;
+      }
+    }
+    if constexpr (kNumbers) return *word != 0 ? 1 : 0;
+    return 0;
+  }
+  /// Passes without a zero; `held`: the stationary operand has not changed.
+  void count_busy(ArrayActivity& total, std::uint64_t passes, std::uint64_t changed_bits,
+                  bool held) const {
+    if (counted()) {
+      total.traced += passes;
+      total.toggles += changed_bits;
+    } else if (held) {
+      total.hold += passes;
     }
   }
 
@@ -500,11 +520,10 @@ class EngineBase : public ArrayEngine {
           const auto word =
               streamed_word<!kWeightHeld>(fold, r, step / geometry_.stream_parts, part);
           const std::uint32_t bits = port<!kWeightHeld>(word);
-          const std::uint64_t traced = bits == 0 ? 0 : nonzero[r];
-          if (word) total.zero += live[r] - traced;
-          total.traced += traced;
-          total.toggles += toggles(moving[r], bits) * traced;
-          if (step == 0 && bits != 0) total.toggles += reload[r];
+          const std::uint64_t busy = bits == 0 ? 0 : nonzero[r];
+          if (word) total.zero += live[r] - busy;
+          const std::uint64_t reloaded = step == 0 && busy > 0 ? reload[r] : 0;
+          count_busy(total, busy, toggles(moving[r], bits) * busy + reloaded, step > 0);
           moving[r] = bits;
         }
       }
@@ -522,9 +541,9 @@ class EngineBase : public ArrayEngine {
       for (Position p = stream.next(); p.kind != Position::Kind::end; p = stream.next()) {
         if (p.kind != Position::Kind::step) continue;
         const Edge w = edge<true>(fold, p, weights), a = edge<false>(fold, p, activations);
-        total.traced += w.nonzero * a.nonzero;
-        total.zero += w.live * a.live - w.nonzero * a.nonzero;
-        total.toggles += w.toggles * a.nonzero + a.toggles * w.nonzero;
+        const std::uint64_t busy = w.nonzero * a.nonzero;
+        total.zero += w.live * a.live - busy;
+        count_busy(total, busy, w.toggles * a.nonzero + a.toggles * w.nonzero, false);
       }
     }
     return total;

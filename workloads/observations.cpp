@@ -176,8 +176,18 @@ struct Counts {
 };
 
 struct LinearCounts {
-  Counts weight, activation;
+  Counts weight, activation, decoded_weight;
 };
+
+/// The matrix as values of a float format, without codes.
+OperandMatrix decoded(const OperandMatrix& matrix) {
+  OperandMatrix values;
+  values.rows = matrix.rows;
+  values.cols = matrix.cols;
+  values.values = matrix.values.empty() && matrix.integers ? quant::dequantise(*matrix.integers)
+                                                           : matrix.values;
+  return values;
+}
 
 class ProductCounter : public ForwardObserver {
  public:
@@ -202,6 +212,10 @@ class ProductCounter : public ForwardObserver {
       Counts one;
       one.add(*weight, recipe[target].format);
       counts.weight += one;
+      const Format inputs = recipe[configs::Target::activation].format;
+      if (quant::is_ieee(inputs) && !quant::is_ieee(recipe[target].format)) {
+        counts.decoded_weight.add(decoded(*weight), inputs);
+      }
       if (linear != "head") mean.weight += one;
     }
   }
@@ -226,7 +240,12 @@ Observations observe(FunctionalExecutor& executor, std::span<const std::uint32_t
   seen.weight = counter.mean.weight.shares();
   seen.activation = counter.mean.activation.shares();
   for (const auto& [name, counts] : counter.by_name) {
-    seen.linear[name] = {counts.weight.shares(), counts.activation.shares()};
+    LinearObservations& linear = seen.linear[name];
+    linear.weight = counts.weight.shares();
+    linear.activation = counts.activation.shares();
+    if (counts.decoded_weight.elements > 0) {
+      linear.decoded_weight = counts.decoded_weight.shares();
+    }
   }
   seen.source = fmt::format("{} under {}, {} tokens", executor.shape().name,
                             executor.recipe().name, tokens.size());

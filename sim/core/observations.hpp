@@ -29,6 +29,8 @@ struct OperandStatistics {
 /// The two operands of one linear layer.
 struct LinearObservations {
   OperandStatistics weight, activation;
+  /// Weight codes decoded to the activation's float format, for PEs that multiply that.
+  std::optional<OperandStatistics> decoded_weight{};
 };
 
 struct Observations {
@@ -39,7 +41,7 @@ struct Observations {
   /// Those of a linear layer, or the mean of all.
   LinearObservations of(std::string_view name) const {
     const auto it = linear.find(name);
-    return it == linear.end() ? LinearObservations{weight, activation} : it->second;
+    return it == linear.end() ? LinearObservations{weight, activation, {}} : it->second;
   }
 };
 

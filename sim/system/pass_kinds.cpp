@@ -4,7 +4,7 @@
 #include <cmath>
 #include <optional>
 
-#include "sim/core/error.hpp"
+#include "sim/core/units.hpp"
 
 namespace systole::sim {
 namespace {
@@ -54,6 +54,16 @@ std::optional<double> toggles_a_pass(const configs::ArrayConfig& array,
 }
 
 }  // namespace
+
+std::uint64_t expected_stall_cycles(const configs::ArrayConfig& array, const pe::PeDesign& design,
+                                    const pe::GemmShape& shape, const LinearObservations& seen) {
+  if (!design.data_dependent()) return 0;
+  const pe::Mode& mode = design.require_mode(shape.weight, shape.activation);
+  const double step = pe::expected_stall(array, design, mode, seen.weight.outliers,
+                                         seen.activation.outliers);
+  const double steps = static_cast<double>(ceil_div(pe::group_length(design, shape), mode.depth));
+  return static_cast<std::uint64_t>(std::llround(step * steps));
+}
 
 PassKinds held_passes(const configs::ArrayConfig& array, const pe::PeDesign& design,
                       const pe::GemmShape& shape, std::uint64_t passes) {

@@ -20,6 +20,11 @@ struct PassKinds {
   friend bool operator==(const PassKinds&, const PassKinds&) = default;
 };
 
+/// Stall cycles of a fold that these shares of outliers are expected to cost, of data-dependent
+/// designs (GemmShape::stall).
+std::uint64_t expected_stall_cycles(const configs::ArrayConfig& array, const pe::PeDesign& design,
+                                    const pe::GemmShape& shape, const LinearObservations& seen);
+
 /// The passes of a tile of `shape` expected under observations of its operands, which are taken to
 /// be independent of each other and of their places; integers that sum to at most `passes`.
 ///

@@ -143,19 +143,22 @@ struct Outcomes {
 ArrayTimer observing_timer(const Mapper& mapper, const Segment& segment,
                            const SimulateOptions& options) {
   if (!options.observations) return nullptr;
-  return [&](const pe::GemmShape& shape, const TilePlace& place) {
+  return [&](pe::GemmShape shape, const TilePlace& place) {
     const configs::ArrayConfig& array = mapper.machine().array;
-    const pe::ArrayWork work = pe::arrays_work(array, mapper.design(), shape);
+    const pe::PeDesign& design = mapper.design();
     const Operation& op = segment.operations[place.operation];
     if (op.kind != OpKind::gemm) {
-      return TimedTile{work, held_passes(array, mapper.design(), shape, work.mac_passes)};
+      const pe::ArrayWork work = pe::arrays_work(array, design, shape);
+      return TimedTile{work, held_passes(array, design, shape, work.mac_passes)};
     }
     LinearObservations seen = options.observations->of(op.name);
-    if (op.stationary.format != shape.weight) {
-      seen.weight.along_k = seen.weight.across = std::nullopt;  // scaled: not the codes observed
+    if (op.stationary.format != shape.weight) {  // scaled on its way to the array
+      seen.weight.along_k = seen.weight.across = std::nullopt;
+      if (seen.decoded_weight) seen.weight = *seen.decoded_weight;
     }
-    return TimedTile{work,
-                     expected_passes(array, mapper.design(), shape, work.mac_passes, seen)};
+    shape.stall = expected_stall_cycles(array, design, shape, seen);
+    const pe::ArrayWork work = pe::arrays_work(array, design, shape);
+    return TimedTile{work, expected_passes(array, design, shape, work.mac_passes, seen)};
   };
 }
 
@@ -600,6 +603,12 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
                             "precharged, refresh timer restarted, nothing prefetched; errs "
                             "upwards, by at most the load of "
                             "both halves of the weight scratchpad and one DRAM latency a region");
+  if (!options.observations) {
+    result.notes.emplace_back(
+        "observed operands",
+        "none, for want of a functional run: every pass of the array is priced as if both operands "
+        "changed at random, an upper bound of its energy");
+  }
   if (options.observations || design.data_dependent()) {
     const Observations& seen = options.observations.value_or(opt_profile());
     const auto share = [](double x) {
@@ -611,7 +620,9 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         "observations",
         seen.source + ": weights " + share(seen.weight.zeros) + " zeros, " +
             share(seen.weight.outliers) + " outliers; activations " + share(seen.activation.zeros) +
-            " zeros, " + share(seen.activation.outliers) + " outliers; zeros taken as independent");
+            " zeros, " + share(seen.activation.outliers) +
+            " outliers; by linear layer: zeros, taken as independent, and bits that change from "
+            "word to word; attention is not observed, its held operands are credited");
   }
   if (options.timing == Timing::analytic) {
     result.notes.emplace_back(
