@@ -439,14 +439,12 @@ class EngineBase : public ArrayEngine {
 
   // --- what the operands do to the ports ---
 
-  static constexpr bool kPorts =
-      requires(const Weight& w, const Activation& a, const Mode& mode) {
+  static constexpr bool kPorts = requires(const Weight& w, const Activation& a, const Mode& mode) {
     A::weight_port(w, mode);
     A::activation_port(a, mode);
   };
 
-  static constexpr bool kNumbers =
-      std::is_arithmetic_v<Weight> && std::is_arithmetic_v<Activation>;
+  static constexpr bool kNumbers = std::is_arithmetic_v<Weight> && std::is_arithmetic_v<Activation>;
 
   std::optional<ArrayActivity> activity(const ArrayCase& work) final {
     if constexpr (kPorts || kNumbers) {

@@ -36,8 +36,8 @@ struct ArrayRun {
 
 /// What the operands of a case do to the PEs: each pass is of at most one kind.
 struct ArrayActivity {
-  std::uint64_t zero = 0;    ///< passes in which an operand is zero
-  std::uint64_t traced = 0;  ///< the others, of designs whose ports are counted
+  std::uint64_t zero = 0;     ///< passes in which an operand is zero
+  std::uint64_t traced = 0;   ///< the others, of designs whose ports are counted
   std::uint64_t toggles = 0;  ///< bits of the operand ports that change on entering a traced pass
   std::uint64_t hold = 0;  ///< of other designs: neither is zero, the stationary operand unchanged
   friend bool operator==(const ArrayActivity&, const ArrayActivity&) = default;

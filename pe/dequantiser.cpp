@@ -27,9 +27,7 @@ std::uint64_t dequantise_cycles(const configs::DequantiserConfig& config,
   return ceil_div(work.operations(), config.lanes) + config.latency_cycles;
 }
 
-int array_offset(const quant::QuantSpec& spec) {
-  return quant::middle_code(spec);
-}
+int array_offset(const quant::QuantSpec& spec) { return quant::middle_code(spec); }
 
 std::vector<OperandWord> operand_words(const quant::QuantizedMatrix& matrix) {
   const int offset = array_offset(matrix.spec);

@@ -386,8 +386,8 @@ AttentionOperands AttentionLayer::operands(std::span<const float> queries,
   const Head& head = heads_[kv_head];
   std::vector<float> own;  // the rows of this head
   for (std::size_t m = 0; m < tokens; ++m) {
-    const auto first = queries.subspan((m * heads + kv_head * share_) * head_dim_,
-                                       share_ * head_dim_);
+    const auto first =
+        queries.subspan((m * heads + kv_head * share_) * head_dim_, share_ * head_dim_);
     own.insert(own.end(), first.begin(), first.end());
   }
   AttentionOperands result;

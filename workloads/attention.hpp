@@ -14,9 +14,9 @@
 
 namespace systole::workloads {
 
-/// What one KV head multiplies: queries [tokens * share, head_dim] with keys [length, head_dim], and
-/// probabilities [tokens * share, length] with values [head_dim, length]; a token's query heads are
-/// neighbouring rows, probabilities of later tokens 0.
+/// What one KV head multiplies: queries [tokens * share, head_dim] with keys [length, head_dim],
+/// and probabilities [tokens * share, length] with values [head_dim, length]; a token's query heads
+/// are neighbouring rows, probabilities of later tokens 0.
 struct AttentionOperands {
   OperandMatrix query, key, probability, value;
 };

@@ -21,8 +21,8 @@ CapturedOperands::~CapturedOperands() {
 }
 
 std::string CapturedOperands::describe() const {
-  return fmt::format("{} under {}, {} tokens of text and what it says next",
-                     executor_.shape().name, executor_.recipe().name, prompt_.size());
+  return fmt::format("{} under {}, {} tokens of text and what it says next", executor_.shape().name,
+                     executor_.recipe().name, prompt_.size());
 }
 
 void CapturedOperands::begin(std::size_t step, std::uint64_t tokens) {
@@ -109,9 +109,9 @@ void CapturedOperands::take_attention(const ProductName& name) {
   const std::size_t share = executor_.shape().heads / executor_.shape().kv_heads;
   const std::vector<float>& contexts = contexts_.at(name.layer);
   for (std::size_t row = 0; row < head_.probability.rows; ++row) {
-    const auto first = contexts.begin() +
-                       static_cast<std::ptrdiff_t>(row / share * width +
-                                                   (name.head * share + row % share) * dim);
+    const auto first =
+        contexts.begin() +
+        static_cast<std::ptrdiff_t>(row / share * width + (name.head * share + row % share) * dim);
     operands_.outputs.insert(operands_.outputs.end(), first,
                              first + static_cast<std::ptrdiff_t>(dim));
   }

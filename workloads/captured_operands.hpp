@@ -51,7 +51,7 @@ class CapturedOperands final : public OperandSource, private ForwardObserver {
   std::vector<std::uint32_t> prompt_;
   std::vector<float> logits_;  ///< of the last token
   std::map<std::pair<std::size_t, std::string>, Linear, std::less<>> linear_;
-  std::shared_ptr<const OperandMatrix> shared_input_;  ///< of the layers that read the same
+  std::shared_ptr<const OperandMatrix> shared_input_;   ///< of the layers that read the same
   std::vector<std::vector<float>> queries_, contexts_;  ///< [layer], of attention
   std::optional<std::pair<ProductName, std::pair<quant::Format, quant::Format>>> at_hand_;
   ProductOperands operands_;

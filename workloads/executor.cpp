@@ -192,8 +192,8 @@ struct FunctionalExecutor::State {
     const Layer& layer = layers[index];
     const auto made = [&](const std::vector<float>& values, std::size_t k,
                           const InputTransform& inputs) {
-      return weight_operand(values, values.size() / k, k,
-                            policy_of(index, name, schedule.now(), k), recipe, inputs);
+      return weight_operand(values, values.size() / k, k, policy_of(index, name, schedule.now(), k),
+                            recipe, inputs);
     };
     switch (name) {
       case LinearName::attn_q:

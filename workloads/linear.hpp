@@ -45,7 +45,7 @@ class LinearInput {
   const quant::CodedMatrix& coded();      ///< every other policy that is no IEEE format
   const quant::GridMatrix& grid();        ///< policies that row_grid() says yes to
   std::span<const float> decoded();       ///< any policy
-  OperandMatrix operand();  ///< codes where the policy has them, else decoded values
+  OperandMatrix operand();                ///< codes where the policy has them, else decoded values
   std::size_t rows() const { return rows_; }
 
  private:

@@ -53,7 +53,8 @@ std::optional<Ports> ports_of(const OperandMatrix& matrix) {
     ports.bits = 7;
     if (quant::info_of(coded.spec.format).kind == quant::FormatClass::pair) {
       if (quant::bits_of(coded.spec.format) > 4) return std::nullopt;  // on several PEs
-      for (const auto& element : quant::ovp_operands(coded)) ports.words.push_back(port_of(element));
+      for (const auto& element : quant::ovp_operands(coded))
+        ports.words.push_back(port_of(element));
     } else if (quant::is_ant_grid(coded.spec.format)) {
       for (const std::uint16_t code : coded.codes) {
         ports.words.push_back(port_of(quant::ant_operand(code & 15u, coded.spec.format)));
@@ -207,8 +208,7 @@ class ProductCounter : public ForwardObserver {
     LinearCounts& counts = by_name[linear == "head" ? "classifier" : std::string(linear)];
     counts.activation += *inputs_;
     if (const auto weight = executor_.weight(layer, linear)) {
-      const auto target =
-          linear == "head" ? configs::Target::head : configs::Target::weight;
+      const auto target = linear == "head" ? configs::Target::head : configs::Target::weight;
       Counts one;
       one.add(*weight, recipe[target].format);
       counts.weight += one;
@@ -247,8 +247,8 @@ Observations observe(FunctionalExecutor& executor, std::span<const std::uint32_t
       linear.decoded_weight = counts.decoded_weight.shares();
     }
   }
-  seen.source = fmt::format("{} under {}, {} tokens", executor.shape().name,
-                            executor.recipe().name, tokens.size());
+  seen.source = fmt::format("{} under {}, {} tokens", executor.shape().name, executor.recipe().name,
+                            tokens.size());
   return seen;
 }
 

@@ -40,8 +40,7 @@ std::vector<std::uint16_t> coded_words(const CodedMatrix& matrix) {
     for (std::uint16_t& word : words) word = integer_word(word, spec);
   } else if (spec.format == Format::bitmod3 || spec.format == Format::bitmod4) {
     for (std::size_t i = 0; i < words.size(); ++i) {
-      const std::size_t group =
-          i / matrix.cols * matrix.groups + i % matrix.cols / matrix.group;
+      const std::size_t group = i / matrix.cols * matrix.groups + i % matrix.cols / matrix.group;
       words[i] = word_of(quant::bitmod_value(words[i], spec.format, matrix.tags.at(group)));
     }
   }
@@ -63,9 +62,9 @@ void put_outliers(const OperandMatrix& matrix, std::vector<std::uint16_t>& words
 }
 
 std::vector<std::uint16_t> float_words(const OperandMatrix& matrix, Format as) {
-  const std::vector<float> decoded =
-      matrix.values.empty() && matrix.integers ? quant::dequantise(*matrix.integers)
-                                               : std::vector<float>();
+  const std::vector<float> decoded = matrix.values.empty() && matrix.integers
+                                         ? quant::dequantise(*matrix.integers)
+                                         : std::vector<float>();
   const std::vector<float>& values = decoded.empty() ? matrix.values : decoded;
   std::vector<std::uint16_t> words;
   words.reserve(values.size());

@@ -62,7 +62,8 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       .list("set", "PATH=VALUE", o.overrides,
             "override a field of the machine; see `systole show MACHINE` for the paths")
       .value("timing", "pe|tile|analytic", o.timing,
-             "pe: step every PE, on the model's own operands where it has weights; tile: closed form a tile in SystemC; analytic: peak "
+             "pe: step every PE, on the model's own operands where it has weights; tile: closed "
+             "form a tile in SystemC; analytic: peak "
              "rates only (default: tile)")
       .value("overlap", "serial|preload|ideal", o.overlap,
              "what an array-sized tile hides of its neighbours (default: the machine's)")

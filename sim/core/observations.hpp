@@ -20,10 +20,11 @@ struct Toggles {
 /// Shares of the elements of one operand, as coded.
 struct OperandStatistics {
   double zeros = 0;
-  double outliers = 0;  ///< beyond four bits (two's complement), or marked as outliers by the format
-  unsigned code_bits = 0;           ///< of an element
-  std::optional<Toggles> along_k;   ///< from element to element of a sum
-  std::optional<Toggles> across;    ///< from row to row: token to token, output to output
+  /// Beyond four bits (two's complement), or marked as outliers by the format.
+  double outliers = 0;
+  unsigned code_bits = 0;          ///< of an element
+  std::optional<Toggles> along_k;  ///< from element to element of a sum
+  std::optional<Toggles> across;   ///< from row to row: token to token, output to output
 };
 
 /// The two operands of one linear layer.
@@ -50,8 +51,9 @@ inline double zero_passes(const LinearObservations& seen) {
   return 1.0 - (1.0 - seen.weight.zeros) * (1.0 - seen.activation.zeros);
 }
 
-/// For workloads without values. Outliers: OPT-6.7B's pairs as OliVe (ISCA 2023) counts them, 0.64 %
-/// with one outlier and 0.03 % with two (accelerators.md §1.1); zeros unknown, so none are credited.
+/// For workloads without values. Outliers: OPT-6.7B's pairs as OliVe (ISCA 2023) counts them,
+/// 0.64 % with one outlier and 0.03 % with two (accelerators.md §1.1); zeros unknown, so none are
+/// credited.
 inline Observations opt_profile() {
   constexpr double kOutliers = (0.0064 + 2 * 0.0003) / 2;
   Observations profile;

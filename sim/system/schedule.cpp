@@ -97,9 +97,8 @@ class Scheduler {
                       const ArrayOperands& operands, TilePlace place) {
     const pe::GemmShape shape = mapper_.shape_of(m, n, k, operands);
     place.operation = operation_;
-    const TimedTile timed =
-        timer_ ? timer_(shape, place)
-               : TimedTile{pe::arrays_work(machine_.array, design_, shape), {}};
+    const TimedTile timed = timer_ ? timer_(shape, place)
+                                   : TimedTile{pe::arrays_work(machine_.array, design_, shape), {}};
     const TileWork tile(machine_.memory, timed.work);
     const pe::ArrayWork& work = tile.work;
     job.stream_cycles = work.stream_cycles;
@@ -199,8 +198,7 @@ class Scheduler {
           job.counts.activation_write_bytes += bytes;
         }
       }
-      add_array_work(job, m1 - m0, n1 - n0, k1 - k0, operands,
-                     {.m0 = m0, .n0 = n0, .k0 = k0});
+      add_array_work(job, m1 - m0, n1 - n0, k1 - k0, operands, {.m0 = m0, .n0 = n0, .k0 = k0});
       const std::uint64_t carried = carried_sum_bytes(operands, (m1 - m0) * (n1 - n0), k0);
       job.counts.output_read_bytes += carried;
       if (machine_.array.dataflow == configs::Dataflow::output_stationary) {

@@ -22,12 +22,12 @@ namespace systole::sim {
 
 /// What a job adds to the counters when it runs.
 struct WorkCounts {
-  std::uint64_t macs = 0;            ///< useful multiply-accumulates
-  std::uint64_t mac_passes = 0;      ///< passes through a PE (several a MAC for wide operands)
+  std::uint64_t macs = 0;        ///< useful multiply-accumulates
+  std::uint64_t mac_passes = 0;  ///< passes through a PE (several a MAC for wide operands)
   /// Of these, each in at most one kind: see pricing.hpp.
   std::uint64_t passes_zero = 0, passes_hold = 0, passes_traced = 0;
   std::uint64_t operand_toggles = 0;  ///< on entering traced passes
-  std::uint64_t dequantise_fma = 0;  ///< scale-adds of group sums, or scaled elements
+  std::uint64_t dequantise_fma = 0;   ///< scale-adds of group sums, or scaled elements
   std::uint64_t vector_adds = 0, vector_multiplies = 0;
   std::uint64_t weight_read_bytes = 0, weight_write_bytes = 0;
   std::uint64_t activation_read_bytes = 0, activation_write_bytes = 0;
@@ -93,7 +93,7 @@ inline constexpr std::array<std::string_view, 3> kTimingNames = {"pe", "tile", "
 struct TilePlace {
   std::uint32_t operation = 0;  ///< index in the segment
   workloads::Product product = workloads::Product::linear;
-  std::uint64_t head = 0;             ///< of attention
+  std::uint64_t head = 0;  ///< of attention
   std::uint64_t m0 = 0, n0 = 0, k0 = 0;
 };
 

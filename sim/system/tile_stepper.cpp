@@ -15,8 +15,8 @@
 namespace systole::sim {
 namespace {
 
-using workloads::Operation;
 using workloads::OperandMatrix;
+using workloads::Operation;
 using workloads::OpKind;
 using workloads::Product;
 using workloads::ProductName;
@@ -81,8 +81,7 @@ void refuse_endless_stepping(Mapper& mapper, const workloads::Program& program) 
           known.emplace_back(shape, pe::array_work(array, mapper.design(), shape));
           at = known.end() - 1;
         }
-        in_step +=
-            static_cast<double>(segment.repeats) * static_cast<double>(at->second.cycles);
+        in_step += static_cast<double>(segment.repeats) * static_cast<double>(at->second.cycles);
         return TimedTile{at->second, {}};
       };
       schedule(mapper, segment, {}, count);
@@ -140,8 +139,8 @@ TimedTile TileStepper::step(const pe::GemmShape& shape, const Operation& operati
 }
 
 const ProductOperands* TileStepper::operands_of(const pe::GemmShape& shape,
-                                                const Operation& operation,
-                                                const ProductName& name, const TilePlace& place) {
+                                                const Operation& operation, const ProductName& name,
+                                                const TilePlace& place) {
   if (operands_ == nullptr || shape.classes != 1) return nullptr;
   const ProductOperands* all = operands_->find(name, shape.weight, shape.activation);
   if (all == nullptr) return nullptr;

@@ -148,8 +148,8 @@ TEST(ModelOperands, DecideTheCyclesOfDataDependentDesigns) {
   // The tile timing expects about the same stalls from what the run saw: outliers as independent,
   // attention's as those of the linear layers.
   auto executor = setting.executor();
-  const json tiled = run(setting, sim::Timing::tile, nullptr, true,
-                         workloads::observe(executor, prompt()));
+  const json tiled =
+      run(setting, sim::Timing::tile, nullptr, true, workloads::observe(executor, prompt()));
   const json blind = run(setting, sim::Timing::tile, nullptr);
   const auto error = [&](const json& result) {
     return std::abs(result["summary"]["cycles"].get<double>() /
@@ -167,8 +167,7 @@ class Flipped final : public workloads::OperandSource {
   void begin(std::size_t step, std::uint64_t tokens) override { source_.begin(step, tokens); }
   std::string describe() const override { return source_.describe(); }
   const workloads::ProductOperands* find(const workloads::ProductName& name,
-                                         quant::Format stationary,
-                                         quant::Format moving) override {
+                                         quant::Format stationary, quant::Format moving) override {
     const auto* found = source_.find(name, stationary, moving);
     if (name.layer != 1 || name.operation != "ffn_up" || found == nullptr) return found;
     wrong_ = *found;
@@ -218,13 +217,14 @@ TEST(ObservedOperands, ExpectAboutWhatTheArrayIsSeenToDo) {
         Case{{"mixpe-32x32-os", "mixpe-w4a8", "mixpe-w4a8"}, 0.05},
         Case{{"mixpe-16x16", "w8a8", "int8-mac"}, 0.05},
         Case{{"mixpe-32x32-os", "w8a8", "int8-mac"}, 0.05},
+        Case{{"mixpe-16x16", "w8a8", "bitfusion", {"clock_mhz=190"}}, 0.05},
         Case{{"mixpe-16x16", "olive-w4a4-kv8", "olive"}, 0.08},
         Case{{"mixpe-16x16", "w4a16", "fp16-mac", {"clock_mhz=190"}}, 0.08}}) {
     SCOPED_TRACE(setting.machine + " " + setting.pe + " " + setting.recipe);
     const json stepped = on_model(setting);
     auto executor = setting.executor();
-    const json tiled = run(setting, sim::Timing::tile, nullptr, true,
-                           workloads::observe(executor, prompt()));
+    const json tiled =
+        run(setting, sim::Timing::tile, nullptr, true, workloads::observe(executor, prompt()));
     const json blind = run(setting, sim::Timing::tile, nullptr);
     ASSERT_FALSE(stepped.is_null() || tiled.is_null() || blind.is_null());
     EXPECT_EQ(passes(tiled), passes(stepped));
