@@ -93,14 +93,7 @@ bool parse(const Arguments& arguments, RunOptions& o) {
 /// The first `prefill` tokens of the texts, which are read again from the start where they are
 /// shorter.
 std::vector<std::uint32_t> prompt_of(const workloads::LlamaModel& model,
-                                     const std::vector<std::string>& texts, std::uint64_t prefill,
-                                     std::uint64_t decode) {
-  if (model.shape.max_positions != 0 && prefill + decode > model.shape.max_positions) {
-    throw ConfigError(fmt::format(
-        "--timing pe steps the model's own operands: {} + {} tokens, and the model has {} "
-        "positions; ask for fewer with --prefill and --decode, or give --no-eval (random codes)",
-        prefill, decode, model.shape.max_positions));
-  }
+                                     const std::vector<std::string>& texts, std::uint64_t prefill) {
   std::vector<std::uint32_t> prompt;
   for (std::size_t i = 0; prompt.size() < prefill; ++i) {
     const std::vector<std::uint32_t> ids =
@@ -168,7 +161,7 @@ int run_command(const Arguments& arguments) {
   }
   std::optional<workloads::CapturedOperands> operands;
   if (evaluate && timing == sim::Timing::pe && o.prefill > 0) {
-    operands.emplace(*executor, prompt_of(*model.weights, texts, o.prefill, o.decode));
+    operands.emplace(*executor, prompt_of(*model.weights, texts, o.prefill));
     simulate_options.operands = &*operands;
   }
   RunResult result = sim::simulate(program, machine, simulate_options, progress);
