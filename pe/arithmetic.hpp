@@ -16,6 +16,8 @@
 //   decode_weight, decode_activation   what the decoders at the array's edge do with codes
 //   boundary()                 an activation word that shifts the accumulator (Tender)
 //   weight_stall(word), activation_stall(word)   further cycles that a step of this word takes
+//   weight_port(word, mode), activation_port(word, mode)   the bits at the PE's operand port, for
+//                              designs that say how wide their ports are; all 0 for a zero operand
 #pragma once
 
 #include <bit>

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -434,6 +435,138 @@ class EngineBase : public ArrayEngine {
   std::vector<std::uint64_t> stalls(const ArrayCase& work) final {
     if (!kStalls || !begin(work)) return {};
     return fold_stalls();
+  }
+
+  // --- what the operands do to the ports ---
+
+  static constexpr bool kPorts = requires(const Weight& w, const Activation& a, const Mode& mode) {
+    A::weight_port(w, mode);
+    A::activation_port(a, mode);
+  };
+
+  static constexpr bool kNumbers = std::is_arithmetic_v<Weight> && std::is_arithmetic_v<Activation>;
+
+  std::optional<ArrayActivity> activity(const ArrayCase& work) final {
+    if constexpr (kPorts || kNumbers) {
+      if (!counted() && !kNumbers) return std::nullopt;
+      if (!begin(work)) return ArrayActivity{};
+      switch (array_.dataflow) {
+        case Dataflow::weight_stationary:
+          return held_activity<true>();
+        case Dataflow::input_stationary:
+          return held_activity<false>();
+        case Dataflow::output_stationary:
+          return output_activity();
+      }
+    }
+    return std::nullopt;
+  }
+
+  bool counted() const { return kPorts && design_.counts_toggles(); }
+
+  /// The bits at a port; where none are counted, whether the word is not zero.
+  template <bool kWeight>
+  std::uint32_t port(const std::optional<Word<kWeight>>& word) const {
+    if (!word) return 0;
+    if constexpr (kPorts) {
+      const unsigned bits = kWeight ? design_.weight_port_bits : design_.activation_port_bits;
+      const auto mask = static_cast<std::uint32_t>((std::uint64_t{1} << bits) - 1);
+      if constexpr (kWeight) {
+        if (counted()) return A::weight_port(*word, mode_) & mask;
+      } else {
+        if (counted()) return A::activation_port(*word, mode_) & mask;
+      }
+    }
+    if constexpr (kNumbers) return *word != 0 ? 1 : 0;
+    return 0;
+  }
+  /// Passes without a zero; `held`: the stationary operand has not changed.
+  void count_busy(ArrayActivity& total, std::uint64_t passes, std::uint64_t changed_bits,
+                  bool held) const {
+    if (counted()) {
+      total.traced += passes;
+      total.toggles += changed_bits;
+    } else if (held) {
+      total.hold += passes;
+    }
+  }
+
+  /// Held operands: a PE's held word changes with the fold, its moving word with each step.
+  template <bool kWeightHeld>
+  ArrayActivity held_activity() {
+    const std::size_t rows = array_.rows, cols = array_.cols;
+    ArrayActivity total;
+    std::vector<std::uint32_t> held(rows * cols), moving(rows);
+    for (const Fold& fold : folds_) {
+      // Of each row: held words, those that are not zero, and bits that the new words change there.
+      std::vector<std::uint64_t> live(rows), nonzero(rows), reload(rows);
+      for (std::size_t r = 0; r < rows; ++r) {
+        for (std::size_t c = 0; c < cols; ++c) {
+          const auto word = held_word<kWeightHeld>(fold, r, c);
+          const std::uint32_t bits = port<kWeightHeld>(word);
+          live[r] += word ? 1 : 0;
+          if (bits != 0) {
+            ++nonzero[r];
+            reload[r] += toggles(held[r * cols + c], bits);
+          }
+          held[r * cols + c] = bits;
+        }
+      }
+      for (std::uint64_t step = 0; step < geometry_.stream; ++step) {
+        for (std::size_t r = 0; r < rows; ++r) {
+          const auto part = static_cast<unsigned>(step % geometry_.stream_parts);
+          const auto word =
+              streamed_word<!kWeightHeld>(fold, r, step / geometry_.stream_parts, part);
+          const std::uint32_t bits = port<!kWeightHeld>(word);
+          const std::uint64_t busy = bits == 0 ? 0 : nonzero[r];
+          if (word) total.zero += live[r] - busy;
+          const std::uint64_t reloaded = step == 0 && busy > 0 ? reload[r] : 0;
+          count_busy(total, busy, toggles(moving[r], bits) * busy + reloaded, step > 0);
+          moving[r] = bits;
+        }
+      }
+    }
+    return total;
+  }
+
+  /// Held sums: both words change with each step.
+  ArrayActivity output_activity() {
+    ArrayActivity total;
+    std::vector<std::uint32_t> weights(array_.cols), activations(array_.rows);
+    for (const Fold& fold : folds_) {
+      Stream stream;
+      stream.begin(*this);
+      for (Position p = stream.next(); p.kind != Position::Kind::end; p = stream.next()) {
+        if (p.kind != Position::Kind::step) continue;
+        const Edge w = edge<true>(fold, p, weights), a = edge<false>(fold, p, activations);
+        const std::uint64_t busy = w.nonzero * a.nonzero;
+        total.zero += w.live * a.live - busy;
+        count_busy(total, busy, w.toggles * a.nonzero + a.toggles * w.nonzero, false);
+      }
+    }
+    return total;
+  }
+  /// The words that enter one edge in a step; toggles of those that are not zero.
+  struct Edge {
+    std::uint64_t live = 0, nonzero = 0, toggles = 0;
+  };
+  template <bool kWeight>
+  Edge edge(const Fold& fold, const Position& position, std::vector<std::uint32_t>& before) {
+    Edge sum;
+    for (std::size_t lane = 0; lane < before.size(); ++lane) {
+      const auto word = edge_word<kWeight>(fold, lane, position);
+      const std::uint32_t bits = port<kWeight>(word);
+      sum.live += word ? 1 : 0;
+      if (bits != 0) {
+        ++sum.nonzero;
+        sum.toggles += toggles(before[lane], bits);
+      }
+      before[lane] = bits;
+    }
+    return sum;
+  }
+  static std::uint64_t toggles(std::uint32_t before, std::uint32_t after) {
+    return static_cast<std::uint64_t>(std::popcount(before ^ after));
   }
 
   /// Finds the stalls of the case at hand; the sum of all.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "configs/machine.hpp"
@@ -33,6 +34,15 @@ struct ArrayRun {
   ArrayWork measured;
 };
 
+/// What the operands of a case do to the PEs: each pass is of at most one kind.
+struct ArrayActivity {
+  std::uint64_t zero = 0;     ///< passes in which an operand is zero
+  std::uint64_t traced = 0;   ///< the others, of designs whose ports are counted
+  std::uint64_t toggles = 0;  ///< bits of the operand ports that change on entering a traced pass
+  std::uint64_t hold = 0;  ///< of other designs: neither is zero, the stationary operand unchanged
+  friend bool operator==(const ArrayActivity&, const ArrayActivity&) = default;
+};
+
 /// An R x C array of one design, dataflow, overlap and interconnect.
 class ArrayEngine {
  public:
@@ -45,6 +55,9 @@ class ArrayEngine {
   virtual ArrayRun take() = 0;
   /// Stall cycles of each fold, for array_work; empty for designs that do not depend on data.
   virtual std::vector<std::uint64_t> stalls(const ArrayCase& work) = 0;
+  /// Exact, from the words in the order in which they enter the PEs; a case begins with all ports
+  /// at zero. Nothing for designs of several elements a pass whose ports are not counted.
+  virtual std::optional<ArrayActivity> activity(const ArrayCase& work) = 0;
 };
 
 std::unique_ptr<ArrayEngine> make_engine(const configs::ArrayConfig& array);

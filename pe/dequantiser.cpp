@@ -27,9 +27,7 @@ std::uint64_t dequantise_cycles(const configs::DequantiserConfig& config,
   return ceil_div(work.operations(), config.lanes) + config.latency_cycles;
 }
 
-int array_offset(const quant::QuantSpec& spec) {
-  return spec.affine == Affine::symmetric ? 0 : 1 << (quant::bits_of(spec.format) - 1);
-}
+int array_offset(const quant::QuantSpec& spec) { return quant::middle_code(spec); }
 
 std::vector<OperandWord> operand_words(const quant::QuantizedMatrix& matrix) {
   const int offset = array_offset(matrix.spec);
@@ -84,6 +82,30 @@ std::vector<float> dequantise_sums(std::span<const ResultWord> sums,
         }
       }
       out[m * stationary.rows + n] = acc * moving.scale(m, 0);
+    }
+  }
+  return out;
+}
+
+std::vector<float> dequantise_sums(std::span<const ResultWord> sums,
+                                   const quant::GridMatrix& moving,
+                                   const quant::GridMatrix& stationary) {
+  const std::size_t groups = stationary.groups;
+  SYSTOLE_CHECK(moving.cols == stationary.cols, "operands agree in K");
+  SYSTOLE_CHECK(sums.size() == moving.rows * stationary.rows * groups, "sums are [M, N, groups]");
+  SYSTOLE_CHECK(moving.groups == 1, "a moving row has one scale");
+  std::vector<float> out;
+  out.reserve(moving.rows * stationary.rows);
+  const float unit = moving.unit * stationary.unit;
+  std::size_t next = 0;
+  for (std::size_t m = 0; m < moving.rows; ++m) {
+    for (std::size_t n = 0; n < stationary.rows; ++n) {
+      float acc = 0.0f;
+      for (std::size_t g = 0; g < groups; ++g) {
+        const auto isum = static_cast<float>(static_cast<std::int32_t>(sums[next++]));
+        acc = std::fma(isum * unit, stationary.scales[n * groups + g], acc);
+      }
+      out.push_back(acc * moving.scales[m]);
     }
   }
   return out;

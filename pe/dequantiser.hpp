@@ -8,6 +8,7 @@
 
 #include "configs/machine.hpp"
 #include "pe/design.hpp"
+#include "quant/kernels/packed_gemm.hpp"
 #include "quant/quantise.hpp"
 
 namespace systole::pe {
@@ -49,5 +50,10 @@ std::vector<std::int32_t> moving_sums(const quant::QuantizedMatrix& moving, std:
 std::vector<float> dequantise_sums(std::span<const ResultWord> sums,
                                    const quant::QuantizedMatrix& moving,
                                    const quant::QuantizedMatrix& stationary);
+
+/// The same for element integers, in quant::gemm_grid's order; sums in units of both operands'.
+std::vector<float> dequantise_sums(std::span<const ResultWord> sums,
+                                   const quant::GridMatrix& moving,
+                                   const quant::GridMatrix& stationary);
 
 }  // namespace systole::pe

@@ -107,6 +107,11 @@ struct PeDesign {
   bool weight_outliers_wait = false;
   bool activation_outliers_wait = false;
   bool data_dependent() const { return weight_outliers_wait || activation_outliers_wait; }
+  /// Bits of one PE's operand ports, the ports whose changing bits pe/rtl/synthesis prices
+  /// (`operand_toggle_pj`); 0 where nothing counts them.
+  unsigned weight_port_bits = 0;
+  unsigned activation_port_bits = 0;
+  bool counts_toggles() const { return weight_port_bits > 0; }
 
   std::vector<EdgeUnit> edge_units;
   bool has_edge(EdgeSide side) const {

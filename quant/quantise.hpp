@@ -17,6 +17,12 @@ constexpr int symmetric_max(Format f) { return (1 << (bits_of(f) - 1)) - 1; }
 /// Largest code of an asymmetric b-bit format: 2^b - 1. The smallest is 0.
 constexpr int asymmetric_max(Format f) { return (1 << bits_of(f)) - 1; }
 
+/// What arrays with signed multipliers take off every code: 2^(b-1) for the affine forms, whose
+/// codes are 0 .. 2^b - 1; 0 for symmetric ones.
+constexpr int middle_code(const QuantSpec& spec) {
+  return spec.affine == Affine::symmetric ? 0 : 1 << (bits_of(spec.format) - 1);
+}
+
 /// The elements along K that share one scale: spec.group for group granularity when it divides
 /// cols, else all of the row. Errors: std::invalid_argument for group granularity with group 0.
 std::size_t group_length(std::size_t cols, const QuantSpec& spec);

@@ -349,6 +349,95 @@ void AttentionLayer::attend_blocks(const QuantizedMatrix& queries, float inverse
   });
 }
 
+OperandMatrix AttentionLayer::cached(const Head& head, bool keys) const {
+  const bool integer = keys ? integer_scores_ : integer_context_;
+  OperandMatrix operand;
+  operand.rows = keys ? length_ : head_dim_;
+  operand.cols = keys ? head_dim_ : length_;
+  // Element (row, col) of a key is (token, i), stored transposed; of a value (j, token).
+  const auto place = [&](std::size_t row, std::size_t col) {
+    return keys ? col * capacity_ + row : col * head_dim_ + row;
+  };
+  if (integer) {
+    const QuantSpec& spec = keys ? key_ : value_;
+    quant::QuantizedMatrix& m = operand.integers.emplace();
+    m = {operand.rows, operand.cols, spec, operand.cols, 1, {}, {}, {}};
+    // The probabilities carry the scales of V.
+    m.scales.assign(operand.rows, 1.0f);
+    if (keys) std::copy_n(head.key_scales.begin(), length_, m.scales.begin());
+  }
+  for (std::size_t r = 0; r < operand.rows; ++r) {
+    for (std::size_t c = 0; c < operand.cols; ++c) {
+      if (integer) {
+        operand.integers->codes.push_back((keys ? head.key_codes : head.value_codes)[place(r, c)]);
+      } else {
+        operand.values.push_back((keys ? head.keys : head.values)[place(r, c)]);
+      }
+    }
+  }
+  return operand;
+}
+
+AttentionOperands AttentionLayer::operands(std::span<const float> queries,
+                                           std::size_t kv_head) const {
+  const std::size_t heads = kv_heads_ * share_, tokens = queries.size() / (heads * head_dim_);
+  const std::size_t rows = tokens * share_;
+  SYSTOLE_CHECK(tokens <= length_, "queries without their keys");
+  const Head& head = heads_[kv_head];
+  std::vector<float> own;  // the rows of this head
+  for (std::size_t m = 0; m < tokens; ++m) {
+    const auto first =
+        queries.subspan((m * heads + kv_head * share_) * head_dim_, share_ * head_dim_);
+    own.insert(own.end(), first.begin(), first.end());
+  }
+  AttentionOperands result;
+  result.key = cached(head, true);
+  result.value = cached(head, false);
+  OperandMatrix& query = result.query;
+  query.rows = rows;
+  query.cols = head_dim_;
+  if (integer_scores_) {
+    query.integers = quant::quantise(own, rows, head_dim_, query_);
+  } else {
+    query.values = operand(own, rows, head_dim_, query_, fp16_scores_);
+  }
+  OperandMatrix& probability = result.probability;
+  probability.rows = rows;
+  probability.cols = length_;
+  if (integer_context_) {
+    probability.integers =
+        quant::QuantizedMatrix{rows, length_, probability_, length_, 1, {}, {}, {}};
+  }
+  const float inverse_root = 1.0f / std::sqrt(static_cast<float>(head_dim_));
+  Workspace work;
+  work.partial.resize(std::max(length_, head_dim_));
+  work.sums.resize(std::max(length_, head_dim_));
+  for (std::size_t r = 0; r < rows; ++r) {
+    const std::size_t seen = length_ - tokens + r / share_ + 1;
+    work.row.resize(seen);
+    scores(head,
+           integer_scores_ ? std::span<const float>()
+                           : std::span<const float>(query.values).subspan(r * head_dim_, head_dim_),
+           integer_scores_ ? query.integers->codes.data() + r * head_dim_ : nullptr,
+           integer_scores_ ? query.integers->scale(r, 0) : 1.0f, work);
+    for (float& score : work.row) score *= inverse_root;
+    quant::softmax(work.row);
+    if (integer_context_) {
+      multiply_by(head.value_scales.data(), seen, work.row.data());
+      quant::QuantizedMatrix& p = *probability.integers;
+      const QuantizedMatrix codes = quant::quantise(work.row, 1, seen, probability_);
+      p.codes.insert(p.codes.end(), codes.codes.begin(), codes.codes.end());
+      p.codes.resize((r + 1) * length_);
+      p.scales.push_back(codes.scale(0, 0));
+    } else {
+      const auto p = operand(work.row, 1, seen, probability_, fp16_context_);
+      probability.values.insert(probability.values.end(), p.begin(), p.end());
+      probability.values.resize((r + 1) * length_);
+    }
+  }
+  return result;
+}
+
 void AttentionLayer::attend(std::span<const float> queries, std::span<float> out,
                             unsigned threads) const {
   const std::size_t heads = kv_heads_ * share_, width = heads * head_dim_;

@@ -10,8 +10,16 @@
 #include "configs/recipe.hpp"
 #include "quant/kernels/packed_gemm.hpp"
 #include "quant/quantise.hpp"
+#include "workloads/operand_matrix.hpp"
 
 namespace systole::workloads {
+
+/// What one KV head multiplies: queries [tokens * share, head_dim] with keys [length, head_dim],
+/// and probabilities [tokens * share, length] with values [head_dim, length]; a token's query heads
+/// are neighbouring rows, probabilities of later tokens 0.
+struct AttentionOperands {
+  OperandMatrix query, key, probability, value;
+};
 
 /// The cache of one layer and the attention that reads it.
 ///
@@ -40,6 +48,9 @@ class AttentionLayer {
   /// the cache.
   void attend(std::span<const float> queries, std::span<float> out, unsigned threads) const;
 
+  /// The operands of the last attend(), whose queries these were.
+  AttentionOperands operands(std::span<const float> queries, std::size_t kv_head) const;
+
   /// Forgets every token from `length` on.
   void truncate(std::size_t length) { length_ = length; }
   std::size_t length() const { return length_; }
@@ -63,6 +74,7 @@ class AttentionLayer {
   void scores(const Head& head, std::span<const float> query, const std::int8_t* codes, float scale,
               Workspace& work) const;
   void context(const Head& head, Workspace& work, std::span<float> out) const;
+  OperandMatrix cached(const Head& head, bool keys) const;
   void reference_scores(const Head& head, std::span<const float> query, const std::int8_t* codes,
                         float scale, Workspace& work) const;
   void reference_context(const Head& head, Workspace& work, std::span<float> out) const;

@@ -71,8 +71,9 @@ class TokenInput {
            const InputTransform& transform) {
     if (!rows.empty()) parts_.emplace_back(rows, rows.size() / cols, cols, policy, transform);
   }
-  Buffer through(const Linear& linear, unsigned threads) {
-    if (parts_.size() == 1) return linear(parts_.front(), threads);
+  /// `seen` is told each part and what it gave.
+  template <class Seen>
+  Buffer through(const Linear& linear, unsigned threads, Seen&& seen) {
     std::size_t rows = 0;
     for (const LinearInput& part : parts_) rows += part.rows();
     Buffer out(rows * linear.channels());
@@ -80,6 +81,7 @@ class TokenInput {
     for (LinearInput& part : parts_) {
       const std::size_t size = part.rows() * linear.channels();
       linear.multiply(part, rest.first(size), threads);
+      seen(part, rest.first(size));
       rest = rest.subspan(size);
     }
     return out;
@@ -100,6 +102,8 @@ void store_as(const TensorPolicy& policy, std::vector<float>& rows, std::size_t 
 void ForwardObserver::pass(std::uint64_t, std::uint64_t, quant::Format) {}
 void ForwardObserver::linear_input(std::size_t, std::string_view, std::span<const float>,
                                    std::size_t) {}
+void ForwardObserver::linear_product(std::size_t, std::string_view, LinearInput&,
+                                     std::span<const float>) {}
 void ForwardObserver::attention(std::size_t, std::uint64_t, std::span<const float>,
                                 std::span<const float>, std::span<const float>,
                                 std::span<const float>, std::span<const float>) {}
@@ -141,8 +145,9 @@ struct FunctionalExecutor::State {
                         ": has calibrated parameters; expected a calibration text");
     }
     SYSTOLE_CHECK(model.layers.size() == shape.layers, "as many layers as the shape says");
-    const std::vector<TensorPolicy> policies = weight_policies(model, recipe, calibration);
-    for (std::uint32_t i = 0; i < shape.layers; ++i) add_layer(i, policies, calibration);
+    calibrated = calibration != nullptr;
+    policies = weight_policies(model, recipe, calibration);
+    for (std::uint32_t i = 0; i < shape.layers; ++i) add_layer(i, calibration);
     prepare_head(calibration);
     if (TensorPolicy own = recipe[Target::embedding]; !is_ieee(own.format)) {
       fit_to_row(own, shape.hidden);
@@ -151,8 +156,7 @@ struct FunctionalExecutor::State {
     frequencies = quant::rope_frequencies(shape.head_dim, shape.rope_theta);
   }
 
-  void add_layer(std::uint32_t index, const std::vector<TensorPolicy>& policies,
-                 const CalibrationData* calibration) {
+  void add_layer(std::uint32_t index, const CalibrationData* calibration) {
     const LayerWeights& w = model.layers[index];
     const auto statistics = [&](std::string_view site) {
       return calibration == nullptr ? nullptr : calibration->inputs(index, site);
@@ -172,10 +176,7 @@ struct FunctionalExecutor::State {
       const auto linear = [&](LinearName name, const std::vector<float>& values, std::size_t n,
                               std::size_t k, const InputTransform& inputs, std::string_view site) {
         SYSTOLE_CHECK(values.size() == n * k, "a weight does not have the size its shape implies");
-        TensorPolicy policy =
-            policies[index * kLinearNames.size() + static_cast<std::size_t>(name)];
-        schedule.apply(variant, policy);
-        fit_to_row(policy, k);
+        const TensorPolicy policy = policy_of(index, name, variant, k);
         return naming(
             fmt::format("layer {}, {}", index, kLinearNames[static_cast<std::size_t>(name)]), [&] {
               return Linear(values, n, k, policy, recipe, inputs, statistics(site), path,
@@ -203,6 +204,51 @@ struct FunctionalExecutor::State {
       layer.plain.emplace(shape, recipe, fp16_chunk, reference);
     }
     layers.push_back(std::move(layer));
+  }
+
+  TensorPolicy policy_of(std::size_t layer, LinearName name, std::size_t variant,
+                         std::size_t k) const {
+    TensorPolicy policy = policies[layer * kLinearNames.size() + static_cast<std::size_t>(name)];
+    schedule.apply(variant, policy);
+    fit_to_row(policy, k);
+    return policy;
+  }
+
+  std::optional<OperandMatrix> weight(std::size_t index, std::string_view linear) const {
+    if (calibrated) return std::nullopt;
+    if (index == layers.size()) {
+      SYSTOLE_CHECK(linear == "head", "the linear layer behind the last block is the head");
+      TensorPolicy policy = recipe[Target::head];
+      fit_to_row(policy, shape.hidden);
+      return weight_operand(model.classifier(), shape.vocab, shape.hidden, policy, recipe, {});
+    }
+    const auto at = std::ranges::find(kLinearNames, linear);
+    SYSTOLE_CHECK(at != kLinearNames.end(), "a linear layer by its name");
+    const auto name = static_cast<LinearName>(at - kLinearNames.begin());
+    const LayerWeights& w = model.layers.at(index);
+    const Layer& layer = layers[index];
+    const auto made = [&](const std::vector<float>& values, std::size_t k,
+                          const InputTransform& inputs) {
+      return weight_operand(values, values.size() / k, k, policy_of(index, name, schedule.now(), k),
+                            recipe, inputs);
+    };
+    switch (name) {
+      case LinearName::attn_q:
+        return made(w.q, shape.hidden, layer.qkv);
+      case LinearName::attn_k:
+        return made(w.k, shape.hidden, layer.qkv);
+      case LinearName::attn_v:
+        return made(w.v, shape.hidden, layer.qkv);
+      case LinearName::attn_output:
+        return made(w.output, shape.q_dim(), layer.output);
+      case LinearName::ffn_gate:
+        return made(w.gate, shape.hidden, layer.gate_up);
+      case LinearName::ffn_up:
+        return made(w.up, shape.hidden, layer.gate_up);
+      case LinearName::ffn_down:
+        return made(w.down, shape.intermediate, layer.down);
+    }
+    return std::nullopt;
   }
 
   void prepare_head(const CalibrationData* calibration) {
@@ -278,6 +324,13 @@ struct FunctionalExecutor::State {
     return result;
   }
 
+  Buffer product(std::size_t index, LinearName name, const Linear& weight, TokenInput& x) const {
+    return x.through(weight, threads, [&](LinearInput& part, std::span<const float> out) {
+      if (!observer) return;
+      observer->linear_product(index, kLinearNames[static_cast<std::size_t>(name)], part, out);
+    });
+  }
+
   void add(std::vector<float>& residual, std::span<const float> change) const {
     for (std::size_t i = 0; i < residual.size(); ++i) residual[i] += change[i];
     store_as(recipe[Target::shortcut], residual, shape.hidden);
@@ -289,8 +342,9 @@ struct FunctionalExecutor::State {
     const Buffer norm = normalised(residual, model.layers[index].attn_norm);
     if (observer) observer->linear_input(index, "attn_qkv", norm, shape.hidden);
     TokenInput x = input(norm, shape.hidden, layer.qkv, start);
-    Buffer q = x.through(weights.q, threads), k = x.through(weights.k, threads);
-    const Buffer v = x.through(weights.v, threads);
+    Buffer q = product(index, LinearName::attn_q, weights.q, x);
+    Buffer k = product(index, LinearName::attn_k, weights.k, x);
+    const Buffer v = product(index, LinearName::attn_v, weights.v, x);
     Buffer q_pre, k_pre;
     if (observer || layer.cached) q_pre = q, k_pre = k;
     rotate(q, shape.q_dim(), start);
@@ -305,7 +359,7 @@ struct FunctionalExecutor::State {
     }
     if (observer) observer->linear_input(index, "attn_output", context, shape.q_dim());
     TokenInput y = input(context, shape.q_dim(), layer.output, start);
-    add(residual, y.through(weights.output, threads));
+    add(residual, product(index, LinearName::attn_output, weights.output, y));
   }
 
   void ffn_block(std::size_t index, std::vector<float>& residual, std::uint64_t start) const {
@@ -314,12 +368,12 @@ struct FunctionalExecutor::State {
     const Buffer norm = normalised(residual, model.layers[index].ffn_norm);
     if (observer) observer->linear_input(index, "ffn_gate_up", norm, shape.hidden);
     TokenInput x = input(norm, shape.hidden, layer.gate_up, start);
-    Buffer gate = x.through(weights.gate, threads);
-    const Buffer up = x.through(weights.up, threads);
+    Buffer gate = product(index, LinearName::ffn_gate, weights.gate, x);
+    const Buffer up = product(index, LinearName::ffn_up, weights.up, x);
     gated(gate, up);
     if (observer) observer->linear_input(index, "ffn_down", gate, shape.intermediate);
     TokenInput y = input(gate, shape.intermediate, layer.down, start);
-    add(residual, y.through(weights.down, threads));
+    add(residual, product(index, LinearName::ffn_down, weights.down, y));
   }
 
   std::vector<float> forward(std::span<const std::uint32_t> tokens, std::uint64_t start,
@@ -350,6 +404,7 @@ struct FunctionalExecutor::State {
     std::vector<float> result(x.rows() * head->channels());
     naming(fmt::format("model {}, recipe {}, classifier", shape.name, recipe.name),
            [&] { head->multiply(x, result, threads); });
+    if (observer) observer->linear_product(layers.size(), "head", x, result);
     schedule.end(std::span<const float>(result).last(shape.vocab));
     return result;
   }
@@ -365,6 +420,8 @@ struct FunctionalExecutor::State {
   bool reference;
   Path path;
   PrecisionSchedule schedule;
+  bool calibrated = false;
+  std::vector<TensorPolicy> policies;  ///< [layer][LinearName]
   ForwardObserver* observer = nullptr;
   std::vector<Layer> layers;
   std::optional<Linear> head;
@@ -398,6 +455,15 @@ std::vector<float> FunctionalExecutor::forward(std::span<const std::uint32_t> to
 }
 
 void FunctionalExecutor::observe(ForwardObserver* observer) { state_->observer = observer; }
+
+std::optional<OperandMatrix> FunctionalExecutor::weight(std::size_t layer,
+                                                        std::string_view linear) const {
+  return state_->weight(layer, linear);
+}
+const AttentionLayer* FunctionalExecutor::plain_attention(std::size_t layer) const {
+  const auto& plain = state_->layers.at(layer).plain;
+  return plain ? &*plain : nullptr;
+}
 
 std::uint64_t FunctionalExecutor::draft_length() const { return state_->schedule.draft_length(); }
 void FunctionalExecutor::cut(std::uint64_t length) {

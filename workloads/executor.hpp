@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -11,8 +12,12 @@
 #include "quant/kv/cache.hpp"
 #include "quant/quantisers/quantise_weight.hpp"
 #include "workloads/model.hpp"
+#include "workloads/operand_matrix.hpp"
 
 namespace systole::workloads {
+
+class AttentionLayer;
+class LinearInput;
 
 /// Which positions' logits forward() returns.
 enum class Logits : std::uint8_t { last, all };
@@ -32,6 +37,10 @@ class ForwardObserver {
   /// is "attn_qkv", "attn_output", "ffn_gate_up", "ffn_down" or (layer = number of layers) "head".
   virtual void linear_input(std::size_t layer, std::string_view inputs, std::span<const float> rows,
                             std::size_t cols);
+  /// One linear layer's product [rows, channels]: `linear` is a name of kLinearNames or "head"
+  /// (layer = number of layers).
+  virtual void linear_product(std::size_t layer, std::string_view linear, LinearInput& input,
+                              std::span<const float> product);
   /// Queries [rows, q_dim], keys [rows, kv_dim] before and after RoPE, values, of consecutive
   /// positions from `start`.
   virtual void attention(std::size_t layer, std::uint64_t start, std::span<const float> query_pre,
@@ -104,6 +113,12 @@ class FunctionalExecutor {
 
   /// From now on tells `observer` (nullptr: nobody) what flows; it must outlive its use.
   void observe(ForwardObserver* observer);
+
+  /// The weight of a linear layer, named as in ForwardObserver::linear_product, as the last
+  /// forward() multiplied by it; made again at every call. Nothing where calibration shaped it.
+  std::optional<OperandMatrix> weight(std::size_t layer, std::string_view linear) const;
+  /// The attention of a layer; null where its cache is not a plain one.
+  const AttentionLayer* plain_attention(std::size_t layer) const;
 
   /// For a `spec` schedule: compute with the draft's weights, or (as at first) the verifier's.
   void use_draft(bool draft);

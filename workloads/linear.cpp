@@ -70,6 +70,46 @@ std::span<const float> LinearInput::decoded() {
   return *decoded_;
 }
 
+OperandMatrix LinearInput::operand() {
+  OperandMatrix operand;
+  operand.rows = rows_;
+  operand.cols = cols_;
+  if (is_ieee(policy_.format)) {
+    const std::span<const float> values = decoded();
+    operand.values.assign(values.begin(), values.end());
+  } else if (quant::is_plain(policy_) && is_integer(policy_.format)) {
+    operand.integers = codes();
+  } else {
+    operand.coded = coded();
+    operand.values = quant::decode(*operand.coded);
+  }
+  return operand;
+}
+
+OperandMatrix weight_operand(std::span<const float> weight, std::size_t n, std::size_t k,
+                             const TensorPolicy& policy, const Recipe& recipe,
+                             const InputTransform& transform) {
+  OperandMatrix operand;
+  operand.rows = n;
+  operand.cols = k;
+  if (quant::is_plain(policy) && quant::is_plain(recipe[Target::activation])) {
+    if (is_integer(policy.format)) {
+      operand.integers = quant::quantise(weight, n, k, policy);
+    } else {
+      operand.values = quant::fake_quantise(weight, n, k, policy);
+    }
+    return operand;
+  }
+  quant::QuantisedWeight w =
+      quant::quantise_weight(weight, n, k, policy, nullptr, transform.rule.input_scale);
+  operand.values = std::move(w.values);
+  if (w.column_order.empty()) {
+    operand.coded = std::move(w.codes);
+    operand.sparse = std::move(w.sparse);
+  }
+  return operand;
+}
+
 bool row_grid(const QuantSpec& activation) {
   return activation.granularity != quant::Granularity::group &&
          info_of(activation.format).kind != quant::FormatClass::block &&

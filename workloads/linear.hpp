@@ -13,6 +13,7 @@
 #include "quant/kernels/packed_gemm.hpp"
 #include "quant/quantisers/quantise_weight.hpp"
 #include "workloads/buffer.hpp"
+#include "workloads/operand_matrix.hpp"
 
 namespace systole::workloads {
 
@@ -44,6 +45,7 @@ class LinearInput {
   const quant::CodedMatrix& coded();      ///< every other policy that is no IEEE format
   const quant::GridMatrix& grid();        ///< policies that row_grid() says yes to
   std::span<const float> decoded();       ///< any policy
+  OperandMatrix operand();                ///< codes where the policy has them, else decoded values
   std::size_t rows() const { return rows_; }
 
  private:
@@ -60,6 +62,11 @@ class LinearInput {
 /// Whether inputs under this policy are element integers with one scale a row, whatever their
 /// values.
 bool row_grid(const quant::QuantSpec& activation);
+
+/// The weight [n, k] that a Linear of these parameters multiplies by, made again.
+OperandMatrix weight_operand(std::span<const float> weight, std::size_t n, std::size_t k,
+                             const quant::TensorPolicy& policy, const configs::Recipe& recipe,
+                             const InputTransform& transform);
 
 /// One weight [n, k].
 ///

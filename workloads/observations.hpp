@@ -1,5 +1,5 @@
-// Observations of a functional run: how many operands of the linear layers are zero or outliers
-// once they are codes.
+// Observations of a functional run: what the operands of the linear layers are once they are codes,
+// and how they change on their way into an array.
 #pragma once
 
 #include <cstdint>
@@ -7,15 +7,15 @@
 
 #include "sim/core/observations.hpp"
 #include "workloads/executor.hpp"
-#include "workloads/model.hpp"
 
 namespace systole::workloads {
 
 /// Counts over all linear layers of the model and, for activations, over one forward pass of
-/// `tokens`, each tensor under the executor's recipe (schedules and folded transforms left aside).
-/// Operands in an IEEE format count exact zeros and no outliers. `model` is the executor's, whose
-/// cache is empty before and after. Errors: as FunctionalExecutor::forward.
-Observations observe(FunctionalExecutor& executor, const LlamaModel& model,
-                     std::span<const std::uint32_t> tokens);
+/// `tokens`, each operand as the executor multiplies it: by linear layer (the head as
+/// "classifier") and in the mean of those of the blocks. Operands in an IEEE format have zeros and
+/// no outliers; toggles are counted of integers, fp16, bf16 and exponent-integers (OliVe's pairs,
+/// ANT's types), and of operands in one format throughout. The cache is empty before and after.
+/// Errors: as FunctionalExecutor::forward.
+Observations observe(FunctionalExecutor& executor, std::span<const std::uint32_t> tokens);
 
 }  // namespace systole::workloads

@@ -13,6 +13,12 @@ namespace {
 
 constexpr unsigned kLanes = 16;
 
+/// Bits that an element takes of an operand word.
+unsigned width_of(quant::Format format) {
+  const unsigned bits = quant::bits_of(format);
+  return bits <= 2 ? 2u : bits <= 4 ? 4u : 8u;
+}
+
 struct Fusion : IntegerBase {
   struct Word {
     std::array<std::int16_t, kLanes> values{};
@@ -39,6 +45,20 @@ struct Fusion : IntegerBase {
   static Activation activation(std::span<const Element> lanes, const Mode& mode, unsigned part) {
     return word(lanes, mode.activation_parts, activation_part(mode, part));
   }
+  /// Elements side by side, each in the 2, 4 or 8 bits of its mode.
+  static std::uint32_t port(const Word& word, const Mode& mode, unsigned width) {
+    std::uint32_t bits = 0;
+    for (unsigned i = 0; i < mode.depth; ++i) {
+      bits |= (static_cast<std::uint32_t>(word.values[i]) & ((1u << width) - 1)) << width * i;
+    }
+    return bits;
+  }
+  static std::uint32_t weight_port(const Weight& word, const Mode& mode) {
+    return port(word, mode, width_of(mode.weight));
+  }
+  static std::uint32_t activation_port(const Activation& word, const Mode& mode) {
+    return port(word, mode, width_of(mode.activation));
+  }
   static Sum mac(Sum sum, const Weight& weight, const Activation& activation) {
     std::int32_t products = 0;
     for (unsigned i = 0; i < kLanes; ++i) {
@@ -62,16 +82,13 @@ std::vector<PeDesign> bitfusion() {
   design.accumulator = "int32";
   design.reconfigure_cycles = 1;  // assumed: the fusion pattern is a control word
   design.holds_parts = true;
+  design.weight_port_bits = design.activation_port_bits = 32;
   const std::vector<quant::Format> formats = integers(2, 16);
   design.set_modes(every_pair(formats, formats, [](auto w, auto a) {
-    const auto width = [](quant::Format f) {
-      const unsigned bits = quant::bits_of(f);
-      return bits <= 2 ? 2u : bits <= 4 ? 4u : 8u;
-    };
     const auto parts = [](quant::Format f) { return quant::bits_of(f) > 8 ? 2u : 1u; };
     return Mode{.weight = w,
                 .activation = a,
-                .depth = 8 / width(w) * (8 / width(a)),
+                .depth = 8 / width_of(w) * (8 / width_of(a)),
                 .weight_parts = parts(w),
                 .activation_parts = parts(a)};
   }));

@@ -42,6 +42,14 @@ struct ExponentInteger : IntegerBase {
     // The shifter drops what leaves 32 bits; encoders clip outliers so that nothing does.
     return add(sum, shift < 32 ? static_cast<Sum>(product << shift) : 0);
   }
+  /// Three bits of exponent above four of integer.
+  static std::uint32_t port(const Word& word) {
+    if (word.integer == 0) return 0;
+    return static_cast<std::uint32_t>(word.exponent & 7) << 4 |
+           static_cast<std::uint32_t>(word.integer & 15);
+  }
+  static std::uint32_t weight_port(const Weight& word, const Mode&) { return port(word); }
+  static std::uint32_t activation_port(const Activation& word, const Mode&) { return port(word); }
   // Pairs or single codes, by the format.
   static Decoded decode_weight(const ArrayCase& work, std::uint64_t) {
     return decode_pairs(work.shape.weight, work.weight, work.shape.k);
@@ -77,6 +85,7 @@ std::vector<PeDesign> exponent_integer() {
                                              Format::int4, Format::int8};
   olive.set_modes(four_bit_modes(olive_formats, 1));
   olive.decode_both("ovp_decoder", 0.5);  // a byte, two codes, a pass
+  olive.weight_port_bits = olive.activation_port_bits = 7;
   olive.engine = core::make<ExponentInteger>;
 
   PeDesign dot = olive;
@@ -86,6 +95,7 @@ std::vector<PeDesign> exponent_integer() {
   dot.set_modes(four_bit_modes(olive_formats, 16));
   dot.edge_units.clear();
   dot.decode_both("ovp_decoder", 8);
+  dot.weight_port_bits = dot.activation_port_bits = 0;
   dot.engine = core::make<DotUnit<ExponentInteger, 16>>;
 
   PeDesign ant = olive;

@@ -5,6 +5,7 @@
 #include "pe/array_core.hpp"
 #include "pe/designs/designs.hpp"
 #include "pe/designs/formats.hpp"
+#include "quant/float16.hpp"
 #include "quant/kernels/block_scaled_gemm.hpp"
 
 namespace systole::pe::designs {
@@ -21,6 +22,13 @@ float value(Format format, const Element& element) {
 struct Float : FloatBase {
   using Weight = float;
   using Activation = float;
+  /// Of fp16, the one format whose ports are counted; a zero of either sign is 0.
+  static std::uint32_t weight_port(Weight word, const Mode&) {
+    return word == 0.0f ? 0 : quant::Fp16::encode(word).to_bits();
+  }
+  static std::uint32_t activation_port(Activation word, const Mode& mode) {
+    return weight_port(word, mode);
+  }
   static Weight weight(std::span<const Element> lanes, const Mode& mode, unsigned) {
     return value(mode.weight, lanes[0]);
   }
@@ -96,6 +104,7 @@ std::vector<PeDesign> float_mac() {
       make("fp16-dot", "4-element fp16 dot unit, fp32 sum", ratio, {Format::fp16}, 4, 5),
       make("bf16-dot", "4-element bf16 dot unit, fp32 sum", ratio, {Format::bf16}, 4, 5),
       make("fp8-dot", "8-element E4M3 or E5M2 dot unit, fp32 sum", ratio, fp8, 8, 9)};
+  designs.front().weight_port_bits = designs.front().activation_port_bits = 16;
   for (PeDesign& design : designs) {
     const unsigned depth = design.modes.front().depth;
     design.engine = depth == 1   ? core::make<Float>

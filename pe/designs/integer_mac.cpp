@@ -18,6 +18,12 @@ struct Integer : IntegerBase {
   static Sum mac(Sum sum, Weight weight, Activation activation) {
     return add(sum, weight * activation);
   }
+  static std::uint32_t weight_port(Weight word, const Mode&) {
+    return static_cast<std::uint32_t>(word);
+  }
+  static std::uint32_t activation_port(Activation word, const Mode&) {
+    return static_cast<std::uint32_t>(word);
+  }
 };
 
 /// 16 x 16 bits: two products would fill an int32.
@@ -38,6 +44,12 @@ struct WideInteger {
   }
   static Sum add(Sum a, Sum b) { return a + b; }
   static ResultWord finish(Sum sum, int) { return result_of(sum); }
+  static std::uint32_t weight_port(Weight word, const Mode& mode) {
+    return Integer::weight_port(word, mode);
+  }
+  static std::uint32_t activation_port(Activation word, const Mode& mode) {
+    return Integer::activation_port(word, mode);
+  }
 };
 
 PeDesign make(std::string name, unsigned bits, unsigned depth) {
@@ -51,6 +63,7 @@ PeDesign make(std::string name, unsigned bits, unsigned depth) {
   design.source = "the common integer baseline (ANT, OliVe and MixPE compare with INT8 and INT4)";
   design.kind = Arithmetic::integer;
   design.accumulator = bits > 8 ? "int64" : "int32";
+  if (depth == 1) design.weight_port_bits = design.activation_port_bits = bits;
   design.set_modes(every_pair(integers(2, bits), integers(2, bits), [&](auto w, auto a) {
     return Mode{.weight = w, .activation = a, .depth = depth};
   }));

@@ -48,6 +48,13 @@ struct W4A8 : IntegerBase {
   static Sum mac(Sum sum, Weight weight, Activation activation) {
     return add(sum, shift_add(weight, activation));
   }
+  // Marks of sign and part are no operand bits.
+  static std::uint32_t weight_port(Weight word, const Mode&) {
+    return static_cast<std::uint32_t>(word) & 15u;
+  }
+  static std::uint32_t activation_port(Activation word, const Mode&) {
+    return static_cast<std::uint32_t>(word);
+  }
 };
 
 /// The 11-bit significand goes through the same shifts and adders (15 bits); sign and exponent
@@ -63,6 +70,12 @@ struct W4A16 : FloatBase {
   }
   static Sum mac(Sum sum, Weight weight, Activation activation) {
     return sum + activation * static_cast<float>(shift_add(weight, 1));
+  }
+  static std::uint32_t weight_port(Weight word, const Mode& mode) {
+    return W4A8::weight_port(word, mode);
+  }
+  static std::uint32_t activation_port(Activation word, const Mode&) {
+    return word == 0.0f ? 0 : quant::Fp16::encode(word).to_bits();
   }
 };
 
@@ -90,12 +103,16 @@ std::vector<PeDesign> mixpe() {
            "weights in two passes",
            integers(2, 8));
   w4a8.accumulator = "int32";
+  w4a8.weight_port_bits = 4;
+  w4a8.activation_port_bits = 8;
   w4a8.engine = core::make<W4A8>;
   PeDesign w4a16 = make("mixpe-w4a16",
                         "shift-and-add, 4-bit weight x fp16 activation, fp32 accumulator; 5..8-bit "
                         "weights in two passes",
                         {Format::fp16});
   w4a16.accumulator = "fp32";
+  w4a16.weight_port_bits = 4;
+  w4a16.activation_port_bits = 16;
   w4a16.float_results = true;
   w4a16.stages = 2;
   w4a16.engine = core::make<W4A16>;

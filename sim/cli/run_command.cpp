@@ -16,6 +16,7 @@
 #include "sim/cli/options.hpp"
 #include "sim/core/error.hpp"
 #include "sim/system/simulate.hpp"
+#include "workloads/captured_operands.hpp"
 #include "workloads/lowering.hpp"
 #include "workloads/observations.hpp"
 #include "workloads/perplexity.hpp"
@@ -61,7 +62,8 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       .list("set", "PATH=VALUE", o.overrides,
             "override a field of the machine; see `systole show MACHINE` for the paths")
       .value("timing", "pe|tile|analytic", o.timing,
-             "pe: step every PE, with values; tile: closed form a tile in SystemC; analytic: peak "
+             "pe: step every PE, on the model's own operands where it has weights; tile: closed "
+             "form a tile in SystemC; analytic: peak "
              "rates only (default: tile)")
       .value("overlap", "serial|preload|ideal", o.overlap,
              "what an array-sized tile hides of its neighbours (default: the machine's)")
@@ -73,7 +75,8 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       .value("calibration", "FILE", o.calibration,
              "text to calibrate on, for recipes that ask for it (default: the embedded model's)")
       .value("split", "STRING", o.split, "what separates its documents (default: <|endoftext|>)")
-      .flag("no-eval", o.no_eval, "do not execute the model, only time it")
+      .flag("no-eval", o.no_eval,
+            "do not execute the model, only time it (--timing pe: on random codes)")
       .number("threads", "N", o.threads,
               "threads of the functional execution (default: all processors); the bits do not "
               "depend on it");
@@ -87,6 +90,20 @@ bool parse(const Arguments& arguments, RunOptions& o) {
           "simulate every layer, also those equal to one already simulated (same figures, slower)")
       .flag("quiet", o.quiet, "no table and no progress");
   return options.parse(arguments);
+}
+
+/// The first `prefill` tokens of the texts, which are read again from the start where they are
+/// shorter.
+std::vector<std::uint32_t> prompt_of(const workloads::LlamaModel& model,
+                                     const std::vector<std::string>& texts, std::uint64_t prefill) {
+  std::vector<std::uint32_t> prompt;
+  for (std::size_t i = 0; prompt.size() < prefill; ++i) {
+    const std::vector<std::uint32_t> ids =
+        model.tokenizer->encode(texts.at(i % texts.size()), true);
+    prompt.insert(prompt.end(), ids.begin(), ids.end());
+  }
+  prompt.resize(prefill);
+  return prompt;
 }
 
 }  // namespace
@@ -146,7 +163,7 @@ int run_command(const Arguments& arguments) {
     tokens.resize(std::min(
         {tokens.size(), kObservedTokens, static_cast<std::size_t>(model.shape.max_positions)}));
     if (!tokens.empty()) {
-      simulate_options.observations = workloads::observe(*executor, *model.weights, tokens);
+      simulate_options.observations = workloads::observe(*executor, tokens);
     }
     if (decide) {
       tokens.resize(std::min<std::uint64_t>(tokens.size(), o.prefill));
@@ -155,7 +172,15 @@ int run_command(const Arguments& arguments) {
       program = workloads::lower(model.shape, recipe, o.prefill, o.decode, &*decisions);
     }
   }
+  std::optional<workloads::CapturedOperands> operands;
+  // A speculative run computes more than it keeps: its passes are stepped on random codes.
+  if (evaluate && timing == sim::Timing::pe && o.prefill > 0 &&
+      !(decide && workloads::needs_passes(recipe))) {
+    operands.emplace(*executor, prompt_of(*model.weights, texts, o.prefill));
+    simulate_options.operands = &*operands;
+  }
   RunResult result = sim::simulate(*program, machine, simulate_options, progress);
+  operands.reset();
   if (decisions) result.notes.emplace_back("precision", "decided by " + decisions->source);
   result.version = SYSTOLE_VERSION;
   result.command = command_line();

@@ -195,15 +195,8 @@ struct Piece {
 pe::GemmShape Mapper::shape_of(std::uint64_t m, std::uint64_t n, std::uint64_t k,
                                const ArrayOperands& operands) const {
   pe::GemmShape shape{m, n, k, operands.group, operands.stationary, operands.moving};
-  if (design_.data_dependent()) {
-    const pe::Mode& mode = design_.require_mode(shape.weight, shape.activation);
-    const double step =
-        pe::expected_stall(machine_.array, design_, mode, observations_.weight.outliers,
-                           observations_.activation.outliers);
-    const double steps =
-        static_cast<double>(ceil_div(pe::group_length(design_, shape), mode.depth));
-    shape.stall = static_cast<std::uint64_t>(std::llround(step * steps));
-  }
+  shape.stall = expected_stall_cycles(machine_.array, design_, shape,
+                                      {observations_.weight, observations_.activation});
   return shape;
 }
 

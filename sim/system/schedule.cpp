@@ -15,6 +15,7 @@ namespace {
 
 using workloads::Operation;
 using workloads::OpKind;
+using workloads::Product;
 using workloads::VectorOp;
 
 std::uint64_t operand_bytes(std::uint64_t words, quant::Format format) {
@@ -93,10 +94,12 @@ class Scheduler {
 
   /// Array time and scratchpad traffic of out[m, n] += moving[m, k] * stationary[k, n].
   void add_array_work(Job& job, std::uint64_t m, std::uint64_t n, std::uint64_t k,
-                      const ArrayOperands& operands) {
+                      const ArrayOperands& operands, TilePlace place) {
     const pe::GemmShape shape = mapper_.shape_of(m, n, k, operands);
-    const TileWork tile(machine_.memory,
-                        timer_ ? timer_(shape) : pe::arrays_work(machine_.array, design_, shape));
+    place.operation = operation_;
+    const TimedTile timed = timer_ ? timer_(shape, place)
+                                   : TimedTile{pe::arrays_work(machine_.array, design_, shape), {}};
+    const TileWork tile(machine_.memory, timed.work);
     const pe::ArrayWork& work = tile.work;
     job.stream_cycles = work.stream_cycles;
     job.fill_drain_cycles = work.repeat_cycles - work.stream_cycles;
@@ -108,6 +111,10 @@ class Scheduler {
     job.counts.macs += m * n * k;
     job.counts.mac_passes += work.mac_passes;
     count_edge(job.counts, design_, work);
+    job.counts.passes_zero += timed.passes.zero;
+    job.counts.passes_hold += timed.passes.hold;
+    job.counts.passes_traced += timed.passes.traced;
+    job.counts.operand_toggles += timed.passes.toggles;
 
     job.counts.weight_read_bytes += tile.weight_bytes;
     job.counts.activation_read_bytes += tile.activation_bytes;
@@ -204,7 +211,8 @@ class Scheduler {
           job.counts.activation_write_bytes += bytes;
         }
       }
-      add_array_work(job, m1 - m0, n1 - n0, k1 - k0, operands);
+      add_array_work(job, m1 - m0, n1 - n0, k1 - k0, operands,
+                     {.m0 = m0, .n0 = n0, .k0 = part->k0 + k0});
       const std::uint64_t carried = carried_sum_bytes(operands, (m1 - m0) * (n1 - n0), k0);
       job.counts.output_read_bytes += carried;
       if (machine_.array.dataflow == configs::Dataflow::output_stationary) {
@@ -287,7 +295,8 @@ class Scheduler {
         }
         const bool last_chunk = c + 1 == chunks;
         if (scores) {
-          add_array_work(job, r1 - r0, n1 - n0, op.k, score_operands);
+          add_array_work(job, r1 - r0, n1 - n0, op.k, score_operands,
+                         {.product = Product::scores, .head = head, .m0 = r0, .n0 = n0});
           if (group_sums()) {
             scale_sums(job, (r1 - r0) * (n1 - n0), 1, op.stationary.affine, true);
           }
@@ -314,7 +323,8 @@ class Scheduler {
             ++background_;
           }
         } else {
-          add_array_work(job, r1 - r0, op.k, n1 - n0, context_operands);
+          add_array_work(job, r1 - r0, op.k, n1 - n0, context_operands,
+                         {.product = Product::context, .head = head, .m0 = r0, .k0 = n0});
           if (c == 0) job.needs_background = first_background + b + 1;
           if (context_operands.dequantise_elements) scale_elements(job, (n1 - n0) * op.k);
           if (last_chunk) {
@@ -418,6 +428,10 @@ constexpr std::uint64_t WorkCounts::*kCounters[] = {
     &WorkCounts::edge_weight_words,
     &WorkCounts::edge_activation_words,
     &WorkCounts::edge_results,
+    &WorkCounts::passes_zero,
+    &WorkCounts::passes_hold,
+    &WorkCounts::passes_traced,
+    &WorkCounts::operand_toggles,
     &WorkCounts::dequantise_fma,
     &WorkCounts::vector_adds,
     &WorkCounts::vector_multiplies,

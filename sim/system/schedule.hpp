@@ -14,6 +14,8 @@
 #include "pe/array_timing.hpp"
 #include "pe/design.hpp"
 #include "sim/core/event_counts.hpp"
+#include "sim/system/pass_kinds.hpp"
+#include "workloads/operand_source.hpp"
 #include "workloads/program.hpp"
 
 namespace systole::sim {
@@ -22,6 +24,9 @@ namespace systole::sim {
 struct WorkCounts {
   std::uint64_t macs = 0;        ///< useful multiply-accumulates
   std::uint64_t mac_passes = 0;  ///< passes through a PE (several a MAC for wide operands)
+  /// Of these, each in at most one kind: see pricing.hpp.
+  std::uint64_t passes_zero = 0, passes_hold = 0, passes_traced = 0;
+  std::uint64_t operand_toggles = 0;  ///< on entering traced passes
   /// Words through the decoders at the array's edge, sums through its rounders, where it has any.
   std::uint64_t edge_weight_words = 0, edge_activation_words = 0, edge_results = 0;
   std::uint64_t dequantise_fma = 0;  ///< scale-adds of group sums, or scaled elements
@@ -90,8 +95,22 @@ enum class Timing : std::uint8_t {
 };
 inline constexpr std::array<std::string_view, 3> kTimingNames = {"pe", "tile", "analytic"};
 
+/// Which part of a segment's products a tile is.
+struct TilePlace {
+  std::uint32_t operation = 0;  ///< index in the segment
+  workloads::Product product = workloads::Product::linear;
+  std::uint64_t head = 0;  ///< of attention
+  std::uint64_t m0 = 0, n0 = 0, k0 = 0;
+};
+
+/// A tile's work, and what its operands did.
+struct TimedTile {
+  pe::ArrayWork work;
+  PassKinds passes;
+};
+
 /// Where an array's work comes from: pe::arrays_work, or the clocked array.
-using ArrayTimer = std::function<pe::ArrayWork(const pe::GemmShape&)>;
+using ArrayTimer = std::function<TimedTile(const pe::GemmShape&, const TilePlace&)>;
 
 class Mapper;
 

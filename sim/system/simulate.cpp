@@ -16,10 +16,8 @@
 #include <vector>
 
 #include "memory/memory_system.hpp"
-#include "pe/clocked_array.hpp"
 #include "pe/design.hpp"
-#include "pe/reference.hpp"
-#include "pe/verify.hpp"
+#include "pe/multi_array.hpp"
 #include "sim/core/error.hpp"
 #include "sim/kernel/simulation.hpp"
 #include "sim/kernel/systemc.hpp"
@@ -27,6 +25,7 @@
 #include "sim/system/mapping.hpp"
 #include "sim/system/pricing.hpp"
 #include "sim/system/schedule.hpp"
+#include "sim/system/tile_stepper.hpp"
 
 namespace systole::sim {
 namespace {
@@ -43,14 +42,15 @@ std::uint64_t words(std::uint64_t bytes, const configs::ScratchpadConfig& scratc
 }
 
 /// The priced events of an operation, DRAM's excepted (those are counted by the memory system).
-/// `gated`: share of the array's passes in which an operand is zero.
-EventCounts on_chip_events(const WorkCounts& counts, const configs::MemoryConfig& memory,
-                           double gated) {
+EventCounts on_chip_events(const WorkCounts& counts, const configs::MemoryConfig& memory) {
   EventCounts events;
-  const auto zero =
-      static_cast<std::uint64_t>(std::llround(gated * static_cast<double>(counts.mac_passes)));
-  events.add("array.mac_pass", counts.mac_passes - zero);
-  events.add("array.mac_pass_zero", zero);
+  const std::uint64_t known = counts.passes_zero + counts.passes_hold + counts.passes_traced;
+  SYSTOLE_CHECK(known <= counts.mac_passes, "a pass is of one kind");
+  events.add("array.mac_pass", counts.mac_passes - known);
+  events.add("array.mac_pass_zero", counts.passes_zero);
+  events.add("array.mac_pass_hold", counts.passes_hold);
+  events.add("array.mac_pass_traced", counts.passes_traced);
+  events.add("array.operand_toggle", counts.operand_toggles);
   for (const auto& [event, count] :
        {std::pair("array.edge_weight_word", counts.edge_weight_words),
         std::pair("array.edge_activation_word", counts.edge_activation_words),
@@ -83,6 +83,7 @@ std::string reuse_key(const Segment& segment) {
     put(index_of(region.traffic), region.address, region.bytes);
   };
   for (const Operation& op : segment.operations) {
+    key += op.name + ',';  // observations go by it
     put(static_cast<int>(op.kind), op.m, op.n, op.k, op.batch, op.share,
         static_cast<int>(op.dequantise), static_cast<int>(op.vector_op), op.rows, op.width,
         op.input_bytes, op.output_bytes);
@@ -143,6 +144,36 @@ SegmentOutcome repeated(const SegmentOutcome& one, std::uint64_t repeats) {
   return total;
 }
 
+/// What one program did: [step][segment], each the sum of the segment's repeats.
+struct Outcomes {
+  std::vector<std::vector<SegmentOutcome>> steps;
+  KeyValues notes;  ///< on how it was timed
+};
+
+/// The closed form of a tile with the kinds of its passes that observations expect; null, which
+/// does the same without, where there are none.
+ArrayTimer observing_timer(const Mapper& mapper, const Segment& segment,
+                           const SimulateOptions& options) {
+  if (!options.observations) return nullptr;
+  return [&](pe::GemmShape shape, const TilePlace& place) {
+    const configs::ArrayConfig& array = mapper.machine().array;
+    const pe::PeDesign& design = mapper.design();
+    const Operation& op = segment.operations[place.operation];
+    if (op.kind != OpKind::gemm) {
+      const pe::ArrayWork work = pe::arrays_work(array, design, shape);
+      return TimedTile{work, held_passes(array, design, shape, work.mac_passes)};
+    }
+    LinearObservations seen = options.observations->of(op.name);
+    if (op.stationary.format != shape.weight) {  // scaled on its way to the array
+      seen.weight.along_k = seen.weight.across = std::nullopt;
+      if (seen.decoded_weight) seen.weight = *seen.decoded_weight;
+    }
+    shape.stall = expected_stall_cycles(array, design, shape, seen);
+    const pe::ArrayWork work = pe::arrays_work(array, design, shape);
+    return TimedTile{work, expected_passes(array, design, shape, work.mac_passes, seen)};
+  };
+}
+
 /// Drives the accelerator through the program, one segment after the other, and collects the
 /// outcomes.
 class ProgramRunner : public sc_core::sc_module {
@@ -155,7 +186,8 @@ class ProgramRunner : public sc_core::sc_module {
         program_(program),
         mapper_(mapper),
         options_(options),
-        progress_(progress) {
+        progress_(progress),
+        stepper_(mapper, options.operands) {
     // Layers are placed a multiple of the memory's period apart, so that each meets the same banks
     // and conflicts.
     const std::uint64_t period = accelerator_.memory.address_period_bytes();
@@ -178,34 +210,45 @@ class ProgramRunner : public sc_core::sc_module {
     }
     SC_HAS_PROCESS(ProgramRunner);
     SC_THREAD(run);
+    // The functional run computes in this thread.
+    if (stepper_.has_operands()) set_stack_size(8u << 20);
   }
 
-  /// [step][segment], each the sum of the segment's repeats.
-  std::vector<std::vector<SegmentOutcome>> outcomes;
+  Outcomes outcomes;
   bool ended = false;
   std::exception_ptr failure;
-  std::uint64_t jobs_issued() const { return accelerator_.jobs_issued(); }
+  /// Grows while anything is done.
+  std::uint64_t progress() const { return accelerator_.jobs_issued() + stepper_.tiles(); }
 
  private:
   void run() {
     try {
       for (std::size_t i = 0; i < program_.steps.size(); ++i) {
         const Step& step = program_.steps[i];
-        std::vector<SegmentOutcome>& totals = outcomes.emplace_back();
-        for (const Segment& segment : step.segments) totals.push_back(run_segment(segment));
+        std::vector<SegmentOutcome>& totals = outcomes.steps.emplace_back();
+        stepper_.begin(i, step.tokens);
+        std::uint64_t layer = 0;
+        for (const Segment& segment : step.segments) {
+          totals.push_back(run_segment(segment, layer));
+          if (segment.name.starts_with("layer")) layer += segment.repeats;
+        }
+        stepper_.end();
         progress_.report("simulating", i + 1, program_.steps.size());
         if (progress_.cancelled()) throw Interrupted();
       }
+      if (options_.timing == Timing::pe) outcomes.notes = stepper_.notes();
     } catch (...) {
       failure = std::current_exception();  // must not unwind through the SystemC scheduler
     }
     ended = true;
   }
 
-  SegmentOutcome run_segment(const Segment& segment) {
+  /// `layer`: of the segment's first instance.
+  SegmentOutcome run_segment(const Segment& segment, std::uint64_t layer) {
     SegmentOutcome total;
     for (const Segment& region : regions_of(segment)) {
-      const SegmentOutcome outcome = run_region(region);
+      const SegmentOutcome outcome =
+          stepper_.has_operands() ? step_region(region, layer) : run_region(region);
       total.operations.insert(total.operations.end(), outcome.operations.begin(),
                               outcome.operations.end());
       total.dram_events += outcome.dram_events;
@@ -225,49 +268,50 @@ class ProgramRunner : public sc_core::sc_module {
     return total;
   }
 
+  Placement place(std::uint64_t instance) const {
+    return {instance * layer_stride_, spill_base_, program_.activation_region.bytes};
+  }
+
   SegmentOutcome run_instance(const Segment& segment, std::uint64_t instance) {
-    const Placement placement{instance * layer_stride_, spill_base_,
-                              program_.activation_region.bytes};
+    const Placement placement = place(instance);
     if (options_.timing == Timing::pe) {
-      const ArrayTimer timer = [this](const pe::GemmShape& shape) { return step(shape); };
-      return accelerator_.run(schedule(mapper_, segment, placement, timer));
+      return accelerator_.run(step_jobs(segment, placement, instance));
     }
-    return accelerator_.run(schedule(mapper_, segment, placement));
+    return accelerator_.run(
+        schedule(mapper_, segment, placement, observing_timer(mapper_, segment, options_)));
   }
 
-  /// One tile on the clocked array; equal tiles once.
-  pe::ArrayWork step(const pe::GemmShape& shape) {
-    for (const auto& [known, work] : stepped_) {
-      if (known == shape) return work;
-    }
-    pe::GemmShape exact = shape;
-    exact.stall = 0;  // the operands themselves say
-    const pe::ArrayCase work = pe::random_case(mapper_.design(), exact, stepped_.size());
-    const pe::ArrayWork closed =
-        pe::array_work(mapper_.machine().array, mapper_.design(), exact,
-                       pe::make_engine(mapper_.machine().array)->stalls(work));
-    pe_updates_ += static_cast<double>(closed.cycles) * mapper_.machine().array.rows *
-                   mapper_.machine().array.cols;
-    if (pe_updates_ > kMostPeUpdates) {
-      throw ConfigError(
-          "--timing pe steps every PE of every distinct tile: more than 1e12 steps here; use a "
-          "smaller array or prompt, or --timing tile, whose cycles are the same");
-    }
-    const pe::ArrayRun run = clocked_.run(mapper_.machine().array, work);
-    SYSTOLE_CHECK(run.measured.cycles == closed.cycles,
-                  "the clocked array takes the cycles of the closed form");
-    if (shape.m * shape.n * shape.k <= kMostCheckedMacs) {
-      SYSTOLE_CHECK(run.sums == pe::reference_sums(mapper_.machine().array, mapper_.design(), work),
-                    "the clocked array computes what quant defines");
-    }
-    pe::ArrayWork measured = run.measured;
-    measured.repeat_cycles = closed.repeat_cycles;  // not visible in one run
-    stepped_.emplace_back(shape, measured);
-    return measured;
+  std::vector<Job> step_jobs(const Segment& segment, const Placement& placement,
+                             std::uint64_t layer) {
+    const ArrayTimer timer = [&](const pe::GemmShape& shape, const TilePlace& place) {
+      return stepper_.step(shape, segment.operations[place.operation], layer, place);
+    };
+    return schedule(mapper_, segment, placement, timer);
   }
 
-  static constexpr double kMostPeUpdates = 1e12;  // about half an hour
-  static constexpr std::uint64_t kMostCheckedMacs = 1u << 22;
+  /// Every instance on its own operands. What the machine around the array does with equal work is
+  /// timed once; what the operands did is each instance's own.
+  SegmentOutcome step_region(const Segment& region, std::uint64_t layer) {
+    const bool reuse = options_.reuse && !mapper_.design().data_dependent();
+    SegmentOutcome total;
+    total.operations.resize(region.operations.size());
+    for (std::uint64_t i = 0; i < region.repeats; ++i) {
+      const Placement placement = place(i);
+      const std::vector<Job> jobs = step_jobs(region, placement, layer + i);
+      if (!reuse) {
+        add(total, accelerator_.run(jobs));
+        continue;
+      }
+      const std::string key = reuse_key(region);
+      auto known = known_.find(key);
+      if (known == known_.end()) known = known_.emplace(key, accelerator_.run(jobs)).first;
+      SegmentOutcome outcome = known->second;
+      for (OperationOutcome& operation : outcome.operations) operation.counts = {};
+      for (const Job& job : jobs) outcome.operations[job.operation].counts += job.counts;
+      add(total, outcome);
+    }
+    return total;
+  }
 
   Accelerator accelerator_;
   const Program& program_;
@@ -276,17 +320,16 @@ class ProgramRunner : public sc_core::sc_module {
   Progress& progress_;
   std::uint64_t layer_stride_ = 0, spill_base_ = 0;
   std::map<std::string, SegmentOutcome> known_;
-  pe::ClockedArray clocked_{"clocked_array"};
-  std::vector<std::pair<pe::GemmShape, pe::ArrayWork>> stepped_;
-  double pe_updates_ = 0;
+  TileStepper stepper_;
 };
 
 /// The closed form of a program: each operation takes the longest of its products over the array's
 /// peak, its bytes over the DRAM's, its dequantiser and its vector work; nothing waits, fills or
 /// drains.
-SegmentOutcome analyse(const Segment& segment, Mapper& mapper) {
+SegmentOutcome analyse(const Segment& segment, Mapper& mapper, const SimulateOptions& options) {
   const configs::MachineConfig& machine = mapper.machine();
-  const std::vector<Job> jobs = schedule(mapper, segment, {});
+  const std::vector<Job> jobs =
+      schedule(mapper, segment, {}, observing_timer(mapper, segment, options));
   const double pes =
       static_cast<double>(machine.array.rows) * machine.array.cols * machine.array.count;
   SegmentOutcome outcome;
@@ -438,9 +481,6 @@ OperationRow describe(const Operation& op, Phase phase, const Segment& segment) 
   return row;
 }
 
-/// [step][segment] of one program, each the sum of the segment's repeats.
-using Outcomes = std::vector<std::vector<SegmentOutcome>>;
-
 /// The steps of several programs as those of one piece of work.
 class SharedProgress : public Progress {
  public:
@@ -478,7 +518,7 @@ std::vector<Outcomes> run_in_systemc(std::span<const TimedProgram> programs,
     // No single job takes a second of simulated time.
     kernel::run_until(ended, sc_core::sc_time(1, sc_core::SC_SEC), [&] {
       std::uint64_t jobs = 0;
-      for (const auto& runner : runners) jobs += runner->jobs_issued();
+      for (const auto& runner : runners) jobs += runner->progress();
       return jobs;
     });
     for (const auto& runner : runners) {
@@ -506,13 +546,6 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
   result.peak_macs_per_cycle = peak_macs(program, design, pes);
   result.notes = prices.notes();
 
-  // Zeros were counted in the linear layers; a pass of several elements is not all zero.
-  const auto gated = [&](const Operation& op) {
-    if (!options.observations || op.kind != OpKind::gemm) return 0.0;
-    const pe::Mode* mode = design.mode(op.stationary.format, op.moving.format);
-    return mode != nullptr && mode->depth == 1 ? options.observations->zero_passes() : 0.0;
-  };
-
   // Rows: one for each operation and format of each phase, summed over layers and decode steps.
   std::map<std::tuple<Phase, std::size_t, std::string>, std::size_t> row_of;
   std::vector<EventCounts> row_events;
@@ -521,7 +554,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
     (step.phase == Phase::prefill ? result.prefill_tokens : result.decode_tokens) += step.kept;
     for (std::size_t g = 0; g < step.segments.size(); ++g) {
       const Segment& segment = step.segments[g];
-      const SegmentOutcome& outcome = outcomes.at(s).at(g);
+      const SegmentOutcome& outcome = outcomes.steps.at(s).at(g);
       result.events += outcome.dram_events;
       for (std::size_t o = 0; o < segment.operations.size(); ++o) {
         const Operation& op = segment.operations[o];
@@ -559,7 +592,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
                       std::ceil(static_cast<double>(done.counts.mac_passes) / pes));
         row.bandwidth_bound_cycles += static_cast<std::uint64_t>(
             std::ceil(static_cast<double>(bytes) / result.peak_dram_bytes_per_cycle));
-        row_events[it->second] += on_chip_events(done.counts, machine.memory, gated(op));
+        row_events[it->second] += on_chip_events(done.counts, machine.memory);
       }
     }
   }
@@ -601,6 +634,12 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
                             "precharged, refresh timer restarted, nothing prefetched; errs "
                             "upwards, by at most the load of "
                             "both halves of the weight scratchpad and one DRAM latency a region");
+  if (!options.observations) {
+    result.notes.emplace_back(
+        "observed operands",
+        "none, for want of a functional run: every pass of the array is priced as if both operands "
+        "changed at random, an upper bound of its energy");
+  }
   if (options.observations || design.data_dependent()) {
     const Observations& seen = options.observations.value_or(opt_profile());
     const auto share = [](double x) {
@@ -612,7 +651,9 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         "observations",
         seen.source + ": weights " + share(seen.weight.zeros) + " zeros, " +
             share(seen.weight.outliers) + " outliers; activations " + share(seen.activation.zeros) +
-            " zeros, " + share(seen.activation.outliers) + " outliers; zeros taken as independent");
+            " zeros, " + share(seen.activation.outliers) +
+            " outliers; by linear layer: zeros, taken as independent, and bits that change from "
+            "word to word; attention is not observed, its held operands are credited");
   }
   if (options.timing == Timing::analytic) {
     result.notes.emplace_back(
@@ -621,12 +662,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         "peak, its DRAM bytes over the peak bandwidth, its dequantiser and its vector "
         "work; no fill, drain, latency or waiting; errs downwards");
   }
-  if (options.timing == Timing::pe) {
-    result.notes.emplace_back(
-        "timing",
-        "pe: every distinct tile stepped clock by clock on random codes of its formats; "
-        "cycles equal to the closed form");
-  }
+  result.notes.insert(result.notes.end(), outcomes.notes.begin(), outcomes.notes.end());
   result.notes.emplace_back("attention",
                             "all cached positions are computed; masked ones are not skipped");
   result.check_sums();
@@ -644,9 +680,9 @@ std::vector<std::vector<CyclesByCause>> time_segments(std::span<const TimedProgr
   }
   std::vector<std::vector<CyclesByCause>> times;
   for (const Outcomes& outcomes : run_in_systemc(programs, mappers, {}, progress)) {
-    SYSTOLE_CHECK(outcomes.size() == 1, "segments of one step are timed");
+    SYSTOLE_CHECK(outcomes.steps.size() == 1, "segments of one step are timed");
     std::vector<CyclesByCause>& program = times.emplace_back();
-    for (const SegmentOutcome& segment : outcomes.front()) {
+    for (const SegmentOutcome& segment : outcomes.steps.front()) {
       CyclesByCause& time = program.emplace_back();
       for (const OperationOutcome& operation : segment.operations) {
         for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
@@ -676,16 +712,20 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
       throw ConfigError("--timing pe steps one array; array.count is " +
                         std::to_string(timed.machine.array.count));
     }
+    if (options.timing == Timing::pe && options.operands != nullptr) {
+      SYSTOLE_CHECK(programs.size() == 1, "operands are those of one program");
+      refuse_endless_stepping(*mappers.back(), timed.program);
+    }
   }
 
   std::vector<Outcomes> outcomes;
   if (options.timing == Timing::analytic) {
     for (std::size_t i = 0; i < programs.size(); ++i) {
-      Outcomes& steps = outcomes.emplace_back();
+      auto& steps = outcomes.emplace_back().steps;
       for (const Step& step : programs[i].program.steps) {
         std::vector<SegmentOutcome>& totals = steps.emplace_back();
         for (const Segment& segment : step.segments) {
-          totals.push_back(repeated(analyse(segment, *mappers[i]), segment.repeats));
+          totals.push_back(repeated(analyse(segment, *mappers[i], options), segment.repeats));
         }
       }
     }

@@ -10,6 +10,7 @@
 #include "sim/core/progress.hpp"
 #include "sim/core/run_result.hpp"
 #include "sim/system/schedule.hpp"
+#include "workloads/operand_source.hpp"
 #include "workloads/program.hpp"
 
 namespace systole::sim {
@@ -23,14 +24,16 @@ struct SimulateOptions {
   /// What a functional run saw; without one nothing is gated, and data-dependent PEs take
   /// opt_profile().
   std::optional<Observations> observations{};
+  /// Timing::pe: what the products multiply; null steps random codes. Of one program only.
+  workloads::OperandSource* operands = nullptr;
 };
 
 /// The timed part of a RunResult: identity and quality are the caller's. SystemC elaborates once a
 /// process, so this can be called once in a process (as often as wanted with Timing::analytic,
-/// which needs no SystemC). Timing::pe steps every distinct tile of the program on the clocked
-/// array, with random codes of its formats, and checks cycles against the closed form and, on tiles
-/// that are not too large for it, sums against quant; it refuses what would take hours. Throws
-/// ConfigError when the program cannot run on the machine.
+/// which needs no SystemC). Timing::pe steps the tiles of the program on the clocked array, as
+/// TileStepper says: with `operands` every one of every layer and step, else every distinct one; it
+/// refuses what would take hours. Regions are then reused in time alone, and not at all where the
+/// data decide the cycles. Throws ConfigError when the program cannot run on the machine.
 RunResult simulate(const workloads::Program& program, const configs::MachineConfig& machine,
                    const SimulateOptions& options, Progress& progress);
 

@@ -278,7 +278,7 @@ TEST(Run, OverlapIsTheMachinesOrTheCommands) {
 }
 
 // Zeros of the real run: a share of the passes is gated, and none is lost.
-TEST(Run, CountsPassesWithAZeroOperandWhereItComputesValues) {
+TEST(Run, CountsPassesByWhatOperandsDoWhereItComputesValues) {
   const json seen = run_json("run --prefill 8 --decode 0 --quiet");
   const json blind = run_json("run --prefill 8 --decode 0 --quiet --no-eval");
   const auto count = [](const json& document, const char* event) {
@@ -286,8 +286,20 @@ TEST(Run, CountsPassesWithAZeroOperandWhereItComputesValues) {
   };
   EXPECT_EQ(count(blind, "array.mac_pass_zero"), 0u);
   EXPECT_GT(count(seen, "array.mac_pass_zero"), 0u);
-  EXPECT_EQ(count(seen, "array.mac_pass") + count(seen, "array.mac_pass_zero"),
+  EXPECT_GT(count(seen, "array.operand_toggle"), 0u);
+  EXPECT_EQ(count(seen, "array.mac_pass") + count(seen, "array.mac_pass_zero") +
+                count(seen, "array.mac_pass_hold") + count(seen, "array.mac_pass_traced"),
             count(blind, "array.mac_pass"));
+  EXPECT_TRUE(seen["notes"].contains("observations"));
+  EXPECT_TRUE(blind["notes"].contains("observed operands"));
+}
+
+TEST(Run, SaysOnWhichOperandsItStepsTheArray) {
+  const std::string run = "run --machine mixpe-16x16 --prefill 2 --decode 0 --timing pe --quiet";
+  const std::string own = run_json(run)["notes"]["stepped operands"];
+  EXPECT_TRUE(own.starts_with("model: systole-kjv-3m under mixpe-w4a8")) << own;
+  const std::string none = run_json(run + " --no-eval")["notes"]["stepped operands"];
+  EXPECT_TRUE(none.starts_with("random codes")) << none;
 }
 
 TEST(Paper, ReproducesEveryShippedPaper) {
