@@ -473,17 +473,38 @@ MappingCost Mapper::cost(const Operation& op, const GemmParts& parts,
     cost.cycles += static_cast<std::uint64_t>(refreshes * (refresh_cycles_ - per_job));
   }
 
-  double pj = standing_pj_per_cycle_ * static_cast<double>(cost.cycles + cost.first_load_cycles);
+  cost.energy_pj = static_cast<std::uint64_t>(std::llround(energy_pj(
+      total, weight_total + input_total, result_total, cost.cycles + cost.first_load_cycles)));
+  return cost;
+}
+
+double Mapper::energy_pj(const WorkCounts& counts, std::uint64_t read_bytes,
+                         std::uint64_t write_bytes, std::uint64_t cycles) const {
+  double pj = standing_pj_per_cycle_ * static_cast<double>(cycles);
   for (std::size_t i = 0; i < std::size(kPricedCounts); ++i) {
     const PricedCount& priced = kPricedCounts[i];
-    std::uint64_t count = total.*(priced.count);
-    if (priced.words != nullptr) count = ceil_div(count, (memory.*(priced.words)).word_bytes);
+    std::uint64_t count = counts.*(priced.count);
+    if (priced.words != nullptr) {
+      count = ceil_div(count, (machine_.memory.*(priced.words)).word_bytes);
+    }
     pj += count_pj_[i] * static_cast<double>(count);
   }
-  pj += dram_read_pj_ * static_cast<double>(weight_total + input_total);
-  pj += dram_write_pj_ * static_cast<double>(result_total);
-  cost.energy_pj = static_cast<std::uint64_t>(std::llround(pj));
-  return cost;
+  return pj + dram_read_pj_ * static_cast<double>(read_bytes) +
+         dram_write_pj_ * static_cast<double>(write_bytes);
+}
+
+double Mapper::objective(const MappingCost& cost) const {
+  const auto cycles = static_cast<double>(cost.cycles),
+             energy = static_cast<double>(cost.energy_pj);
+  switch (machine_.mapping.objective) {
+    case Objective::cycles:
+      return cycles;
+    case Objective::energy:
+      return energy;
+    case Objective::edp:
+      return cycles * energy;
+  }
+  return cycles;
 }
 
 void Mapper::mark_whole(const Operation& op, const GemmParts& parts, GemmMapping& map) const {
@@ -631,14 +652,8 @@ std::vector<GemmMapping> Mapper::candidates(const Operation& op, const GemmParts
 bool Mapper::better(const MappingCost& a, const GemmMapping& x, const MappingCost& b,
                     const GemmMapping& y) const {
   const auto key = [&](const MappingCost& c, const GemmMapping& map) {
-    double objective = static_cast<double>(c.cycles);
-    if (machine_.mapping.objective == Objective::energy) {
-      objective = static_cast<double>(c.energy_pj);
-    } else if (machine_.mapping.objective == Objective::edp) {
-      objective *= static_cast<double>(c.energy_pj);
-    }
-    return std::tuple(objective, c.cycles, c.first_load_cycles, c.energy_pj, c.dram_bytes, c.jobs,
-                      map.order, ~map.n_tile, ~map.m_tile, ~map.k_tile);
+    return std::tuple(objective(c), c.cycles, c.first_load_cycles, c.energy_pj, c.dram_bytes,
+                      c.jobs, map.order, ~map.n_tile, ~map.m_tile, ~map.k_tile);
   };
   return key(a, x) < key(b, y);
 }
@@ -722,7 +737,7 @@ void check_fixed_names(const configs::MachineConfig& machine, const workloads::P
   for (const workloads::Step& step : program.steps) {
     for (const workloads::Segment& segment : step.segments) {
       for (const Operation& op : segment.operations) {
-        if (op.kind == workloads::OpKind::gemm) names.insert(op.name);
+        if (op.kind != workloads::OpKind::vector) names.insert(op.name);
       }
     }
   }
@@ -732,7 +747,7 @@ void check_fixed_names(const configs::MachineConfig& machine, const workloads::P
     for (const std::string& other : names) known += ", " + other;
     const std::string place =
         fixed.origin.place.empty() ? "machine '" + machine.name + "'" : fixed.origin.place;
-    throw ConfigError(place + ": mapping.fixed." + name + ": no matrix product of model '" +
+    throw ConfigError(place + ": mapping.fixed." + name + ": no product of model '" +
                       program.model + "'; expected one of " + known);
   }
 }

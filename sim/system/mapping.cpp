@@ -105,36 +105,4 @@ GemmParts gemm_parts(const pe::PeDesign& design, const workloads::Operation& op)
   return parts;
 }
 
-AttentionMapping map_attention(const configs::MachineConfig& machine,
-                               const workloads::Operation& operation) {
-  const auto& memory = machine.memory;
-  const std::uint64_t rows = operation.m * operation.share;
-  const std::uint64_t probability_bits = quant::bits_of(operation.moving_context.format);
-  const std::uint64_t score_row = operation.n * kAccumulatorBytes;
-  const std::uint64_t probability_row = ceil_div(operation.n * probability_bits, 8);
-  const std::uint64_t fit = std::min(memory.output.half_bytes() / score_row,
-                                     memory.activation.half_bytes() / probability_row);
-  if (fit == 0) {
-    throw ConfigError("operation '" + operation.name + "': one row of " +
-                      std::to_string(operation.n) +
-                      " scores does not fit half of memory.output and memory.activation; enlarge "
-                      "them or shorten the context");
-  }
-  AttentionMapping mapping;
-  mapping.row_block = std::min(rows, fit);
-  if (mapping.row_block < rows && mapping.row_block > machine.array.rows) {
-    mapping.row_block -= mapping.row_block % machine.array.rows;
-  }
-  const std::uint64_t key_head = ceil_div(operation.stationary_region.bytes, operation.batch);
-  const std::uint64_t value_head = ceil_div(operation.context_region.bytes, operation.batch);
-  mapping.cache_resident = key_head + value_head <= memory.weight.half_bytes();
-  mapping.n_chunk = operation.n;
-  while (!mapping.cache_resident && mapping.n_chunk > 1 &&
-         slice(std::max(key_head, value_head), 0, mapping.n_chunk, operation.n).bytes + 1 >
-             memory.weight.half_bytes()) {
-    mapping.n_chunk = ceil_div(mapping.n_chunk, 2);
-  }
-  return mapping;
-}
-
 }  // namespace systole::sim

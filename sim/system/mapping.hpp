@@ -90,6 +90,23 @@ struct MappedGemm {
   bool fixed = false;  ///< the machine's `mapping.fixed` had a say
 };
 
+/// Attention of one KV head: `row_block` query rows at a time against `n_chunk` cached tokens.
+struct AttentionMapping {
+  std::uint64_t row_block = 0;
+  std::uint64_t n_chunk = 0;
+  bool cache_resident = false;  ///< K and V of a head stay on chip for all row blocks
+
+  friend bool operator==(const AttentionMapping&, const AttentionMapping&) = default;
+};
+
+struct MappedAttention {
+  AttentionMapping mapping;
+  MappingCost cost;
+  std::optional<AttentionMapping> runner_up;
+  MappingCost runner_up_cost;
+  bool fixed = false;  ///< the machine's `mapping.fixed` had a say
+};
+
 /// Chooses mappings for one machine, each shape once.
 ///
 /// Space: every combination of the orders and, along n, multiples of the array's columns, along k
@@ -128,6 +145,18 @@ class Mapper {
   std::vector<GemmMapping> candidates(const workloads::Operation& operation,
                                       const GemmParts& parts) const;
 
+  /// Attention: row blocks (powers of two, multiples of the array's rows, equal parts, the largest
+  /// whose scores fit), K and V of a head held for all of them or passing in chunks (all that fit,
+  /// and equal parts of it). Cost: the jobs of two heads on units that wait for each other as the
+  /// Accelerator's do, DRAM at its bandwidth after one access; the further heads as the second.
+  /// Same objective; within a thousandth of the best the least energy, within a
+  /// thousandth of that the fewest jobs, then cycles, DRAM bytes and the larger pieces. `fixed` may
+  /// set tile.m (rows) and tile.n (tokens). Throws ConfigError when nothing fits.
+  const MappedAttention& map_attention(const workloads::Operation& operation);
+  std::vector<AttentionMapping> attention_candidates(const workloads::Operation& operation) const;
+  MappingCost attention_cost(const workloads::Operation& operation,
+                             const AttentionMapping& mapping);
+
   /// Whether `a` is preferred, by the ranking above.
   bool better(const MappingCost& a, const GemmMapping& a_mapping, const MappingCost& b,
               const GemmMapping& b_mapping) const;
@@ -147,6 +176,9 @@ class Mapper {
                   GemmMapping& mapping) const;
   std::vector<GemmMapping> combinations(const workloads::Operation& operation,
                                         const GemmParts& parts) const;
+  double energy_pj(const WorkCounts& counts, std::uint64_t read_bytes, std::uint64_t write_bytes,
+                   std::uint64_t cycles) const;
+  double objective(const MappingCost& cost) const;
   [[noreturn]] void refuse(const workloads::Operation& operation, const GemmParts& parts) const;
 
   const configs::MachineConfig& machine_;
@@ -159,6 +191,7 @@ class Mapper {
   double refresh_cycles_ = 0, refresh_interval_cycles_ = 0;
   std::uint64_t dram_latency_ = 0;
   std::map<std::string, MappedGemm> known_;
+  std::map<std::string, MappedAttention> known_attention_;
 };
 
 inline constexpr std::uint64_t kAccumulatorBytes = 4;  ///< int32 or fp32
@@ -190,18 +223,8 @@ pe::DequantiseWork scale_work(const configs::MachineConfig& machine, std::uint64
 std::uint64_t carried_sum_bytes(const ArrayOperands& operands, std::uint64_t outputs,
                                 std::uint64_t k0);
 
-/// Throws ConfigError when `mapping.fixed` names what is no matrix product of `program`.
+/// Throws ConfigError when `mapping.fixed` names what is no product of `program`.
 void check_fixed_names(const configs::MachineConfig& machine, const workloads::Program& program);
-
-/// Attention of one KV head: `row_block` query rows at a time against `n_chunk` cached tokens.
-struct AttentionMapping {
-  std::uint64_t row_block = 0;
-  std::uint64_t n_chunk = 0;
-  bool cache_resident = false;  ///< K and V of a head stay on chip for all row blocks
-};
-
-AttentionMapping map_attention(const configs::MachineConfig& machine,
-                               const workloads::Operation& operation);
 
 /// True when a tensor of `bytes` passes from one operation to the next on chip: it fits half of the
 /// activation scratchpad. Otherwise its producer writes it to DRAM and its consumer reads it back.

@@ -44,13 +44,18 @@ class Scheduler {
         add_gemm(operation);
         break;
       case OpKind::attention:
-        add_attention(operation);
+        add_attention(operation, mapper_.map_attention(operation).mapping, operation.batch);
         break;
       case OpKind::vector:
         add_vector(operation);
         break;
     }
     ++operation_;
+  }
+
+  /// See attention_jobs.
+  void add_heads(const Operation& operation, const AttentionMapping& map, std::uint64_t heads) {
+    add_attention(operation, map, heads);
   }
 
   std::vector<Job> take() { return std::move(jobs_); }
@@ -261,19 +266,18 @@ class Scheduler {
     }
   }
 
-  void add_attention(const Operation& op) {
+  void add_attention(const Operation& op, const AttentionMapping& map, std::uint64_t heads) {
     const ArrayOperands score_operands =
         array_operands(op.name, design_, op.stationary, op.moving, op.dequantise, op.k);
     const ArrayOperands context_operands = array_operands(op.name, design_, op.stationary_context,
                                                           op.moving_context, op.dequantise, op.n);
-    const AttentionMapping map = map_attention(machine_, op);
     const std::uint64_t rows = op.m * op.share;
     const std::uint64_t blocks = ceil_div(rows, map.row_block);
     const std::uint64_t chunks = ceil_div(op.n, map.n_chunk);
     const bool load_input = !stays_on_chip(machine_, op.input_bytes);
     const bool store_output = !stays_on_chip(machine_, op.output_bytes);
 
-    for (std::uint64_t head = 0; head < op.batch; ++head) {
+    for (std::uint64_t head = 0; head < heads; ++head) {
       const Head key_head = head_of(op.stationary_region, head, op.batch);
       const Head value_head = head_of(op.context_region, head, op.batch);
       const std::uint64_t first_background = background_;
@@ -464,6 +468,14 @@ WorkCounts WorkCounts::operator*(std::uint64_t times) const {
   WorkCounts product;
   for (const auto counter : kCounters) product.*counter = this->*counter * times;
   return product;
+}
+
+std::vector<Job> attention_jobs(Mapper& mapper, const Operation& operation,
+                                const AttentionMapping& mapping, std::uint64_t heads) {
+  const ArrayTimer closed_form;
+  Scheduler scheduler(mapper, {0, 0, operation.input_bytes + operation.output_bytes}, closed_form);
+  scheduler.add_heads(operation, mapping, heads);
+  return scheduler.take();
 }
 
 std::vector<Job> schedule(Mapper& mapper, const workloads::Segment& segment,

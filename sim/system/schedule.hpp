@@ -113,6 +113,11 @@ struct TimedTile {
 using ArrayTimer = std::function<TimedTile(const pe::GemmShape&, const TilePlace&)>;
 
 class Mapper;
+struct AttentionMapping;
+
+/// The jobs of the first `heads` KV heads of an attention that is cut as `mapping` says.
+std::vector<Job> attention_jobs(Mapper& mapper, const workloads::Operation& operation,
+                                const AttentionMapping& mapping, std::uint64_t heads);
 
 /// The jobs of one instance of `segment`, its matrix products cut as `mapper` says. Throws
 /// ConfigError when an operation cannot run on the machine.

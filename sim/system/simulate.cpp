@@ -427,21 +427,57 @@ Tiling tiling_of(const GemmMapping& map, const MappingCost& cost) {
           cost.dram_bytes};
 }
 
-/// Adds `repeats` instances of a matrix product to its row's mapping.
-void add_mapping(OperationRow& row, const Operation& op, Mapper& mapper, std::uint64_t repeats) {
-  if (op.kind != OpKind::gemm) return;
+/// Rows of a block, cached tokens of a chunk and channels of a head.
+Tiling tiling_of(const AttentionMapping& map, const MappingCost& cost, std::uint64_t channels) {
+  return {map.row_block,
+          map.n_chunk,
+          channels,
+          map.cache_resident ? "cache_held" : "cache_passes",
+          cost.cycles,
+          cost.first_load_cycles,
+          static_cast<double>(cost.energy_pj),
+          cost.dram_bytes};
+}
+
+/// The mapping of a product with its cost, the runner-up and whether it was fixed.
+struct Chosen {
+  Tiling chosen;
+  std::optional<Tiling> runner_up;
+  std::uint64_t cycles = 0;
+  bool fixed = false;
+};
+Chosen chosen_for(const Operation& op, Mapper& mapper) {
+  Chosen result;
+  if (op.kind == OpKind::attention) {
+    const MappedAttention& mapped = mapper.map_attention(op);
+    result = {tiling_of(mapped.mapping, mapped.cost, op.k), std::nullopt, mapped.cost.cycles,
+              mapped.fixed};
+    if (mapped.runner_up) {
+      result.runner_up = tiling_of(*mapped.runner_up, mapped.runner_up_cost, op.k);
+    }
+    return result;
+  }
   const MappedGemm& mapped = mapper.map(op, gemm_parts(mapper.design(), op));
+  result = {tiling_of(mapped.mapping, mapped.cost), std::nullopt, mapped.cost.cycles, mapped.fixed};
+  if (mapped.runner_up) {
+    result.runner_up = tiling_of(*mapped.runner_up, mapped.runner_up_cost);
+  }
+  return result;
+}
+
+/// Adds `repeats` instances of a product to its row's mapping.
+void add_mapping(OperationRow& row, const Operation& op, Mapper& mapper, std::uint64_t repeats) {
+  if (op.kind == OpKind::vector) return;
+  const Chosen mapped = chosen_for(op, mapper);
   if (!row.mapping) {
     MappingChoice& choice = row.mapping.emplace();
     const auto objective = static_cast<std::size_t>(mapper.machine().mapping.objective);
     choice.objective = configs::kObjectiveNames[objective];
     choice.fixed = mapped.fixed;
-    choice.chosen = tiling_of(mapped.mapping, mapped.cost);
-    if (mapped.runner_up) {
-      choice.runner_up = tiling_of(*mapped.runner_up, mapped.runner_up_cost);
-    }
+    choice.chosen = mapped.chosen;
+    choice.runner_up = mapped.runner_up;
   }
-  row.mapping->estimated_cycles += mapped.cost.cycles * repeats;
+  row.mapping->estimated_cycles += mapped.cycles * repeats;
 }
 
 /// "int4 g128", or the parts: "int1 10 % int2 80 % int3 10 % g128".

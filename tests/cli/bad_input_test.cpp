@@ -184,7 +184,7 @@ const BadInput kBadInputs[] = {
      "machine.yaml:6:7: mapping.fixed.all.tile: found tiles of"},
     {"mapping_of_no_operation",
      [](auto&) { return "run --no-eval --set mapping.fixed.attn_z.tile.m=4"; },
-     "mapping.fixed.attn_z: no matrix product of model"},
+     "mapping.fixed.attn_z: no product of model"},
     {"machine_duplicate_key",
      [](auto& f) {
        return with_machine(f, "base: mixpe-128x128\nname: x\narray: {rows: 4, rows: 8}\n");

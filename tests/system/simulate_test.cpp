@@ -266,6 +266,99 @@ TEST(Simulate, TakesAboutTheCyclesThatAnyMappingIsExpectedTo) {
   EXPECT_NEAR(sum / cases, 1.0, 0.02);
 }
 
+/// Attention alone: `m` query rows of each head against `n` cached tokens.
+workloads::Program single_attention(std::uint64_t m, std::uint64_t n, std::uint64_t heads,
+                                    std::uint64_t share) {
+  workloads::Operation op;
+  op.name = "attention";
+  op.kind = workloads::OpKind::attention;
+  op.m = m;
+  op.n = n;
+  op.k = 64;
+  op.batch = heads;
+  op.share = share;
+  op.moving = op.moving_context = {quant::Format::int8, quant::Granularity::token};
+  op.stationary = op.stationary_context = op.moving;
+  op.stationary_region = {TrafficClass::kv_cache, 0, n * heads * 68, heads, n * 68};
+  op.context_region = {TrafficClass::kv_cache, 1 << 26, n * heads * 68, heads, n * 68};
+  op.input_bytes = m * share * heads * 68;
+  op.output_bytes = m * share * heads * 256;
+  workloads::Program program;
+  program.model = "attention";
+  program.layer_stride_bytes = 1 << 27;
+  program.activation_region = {TrafficClass::activations, 1 << 28,
+                               2 * std::max(op.input_bytes, op.output_bytes)};
+  program.steps.push_back({workloads::Phase::prefill, m, m, n, {{"layer", 1, {op}}}});
+  return program;
+}
+
+TEST(Simulate, AttentionTakesAboutTheCyclesThatItsMappingExpects) {
+  Random random(43);
+  double sum = 0;
+  int cases = 0;
+  for (const char* name :
+       {"mixpe-128x128", "mixpe-128x128-lpddr5", "mixpe-16x16", "mixpe-32x32-os"}) {
+    auto machine = configs::load_machine(name);
+    const auto& design = pe::find_design(machine.array.pe);
+    for (int i = 0; i < 10; ++i) {
+      const auto pick = [&](std::uint64_t most) {
+        return static_cast<std::uint64_t>(random.uniform(1, static_cast<std::int64_t>(most)));
+      };
+      const std::uint64_t m = i % 3 == 0 ? 1 : pick(200), n = m + pick(600);
+      const workloads::Program program = single_attention(m, n, 1 + pick(5), pick(4));
+      const workloads::Operation& op = program.steps[0].segments[0].operations[0];
+      machine.mapping.fixed.clear();
+      const auto space = sim::Mapper(machine, design).attention_candidates(op);
+      if (i % 2 == 1) {  // not only the best
+        const sim::AttentionMapping& map = space[pick(space.size()) - 1];
+        machine.mapping.fixed["attention"] = {{map.row_block, map.n_chunk, 0}, {}, {}};
+      }
+      const auto mapping = nlohmann::json::parse(simulate_in_child(program, machine))
+                               .at("operations")
+                               .at(0)
+                               .at("mapping");
+      EXPECT_EQ(mapping.at("fixed"), i % 2 == 1);
+      const double ratio = mapping.at("simulated_cycles").get<double>() /
+                           mapping.at("estimated_cycles").get<double>();
+      EXPECT_NEAR(ratio, 1.0, 0.06) << name << " " << m << " x " << n << " " << mapping.dump();
+      sum += ratio;
+      ++cases;
+    }
+  }
+  EXPECT_NEAR(sum / cases, 1.0, 0.02);
+}
+
+TEST(Mapper, TakesTheBestAttentionOfItsSpace) {
+  for (const char* name : {"mixpe-128x128", "mixpe-16x16"}) {
+    auto machine = configs::load_machine(name);
+    const auto& design = pe::find_design(machine.array.pe);
+    for (const std::uint64_t m : {1, 64, 100}) {
+      const workloads::Program program = single_attention(m, 400, 4, 2);
+      const workloads::Operation& op = program.steps[0].segments[0].operations[0];
+      machine.mapping.fixed.clear();
+      sim::Mapper mapper(machine, design);
+      const sim::MappedAttention& mapped = mapper.map_attention(op);
+      ASSERT_TRUE(mapped.runner_up.has_value());
+      for (const sim::AttentionMapping& map : mapper.attention_candidates(op)) {
+        const auto cycles = static_cast<double>(mapper.attention_cost(op, map).cycles);
+        EXPECT_LE(static_cast<double>(mapped.cost.cycles), 1.001 * cycles);
+        EXPECT_LE(map.row_block * op.n * sim::kAccumulatorBytes,
+                  machine.memory.output.half_bytes());
+      }
+      machine.mapping.fixed["attention"] = {{1, 16, 0}, {}, {}};
+      sim::Mapper told(machine, design);
+      EXPECT_EQ(told.map_attention(op).mapping.row_block, 1u);
+      EXPECT_EQ(told.map_attention(op).mapping.n_chunk, 16u);
+      EXPECT_TRUE(told.map_attention(op).fixed);
+    }
+  }
+  auto machine = configs::load_machine("mixpe-16x16");
+  machine.memory.output.capacity_bytes = 8192;
+  machine.mapping.fixed["attention"] = {{100, 0, 0}, {}, {}};
+  EXPECT_THAT(simulate_in_child(single_attention(100, 200, 1, 1), machine),
+              HasSubstr("mapping.fixed.attention.tile.m: found 100; expected at most 5"));
+}
+
 TEST(Simulate, ObeysAFixedMappingAndSaysSo) {
   auto machine = configs::load_machine("mixpe-16x16");
   machine.mapping.fixed["op"] = {{64, 32, 128}, configs::LoopOrder::weights_outer, {}};
@@ -278,7 +371,7 @@ TEST(Simulate, ObeysAFixedMappingAndSaysSo) {
   EXPECT_EQ(mapping.at("fixed"), true);
   machine.mapping.fixed["attn_x"] = {};
   EXPECT_THAT(simulate_in_child(single_gemm(256, 96, 256), machine),
-              HasSubstr("mapping.fixed.attn_x: no matrix product of model 'one product'; expected "
+              HasSubstr("mapping.fixed.attn_x: no product of model 'one product'; expected "
                         "one of all, op"));
 }
 
