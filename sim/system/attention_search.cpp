@@ -22,7 +22,7 @@ constexpr std::uint64_t kMostJobs = 1024;
 
 /// Mappings whose objectives differ by less are taken for equal (against the simulation: within 1
 /// %, tests/system).
-constexpr double kResolution = 0.001;
+constexpr double kResolution = 0.003;
 
 std::uint64_t bytes_of(const std::vector<memory::Transfer>& transfers) {
   std::uint64_t sum = 0;

@@ -149,8 +149,8 @@ class Mapper {
   /// whose scores fit), K and V of a head held for all of them or passing in chunks (all that fit,
   /// and equal parts of it). Cost: the jobs of two heads on units that wait for each other as the
   /// Accelerator's do, DRAM at its bandwidth after one access; the further heads as the second.
-  /// Same objective; within a thousandth of the best the least energy, within a
-  /// thousandth of that the fewest jobs, then cycles, DRAM bytes and the larger pieces. `fixed` may
+  /// Same objective; within 0.3 % of the best the least energy, within 0.3 % of that
+  /// the fewest jobs, then cycles, DRAM bytes and the larger pieces. `fixed` may
   /// set tile.m (rows) and tile.n (tokens). Throws ConfigError when nothing fits.
   const MappedAttention& map_attention(const workloads::Operation& operation);
   std::vector<AttentionMapping> attention_candidates(const workloads::Operation& operation) const;

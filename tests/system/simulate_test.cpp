@@ -341,7 +341,7 @@ TEST(Mapper, TakesTheBestAttentionOfItsSpace) {
       ASSERT_TRUE(mapped.runner_up.has_value());
       for (const sim::AttentionMapping& map : mapper.attention_candidates(op)) {
         const auto cycles = static_cast<double>(mapper.attention_cost(op, map).cycles);
-        EXPECT_LE(static_cast<double>(mapped.cost.cycles), 1.001 * cycles);
+        EXPECT_LE(static_cast<double>(mapped.cost.cycles), 1.003 * cycles);
         EXPECT_LE(map.row_block * op.n * sim::kAccumulatorBytes,
                   machine.memory.output.half_bytes());
       }
