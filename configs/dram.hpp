@@ -50,8 +50,8 @@ struct DramControllerConfig {
   DramPolicy policy = DramPolicy::shared_window;
   WindowRelease release = WindowRelease::activate;
   double write_high = 0.8, write_low = 0.2;  ///< watermarks: parts of write_queue
-  std::uint32_t row_hit_cap = 16;  ///< accesses that may pass an older request of the bank; 0: any
-  std::uint32_t turn_queues = 8;   ///< queuefuls until the other direction has its turn; 0: any
+  std::uint32_t row_hit_cap = 64;  ///< accesses that may pass an older request of the bank; 0: any
+  std::uint32_t turn_queues = 64;  ///< queuefuls until the other direction has its turn; 0: any
   std::uint32_t bank_queue = 8;    ///< commands a bank queue holds (per-bank-queues)
   BufferScope buffer = BufferScope::direction;  ///< bank-machines
   PagePolicy page = PagePolicy::open;

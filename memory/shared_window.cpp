@@ -177,7 +177,12 @@ void SharedWindow::take(std::uint32_t b, std::int32_t index, std::uint32_t direc
 void SharedWindow::left(std::uint32_t direction, std::uint32_t bursts, Clock first,
                         Clock spacing) {
   queued_[direction] -= bursts;
-  if (direction == direction_) turn_ += bursts;
+  if (queued_[direction_ ^ 1u] == 0) {
+    turn_ = 0;
+    cut_short_ = false;
+  } else if (direction == direction_) {
+    turn_ += bursts;
+  }
   enter(direction, bursts, first + 1, spacing);
 }
 

@@ -182,7 +182,7 @@ class SharedWindow {
   } candidates_{};
 
   std::uint32_t direction_ = kRead;
-  std::uint64_t turn_ = 0;  ///< bursts that left since the direction changed
+  std::uint64_t turn_ = 0;  ///< bursts that left while the other direction waited
   bool cut_short_ = false;  ///< this direction took over from one that had more to do
 
   std::array<Clock, 2> bus_free_{};
