@@ -58,6 +58,7 @@ std::uint32_t BurstIntake::open(const Segment& segment) {
   state.next_burst = segment.address >> burst_bits_;
   state.end_burst = ((segment.address + segment.bytes - 1) >> burst_bits_) + 1;
   state.moved_bursts = state.unissued = state.end_burst - state.next_burst;
+  state.order = opened_++;
   state.live = true;
   ++active_;
   lines_[segment.write ? kWrite : kRead].push_back(slot);

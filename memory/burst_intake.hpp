@@ -64,6 +64,7 @@ struct SegmentState {
   std::uint64_t next_burst = 0, end_burst = 0;  ///< not yet entered: [next, end)
   std::uint64_t moved_bursts = 0;
   std::uint64_t unissued = 0;
+  std::uint64_t order = 0;  ///< of admission, both directions together
   bool announce = false;  ///< acceptance is still to be told
   bool live = false;
 };
@@ -105,7 +106,7 @@ class BurstIntake {
   std::vector<SegmentState> segments_;
   std::vector<std::uint32_t> free_;
   std::array<std::deque<std::uint32_t>, 2> lines_;
-  std::uint64_t active_ = 0;
+  std::uint64_t active_ = 0, opened_ = 0;
   Clock acceptance_ = kNever;
   std::vector<SegmentEvent> events_;  ///< decided, not popped; latest first
   DramCounts counts_;

@@ -4,12 +4,13 @@ namespace systole::memory {
 
 namespace {
 
-std::variant<SharedWindow, BankQueues> controller_of(const configs::DramConfig& config, bool bulk) {
+std::variant<SharedWindow, BankQueues, BankMachines> controller_of(const configs::DramConfig& config, bool bulk) {
   switch (config.controller.policy) {
     case configs::DramPolicy::per_bank_queues:
       return BankQueues(config);
-    case configs::DramPolicy::shared_window:
     case configs::DramPolicy::bank_machines:
+      return BankMachines(config);
+    case configs::DramPolicy::shared_window:
       break;
   }
   return SharedWindow(config, bulk);

@@ -8,6 +8,7 @@
 
 #include "configs/dram.hpp"
 #include "memory/address_map.hpp"
+#include "memory/bank_machines.hpp"
 #include "memory/bank_queues.hpp"
 #include "memory/burst_intake.hpp"
 #include "memory/dram_device.hpp"
@@ -16,7 +17,7 @@
 namespace systole::memory {
 
 /// The channel engine: the controller that the config names, in front of its device. What takes how
-/// long: DramDevice. Who goes next: SharedWindow, BankQueues.
+/// long: DramDevice. Who goes next: SharedWindow, BankQueues, BankMachines.
 ///
 /// A pure function of what it is told; copies go on alike.
 class DramChannel {
@@ -72,7 +73,7 @@ class DramChannel {
   void restart(Clock first_refresh);
 
  private:
-  std::variant<SharedWindow, BankQueues> controller_;
+  std::variant<SharedWindow, BankQueues, BankMachines> controller_;
   Clock idle_read_latency_;
   Clock middle_of_refresh_interval_;
 };

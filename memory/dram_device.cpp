@@ -64,16 +64,16 @@ DramDevice::DramDevice(const configs::DramConfig& config) : t_(checked(config)) 
   // A command of several clocks is told to the device with its last one.
   activate_offset_ = t_.activate_slots - 1;
   const Clock column_offset = t_.column_slots - 1;
-  const Clock precharge_offset = t_.precharge_slots - 1;
+  precharge_offset_ = t_.precharge_slots - 1;
   const auto less = [](Clock nominal, Clock offset) { return nominal - std::min(nominal, offset); };
   data_end_ = {Clock{t_.cl} + t_.burst_clocks, Clock{t_.cwl} + t_.burst_clocks};
   ccd_long_ = {t_.ccd_l, t_.ccd_l_write != 0 ? t_.ccd_l_write : t_.ccd_l};
-  to_precharge_ = {less(t_.rtp + column_offset, precharge_offset),
-                   less(Clock{t_.cwl} + t_.burst_clocks + t_.wr + column_offset, precharge_offset)};
+  to_precharge_ = {less(t_.rtp + column_offset, precharge_offset_),
+                   less(Clock{t_.cwl} + t_.burst_clocks + t_.wr + column_offset, precharge_offset_)};
   activate_to_column_ = {less(t_.rcd_read + activate_offset_, column_offset),
                          less(t_.rcd_write + activate_offset_, column_offset)};
-  activate_to_precharge_ = less(t_.ras + activate_offset_, precharge_offset);
-  precharge_to_activate_ = less(t_.rp + precharge_offset, activate_offset_);
+  activate_to_precharge_ = less(t_.ras + activate_offset_, precharge_offset_);
+  precharge_to_activate_ = less(t_.rp + precharge_offset_, activate_offset_);
   write_to_read_short_ = Clock{t_.cwl} + t_.burst_clocks + t_.wtr_s;
   write_to_read_long_ = Clock{t_.cwl} + t_.burst_clocks + t_.wtr_l;
   restart();
@@ -107,7 +107,7 @@ Clock DramDevice::refresh_time(std::uint64_t banks) const {
     const auto b = static_cast<std::uint32_t>(std::countr_zero(left));
     time = std::max(time, banks_[b].act_ready);
   }
-  return time == 0 ? 0 : time + activate_offset_;
+  return time == 0 ? 0 : time + activate_offset_ - std::min(activate_offset_, precharge_offset_);
 }
 
 void DramDevice::activate(std::uint32_t b, std::uint32_t row, Clock at) {
@@ -181,7 +181,8 @@ void DramDevice::column_and_precharge(std::uint32_t b, std::uint32_t direction, 
 }
 
 void DramDevice::refresh(std::uint64_t banks, Clock at, Clock rfc) {
-  const Clock ready = at + rfc - std::min(rfc, activate_offset_);
+  const Clock ready =
+      at + rfc + precharge_offset_ - std::min(rfc + precharge_offset_, activate_offset_);
   for (std::uint64_t left = banks; left != 0; left &= left - 1) {
     const auto b = static_cast<std::uint32_t>(std::countr_zero(left));
     banks_[b].act_ready = std::max(banks_[b].act_ready, ready);

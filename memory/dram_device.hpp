@@ -2,6 +2,7 @@
 // requests and no policy.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -127,7 +128,8 @@ class DramDevice {
 
   configs::DramConfig t_;
   std::array<Clock, 2> data_end_{}, ccd_long_{}, to_precharge_{}, activate_to_column_{};
-  Clock activate_to_precharge_ = 0, precharge_to_activate_ = 0, activate_offset_ = 0;
+  Clock activate_to_precharge_ = 0, precharge_to_activate_ = 0;
+  Clock activate_offset_ = 0, precharge_offset_ = 0;
   Clock write_to_read_short_ = 0, write_to_read_long_ = 0;
   std::vector<Bank> banks_;
   std::vector<Group> groups_;
