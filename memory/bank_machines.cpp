@@ -32,10 +32,10 @@ BankMachines::BankMachines(const configs::DramConfig& config)
       closed_(config.controller.page == configs::PagePolicy::closed),
       queue_size_{config.read_queue, config.write_queue},
       write_high_(static_cast<std::uint32_t>(
-                      std::floor(config.controller.write_high * config.write_queue)) +
+                      std::lround(config.controller.write_high * config.write_queue)) +
                   1),
       write_low_(static_cast<std::uint32_t>(
-          std::floor(config.controller.write_low * config.write_queue))),
+          std::lround(config.controller.write_low * config.write_queue))),
       banks_(config.banks()) {
   const auto refuse = [&](const char* what) {
     throw ConfigError("dram '" + config.name + "': " + what + " with bank-machines");
