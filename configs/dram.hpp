@@ -51,7 +51,9 @@ struct DramControllerConfig {
   WindowRelease release = WindowRelease::activate;
   double write_high = 0.8, write_low = 0.2;  ///< watermarks: parts of write_queue
   std::uint32_t row_hit_cap = 64;  ///< accesses that may pass an older request of the bank; 0: any
-  std::uint32_t turn_queues = 64;  ///< queuefuls until the other direction has its turn; 0: any
+  /// Queuefuls of writes, and of reads, until the waiting other direction has its turn; 0: any. A
+  /// waiting write holds nobody up, so that reads may go on for longer.
+  std::uint32_t write_turn = 8, read_turn = 64;
   std::uint32_t bank_queue = 8;    ///< commands a bank queue holds (per-bank-queues)
   BufferScope buffer = BufferScope::direction;  ///< bank-machines
   PagePolicy page = PagePolicy::open;

@@ -134,9 +134,11 @@ void describe(V& v, C& c) {
        Info{"and end when it is emptier than this part"}.in(0, 1));
   rare(v, "row_hit_cap", c.row_hit_cap, usual.row_hit_cap,
        Info{"accesses that may pass an older request of the bank; 0: any number"}.in(0, 65536));
-  rare(v, "turn_queues", c.turn_queues, usual.turn_queues,
-       Info{"queuefuls after which the waiting other direction has its turn; 0: any number"}.in(
-           0, 65536));
+  const auto turn = [](std::string_view meaning) { return Info{meaning}.in(0, 65536); };
+  rare(v, "write_turn", c.write_turn, usual.write_turn,
+       turn("queuefuls of writes until waiting reads have their turn; 0: any number"));
+  rare(v, "read_turn", c.read_turn, usual.read_turn,
+       turn("queuefuls of reads until waiting writes have theirs; 0: any number"));
   rare(v, "bank_queue", c.bank_queue, usual.bank_queue,
        Info{"commands a bank's queue holds (per-bank-queues)"}.in(1, 65536));
   rare(v, "buffer", c.buffer, usual.buffer,

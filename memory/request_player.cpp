@@ -36,7 +36,7 @@ void RequestPlayer::serve() {
   while (const auto event = channel_.pop(now_)) {
     if (event->kind == SegmentEvent::Kind::accepted) {
       waiting_ = false;
-      next_offer_ = std::max(next_offer_, static_cast<double>(event->time)) + interval_;
+      earliest_ = std::max(earliest_, static_cast<double>(event->time)) + spacing_;
     } else if (event->id == kRead) {
       last_read_ = event->time;
     } else {
@@ -59,7 +59,7 @@ bool RequestPlayer::play(RequestSource& source, Clock limit) {
       ended_ = true;
       break;
     }
-    const auto offer = static_cast<Clock>(std::max(next_offer_, 0.0));
+    const auto offer = static_cast<Clock>(std::max(next_offer_, earliest_));
     const Clock at = std::max({now_, offer, not_before_});
     if (at >= limit) {
       now_ = limit;
@@ -79,7 +79,8 @@ bool RequestPlayer::play(RequestSource& source, Clock limit) {
     segment.bytes = bursts << bits;
     next_burst_ += bursts;
     waiting_ = !channel_.admit(segment, at);
-    if (!waiting_) next_offer_ = std::max(next_offer_, static_cast<double>(at)) + interval_;
+    next_offer_ += interval_ * static_cast<double>(bursts);
+    if (!waiting_) earliest_ = std::max(earliest_, static_cast<double>(at)) + spacing_;
   }
   while (!channel_.idle()) {
     const Clock next = std::min(limit, std::max(channel_.next_event(), now_ + 1));

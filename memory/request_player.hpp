@@ -18,7 +18,9 @@ class RequestPlayer {
  public:
   /// Offers at most `bursts_per_clock`; at 1 and more the port saturates, below it is a load.
   RequestPlayer(DramChannel& channel, double bursts_per_clock)
-      : channel_(channel), interval_(1.0 / bursts_per_clock) {}
+      : channel_(channel),
+        interval_(1.0 / bursts_per_clock),
+        spacing_(interval_ < 1 ? interval_ : 1) {}
 
   /// Plays requests until `limit` or, at the end of the source, until all are done. Says whether
   /// all are done.
@@ -35,13 +37,14 @@ class RequestPlayer {
   void serve();
 
   DramChannel& channel_;
-  double interval_;
+  double interval_, spacing_;  ///< of the schedule; of two offers, however late they are
   std::optional<DramRequest> ahead_;  ///< read from the source, not offered
   std::uint64_t next_burst_ = 0, end_burst_ = 0;  ///< to be offered
   bool write_ = false;
   Clock not_before_ = 0;
   bool waiting_ = false, ended_ = false;
-  double next_offer_ = 0;
+  double next_offer_ = 0;  ///< by the schedule, which waiting does not move
+  double earliest_ = 0;    ///< after the acceptance of the last
   std::uint64_t requests_ = 0;
   Clock now_ = 0, last_read_ = 0, last_write_ = 0;
 };

@@ -43,7 +43,8 @@ SharedWindow::SharedWindow(const configs::DramConfig& config, bool bulk)
                   1),
       write_low_(static_cast<std::uint32_t>(
           std::max(0.0, std::ceil(config.controller.write_low * config.write_queue) - 1))),
-      longest_turn_(config.controller.turn_queues),
+      longest_turn_{std::uint64_t{config.controller.read_turn} * config.read_queue,
+                    std::uint64_t{config.controller.write_turn} * config.write_queue},
       page_limit_(page_limit_of(config.controller, kNoLimit)),
       banks_(config.banks()) {
   // A queue too small for its watermarks still turns: full, it is written; empty, it is read.
@@ -231,7 +232,8 @@ bool SharedWindow::direction_flips() const {
   const std::uint32_t other = direction_ ^ 1u;
   if (queued_[other] == 0) return false;
   const bool own_turn = !cut_short_ || turn_ >= queue_size_[direction_];
-  const bool long_turn = longest_turn_ != 0 && turn_ >= longest_turn_ * queue_size_[direction_];
+  const std::uint64_t longest = longest_turn_[direction_];
+  const bool long_turn = longest != 0 && turn_ >= longest;
   if (direction_ == kRead) {
     return queued_[kRead] == 0 || long_turn || (queued_[kWrite] >= write_high_ && own_turn);
   }
@@ -242,7 +244,8 @@ bool SharedWindow::direction_flips() const {
 /// waiting other one, if nothing is admitted meanwhile. Only while `direction_flips()` is false.
 std::uint64_t SharedWindow::turn_left() const {
   const std::uint64_t size = queue_size_[direction_];
-  std::uint64_t left = longest_turn_ == 0 ? kNever : longest_turn_ * size - turn_;
+  const std::uint64_t longest = longest_turn_[direction_];
+  std::uint64_t left = longest == 0 ? kNever : longest - turn_;
   const std::uint64_t own = cut_short_ && turn_ < size ? size - turn_ : 0;
   if (direction_ == kRead) {
     if (queued_[kWrite] >= write_high_) left = std::min(left, own);
@@ -759,8 +762,8 @@ bool SharedWindow::equivalent(const SharedWindow& other, Clock now) const {
       cut_short_ != other.cut_short_ || close_mask_ != other.close_mask_) {
     return false;
   }
-  const std::uint64_t queuefuls = std::max<std::uint64_t>(longest_turn_, 1);
-  const std::uint64_t turn = queuefuls * queue_size_[direction_];
+  const std::uint64_t turn =
+      std::max<std::uint64_t>(longest_turn_[direction_], queue_size_[direction_]);
   if (std::min(turn_, turn) != std::min(other.turn_, turn)) return false;
   if (!gate(now_, other.now_) || !gate(bus_free_[0], other.bus_free_[0]) ||
       !gate(bus_free_[1], other.bus_free_[1]) ||

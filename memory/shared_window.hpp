@@ -18,8 +18,8 @@ namespace systole::memory {
 ///     column command). Reads do not wait behind a full write queue, nor writes behind reads.
 ///   * One direction is served at a time. To writes when no read waits or their queue is fuller
 ///     than `write_high`; back to reads when one waits and the write queue is emptier than
-///     `write_low`; at the latest after `turn_queues` queuefuls, and then for at least one queueful
-///     of the other direction: neither starves.
+///     `write_low`; at the latest after `write_turn` or `read_turn` queuefuls, and then for at least
+///     one queueful of the other direction: neither starves.
 ///   * Of all waiting bursts the one whose next command (precharge, activate or column) can go
 ///     earliest; ties to the oldest. A burst whose activate is done goes before all others, and its
 ///     row stays open for it. A row is not closed while an older burst needs it. In one bank at
@@ -158,7 +158,7 @@ class SharedWindow {
   Clock align_;
   std::array<std::uint32_t, 2> queue_size_;
   std::uint32_t write_high_, write_low_;  ///< writes begin at, reads again at or below
-  std::uint64_t longest_turn_;            ///< in queuefuls
+  std::array<std::uint64_t, 2> longest_turn_;  ///< in bursts; 0: any
   std::uint32_t page_limit_;              ///< accesses until a row closes; kNoLimit: any
   static constexpr std::uint32_t kNoLimit = 0xffffffffu;
 
