@@ -83,7 +83,7 @@ bool BankMachines::admit(const Segment& segment, Clock now) {
     for (Clock& free : bus_free_) free = std::max(free, now + t.xp);
   }
   const std::uint32_t slot = intake_.open(segment);
-  enter(now);
+  enter(now, now);
   SegmentState& state = intake_.at(slot);
   state.announce = state.next_burst != state.end_burst;
   return !state.announce;
@@ -100,8 +100,8 @@ bool BankMachines::enterable() const {
   return has_room() && (intake_.waits(kRead) || intake_.waits(kWrite));
 }
 
-/// One request a clock.
-void BankMachines::enter(Clock now) {
+/// One request a clock; from `accepted` on its port knows.
+void BankMachines::enter(Clock now, Clock accepted) {
   if (enterable() && now >= next_entry_) {
     next_entry_ = now + 1;
     std::uint32_t direction = intake_.waits(kRead) ? kRead : kWrite;
@@ -116,8 +116,8 @@ void BankMachines::enter(Clock now) {
         {next_id_++, place.row, slot, static_cast<std::uint8_t>(direction)});
     last_bank_ = place.bank;
     ++waiting_[direction];
-    intake_.counts().latency_clocks[direction] -= now;
-    if (segment.next_burst == segment.end_burst) intake_.leave_line(direction, now);
+    intake_.counts().latency_clocks[direction] -= accepted;
+    if (segment.next_burst == segment.end_burst) intake_.leave_line(direction, accepted);
     choose_direction();
     update(place.bank);
   }
@@ -277,7 +277,7 @@ void BankMachines::issue_column(std::uint32_t b, Clock at) {
   intake_.issued(request.segment, request.direction, 1, end);
   choose_direction();
   update(b);
-  enter(at);
+  enter(at, at + 1);
 }
 
 void BankMachines::begin_refreshes(Clock at) {
@@ -311,7 +311,7 @@ void BankMachines::advance(Clock limit, bool to_acceptance) {
     }
     skip_idle_time(limit);
     begin_refreshes(clock_);
-    enter(clock_);
+    enter(clock_, clock_ + 1);
     Candidate best;
     Clock next = kNever;
     if (choose(clock_, best, next)) {
@@ -348,7 +348,9 @@ Clock BankMachines::next_event() const {
     next = std::min(next, column(fewest) + device_.data_end(direction));
     if (!intake_.waits(direction)) continue;
     const SegmentState& front = intake_.at(intake_.front(direction));
-    next = std::min(next, column(front.end_burst - front.next_burst));
+    // One enters a clock, from now on or from the next command on.
+    const Clock first = enterable() ? std::max(clock_, next_entry_) : command;
+    next = std::min(next, first + (front.end_burst - front.next_burst));
   }
   return std::max(next, intake_.first_event() == next ? next : clock_ + 1);
 }

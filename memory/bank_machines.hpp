@@ -22,7 +22,8 @@ namespace systole::memory {
 ///   * `buffer: bank` (its FrFcfs with bankwise buffers): `read_queue` requests of either direction
 ///     a bank; nothing enters while the bank that the last request went to is full. Reads and
 ///     writes are served as they come.
-/// A request leaves its buffer with its column command; another enters in the same clock.
+/// A request leaves its buffer with its column command; another enters in the same clock and is
+/// accepted the clock after.
 ///   * One request enters a clock.
 ///   * Refresh, rank by rank, staggered: when it is due no request of the rank goes on; its banks
 ///     precharge together and refresh.
@@ -73,7 +74,7 @@ class BankMachines {
   void advance(Clock limit, bool to_acceptance);
   bool has_room() const;
   bool enterable() const;
-  void enter(Clock now);
+  void enter(Clock now, Clock accepted);
   void choose_direction();
   const Request* oldest(const Bank& bank, std::uint32_t b) const;
   void update(std::uint32_t bank);

@@ -226,7 +226,8 @@ bool BankQueues::movable() {
   if (!may_move_) return false;
   auto& writes = waiting_[kWrite];
   if (draining_ == 0 && (writes.size() >= queue_size_[kWrite] ||
-                         (writes.size() > kFewWrites && busy_ == 0))) {
+                         (writes.size() > kFewWrites && busy_ == 0) ||
+                         (!writes.empty() && busy_ == 0 && waiting_[kRead].empty()))) {
     draining_ = writes.size();
   }
   const auto& queue = draining_ > 0 ? writes : waiting_[kRead];

@@ -23,7 +23,8 @@ namespace systole::memory {
 ///     kind goes in the same clock, if the next bank in turn that has one ready has that kind.
 ///   * One transaction moves to its bank's queue (`bank_queue` entries): the oldest read that finds
 ///     room, or, while the write buffer drains, the oldest write. It drains whole when it is full,
-///     or when more than 8 wait and all bank queues are empty.
+///     or when all bank queues are empty and more than 8 wait (or no read does: DRAMsim3 keeps the
+///     last few for ever).
 /// Read and write queue sizes are those of the two transaction queues.
 /// Approximations: no forwarding and no merging of writes; no refresh of single banks.
 class BankQueues {

@@ -46,6 +46,7 @@ SharedWindow::SharedWindow(const configs::DramConfig& config, bool bulk)
       longest_turn_{std::uint64_t{config.controller.read_turn} * config.read_queue,
                     std::uint64_t{config.controller.write_turn} * config.write_queue},
       page_limit_(page_limit_of(config.controller, kNoLimit)),
+      prioritised_(config.controller.priority != decltype(config.controller.priority){}),
       banks_(config.banks()) {
   // A queue too small for its watermarks still turns: full, it is written; empty, it is read.
   write_high_ = std::min(write_high_, config.write_queue);
@@ -60,6 +61,7 @@ void SharedWindow::restart(Clock first_refresh) {
   hit_mask_ = row_mask_ = owner_mask_ = close_mask_ = 0;
   direction_ = kRead;
   turn_ = 0;
+  passed_over_ = {};
   cut_short_ = false;
   bus_free_ = {};
   activating_ = kNone;
@@ -178,6 +180,9 @@ void SharedWindow::take(std::uint32_t b, std::int32_t index, std::uint32_t direc
 void SharedWindow::left(std::uint32_t direction, std::uint32_t bursts, Clock first,
                         Clock spacing) {
   queued_[direction] -= bursts;
+  const std::uint32_t other = direction ^ 1u;
+  passed_over_[direction] = 0;
+  passed_over_[other] = queued_[other] == 0 ? 0 : passed_over_[other] + bursts;
   if (queued_[direction_ ^ 1u] == 0) {
     turn_ = 0;
     cut_short_ = false;
@@ -228,12 +233,17 @@ void SharedWindow::update_all() {
 
 // --- direction ---------------------------------------------------------------------------------
 
+/// The other direction has waited for as long as it may.
+bool SharedWindow::turn_is_over() const {
+  const std::uint64_t longest = longest_turn_[direction_];
+  return longest != 0 && passed_over_[direction_ ^ 1u] >= longest;
+}
+
 bool SharedWindow::direction_flips() const {
   const std::uint32_t other = direction_ ^ 1u;
   if (queued_[other] == 0) return false;
   const bool own_turn = !cut_short_ || turn_ >= queue_size_[direction_];
-  const std::uint64_t longest = longest_turn_[direction_];
-  const bool long_turn = longest != 0 && turn_ >= longest;
+  const bool long_turn = turn_is_over();
   if (direction_ == kRead) {
     return queued_[kRead] == 0 || long_turn || (queued_[kWrite] >= write_high_ && own_turn);
   }
@@ -245,7 +255,7 @@ bool SharedWindow::direction_flips() const {
 std::uint64_t SharedWindow::turn_left() const {
   const std::uint64_t size = queue_size_[direction_];
   const std::uint64_t longest = longest_turn_[direction_];
-  std::uint64_t left = longest == 0 ? kNever : longest - turn_;
+  std::uint64_t left = longest == 0 ? kNever : longest - passed_over_[direction_ ^ 1u];
   const std::uint64_t own = cut_short_ && turn_ < size ? size - turn_ : 0;
   if (direction_ == kRead) {
     if (queued_[kWrite] >= write_high_) left = std::min(left, own);
@@ -258,7 +268,7 @@ std::uint64_t SharedWindow::turn_left() const {
 void SharedWindow::choose_direction() {
   if (!direction_flips()) return;
   cut_short_ = direction_ == kWrite ? queued_[kWrite] > write_low_ : queued_[kWrite] < write_high_;
-  cut_short_ = cut_short_ && queued_[direction_] > 0;
+  cut_short_ = turn_is_over() || (cut_short_ && queued_[direction_] > 0);
   direction_ ^= 1u;
   turn_ = 0;
   update_all();
@@ -346,6 +356,7 @@ bool SharedWindow::row_before(const Choice& row, const ColumnChoice& column) con
 /// `limit`: what is admitted from there on is not known yet.
 void SharedWindow::make_plan(Clock limit) {
   plan_ = Plan{};
+  const bool known = std::min(column_bus(), row_bus()) < limit;
   plan_.owner = best_owner();
   plan_.next = plan_.owner;
   if (refreshing_ != 0) {
@@ -353,9 +364,7 @@ void SharedWindow::make_plan(Clock limit) {
     if (refresh.time < plan_.next.time) plan_.next = refresh;
   } else {
     // A clock that an owner takes is not one at which the others are looked at.
-    if ((row_bus_ != 0 || plan_.owner.time != column_bus()) && column_bus() < limit) {
-      choose_direction();
-    }
+    if ((row_bus_ != 0 || plan_.owner.time != column_bus()) && known) choose_direction();
     plan_.column = best_column();
     plan_.row = best_row();
     if (close_mask_ != 0) {
@@ -370,7 +379,7 @@ void SharedWindow::make_plan(Clock limit) {
       plan_.next = row_first ? plan_.row : Choice{time, Kind::column, plan_.column.bank};
     }
   }
-  plan_.valid = column_bus() < limit;
+  plan_.valid = known;
 }
 
 // --- commands ----------------------------------------------------------------------------------
@@ -519,7 +528,7 @@ std::uint64_t SharedWindow::hits_ahead(std::uint64_t wanted) const {
 bool SharedWindow::issue_bulk(const ColumnChoice& plan, Clock end) {
   const configs::DramConfig& t = device_.config();
   if (device_.units() > 1 || owner_mask_ != 0 || page_limit_ != kNoLimit ||
-      activating_ != kNone || align_ != 1 || (t.wck_off != 0 && plan.time >= data_clock_stops_)) {
+      activating_ != kNone || align_ != 1 || prioritised_ || (t.wck_off != 0 && plan.time >= data_clock_stops_)) {
     return false;
   }
   const Clock short_gap = t.ccd_s, long_gap = device_.column_spacing(direction_);
@@ -762,9 +771,9 @@ bool SharedWindow::equivalent(const SharedWindow& other, Clock now) const {
       cut_short_ != other.cut_short_ || close_mask_ != other.close_mask_) {
     return false;
   }
-  const std::uint64_t turn =
-      std::max<std::uint64_t>(longest_turn_[direction_], queue_size_[direction_]);
-  if (std::min(turn_, turn) != std::min(other.turn_, turn)) return false;
+  const std::uint64_t turn = queue_size_[direction_];
+  if (cut_short_ && std::min(turn_, turn) != std::min(other.turn_, turn)) return false;
+  if (passed_over_ != other.passed_over_) return false;
   if (!gate(now_, other.now_) || !gate(bus_free_[0], other.bus_free_[0]) ||
       !gate(bus_free_[1], other.bus_free_[1]) ||
       !gate(data_clock_stops_, other.data_clock_stops_)) {

@@ -116,6 +116,7 @@ class SharedWindow {
   void update_candidate(std::uint32_t bank);
   void update_all();
 
+  bool turn_is_over() const;
   bool direction_flips() const;
   std::uint64_t turn_left() const;
   void choose_direction();
@@ -160,6 +161,7 @@ class SharedWindow {
   std::uint32_t write_high_, write_low_;  ///< writes begin at, reads again at or below
   std::array<std::uint64_t, 2> longest_turn_;  ///< in bursts; 0: any
   std::uint32_t page_limit_;              ///< accesses until a row closes; kNoLimit: any
+  bool prioritised_;                      ///< ages are not the order of entry
   static constexpr std::uint32_t kNoLimit = 0xffffffffu;
 
   std::vector<Bank> banks_;
@@ -183,6 +185,8 @@ class SharedWindow {
 
   std::uint32_t direction_ = kRead;
   std::uint64_t turn_ = 0;  ///< bursts that left while the other direction waited
+  /// Bursts that left past waiting ones of the other direction, since one of those left.
+  std::array<std::uint64_t, 2> passed_over_{};
   bool cut_short_ = false;  ///< this direction took over from one that had more to do
 
   std::array<Clock, 2> bus_free_{};
