@@ -798,12 +798,19 @@ Clock SharedWindow::leave_bound(std::uint64_t bursts) const {
   const configs::DramConfig& t = device_.config();
   const Clock first = plan_.valid ? plan_.next.time : 0;
   const Clock start = std::max({limit_, now_, first == kNever ? 0 : first});
-  // In d clocks at most d / ccd_s + 1 leave with a column and 4 d / faw + 4 with an activate.
-  const std::uint64_t width = 2 * std::uint64_t{t.units()};
-  if (bursts <= 5 * width) return start;
-  const std::uint64_t free_ones = bursts - 5 * width;
-  const std::uint64_t rate = (t.faw + 4 * std::uint64_t{t.ccd_s}) * t.units();
-  return start + free_ones * t.ccd_s * t.faw / rate;
+  // In d clocks a unit's bursts leave with at most d / ccd_s + 1 columns, and with at most
+  // d / rrd_s + 1 and 4 d / faw + 4 activates.
+  const std::uint64_t units = t.units();
+  const auto clocks = [&](std::uint64_t at_once, std::uint64_t activates, Clock window) -> Clock {
+    if (bursts <= at_once * units) return 0;
+    const std::uint64_t rate = (window + activates * t.ccd_s) * units;
+    return (bursts - at_once * units) * t.ccd_s * window / rate;
+  };
+  // A refresh of one bank in the middle of others' work makes activates of its waiting hits.
+  const bool steady = t.refresh == configs::RefreshMode::all_bank ||
+                      t.refresh == configs::RefreshMode::none;
+  return steady ? start + std::max(clocks(2, 1, t.rrd_s), clocks(5, 4, t.faw))
+                : std::max(limit_, now_);
 }
 
 /// No column command number `columns` (1 = the next) of `direction` can be earlier than this.
