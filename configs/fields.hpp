@@ -71,6 +71,12 @@ constexpr const auto& enum_names(Dequantise) { return kDequantiseNames; }
 constexpr const auto& enum_names(PaperModel) { return kPaperModelNames; }
 constexpr const auto& enum_names(PaperDataflow) { return kPaperDataflowNames; }
 constexpr const auto& enum_names(BitmodAttention) { return kBitmodAttentionNames; }
+constexpr const auto& enum_names(DramPolicy) { return kDramPolicyNames; }
+constexpr const auto& enum_names(WindowRelease) { return kWindowReleaseNames; }
+constexpr const auto& enum_names(BufferScope) { return kBufferScopeNames; }
+constexpr const auto& enum_names(PagePolicy) { return kPagePolicyNames; }
+constexpr const auto& enum_names(RefreshMode) { return kRefreshModeNames; }
+constexpr const auto& enum_names(EccMode) { return kEccModeNames; }
 constexpr const auto& enum_names(quant::Format) { return quant::kFormatNames; }
 constexpr const auto& enum_names(quant::Granularity) { return quant::kGranularityNames; }
 constexpr const auto& enum_names(quant::Affine) { return quant::kAffineNames; }
@@ -116,6 +122,44 @@ void describe_identity(V& v, C& c) {
 }
 
 // --- DRAM --------------------------------------------------------------------------------------
+template <class V, Maybe<DramControllerConfig> C>
+void describe(V& v, C& c) {
+  const DramControllerConfig usual;
+  rare(v, "policy", c.policy, usual.policy, Info{"queues and who goes next, after which simulator"});
+  rare(v, "release", c.release, usual.release,
+       Info{"a request leaves the shared window at its activate or at its column command"});
+  rare(v, "write_high", c.write_high, usual.write_high,
+       Info{"writes begin when their queue is fuller than this part"}.in(0, 1));
+  rare(v, "write_low", c.write_low, usual.write_low,
+       Info{"and end when it is emptier than this part"}.in(0, 1));
+  rare(v, "row_hit_cap", c.row_hit_cap, usual.row_hit_cap,
+       Info{"accesses that may pass an older request of the bank; 0: any number"}.in(0, 65536));
+  const auto turn = [](std::string_view meaning) { return Info{meaning}.in(0, 65536); };
+  rare(v, "write_turn", c.write_turn, usual.write_turn,
+       turn("queuefuls of writes until waiting reads have their turn; 0: any number"));
+  rare(v, "read_turn", c.read_turn, usual.read_turn,
+       turn("queuefuls of reads until waiting writes have theirs; 0: any number"));
+  rare(v, "bank_queue", c.bank_queue, usual.bank_queue,
+       Info{"commands a bank's queue holds (per-bank-queues)"}.in(1, 65536));
+  rare(v, "buffer", c.buffer, usual.buffer,
+       Info{"read_queue is the depth of a bank's buffer or of all of a direction's "
+            "(bank-machines)"});
+  rare(v, "page", c.page, usual.page, Info{"when rows close that nobody conflicts with"});
+  rare(v, "page_accesses", c.page_accesses, usual.page_accesses,
+       Info{"accesses after which the adaptive policy closes a row"}.in(1, 65536));
+  rare(v, "map", c.map, usual.map,
+       Info{"RBC, BGL, MOP or MOPX, or fields from the most significant: 'row column bank group "
+            "column:2'"});
+  rare(v, "map_xor", c.map_xor, usual.map_xor,
+       Info{"fields that row bits are added to, with the first such bit: 'group=0 bank=2'"});
+  rare(v, "lump_bytes", c.lump_bytes, usual.lump_bytes,
+       Info{"MOP, MOPX: consecutive bytes in one row"}.in(1, 1 << 20));
+  const auto priority = Info{"requests count as so many read queues older than they are"}.in(0, 64);
+  rare(v, "priority_weights", c.priority[0], 0u, priority);
+  rare(v, "priority_activations", c.priority[1], 0u, priority);
+  rare(v, "priority_kv_cache", c.priority[2], 0u, priority);
+}
+
 template <class V, Maybe<DramConfig> C>
 void describe(V& v, C& c) {
   const auto clocks = [](std::string_view meaning) { return Info{meaning}.in(1, 1e6).must(); };
@@ -146,8 +190,49 @@ void describe(V& v, C& c) {
   v("read_to_write", c.read_to_write, clocks("read command to write command"));
   v("refi", c.refi, clocks("one refresh due every so many clocks"));
   v("rfc", c.rfc, clocks("one all-bank refresh lasts so long"));
+  const auto more = [](std::string_view meaning) { return Info{meaning}.in(0, 1e6); };
+  rare(v, "ccd_l_write", c.ccd_l_write, 0u, more("write to write, same bank group; 0: ccd_l"));
+  rare(v, "ppd", c.ppd, 0u, more("precharge to precharge, any bank"));
+  rare(v, "rp_all", c.rp_all, 0u, more("precharge of all banks; 0: rp"));
+  rare(v, "activates_32", c.activates_32, 0u, more("window of at most 32 activates; 0: none"));
+  rare(v, "ranks", c.ranks, 1u, Info{"that share the data bus"}.in(1, 8));
+  rare(v, "pseudo_channels", c.pseudo_channels, 1u,
+       Info{"that share the command buses and the queues"}.in(1, 8));
+  rare(v, "rtrs", c.rtrs, 0u, more("between bursts of two ranks"));
+  const auto slots = [](std::string_view meaning) { return Info{meaning}.in(1, 16); };
+  rare(v, "activate_slots", c.activate_slots, 1u, slots("clocks of the command bus of an activate"));
+  rare(v, "column_slots", c.column_slots, 1u, slots("clocks of the command bus of a read or write"));
+  rare(v, "precharge_slots", c.precharge_slots, 1u, slots("the same of a precharge"));
+  rare(v, "split_activate", c.split_activate, 0u,
+       more("ACT-2 follows ACT-1 in a free slot within so many clocks; 0: one command"));
+  rare(v, "row_bus", c.row_bus, false, Info{"row commands have a command bus of their own"});
+  rare(v, "command_align", c.command_align, 1u,
+       Info{"activates and column commands begin at multiples of so many clocks"}.in(1, 16));
+  rare(v, "wck_off", c.wck_off, 0u,
+       more("the data clock stops so long after the data and a CAS starts it again; 0: it runs"));
+  rare(v, "refresh", c.refresh, RefreshMode::all_bank,
+       Info{"all banks of a rank, one bank, one bank of each group, or not at all"});
+  rare(v, "refi_bank", c.refi_bank, 0u, more("per-bank, same-bank: one is due every so many"));
+  rare(v, "rfc_bank", c.rfc_bank, 0u, more("per-bank, same-bank: lasts so long"));
+  rare(v, "refresh_to_activate", c.refresh_to_activate, 0u,
+       more("per-bank: refresh of a bank to the activate of another"));
+  rare(v, "power_down_after", c.power_down_after, 0u,
+       Info{"idle clocks until the channel powers down; 0: never"}.in(0, 1e9));
+  rare(v, "xp", c.xp, 0u, more("end of power-down to the next command"));
+  rare(v, "power_down_mw", c.power_down_mw, 0.0, Info{"instead of standby_mw in power-down"});
+  rare(v, "ecc", c.ecc, EccMode::none,
+       Info{"check bits: none, on wires of their own, or as bursts among the data"});
+  rare(v, "ecc_bursts", c.ecc_bursts, 8u,
+       Info{"inline: data bursts that a burst of check bits covers"}.in(1, 1024));
   v("read_queue", c.read_queue, Info{"read bursts the controller holds"}.in(1, 65536).must());
   v("write_queue", c.write_queue, Info{"write bursts the controller holds"}.in(1, 65536).must());
+  if constexpr (requires { V::kLeavesOutDefaults; }) {
+    if (c.controller != DramControllerConfig{}) {
+      v("controller", c.controller, Info{"queues and policy"});
+    }
+  } else {
+    v("controller", c.controller, Info{"queues and policy"});
+  }
   v("activate_pj", c.activate_pj, Info{"one activate and precharge of a row"}.above_zero().must());
   v("read_pj_per_bit", c.read_pj_per_bit, Info{"core and I/O"}.above_zero().must());
   v("write_pj_per_bit", c.write_pj_per_bit, Info{"core and I/O"}.above_zero().must());

@@ -133,6 +133,18 @@ void check_dram(const DramConfig& d, Relations r) {
   not_below(d.ccd_l, "ccd_l", d.ccd_s, "ccd_s");
   not_below(d.rrd_l, "rrd_l", d.rrd_s, "rrd_s");
   not_below(d.faw, "faw", d.rrd_s, "rrd_s");
+  r.power_of_two(d.ranks, "ranks");
+  r.power_of_two(d.pseudo_channels, "pseudo_channels");
+  r.require(d.banks() <= 64, "bank_groups",
+            "found " + number(d.banks()) +
+                " banks in all ranks and pseudo channels; expected at most 64");
+  if (d.refresh == RefreshMode::per_bank || d.refresh == RefreshMode::same_bank) {
+    not_below(d.refi_bank, "refi_bank", 1, "refresh of single banks needs it");
+    not_below(d.rfc_bank, "rfc_bank", 1, "refresh of single banks needs it");
+  }
+  r.require(d.controller.write_low <= d.controller.write_high, "controller.write_low",
+            "found " + number(d.controller.write_low) + "; expected at most write_high, " +
+                number(d.controller.write_high));
   not_below(d.wtr_l, "wtr_l", d.wtr_s, "wtr_s");
   r.require(d.refi > d.rfc, "refi",
             "found " + number(d.refi) + "; expected more than rfc, " + number(d.rfc) +

@@ -9,6 +9,7 @@ const Command kCommands[] = {
     {"verify", "compare every kernel and the clocked arrays with their definitions, bit for bit",
      verify_command},
     {"gemm", "cycles of one matrix product on one systolic array", gemm_command},
+    {"dram", "a trace or a pattern on DRAM channels: bandwidth, latency, energy", dram_command},
     {"paper", "the printed values of a paper beside what its own model gives here", paper_command},
     {"compare", "PEs on the same silicon, each with its recipe: time, energy, error bars",
      compare_command},

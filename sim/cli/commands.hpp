@@ -14,6 +14,7 @@ int run_command(const Arguments& arguments);
 int eval_command(const Arguments& arguments);
 int verify_command(const Arguments& arguments);
 int gemm_command(const Arguments& arguments);
+int dram_command(const Arguments& arguments);
 int paper_command(const Arguments& arguments);
 int compare_command(const Arguments& arguments);
 int bench_command(const Arguments& arguments);

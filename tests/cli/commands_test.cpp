@@ -204,6 +204,59 @@ TEST(Verify, FindsNoDifference) {
 
 // SCALE-Sim v2's cycles of GPT-2 shaped products on its own 128 x 128 machines (shared/golden), and
 // the one cycle a product that it leaves out (SCALE-Sim#125).
+TEST(Dram, GivesEveryHeadlineFigureOfAPattern) {
+  const json s = run_json("dram --standard ddr4-3200 --pattern seq --bytes 1048576").at("summary");
+  EXPECT_EQ(s.at("bytes"), 1048576);
+  EXPECT_EQ(s.at("requests"), 16384);
+  EXPECT_NEAR(s.at("bandwidth_fraction").get<double>(), 0.95, 0.02);
+  EXPECT_GT(s.at("row_hit_rate").get<double>(), 0.98);
+  for (const char* key : {"cycles", "mean_latency_cycles", "energy_pj", "requests_per_second"}) {
+    EXPECT_GT(s.at(key).get<double>(), 0.0) << key;
+  }
+  double parts = 0;
+  for (const auto& part : s.at("energy")) parts += part.get<double>();
+  EXPECT_NEAR(parts / s.at("energy_pj").get<double>(), 1, 1e-9);
+}
+
+TEST(Dram, PlaysTracesOfBothFormatsAlike) {
+  const TemporaryFolder folder;
+  std::string ramulator, dramsim3;
+  for (int i = 0; i < 500; ++i) {
+    const std::string address = std::to_string(i * 8256);
+    ramulator += (i % 3 == 0 ? "ST " : "LD ") + address + "\n";
+    dramsim3 += address + (i % 3 == 0 ? " WRITE 0\n" : " READ 0\n");
+  }
+  const auto play = [&](const std::string& trace, const std::string& format) {
+    json s = run_json("dram --standard LPDDR5-6400 --format " + format + " --trace " +
+                      folder.write(format, trace))
+                 .at("summary");
+    for (const char* key : {"trace", "requests_per_second"}) s.erase(key);
+    return s;
+  };
+  const json a = play(ramulator, "ramulator");
+  EXPECT_EQ(a, play(dramsim3, "dramsim3"));
+  EXPECT_EQ(a.at("requests"), 500);
+  EXPECT_EQ(a.at("written_bytes"), 167 * 64);
+}
+
+TEST(Dram, ChannelsShareTheBytesAndTheTime) {
+  const json one = run_json("dram --standard HBM2 --pattern seq --bytes 4194304").at("summary");
+  const json four =
+      run_json("dram --standard HBM2 --pattern seq --bytes 4194304 --channels 4").at("summary");
+  EXPECT_EQ(one.at("bytes"), four.at("bytes"));
+  EXPECT_NEAR(one.at("cycles").get<double>() / four.at("cycles").get<double>(), 4, 0.2);
+}
+
+TEST(Dram, PoliciesDifferAsTheirSimulatorsDo) {
+  // dram.md section 3, b_tile64 under RBC: 0.434 (Ramulator) and 0.916 (DRAMsim3) of peak.
+  const std::string work = "dram --standard DDR4-3200 --pattern tile --chunk 64 --bytes 4194304 --map RBC ";
+  const auto fraction = [&](const std::string& policy) {
+    return run_json(work + "--policy " + policy).at("summary").at("bandwidth_fraction").get<double>();
+  };
+  EXPECT_NEAR(fraction("shared-window"), 0.434, 0.01);
+  EXPECT_NEAR(fraction("per-bank-queues"), 0.916, 0.02);
+}
+
 TEST(Gemm, TakesScaleSimsCyclesWhereFoldsAreSerial) {
   struct Row {
     const char* shape;

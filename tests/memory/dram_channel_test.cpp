@@ -152,7 +152,9 @@ TEST_P(EveryDevice, ActivatesAreSpacedByGroupAndTheFifthWaitsForTheWindow) {
   other.read(1, 7, 0, 0);  // the fifth, in the first group
   done = other.finish();
   EXPECT_EQ(done[1] - done[0], std::max(c.rrd_s, c.ccd_s));
-  const Clock fifth = std::max<Clock>({c.faw, 4 * c.rrd_s, c.rrd_l});
+  Clock fifth = std::max<Clock>({c.faw, 4 * c.rrd_s, c.rrd_l});
+  // The fourth column command may have the bus: it goes first.
+  if (fifth == c.rcd_read + 3 * std::max(c.rrd_s, c.ccd_s)) ++fifth;
   EXPECT_EQ(done[4] - done[0], std::max<Clock>(fifth, 4 * c.ccd_s));
 }
 
@@ -309,7 +311,8 @@ TEST_P(EveryDevice, QueuesNeverHoldMoreThanTheirSize) {
 }
 
 TEST(DramChannel, AStreamOfHitsDoesNotStarveAnotherRowOfItsBank) {
-  const auto c = ddr4_3200();
+  auto c = ddr4_3200();
+  c.controller.row_hit_cap = 16;
   Bench bench(c);
   bench.read(0, 1, 0, 0);
   bench.read(0, 2, 0, 30);  // waits behind hits of row 1, but not behind all of them
@@ -317,7 +320,7 @@ TEST(DramChannel, AStreamOfHitsDoesNotStarveAnotherRowOfItsBank) {
   const auto done = bench.finish();
   std::size_t passed = 0;
   for (std::size_t i = 2; i < done.size(); ++i) passed += done[i] < done[1] ? 1 : 0;
-  EXPECT_EQ(passed, DramChannel::kRowHitCap);
+  EXPECT_EQ(passed, c.controller.row_hit_cap);
 }
 
 // --- equivalences

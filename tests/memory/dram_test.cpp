@@ -134,7 +134,8 @@ TEST(Dram, AnIdleReadRespondsAfterItsClosedFormLatency) {
 }
 
 TEST(Dram, AcceptanceIsWithheldWhileTheQueueIsFull) {
-  const auto c = ddr4_3200();
+  auto c = ddr4_3200();
+  c.controller.release = configs::WindowRelease::column;
   Dram dram("dram", c);
   Initiator initiator("initiator");
   initiator.socket.bind(dram.ports[0]);

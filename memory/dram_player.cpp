@@ -1,0 +1,64 @@
+#include "memory/dram_player.hpp"
+
+#include <algorithm>
+
+namespace systole::memory {
+
+DramEnergy energy_of(const configs::DramConfig& c, const DramCounts& counts, Clock clocks,
+                     std::uint32_t channels) {
+  const double wires = c.ecc == configs::EccMode::sideband ? 9.0 / 8.0 : 1.0;
+  const double burst_bits = c.burst_bytes * 8.0 * wires;
+  const double period_ns = 1e3 / c.clock_mhz;
+  DramEnergy energy;
+  energy.activate = static_cast<double>(counts.activates) * c.activate_pj * wires;
+  energy.read = static_cast<double>(counts.read_bursts) * burst_bits * c.read_pj_per_bit;
+  energy.write = static_cast<double>(counts.write_bursts) * burst_bits * c.write_pj_per_bit;
+  const double banks = c.refresh == configs::RefreshMode::same_bank ? c.banks_per_group
+                                                                    : c.banks_per_unit();
+  energy.refresh = c.refresh_pj * (static_cast<double>(counts.refreshes) +
+                                   static_cast<double>(counts.bank_refreshes) / banks);
+  const auto down = static_cast<double>(counts.power_down_clocks);
+  const double up = static_cast<double>(clocks) * channels - down;
+  energy.standby = (up * c.standby_mw + down * c.power_down_mw) * period_ns;  // mW x ns = pJ
+  return energy;
+}
+
+std::optional<DramRequest> ChannelShare::next() {
+  while (auto request = all_->next()) {
+    const std::uint64_t block = request->address / interleave_bytes_;
+    if (block % channels_ != channel_) continue;
+    request->address =
+        block / channels_ * interleave_bytes_ + request->address % interleave_bytes_;
+    return request;
+  }
+  return std::nullopt;
+}
+
+DramPlayer::DramPlayer(const sc_core::sc_module_name& name, const configs::DramConfig& config,
+                       std::unique_ptr<RequestSource> source, double bursts_per_clock)
+    : sc_core::sc_module(name),
+      channel_(config),
+      clock_(config.clock_mhz),
+      source_(std::move(source)),
+      player_(channel_, bursts_per_clock) {
+  SC_HAS_PROCESS(DramPlayer);
+  SC_THREAD(thread);
+}
+
+void DramPlayer::rethrow() const {
+  if (failure_) std::rethrow_exception(failure_);
+}
+
+void DramPlayer::thread() {
+  try {
+    for (Clock until = kQuantum; !player_.play(*source_, until); until += kQuantum) {
+      const sc_core::sc_time at = clock_.time(until);
+      wait(at - sc_core::sc_time_stamp());
+    }
+  } catch (const std::exception&) {
+    failure_ = std::current_exception();
+  }
+  done_ = true;
+}
+
+}  // namespace systole::memory
