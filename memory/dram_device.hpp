@@ -72,6 +72,18 @@ class DramDevice {
   Clock group_column_gate(std::uint32_t group, std::uint32_t direction) const {
     return groups_[group].column_ready[direction];
   }
+  /// column_gate of every group; a unit's gate is in all of its groups'.
+  void column_gates(std::uint32_t direction, Clock floor, Clock* gates) const {
+    const auto per_unit = static_cast<std::uint32_t>(groups_.size() / units_.size());
+    std::size_t g = 0;
+    for (const Unit& unit : units_) {
+      const Clock least = std::max(floor, unit.column_ready[direction]);
+      for (std::uint32_t i = 0; i < per_unit; ++i, ++g) {
+        gates[g] = std::max(least, groups_[g].column_ready[direction]);
+      }
+    }
+  }
+  std::uint32_t groups() const { return static_cast<std::uint32_t>(groups_.size()); }
   Clock bank_column_time(std::uint32_t bank, std::uint32_t direction) const {
     return banks_[bank].column_ready[direction];
   }
@@ -119,7 +131,7 @@ class DramDevice {
   struct Unit {
     Clock act_ready = 0, pre_ready = 0;  ///< activates: tRRD_S, tFAW and the window of 32
     std::array<Clock, 2> column_ready{};
-    std::array<Clock, 4> last_four{};        ///< ring: activates + tFAW
+    std::array<Clock, 4> last_four{};  ///< ring: activates + tFAW
     std::array<Clock, 32> last_thirty_two{};
     std::uint32_t slot = 0, slot_32 = 0;
     std::uint64_t banks = 0;

@@ -51,6 +51,9 @@ SharedWindow::SharedWindow(const configs::DramConfig& config, bool bulk)
   // A queue too small for its watermarks still turns: full, it is written; empty, it is read.
   write_high_ = std::min(write_high_, config.write_queue);
   write_low_ = std::min(write_low_, write_high_ - 1);
+  for (std::uint32_t b = 0; b < config.banks(); ++b) {
+    candidates_.group[b] = static_cast<std::uint8_t>(device_.group_of(b));
+  }
   restart((config.refi + 1) / 2);
 }
 
@@ -69,9 +72,9 @@ void SharedWindow::restart(Clock first_refresh) {
   refresh_due_ = first_refresh;
   const configs::DramConfig& t = device_.config();
   if (t.refresh == configs::RefreshMode::none) refresh_due_ = kNever;
-  if (t.refresh == configs::RefreshMode::per_bank ||
-      t.refresh == configs::RefreshMode::same_bank) {
-    refresh_due_ = first_refresh % t.refi_bank + (first_refresh % t.refi_bank == 0 ? t.refi_bank : 0);
+  if (t.refresh == configs::RefreshMode::per_bank || t.refresh == configs::RefreshMode::same_bank) {
+    refresh_due_ =
+        first_refresh % t.refi_bank + (first_refresh % t.refi_bank == 0 ? t.refi_bank : 0);
   }
   refreshing_ = 0;
   refresh_next_ = 0;
@@ -177,8 +180,7 @@ void SharedWindow::take(std::uint32_t b, std::int32_t index, std::uint32_t direc
 }
 
 /// `bursts` left their queue, the first at `first`: as many enter, each the clock after.
-void SharedWindow::left(std::uint32_t direction, std::uint32_t bursts, Clock first,
-                        Clock spacing) {
+void SharedWindow::left(std::uint32_t direction, std::uint32_t bursts, Clock first, Clock spacing) {
   queued_[direction] -= bursts;
   const std::uint32_t other = direction ^ 1u;
   passed_over_[direction] = 0;
@@ -316,7 +318,9 @@ SharedWindow::Choice SharedWindow::best_row() const {
 
 SharedWindow::ColumnChoice SharedWindow::best_column() const {
   ColumnChoice choice;
-  const Clock bus = column_bus();
+  if (hit_mask_ == 0) return choice;
+  std::array<Clock, DramDevice::kMaxBanks> gates;
+  device_.column_gates(direction_, column_bus(), gates.data());
   std::uint64_t age = kNever, oldest = kNever;
   for (std::uint64_t left = hit_mask_; left != 0; left &= left - 1) {
     const std::uint32_t b = lowest(left);
@@ -325,8 +329,7 @@ SharedWindow::ColumnChoice SharedWindow::best_column() const {
       oldest = hit;
       choice.oldest = b;
     }
-    const Clock gate = std::max(candidates_.column_gate[b], device_.column_gate(b, direction_));
-    const Clock time = aligned(std::max(bus, gate));
+    const Clock time = aligned(std::max(candidates_.column_gate[b], gates[candidates_.group[b]]));
     if (time < choice.time || (time == choice.time && hit < age)) {
       choice.time = time;
       choice.bank = b;
@@ -349,8 +352,7 @@ SharedWindow::Choice SharedWindow::best_page_close() const {
 /// Among bursts that can go at the same clock: the oldest, on one bus.
 bool SharedWindow::row_before(const Choice& row, const ColumnChoice& column) const {
   if (row.time != column.time) return row.time < column.time;
-  return row_bus_ == 0 &&
-         candidates_.head_age[row.bank] < candidates_.hit_age[column.bank];
+  return row_bus_ == 0 && candidates_.head_age[row.bank] < candidates_.hit_age[column.bank];
 }
 
 /// `limit`: what is admitted from there on is not known yet.
@@ -373,9 +375,8 @@ void SharedWindow::make_plan(Clock limit) {
     }
     const bool row_first = row_before(plan_.row, plan_.column);
     const Clock time = row_first ? plan_.row.time : plan_.column.time;
-    if (time < plan_.next.time ||
-        (row_bus_ != 0 && !row_first && time == plan_.next.time && time != kNever &&
-         plan_.next.kind == Kind::page_close)) {
+    if (time < plan_.next.time || (row_bus_ != 0 && !row_first && time == plan_.next.time &&
+                                   time != kNever && plan_.next.kind == Kind::page_close)) {
       plan_.next = row_first ? plan_.row : Choice{time, Kind::column, plan_.column.bank};
     }
   }
@@ -527,17 +528,38 @@ std::uint64_t SharedWindow::hits_ahead(std::uint64_t wanted) const {
 /// exists. Returns whether it issued any.
 bool SharedWindow::issue_bulk(const ColumnChoice& plan, Clock end) {
   const configs::DramConfig& t = device_.config();
-  if (device_.units() > 1 || owner_mask_ != 0 || page_limit_ != kNoLimit ||
-      activating_ != kNone || align_ != 1 || prioritised_ || (t.wck_off != 0 && plan.time >= data_clock_stops_)) {
+  if (device_.units() > 1 || page_limit_ != kNoLimit || activating_ != kNone || align_ != 1 ||
+      prioritised_ || (t.wck_off != 0 && plan.time >= data_clock_stops_)) {
     return false;
   }
+  // A burst whose activate is done goes first as soon as its bank is ready, not before.
+  for (std::uint64_t left = owner_mask_; left != 0; left &= left - 1) {
+    const std::uint32_t b = lowest(left);
+    end = std::min(end, device_.bank_column_time(b, banks_[b].owner.direction));
+  }
   const Clock short_gap = t.ccd_s, long_gap = device_.column_spacing(direction_);
+  if (plan.time + short_gap >= end) return false;  // not even two
+  // Banks that are not ready for the first two bursts stay out until they are.
   ColumnChoice choice = plan;
-  std::uint64_t second_age = kNever;
-  const std::uint32_t oldest_group = device_.group_of(choice.oldest);
+  std::uint64_t ready = 0, oldest_age = kNever, second_age = kNever;
   for (std::uint64_t left = hit_mask_; left != 0; left &= left - 1) {
     const std::uint32_t b = lowest(left);
-    if (device_.group_of(b) != oldest_group && candidates_.hit_age[b] < second_age) {
+    const Clock gate = candidates_.column_gate[b];
+    if (gate > choice.time + short_gap) {
+      end = std::min(end, gate);
+      continue;
+    }
+    ready |= bit(b);
+    if (candidates_.hit_age[b] < oldest_age) {
+      oldest_age = candidates_.hit_age[b];
+      choice.oldest = b;
+    }
+  }
+  if (ready == 0 || choice.time + short_gap >= end) return false;
+  const std::uint8_t oldest_group = candidates_.group[choice.oldest];
+  for (std::uint64_t left = ready; left != 0; left &= left - 1) {
+    const std::uint32_t b = lowest(left);
+    if (candidates_.group[b] != oldest_group && candidates_.hit_age[b] < second_age) {
       second_age = candidates_.hit_age[b];
       choice.second = static_cast<std::int32_t>(b);
     }
@@ -643,8 +665,8 @@ std::uint64_t SharedWindow::refresh_banks() const {
   const std::uint32_t unit = refresh_next_ / t.banks_per_group;
   std::uint64_t banks = 0;
   for (std::uint32_t g = 0; g < t.bank_groups; ++g) {
-    banks |= bit((unit * t.bank_groups + g) * t.banks_per_group +
-                 refresh_next_ % t.banks_per_group);
+    banks |=
+        bit((unit * t.bank_groups + g) * t.banks_per_group + refresh_next_ % t.banks_per_group);
   }
   return banks;
 }
@@ -807,8 +829,8 @@ Clock SharedWindow::leave_bound(std::uint64_t bursts) const {
     return (bursts - at_once * units) * t.ccd_s * window / rate;
   };
   // A refresh of one bank in the middle of others' work makes activates of its waiting hits.
-  const bool steady = t.refresh == configs::RefreshMode::all_bank ||
-                      t.refresh == configs::RefreshMode::none;
+  const bool steady =
+      t.refresh == configs::RefreshMode::all_bank || t.refresh == configs::RefreshMode::none;
   return steady ? start + std::max(clocks(2, 1, t.rrd_s), clocks(5, 4, t.faw))
                 : std::max(limit_, now_);
 }

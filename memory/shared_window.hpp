@@ -18,8 +18,8 @@ namespace systole::memory {
 ///     column command). Reads do not wait behind a full write queue, nor writes behind reads.
 ///   * One direction is served at a time. To writes when no read waits or their queue is fuller
 ///     than `write_high`; back to reads when one waits and the write queue is emptier than
-///     `write_low`; at the latest after `write_turn` or `read_turn` queuefuls, and then for at least
-///     one queueful of the other direction: neither starves.
+///     `write_low`; at the latest after `write_turn` or `read_turn` queuefuls, and then for at
+///     least one queueful of the other direction: neither starves.
 ///   * Of all waiting bursts the one whose next command (precharge, activate or column) can go
 ///     earliest; ties to the oldest. A burst whose activate is done goes before all others, and its
 ///     row stays open for it. A row is not closed while an older burst needs it. In one bank at
@@ -158,10 +158,10 @@ class SharedWindow {
   std::uint32_t row_bus_;  ///< index into bus_free_ of row commands
   Clock align_;
   std::array<std::uint32_t, 2> queue_size_;
-  std::uint32_t write_high_, write_low_;  ///< writes begin at, reads again at or below
+  std::uint32_t write_high_, write_low_;       ///< writes begin at, reads again at or below
   std::array<std::uint64_t, 2> longest_turn_;  ///< in bursts; 0: any
-  std::uint32_t page_limit_;              ///< accesses until a row closes; kNoLimit: any
-  bool prioritised_;                      ///< ages are not the order of entry
+  std::uint32_t page_limit_;                   ///< accesses until a row closes; kNoLimit: any
+  bool prioritised_;                           ///< ages are not the order of entry
   static constexpr std::uint32_t kNoLimit = 0xffffffffu;
 
   std::vector<Bank> banks_;
@@ -181,6 +181,7 @@ class SharedWindow {
     std::array<std::uint64_t, DramDevice::kMaxBanks> hit_age, head_age;
     std::array<Clock, DramDevice::kMaxBanks> column_gate;  ///< the bank's own, current direction
     std::array<Clock, DramDevice::kMaxBanks> row_gate;     ///< of its next row command
+    std::array<std::uint8_t, DramDevice::kMaxBanks> group;
   } candidates_{};
 
   std::uint32_t direction_ = kRead;
@@ -195,10 +196,10 @@ class SharedWindow {
   Clock data_clock_stops_ = 0;
 
   Clock refresh_due_ = 0;
-  std::uint64_t refreshing_ = 0;   ///< units, or one bank, that wait for refresh
+  std::uint64_t refreshing_ = 0;    ///< units, or one bank, that wait for refresh
   std::uint32_t refresh_next_ = 0;  ///< of the round of banks
-  Clock last_data_ = 0;            ///< end of the last burst: power-down counts from here
-  Clock powered_down_to_ = 0;      ///< clocks in power-down are counted so far
+  Clock last_data_ = 0;             ///< end of the last burst: power-down counts from here
+  Clock powered_down_to_ = 0;       ///< clocks in power-down are counted so far
 
   Plan plan_;
   Clock now_ = 0;    ///< of the last command or admission
