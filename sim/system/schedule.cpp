@@ -91,6 +91,10 @@ class Scheduler {
   /// through the spill ring.
   void spill(std::vector<memory::Transfer>& list, bool write, std::uint64_t bytes) {
     if (bytes == 0) return;
+    // From the first channel on, so that equal pieces meet equal channels.
+    const std::uint64_t stripe =
+        std::uint64_t{machine_.memory.channels} * machine_.memory.interleave_bytes;
+    spill_offset_ = ceil_div(spill_offset_, stripe) * stripe;
     if (spill_offset_ + bytes > placement_.spill_bytes) spill_offset_ = 0;
     list.push_back(
         {TrafficClass::activations, write, placement_.spill_base + spill_offset_, bytes});

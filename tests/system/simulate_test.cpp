@@ -331,6 +331,7 @@ TEST(Simulate, AttentionTakesAboutTheCyclesThatItsMappingExpects) {
 TEST(Mapper, TakesTheBestAttentionOfItsSpace) {
   for (const char* name : {"mixpe-128x128", "mixpe-16x16"}) {
     auto machine = configs::load_machine(name);
+    machine.mapping.objective = configs::Objective::cycles;
     const auto& design = pe::find_design(machine.array.pe);
     for (const std::uint64_t m : {1, 64, 100}) {
       const workloads::Program program = single_attention(m, 400, 4, 2);
