@@ -69,6 +69,12 @@ KvDecodeWork KvDecodeWork::operator*(std::uint64_t n) const {
           rotations * n, gathers * n, sparse_macs * n};
 }
 
+KvDecodeWork KvDecodeWork::part(std::uint64_t index, std::uint64_t parts) const {
+  const auto of = [&](std::uint64_t n) { return n * (index + 1) / parts - n * index / parts; };
+  return {of(unpacks),   of(lookups), of(multiply_adds), of(transform_adds),
+          of(rotations), of(gathers), of(sparse_macs)};
+}
+
 std::uint64_t KvForm::box_tokens() const {
   std::uint64_t box = 1;
   for (const KvPlane& plane : planes) box = std::lcm(box, plane.unit_tokens);

@@ -34,6 +34,8 @@ struct KvDecodeWork {
 
   KvDecodeWork& operator+=(const KvDecodeWork& other);
   KvDecodeWork operator*(std::uint64_t tokens) const;
+  /// Part `index` of `parts` nearly equal ones, which sum to the whole.
+  KvDecodeWork part(std::uint64_t index, std::uint64_t parts) const;
   bool none() const { return *this == KvDecodeWork{}; }
   friend bool operator==(const KvDecodeWork&, const KvDecodeWork&) = default;
 };

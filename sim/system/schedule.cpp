@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <iterator>
 
+#include "memory/kv_cache.hpp"
 #include "pe/dequantiser.hpp"
 #include "pe/multi_array.hpp"
 #include "sim/core/error.hpp"
 #include "sim/core/units.hpp"
+#include "sim/system/kv_dequantiser.hpp"
 #include "sim/system/mapping.hpp"
 #include "sim/system/vector_cost.hpp"
 
@@ -53,7 +55,10 @@ class Scheduler {
     ++operation_;
   }
 
-  std::vector<Job> take() { return std::move(jobs_); }
+  std::vector<Job> take() {
+    for (Job& job : jobs_) count_cache_bursts(job);
+    return std::move(jobs_);
+  }
 
  private:
   Job& new_job() {
@@ -90,6 +95,35 @@ class Scheduler {
     list.push_back(
         {TrafficClass::activations, write, placement_.spill_base + spill_offset_, bytes});
     spill_offset_ += bytes;
+  }
+
+  /// Cache traffic in whole bursts: a part of one costs all of it.
+  void count_cache_bursts(Job& job) const {
+    for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
+      for (const memory::Transfer& transfer : *list) {
+        if (transfer.traffic != TrafficClass::kv_cache) continue;
+        (transfer.write ? job.counts.kv_write_burst_bytes : job.counts.kv_read_burst_bytes) +=
+            memory::burst_bytes_of(transfer, machine_.memory.dram.burst_bytes);
+      }
+    }
+  }
+
+  memory::KvCache cache_of(const workloads::CacheRegion& region) const {
+    const configs::KvDequantiserConfig& unit = machine_.kv_dequantiser;
+    memory::KvCache cache(*region.geometry, region.address + placement_.offset,
+                          machine_.memory.dram.burst_bytes,
+                          region.staging_bytes <= unit.staging_bytes ? memory::KvStaging::on_chip
+                                                                     : memory::KvStaging::dram,
+                          unit.masked_writes);
+    cache.restore(region.before);
+    return cache;
+  }
+
+  void decode(Job& job, const KvDecodeWork& work) const {
+    const std::uint64_t cycles = kv_dequantise_cycles(machine_.kv_dequantiser, work);
+    job.dequantise_cycles += cycles;
+    job.counts.kv_dequantise_cycles += cycles;
+    job.counts.dequantise_fma += kv_dequantise_operations(work);
   }
 
   /// Array time and scratchpad traffic of out[m, n] += moving[m, k] * stationary[k, n].
@@ -261,7 +295,187 @@ class Scheduler {
     }
   }
 
+  /// Cached keys or values of one attention: plain regions or a codec's pages.
+  struct CacheSide {
+    const workloads::Region* region = nullptr;
+    std::optional<memory::KvCache> cache;
+    bool decoded = false;
+  };
+  CacheSide side_of(const workloads::Region& region,
+                    const std::optional<workloads::CacheRegion>& coded) const {
+    if (!coded) return {&region, std::nullopt, false};
+    return {&region, cache_of(*coded), coded->decoded};
+  }
+
+  /// Loads tokens [n0, n1) of heads [h0, h1) into the weight scratchpad, and decodes them.
+  void load_cache(Job& job, const CacheSide& side, const Operation& op, std::uint64_t h0,
+                  std::uint64_t h1, std::uint64_t n0, std::uint64_t n1) const {
+    auto& transfers = job.stationary.transfers;
+    if (side.cache) {
+      transfers = side.cache->read(h0, h1 - h0, n0, n1);
+      if (side.decoded) decode(job, side.cache->decode_work(h1 - h0, n0, n1));
+    } else {
+      for (std::uint64_t h = h0; h < h1; ++h) {
+        const Head head = head_of(*side.region, h, op.batch);
+        Slice part = slice(head.part.bytes, n0, n1, op.n);
+        part.offset += head.part.offset;
+        transfer(transfers, *side.region, head.piece, false, part);
+      }
+    }
+    job.counts.weight_write_bytes += total_bytes(transfers);
+  }
+
+  /// Attention with running maxima and sums (Dao et al., FlashAttention-2, arXiv 2307.08691,
+  /// algorithm 1): of each row block, chunk after chunk of the cache; scores run one chunk ahead of
+  /// the context, so that the softmax hides behind them. Chunks that a causal mask hides from all
+  /// rows of a block are skipped. Heads whose codes lie together pass together, chunk by chunk.
+  void add_tiled_attention(const Operation& op) {
+    const ArrayOperands score_operands =
+        array_operands(op.name, design_, op.stationary, op.moving, op.dequantise, op.k);
+    const ArrayOperands context_operands = array_operands(op.name, design_, op.stationary_context,
+                                                          op.moving_context, op.dequantise, op.n);
+    const CacheSide keys = side_of(op.stationary_region, op.stationary_cache);
+    const CacheSide values = side_of(op.context_region, op.context_cache);
+    const AttentionTiling map = tile_attention(machine_, op);
+    const std::uint64_t rows = op.m * op.share;
+    const bool load_input = !stays_on_chip(machine_, op.input_bytes);
+    const bool store_output = !stays_on_chip(machine_, op.output_bytes);
+
+    for (std::uint64_t h0 = 0; h0 < op.batch; h0 += map.heads) {
+      const std::uint64_t h1 = std::min(op.batch, h0 + map.heads);
+      for (std::uint64_t r0 = 0; r0 < rows; r0 += map.row_block) {
+        const std::uint64_t r1 = std::min(rows, r0 + map.row_block);
+        // Rows are tokens, each with the query heads that share a KV head.
+        const std::uint64_t seen =
+            op.m == 1 ? op.n : std::min(op.n, op.n - op.m + ceil_div(r1, op.share));
+        const std::uint64_t chunks = ceil_div(seen, map.n_chunk);
+        const std::uint64_t first_background = background_;
+        const auto chunk = [&](bool scores, std::uint64_t c) {
+          const std::uint64_t n0 = c * map.n_chunk, n1 = std::min(seen, n0 + map.n_chunk);
+          for (std::uint64_t h = h0; h < h1; ++h) {
+            Job& job = new_job();
+            job.stationary.takes_half = h == h0;
+            job.stationary.frees_half = h + 1 == h1;
+            if (h == h0) load_cache(job, scores ? keys : values, op, h0, h1, n0, n1);
+            if (scores) {
+              add_scores(job, op, score_operands, h, r0, r1, n0, n1);
+              if (load_input) {
+                job.moving.takes_half = c == 0 && h == h0;
+                job.moving.frees_half = c + 1 == chunks && h + 1 == h1;
+                if (job.moving.takes_half) {
+                  const std::uint64_t bytes =
+                      slice(op.input_bytes / op.batch * (h1 - h0), r0, r1, rows).bytes;
+                  spill(job.moving.transfers, false, bytes);
+                  job.counts.activation_write_bytes += bytes;
+                }
+              }
+              add_running_softmax(job, op, r1 - r0, n1 - n0, c > 0);
+            } else {
+              job.needs_background = first_background + c * (h1 - h0) + (h - h0) + 1;
+              add_context(job, op, context_operands, h, r0, r1, n0, n1, c > 0);
+              if (c + 1 < chunks) continue;
+              const std::uint64_t bytes = slice(op.output_bytes / op.batch, r0, r1, rows).bytes;
+              job.counts.output_read_bytes += (r1 - r0) * op.k * kAccumulatorBytes;
+              if (store_output) {
+                spill(job.results, true, bytes);
+              } else {
+                job.counts.activation_write_bytes += bytes;
+              }
+            }
+          }
+        };
+        chunk(true, 0);
+        for (std::uint64_t c = 0; c < chunks; ++c) {
+          if (c + 1 < chunks) chunk(true, c + 1);
+          chunk(false, c);
+        }
+      }
+    }
+  }
+
+  void add_scores(Job& job, const Operation& op, const ArrayOperands& operands, std::uint64_t head,
+                  std::uint64_t r0, std::uint64_t r1, std::uint64_t n0, std::uint64_t n1) {
+    add_array_work(job, r1 - r0, n1 - n0, op.k, operands,
+                   {.product = Product::scores, .head = head, .m0 = r0, .n0 = n0});
+    if (group_sums()) scale_sums(job, (r1 - r0) * (n1 - n0), 1, op.stationary.affine, true);
+    if (operands.dequantise_elements) scale_elements(job, (n1 - n0) * op.k);
+  }
+
+  void add_context(Job& job, const Operation& op, const ArrayOperands& operands,
+                   std::uint64_t head, std::uint64_t r0, std::uint64_t r1, std::uint64_t n0,
+                   std::uint64_t n1, bool onto_sums) {
+    add_array_work(job, r1 - r0, op.k, n1 - n0, operands,
+                   {.product = Product::context, .head = head, .m0 = r0, .k0 = n0});
+    if (group_sums()) scale_sums(job, (r1 - r0) * op.k, 1, op.stationary_context.affine, true);
+    if (operands.dequantise_elements) scale_elements(job, (n1 - n0) * op.k);
+    if (onto_sums) job.counts.output_read_bytes += (r1 - r0) * op.k * kAccumulatorBytes;
+  }
+
+  /// A chunk's softmax with the running maximum; the sums so far are scaled to it.
+  void add_running_softmax(Job& job, const Operation& op, std::uint64_t rows, std::uint64_t width,
+                           bool rescales) {
+    LaneOps ops = lane_ops(VectorOp::softmax, rows, width);
+    if (rescales) ops = ops + LaneOps{0, 1} * (rows * op.k);
+    if (!quant::is_ieee(op.moving_context.format)) {
+      ops = ops + LaneOps{0, 1} * (rows * width) + lane_ops(VectorOp::quantise, rows, width);
+    }
+    job.background_vector_cycles = vector_time(ops);
+    count(job, ops);
+    job.counts.output_read_bytes += rows * (width + (rescales ? op.k : 0)) * kAccumulatorBytes;
+    if (rescales) job.counts.output_write_bytes += rows * op.k * kAccumulatorBytes;
+    job.counts.activation_write_bytes += operand_bytes(rows * width, op.moving_context.format);
+    ++background_;
+  }
+
+  /// New tokens into a coded cache, and what is due with them: groups that close, classes coded
+  /// again, codes that shrink. Tokens coded are quantised by the vector unit.
+  void add_cache_append(const Operation& op) {
+    memory::KvCache cache = cache_of(*op.written_cache);
+    const memory::KvMoves moves = cache.append(op.written_cache->after - op.written_cache->before);
+    const KvLayout& layout = op.written_cache->geometry->layout;
+    const bool quantises = std::ranges::any_of(
+        layout.forms, [](const KvForm& form) { return form.decode.unpacks > 0; });
+    const std::uint64_t coded = quantises ? moves.coded_tokens : 0;
+    const bool load_input = !stays_on_chip(machine_, op.input_bytes);
+    const std::uint64_t most =
+        std::max({op.input_bytes, total_bytes(moves.reads), total_bytes(moves.writes)});
+    const std::uint64_t pieces =
+        std::max<std::uint64_t>(1, ceil_div(most, machine_.memory.activation.half_bytes()));
+    for (std::uint64_t piece = 0; piece < pieces; ++piece) {
+      const auto part = [&](std::uint64_t whole) {
+        return whole * (piece + 1) / pieces - whole * piece / pieces;
+      };
+      const auto some = [&](const std::vector<memory::Transfer>& all,
+                            std::vector<memory::Transfer>& list) {
+        const auto at = [&](std::uint64_t p) {
+          return all.begin() + static_cast<std::ptrdiff_t>(all.size() * p / pieces);
+        };
+        list.insert(list.end(), at(piece), at(piece + 1));
+      };
+      Job& job = new_job();
+      job.moving.takes_half = job.moving.frees_half = load_input || !moves.reads.empty();
+      some(moves.reads, job.moving.transfers);
+      if (load_input) spill(job.moving.transfers, false, part(op.input_bytes));
+      job.counts.activation_write_bytes += total_bytes(job.moving.transfers);
+      job.counts.activation_read_bytes += part(op.input_bytes);
+      const LaneOps ops = lane_ops(VectorOp::quantise, part(coded), layout.width);
+      job.vector_cycles = vector_time(ops);
+      count(job, ops);
+      if (!moves.decode.none()) decode(job, moves.decode.part(piece, pieces));
+      some(moves.writes, job.results);
+      for (std::uint64_t p = 0; p < op.written_region.pieces; ++p) {
+        transfer(job.results, op.written_region, p, true,
+                 slice(op.written_region.bytes / op.written_region.pieces, piece, piece + 1,
+                       pieces));
+      }
+    }
+  }
+
   void add_attention(const Operation& op) {
+    if (machine_.mapping.attention == configs::AttentionSchedule::tiled || op.stationary_cache) {
+      add_tiled_attention(op);
+      return;
+    }
     const ArrayOperands score_operands =
         array_operands(op.name, design_, op.stationary, op.moving, op.dequantise, op.k);
     const ArrayOperands context_operands = array_operands(op.name, design_, op.stationary_context,
@@ -365,6 +579,10 @@ class Scheduler {
   }
 
   void add_vector(const Operation& op) {
+    if (op.written_cache) {
+      add_cache_append(op);
+      return;
+    }
     const bool load_input =
         !stays_on_chip(machine_, op.input_bytes) && op.vector_op != VectorOp::embedding;
     const bool store_output = !stays_on_chip(machine_, op.output_bytes);
@@ -441,6 +659,9 @@ constexpr std::uint64_t WorkCounts::*kCounters[] = {
     &WorkCounts::activation_write_bytes,
     &WorkCounts::output_read_bytes,
     &WorkCounts::output_write_bytes,
+    &WorkCounts::kv_dequantise_cycles,
+    &WorkCounts::kv_read_burst_bytes,
+    &WorkCounts::kv_write_burst_bytes,
 };
 static_assert(sizeof(WorkCounts) == std::size(kCounters) * sizeof(std::uint64_t));
 
