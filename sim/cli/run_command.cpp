@@ -24,8 +24,10 @@
 namespace systole::cli {
 namespace {
 
+constexpr std::string_view kDefaultRecipe = "mixpe-w4a8";
+
 struct RunOptions {
-  std::string model = kEmbeddedModel, tokenizer, machine = "mixpe-128x128", recipe = "mixpe-w4a8", kv;
+  std::string model = kEmbeddedModel, tokenizer, machine = "mixpe-128x128", recipe, kv;
   std::uint64_t prefill = 128, decode = 32, threads = 0;
   std::string text, calibration, split = kTextDelimiter;
   std::vector<std::string> overrides;
@@ -48,6 +50,7 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       "  systole run --machine int8-128x94 --recipe w8a8 --out int8.h5 --html int8.html\n"
       "  systole run --model llama-2-7b --prefill 2048 --decode 64 --json out.json\n"
       "  systole run --set memory.dram.channels=4 --set array.dataflow=output_stationary\n"
+      "  systole run --model llama-2-7b --kv kivi2 --prefill 32768 --machine fp16-kv-lpddr5\n"
       "  systole run --machine mixpe-16x16 --prefill 16 --decode 1 --timing pe\n");
   options.group("What to run")
       .value("model", "NAME|FILE", o.model,
@@ -58,7 +61,8 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       .value("machine", "NAME|FILE", o.machine,
              "machine, see `systole list machines` (default: " + o.machine + ")")
       .value("recipe", "NAME|FILE", o.recipe,
-             "quantisation, see `systole list recipes` (default: " + o.recipe + ")")
+             "quantisation, see `systole list recipes` (default: " + std::string(kDefaultRecipe) +
+                 ", with --kv fp16)")
       .value("kv", "NAME|FILE", o.kv,
              "recipe whose keys and values (queries and probabilities where it has them) take the "
              "place of the recipe's: a KV-cache system; the context may exceed the model's "
@@ -138,8 +142,9 @@ int run_command(const Arguments& arguments) {
     o.overrides.push_back("array.fold_overlap=" + o.overlap);
   }
   const configs::MachineConfig machine = configs::load_machine(o.machine, o.overrides);
-  configs::Recipe recipe = configs::load_recipe(o.recipe);
   const bool kv_study = !o.kv.empty();
+  if (o.recipe.empty()) o.recipe = kv_study ? "fp16" : kDefaultRecipe;
+  configs::Recipe recipe = configs::load_recipe(o.recipe);
   if (kv_study) recipe = with_kv(std::move(recipe), configs::load_recipe(o.kv));
   const Model model = resolve_model(o.model, o.tokenizer);
   const std::string text = o.text.empty() ? model.default_text : o.text;

@@ -13,6 +13,9 @@ namespace systole {
 namespace {
 
 constexpr std::uint64_t kRegionAlignment = 64;  // a burst of every shipped DRAM
+/// Rows of one large array start an odd number of these apart, as padded leading dimensions do:
+/// whole segments, and neighbouring rows in different channels (the shipped interleave; assumed).
+constexpr std::uint64_t kRowAlignment = 256;
 
 std::uint64_t round_up(std::uint64_t value, std::uint64_t multiple) {
   return ceil_div(value, multiple) * multiple;
@@ -36,14 +39,14 @@ std::uint64_t held_after_eviction(const KvLayout& layout, std::uint64_t tokens) 
   return outside + layout.evict_blocks * layout.evict_block + between % layout.evict_block;
 }
 
-/// `rows_aligned`: a row starts on a burst, as those of one large array do.
+/// `rows_aligned`: of one large array.
 KvPageGeometry page_of(const std::vector<KvPlane>& planes, std::uint64_t heads,
                        std::uint64_t tokens, std::uint64_t align, bool rows_aligned) {
   KvPageGeometry page{tokens, 0, {}};
   for (const KvPlane& plane : planes) {
     const std::uint64_t units = ceil_div(tokens, plane.unit_tokens);
     std::uint64_t row = ceil_div(units * plane.unit_bits, 8);
-    if (rows_aligned) row = round_up(row, kRegionAlignment);
+    if (rows_aligned) row = (ceil_div(row, kRowAlignment) | 1) * kRowAlignment;
     page.planes.push_back({page.bytes, row});
     page.bytes += plane.rows * (plane.by_head ? heads : 1) * row;
   }
@@ -245,6 +248,7 @@ KvGeometry::KvGeometry(KvLayout given, std::uint64_t capacity_tokens)
     pool.pages = most[f] == 0 ? 0 : paged ? ceil_div(tokens, form.page_tokens) : 1;
     pool.fixed_bytes = most[f] == 0 ? 0 : ceil_div(form.fixed_bits, 8);
     pool.fixed_offset = place(pool.fixed_bytes);
+    if (!paged) bytes = round_up(bytes, kRowAlignment);
     pool.offset = place(pool.pages * pool.page.bytes);
     pools.push_back(std::move(pool));
   }

@@ -139,17 +139,19 @@ AttentionMapping map_attention(const configs::MachineConfig& machine,
 
 namespace {
 
-/// Most bytes that a token of one head takes in the cache.
-std::uint64_t cached_token_bytes(const workloads::Region& region,
-                                 const std::optional<workloads::CacheRegion>& coded,
-                                 std::uint64_t heads, std::uint64_t tokens) {
-  if (!coded) return ceil_div(region.bytes, heads * tokens);
-  const KvLayout& layout = coded->geometry->layout;
-  std::uint64_t bits = layout.full_token_bits;
+/// Most bytes that a chunk of tokens of one head takes as stored: some of them may be kept whole.
+std::uint64_t chunk_bytes(const workloads::Region& region,
+                          const std::optional<workloads::CacheRegion>& coded, std::uint64_t heads,
+                          std::uint64_t tokens, std::uint64_t chunk) {
+  if (!coded) return chunk * ceil_div(region.bytes, heads * tokens);
+  const KvGeometry& geometry = *coded->geometry;
+  const KvLayout& layout = geometry.layout;
+  std::uint64_t bits = 0;
   for (const KvForm& form : layout.forms) {
     bits = std::max(bits, ceil_div(form.box_bits(layout.heads), form.box_tokens()));
   }
-  return ceil_div(bits, 8 * layout.heads);
+  return chunk * ceil_div(bits, 8 * layout.heads) +
+         std::min(chunk, geometry.full_slots) * geometry.full_head_bytes;
 }
 
 }  // namespace
@@ -163,14 +165,21 @@ AttentionTiling tile_attention(const configs::MachineConfig& machine,
     return coded && coded->geometry->layout.heads_together();
   };
   if (together(op.stationary_cache) || together(op.context_cache)) tiling.heads = op.batch;
+  // A single token's product is too narrow to be cut for several arrays.
+  if (op.m == 1) {
+    tiling.parallel = std::min<std::uint64_t>(machine.array.count, op.batch);
+    tiling.heads = std::max(tiling.heads, tiling.parallel);
+  }
   const std::uint64_t rows = op.m * op.share, heads = tiling.heads;
-  const std::uint64_t token_bytes =
-      heads * std::max(cached_token_bytes(op.stationary_region, op.stationary_cache, op.batch, op.n),
-                       cached_token_bytes(op.context_region, op.context_cache, op.batch, op.n));
+  const auto stored = [&](std::uint64_t chunk) {
+    return heads *
+           std::max(chunk_bytes(op.stationary_region, op.stationary_cache, op.batch, op.n, chunk),
+                    chunk_bytes(op.context_region, op.context_cache, op.batch, op.n, chunk));
+  };
   const std::uint64_t probability_bits = quant::bits_of(op.moving_context.format);
   const std::uint64_t query_bytes = ceil_div(op.k * quant::bits_of(op.moving.format), 8);
   const auto fits = [&](std::uint64_t block, std::uint64_t chunk) {
-    return chunk * token_bytes <= memory.weight.half_bytes() &&
+    return stored(chunk) <= memory.weight.half_bytes() &&
            heads * block * (chunk + op.k) * kAccumulatorBytes <= memory.output.half_bytes() &&
            heads * block * (ceil_div(chunk * probability_bits, 8) + query_bytes) <=
                memory.activation.half_bytes();

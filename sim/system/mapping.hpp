@@ -209,6 +209,7 @@ AttentionMapping map_attention(const configs::MachineConfig& machine,
 /// probabilities half of the activation scratchpad.
 struct AttentionTiling {
   std::uint64_t heads = 1;
+  std::uint64_t parallel = 1;  ///< of them, each on an array of its own
   std::uint64_t row_block = 0;
   std::uint64_t n_chunk = 0;
 };

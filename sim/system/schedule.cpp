@@ -127,12 +127,15 @@ class Scheduler {
   }
 
   /// Array time and scratchpad traffic of out[m, n] += moving[m, k] * stationary[k, n].
+  /// `heads` > 1: as many such products, one an array; their operands are not observed.
   void add_array_work(Job& job, std::uint64_t m, std::uint64_t n, std::uint64_t k,
-                      const ArrayOperands& operands, TilePlace place) {
+                      const ArrayOperands& operands, TilePlace place, std::uint64_t heads = 1) {
     const pe::GemmShape shape = mapper_.shape_of(m, n, k, operands);
     place.operation = operation_;
-    const TimedTile timed = timer_ ? timer_(shape, place)
-                                   : TimedTile{pe::arrays_work(machine_.array, design_, shape), {}};
+    const TimedTile timed =
+        heads > 1 ? TimedTile{side_by_side(shape, heads), {}}
+        : timer_  ? timer_(shape, place)
+                  : TimedTile{pe::arrays_work(machine_.array, design_, shape), {}};
     const TileWork tile(machine_.memory, timed.work);
     const pe::ArrayWork& work = tile.work;
     job.stream_cycles = work.stream_cycles;
@@ -142,7 +145,7 @@ class Scheduler {
     const pe::Mode* mode = design_.mode(operands.stationary, operands.moving);
     if (mode != mode_) job.reconfigure_cycles = design_.reconfigure_cycles;
     mode_ = mode;
-    job.counts.macs += m * n * k;
+    job.counts.macs += heads * m * n * k;
     job.counts.mac_passes += work.mac_passes;
     count_edge(job.counts, design_, work);
     job.counts.passes_zero += timed.passes.zero;
@@ -154,6 +157,21 @@ class Scheduler {
     job.counts.activation_read_bytes += tile.activation_bytes;
     job.counts.output_read_bytes += tile.sum_read_bytes;
     job.counts.output_write_bytes += tile.sum_write_bytes;
+  }
+
+  /// Equal products on as many arrays at once.
+  pe::ArrayWork side_by_side(const pe::GemmShape& shape, std::uint64_t count) const {
+    SYSTOLE_CHECK(count <= machine_.array.count, "more products than arrays");
+    configs::ArrayConfig one = machine_.array;
+    one.count = 1;
+    pe::ArrayWork work = pe::arrays_work(one, design_, shape);
+    for (std::uint64_t* whole :
+         {&work.mac_passes, &work.weight_words, &work.activation_words, &work.weight_bits,
+          &work.activation_bits, &work.partial_sum_reads, &work.partial_sum_writes,
+          &work.results}) {
+      *whole *= count;
+    }
+    return work;
   }
 
   /// Elements scaled on their way to the array: one multiply-add each.
@@ -328,7 +346,8 @@ class Scheduler {
   /// Attention with running maxima and sums (Dao et al., FlashAttention-2, arXiv 2307.08691,
   /// algorithm 1): of each row block, chunk after chunk of the cache; scores run one chunk ahead of
   /// the context, so that the softmax hides behind them. Chunks that a causal mask hides from all
-  /// rows of a block are skipped. Heads whose codes lie together pass together, chunk by chunk.
+  /// rows of a block are skipped. Heads whose codes lie together pass together, chunk by chunk; in
+  /// decode each of several arrays takes a head.
   void add_tiled_attention(const Operation& op) {
     const ArrayOperands score_operands =
         array_operands(op.name, design_, op.stationary, op.moving, op.dequantise, op.k);
@@ -352,16 +371,18 @@ class Scheduler {
         const std::uint64_t first_background = background_;
         const auto chunk = [&](bool scores, std::uint64_t c) {
           const std::uint64_t n0 = c * map.n_chunk, n1 = std::min(seen, n0 + map.n_chunk);
-          for (std::uint64_t h = h0; h < h1; ++h) {
+          for (std::uint64_t h = h0; h < h1; h += map.parallel) {
+            const std::uint64_t heads = std::min(map.parallel, h1 - h);
+            const bool first = h == h0, last = h + heads == h1;
             Job& job = new_job();
-            job.stationary.takes_half = h == h0;
-            job.stationary.frees_half = h + 1 == h1;
-            if (h == h0) load_cache(job, scores ? keys : values, op, h0, h1, n0, n1);
+            job.stationary.takes_half = first;
+            job.stationary.frees_half = last;
+            if (first) load_cache(job, scores ? keys : values, op, h0, h1, n0, n1);
             if (scores) {
-              add_scores(job, op, score_operands, h, r0, r1, n0, n1);
+              add_scores(job, op, score_operands, {h, heads, r0, r1, n0, n1});
               if (load_input) {
-                job.moving.takes_half = c == 0 && h == h0;
-                job.moving.frees_half = c + 1 == chunks && h + 1 == h1;
+                job.moving.takes_half = c == 0 && first;
+                job.moving.frees_half = c + 1 == chunks && last;
                 if (job.moving.takes_half) {
                   const std::uint64_t bytes =
                       slice(op.input_bytes / op.batch * (h1 - h0), r0, r1, rows).bytes;
@@ -369,13 +390,16 @@ class Scheduler {
                   job.counts.activation_write_bytes += bytes;
                 }
               }
-              add_running_softmax(job, op, r1 - r0, n1 - n0, c > 0);
+              add_running_softmax(job, op, heads * (r1 - r0), n1 - n0, c > 0);
             } else {
-              job.needs_background = first_background + c * (h1 - h0) + (h - h0) + 1;
-              add_context(job, op, context_operands, h, r0, r1, n0, n1, c > 0);
+              const std::uint64_t steps = ceil_div(h1 - h0, map.parallel);
+              job.needs_background =
+                  first_background + c * steps + (h - h0) / map.parallel + 1;
+              add_context(job, op, context_operands, {h, heads, r0, r1, n0, n1}, c > 0);
               if (c + 1 < chunks) continue;
-              const std::uint64_t bytes = slice(op.output_bytes / op.batch, r0, r1, rows).bytes;
-              job.counts.output_read_bytes += (r1 - r0) * op.k * kAccumulatorBytes;
+              const std::uint64_t bytes =
+                  slice(op.output_bytes / op.batch * heads, r0, r1, rows).bytes;
+              job.counts.output_read_bytes += heads * (r1 - r0) * op.k * kAccumulatorBytes;
               if (store_output) {
                 spill(job.results, true, bytes);
               } else {
@@ -393,22 +417,31 @@ class Scheduler {
     }
   }
 
-  void add_scores(Job& job, const Operation& op, const ArrayOperands& operands, std::uint64_t head,
-                  std::uint64_t r0, std::uint64_t r1, std::uint64_t n0, std::uint64_t n1) {
-    add_array_work(job, r1 - r0, n1 - n0, op.k, operands,
-                   {.product = Product::scores, .head = head, .m0 = r0, .n0 = n0});
-    if (group_sums()) scale_sums(job, (r1 - r0) * (n1 - n0), 1, op.stationary.affine, true);
-    if (operands.dequantise_elements) scale_elements(job, (n1 - n0) * op.k);
+  /// Query rows [r0, r1) of `heads` heads from `head` on against cached tokens [n0, n1).
+  struct AttentionTile {
+    std::uint64_t head, heads, r0, r1, n0, n1;
+    std::uint64_t rows() const { return r1 - r0; }
+    std::uint64_t tokens() const { return n1 - n0; }
+  };
+
+  void add_scores(Job& job, const Operation& op, const ArrayOperands& operands,
+                  const AttentionTile& t) {
+    add_array_work(job, t.rows(), t.tokens(), op.k, operands,
+                   {.product = Product::scores, .head = t.head, .m0 = t.r0, .n0 = t.n0}, t.heads);
+    if (group_sums()) {
+      scale_sums(job, t.heads * t.rows() * t.tokens(), 1, op.stationary.affine, true);
+    }
+    if (operands.dequantise_elements) scale_elements(job, t.heads * t.tokens() * op.k);
   }
 
   void add_context(Job& job, const Operation& op, const ArrayOperands& operands,
-                   std::uint64_t head, std::uint64_t r0, std::uint64_t r1, std::uint64_t n0,
-                   std::uint64_t n1, bool onto_sums) {
-    add_array_work(job, r1 - r0, op.k, n1 - n0, operands,
-                   {.product = Product::context, .head = head, .m0 = r0, .k0 = n0});
-    if (group_sums()) scale_sums(job, (r1 - r0) * op.k, 1, op.stationary_context.affine, true);
-    if (operands.dequantise_elements) scale_elements(job, (n1 - n0) * op.k);
-    if (onto_sums) job.counts.output_read_bytes += (r1 - r0) * op.k * kAccumulatorBytes;
+                   const AttentionTile& t, bool onto_sums) {
+    add_array_work(job, t.rows(), op.k, t.tokens(), operands,
+                   {.product = Product::context, .head = t.head, .m0 = t.r0, .k0 = t.n0}, t.heads);
+    const std::uint64_t sums = t.heads * t.rows() * op.k;
+    if (group_sums()) scale_sums(job, sums, 1, op.stationary_context.affine, true);
+    if (operands.dequantise_elements) scale_elements(job, t.heads * t.tokens() * op.k);
+    if (onto_sums) job.counts.output_read_bytes += sums * kAccumulatorBytes;
   }
 
   /// A chunk's softmax with the running maximum; the sums so far are scaled to it.
