@@ -134,11 +134,10 @@ std::uint64_t KvCache::slot_of(std::uint64_t token) const {
   const KvLayout& layout = geometry_.layout;
   const std::uint64_t sinks = std::min(layout.sinks, geometry_.full_slots);
   if (layout.rule == KvRule::whole || token < sinks || geometry_.full_slots == sinks) return token;
-  const std::uint64_t ring =
-      layout.rule == KvRule::ages ? layout.age_block
-      : layout.rule == KvRule::rounds ? layout.refresh
-      : layout.slide                  ? geometry_.full_slots - sinks
-                                      : std::max(layout.window, layout.forms[0].box_tokens());
+  const std::uint64_t ring = layout.rule == KvRule::ages     ? layout.age_block
+                             : layout.rule == KvRule::rounds ? layout.refresh
+                             : layout.slide                  ? geometry_.full_slots - sinks
+                                            : std::max(layout.window, layout.forms[0].box_tokens());
   return sinks + (token - sinks) % ring;
 }
 
@@ -217,13 +216,14 @@ void KvCache::step(KvMoves& moves) {
   const KvPopulation before = population_;
   const KvPopulation after = kv_population(layout, tokens_ + 1);
   const bool dram = staging_ == KvStaging::dram || layout.rule == KvRule::whole;
-  const bool staged = after.full > before.full ||
-                      (layout.slide && layout.window > 0 && after.full == before.full);
+  const bool staged =
+      after.full > before.full || (layout.slide && layout.window > 0 && after.full == before.full);
   // What leaves the staging buffer is read before the new token may take its place.
   const std::uint64_t leaving = before.full + (staged ? 1 : 0) - after.full;
   if (dram) {
     for (std::uint64_t i = 0; i < leaving; ++i) {
-      const std::uint64_t slot = slot_of(tokens_ - before.full + std::min(layout.sinks, before.full) + i);
+      const std::uint64_t slot =
+          slot_of(tokens_ - before.full + std::min(layout.sinks, before.full) + i);
       full_runs(0, heads, slot, slot + 1, false, moves.reads);
     }
   }
@@ -338,7 +338,7 @@ KvDecodeWork KvCache::decode_work(std::uint64_t heads, std::uint64_t first,
     start = stop;
   }
   const auto part = [&](std::uint64_t n) { return ceil_div(n * heads, layout.heads); };
-  return {part(work.unpacks),   part(work.lookups), part(work.multiply_adds),
+  return {part(work.unpacks),        part(work.lookups),   part(work.multiply_adds),
           part(work.transform_adds), part(work.rotations), part(work.gathers),
           part(work.sparse_macs)};
 }

@@ -31,8 +31,8 @@ enum class KvStaging : std::uint8_t { dram, on_chip };
 /// What a change of the cache moves. Adjacent runs are one transfer (write combining).
 struct KvMoves {
   std::vector<Transfer> reads, writes;
-  std::uint64_t coded_tokens = 0;    ///< brought into a form
-  KvDecodeWork decode;               ///< of tokens that were coded before
+  std::uint64_t coded_tokens = 0;  ///< brought into a form
+  KvDecodeWork decode;             ///< of tokens that were coded before
 };
 
 /// Tokens come one after the other. Which of them are coded in which form follows from how many

@@ -197,9 +197,9 @@ LayerMap map_layer(const ModelShape& shape, const Recipe& recipe, const WeightPr
     }
   }
   const auto cache = [&](const std::shared_ptr<const KvGeometry>& geometry, Target target) {
-    return map.place(TrafficClass::kv_cache,
-                     geometry ? geometry->bytes
-                              : cache_tokens * cache_token_bytes(shape, recipe[target]));
+    return map.place(
+        TrafficClass::kv_cache,
+        geometry ? geometry->bytes : cache_tokens * cache_token_bytes(shape, recipe[target]));
   };
   layer.key_cache = cache(caches.key, Target::key);
   layer.value_cache = cache(caches.value, Target::value);
@@ -474,10 +474,10 @@ class StepWriter {
     Operation& operation =
         vector("rope", VectorOp::rope, tokens_, shape_.q_dim() + shape_.kv_dim());
     operation.input_bytes = floats(tokens_, operation.width);
-    operation.output_bytes = before_quantise(Target::query, tokens_, shape_.q_dim()) +
-                             (memory_.caches.key
-                                  ? floats(tokens_, shape_.kv_dim())
-                                  : before_quantise(Target::key, tokens_, shape_.kv_dim()));
+    operation.output_bytes =
+        before_quantise(Target::query, tokens_, shape_.q_dim()) +
+        (memory_.caches.key ? floats(tokens_, shape_.kv_dim())
+                            : before_quantise(Target::key, tokens_, shape_.kv_dim()));
   }
 
   void quantise_qkv() {
@@ -504,12 +504,8 @@ class StepWriter {
   CacheRegion cache_region(Target target, const Region& region, std::uint64_t before) const {
     const std::uint64_t staging =
         memory_.caches.key->staging_bytes() + memory_.caches.value->staging_bytes();
-    return {layout_of(target),
-            region.address,
-            before,
-            context_,
-            shape_.layers * staging,
-            !takes_codes(target)};
+    return {layout_of(target), region.address,          before,
+            context_,          shape_.layers * staging, !takes_codes(target)};
   }
 
   /// What the array sees of a coded cache: integer codes beside an integer operand, whose scales go

@@ -337,8 +337,7 @@ OpCounts kv_depart_ops(const KvPlan& plan, bool diag_here) {
   const std::size_t width = plan.shape.width();
   for (const Transform& t : plan.arrival) {
     if (at_output(plan, t)) continue;
-    if (t.op == TransformOp::diag && diag_here && !diag_at_query(plan, t))
-      ops.multiply += width;
+    if (t.op == TransformOp::diag && diag_here && !diag_at_query(plan, t)) ops.multiply += width;
     if (t.op == TransformOp::had && !rotation_at_query(plan, t))
       ops.add += width * log2_of(hadamard_size(plan, t));  // 1/sqrt(n) goes into the scale
     if (t.op == TransformOp::rot && !rotation_at_query(plan, t))

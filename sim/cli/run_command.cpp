@@ -160,7 +160,8 @@ int run_command(const Arguments& arguments) {
   const bool decide =
       evaluate && (workloads::needs_passes(recipe) || workloads::needs_shares(recipe));
   std::optional<workloads::Program> program;
-  if (!decide) program = workloads::lower(model.shape, recipe, o.prefill, o.decode, nullptr, kv_study);
+  if (!decide)
+    program = workloads::lower(model.shape, recipe, o.prefill, o.decode, nullptr, kv_study);
   const std::vector<std::string> texts =
       evaluate ? workloads::read_texts(text, o.split) : std::vector<std::string>{};
 

@@ -214,8 +214,7 @@ std::uint64_t kv_attended(const KvLayout& layout, std::uint64_t tokens) {
   if (layout.rule != KvRule::whole || layout.fetched_share == 0) {
     return kv_population(layout, tokens).held();
   }
-  return std::min(tokens,
-                  layout.sinks + layout.window + share_of(layout.fetched_share, tokens));
+  return std::min(tokens, layout.sinks + layout.window + share_of(layout.fetched_share, tokens));
 }
 
 KvGeometry::KvGeometry(KvLayout given, std::uint64_t capacity_tokens)

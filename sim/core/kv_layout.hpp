@@ -44,13 +44,13 @@ struct KvDecodeWork {
 struct KvForm {
   std::string format;
   std::vector<KvPlane> planes;
-  std::uint64_t fixed_bits = 0;   ///< held once while there is any token: parameters of a class
-  std::uint64_t page_tokens = 0;  ///< 0: one page for all there will ever be
+  std::uint64_t fixed_bits = 0;      ///< held once while there is any token: parameters of a class
+  std::uint64_t page_tokens = 0;     ///< 0: one page for all there will ever be
   bool counts_page_padding = false;  ///< the policy asks for pages: what they leave free is stored
   std::uint64_t align_bytes = 1;     ///< of a page
   KvDecodeWork decode;               ///< of one token, all heads
 
-  std::uint64_t box_tokens() const;         ///< tokens coded together
+  std::uint64_t box_tokens() const;                   ///< tokens coded together
   std::uint64_t box_bits(std::uint64_t heads) const;  ///< of such a box, all heads
 };
 
@@ -67,13 +67,13 @@ enum class KvRule : std::uint8_t {
 struct KvLayout {
   std::uint64_t heads = 0;
   std::vector<KvForm> forms;
-  std::uint64_t full_token_bits = 0;     ///< of a token kept whole, all heads
-  std::vector<KvPlane> token_planes;     ///< of every token, in whatever form
-  std::uint64_t codebook_head_bytes = 0; ///< of a retrieval index, read at every step
+  std::uint64_t full_token_bits = 0;      ///< of a token kept whole, all heads
+  std::vector<KvPlane> token_planes;      ///< of every token, in whatever form
+  std::uint64_t codebook_head_bytes = 0;  ///< of a retrieval index, read at every step
 
   KvRule rule = KvRule::window;
   std::uint64_t sinks = 0, window = 0;
-  bool slide = false;                    ///< the window keeps its size; otherwise it is emptied
+  bool slide = false;  ///< the window keeps its size; otherwise it is emptied
   std::uint64_t budget_bytes = 0, width = 0;
   std::vector<std::uint64_t> code_bits;  ///< budget: of one element, by form
   std::uint64_t refresh = 0, low_each = 0;
@@ -82,7 +82,7 @@ struct KvLayout {
   std::vector<double> age_shares;
   /// Eviction; evict_block 0: none.
   std::uint64_t evict_block = 0, evict_blocks = 0, evict_sinks = 0, evict_recent = 0;
-  double fetched_share = 0;              ///< whole: of the tokens, besides sinks and window
+  double fetched_share = 0;  ///< whole: of the tokens, besides sinks and window
 
   /// Heads whose tokens are read together, because what they share lies together.
   bool heads_together() const;

@@ -184,12 +184,13 @@ AttentionTiling tile_attention(const configs::MachineConfig& machine,
            heads * block * (ceil_div(chunk * probability_bits, 8) + query_bytes) <=
                memory.activation.half_bytes();
   };
-  const std::uint64_t chunk = std::max<std::uint64_t>(kPage, 4 * machine.array.cols / kPage * kPage);
+  const std::uint64_t chunk =
+      std::max<std::uint64_t>(kPage, 4 * machine.array.cols / kPage * kPage);
   tiling.row_block = std::min<std::uint64_t>(rows, std::max<std::uint64_t>(op.share, 1));
   tiling.n_chunk = kPage;
   if (!fits(tiling.row_block, tiling.n_chunk)) {
-    throw ConfigError("operation '" + op.name + "': " + std::to_string(heads) +
-                      " heads with " + std::to_string(kPage) +
+    throw ConfigError("operation '" + op.name + "': " + std::to_string(heads) + " heads with " +
+                      std::to_string(kPage) +
                       " cached tokens do not fit half of memory.weight, memory.activation and "
                       "memory.output; enlarge them");
   }

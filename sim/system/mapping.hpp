@@ -204,8 +204,8 @@ AttentionMapping map_attention(const configs::MachineConfig& machine,
                                const workloads::Operation& operation);
 
 /// Attention of `heads` KV heads together, with running sums: `row_block` query rows of each
-/// against `n_chunk` cached tokens at a time. A chunk of keys (or values) as stored fits half of the
-/// weight scratchpad; scores and sums of all heads fit half of the output, queries and
+/// against `n_chunk` cached tokens at a time. A chunk of keys (or values) as stored fits half of
+/// the weight scratchpad; scores and sums of all heads fit half of the output, queries and
 /// probabilities half of the activation scratchpad.
 struct AttentionTiling {
   std::uint64_t heads = 1;

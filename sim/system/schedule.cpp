@@ -132,10 +132,10 @@ class Scheduler {
                       const ArrayOperands& operands, TilePlace place, std::uint64_t heads = 1) {
     const pe::GemmShape shape = mapper_.shape_of(m, n, k, operands);
     place.operation = operation_;
-    const TimedTile timed =
-        heads > 1 ? TimedTile{side_by_side(shape, heads), {}}
-        : timer_  ? timer_(shape, place)
-                  : TimedTile{pe::arrays_work(machine_.array, design_, shape), {}};
+    const TimedTile timed = heads > 1 ? TimedTile{side_by_side(shape, heads), {}}
+                            : timer_
+                                ? timer_(shape, place)
+                                : TimedTile{pe::arrays_work(machine_.array, design_, shape), {}};
     const TileWork tile(machine_.memory, timed.work);
     const pe::ArrayWork& work = tile.work;
     job.stream_cycles = work.stream_cycles;
@@ -165,10 +165,9 @@ class Scheduler {
     configs::ArrayConfig one = machine_.array;
     one.count = 1;
     pe::ArrayWork work = pe::arrays_work(one, design_, shape);
-    for (std::uint64_t* whole :
-         {&work.mac_passes, &work.weight_words, &work.activation_words, &work.weight_bits,
-          &work.activation_bits, &work.partial_sum_reads, &work.partial_sum_writes,
-          &work.results}) {
+    for (std::uint64_t* whole : {&work.mac_passes, &work.weight_words, &work.activation_words,
+                                 &work.weight_bits, &work.activation_bits, &work.partial_sum_reads,
+                                 &work.partial_sum_writes, &work.results}) {
       *whole *= count;
     }
     return work;
@@ -393,8 +392,7 @@ class Scheduler {
               add_running_softmax(job, op, heads * (r1 - r0), n1 - n0, c > 0);
             } else {
               const std::uint64_t steps = ceil_div(h1 - h0, map.parallel);
-              job.needs_background =
-                  first_background + c * steps + (h - h0) / map.parallel + 1;
+              job.needs_background = first_background + c * steps + (h - h0) / map.parallel + 1;
               add_context(job, op, context_operands, {h, heads, r0, r1, n0, n1}, c > 0);
               if (c + 1 < chunks) continue;
               const std::uint64_t bytes =
@@ -497,9 +495,9 @@ class Scheduler {
       if (!moves.decode.none()) decode(job, moves.decode.part(piece, pieces));
       some(moves.writes, job.results);
       for (std::uint64_t p = 0; p < op.written_region.pieces; ++p) {
-        transfer(job.results, op.written_region, p, true,
-                 slice(op.written_region.bytes / op.written_region.pieces, piece, piece + 1,
-                       pieces));
+        transfer(
+            job.results, op.written_region, p, true,
+            slice(op.written_region.bytes / op.written_region.pieces, piece, piece + 1, pieces));
       }
     }
   }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "quant/kv/cache.hpp"
 #include "quant/kv/storage.hpp"
 #include "quant/kv/systems.hpp"
 #include "sim/core/error.hpp"
@@ -53,15 +54,15 @@ TEST(KvCache, EverySystemStoresWhatItsCodecSaysToTheBit) {
   for (const quant::KvSystem& system : quant::kv_systems()) {
     for (const quant::KvShape& shape : {kLlama2, kLlama3, kSmall}) {
       for (const KvTensor tensor : {KvTensor::key, KvTensor::value}) {
-        const auto& policy =
-            tensor == KvTensor::key ? system.policies.key : system.policies.value;
+        const auto& policy = tensor == KvTensor::key ? system.policies.key : system.policies.value;
         const KvGeometry geometry(layout_of(tensor, shape, system.policies), 1025);
         KvCache cache(geometry, 1u << 20, kBurst);
         for (std::uint64_t tokens = 1; tokens <= 1025; ++tokens) {
           cache.append(1);
           ASSERT_EQ(cache.stored().total(), quant::kv_stored_bits(tensor, shape, policy, tokens))
               << system.name << ", " << tokens << " tokens";
-          ASSERT_GE(8 * cache.allocated_bytes() + 7, cache.stored().total() - cache.stored().padding)
+          ASSERT_GE(8 * cache.allocated_bytes() + 7,
+                    cache.stored().total() - cache.stored().padding)
               << system.name;
         }
       }
@@ -255,8 +256,7 @@ TEST(KvCache, RetrievalFetchesRowsThatLieApart) {
   const std::vector<Transfer> reads = cache.read(0, 1, 0, cache.attended());
   // Codebook, index of 12 bits a token, sinks, rows, window.
   EXPECT_GT(reads.size(), 900u);
-  EXPECT_NEAR(static_cast<double>(bytes_of(reads)),
-              4096.0 * 256 + 32768 * 1.5 + 1056 * 256, 64);
+  EXPECT_NEAR(static_cast<double>(bytes_of(reads)), 4096.0 * 256 + 32768 * 1.5 + 1056 * 256, 64);
 }
 
 TEST(KvCache, EvictionFreesBlocksThatAreUsedAgain) {
@@ -270,6 +270,43 @@ TEST(KvCache, EvictionFreesBlocksThatAreUsedAgain) {
   }
   EXPECT_LE(most, (32 + 512 + 128 + 32 + 64 + 64) * 2048u);
   EXPECT_LT(geometry.bytes, 4096u * 2048 / 4);
+}
+
+// One query over all tokens, as the functional cache counts it (transforms of the query apart,
+// which these systems do not have).
+TEST(KvCache, DecodingTakesTheOperationsThatTheCodecCounts) {
+  constexpr quant::KvShape kShape{2, 64, 2};
+  for (const char* name : {"int8", "fp8", "mxfp4", "q8_0", "kivi2", "kivi4", "qserve_kv4",
+                           "qserve_kv8", "zipcache", "tada"}) {
+    const KvPolicies& policies = quant::kv_system(name);
+    constexpr std::uint64_t kTokens = 333;
+    quant::KvCache functional(kShape, policies.key, policies.value, 10000.0);
+    Random random(7);
+    std::vector<float> key(128), value(128), query(128), out(128);
+    for (std::uint64_t t = 0; t < kTokens; ++t) {
+      for (auto* row : {&key, &value, &query}) {
+        for (float& x : *row) x = static_cast<float>(random.uniform(-1000, 1000)) / 1000.0f;
+      }
+      functional.append(key, key, value, t);
+    }
+    const quant::OpCounts before = functional.read_ops();
+    functional.attend(query, query, kTokens - 1, out);
+    quant::OpCounts ops = functional.read_ops();
+    KvDecodeWork work;
+    for (const KvTensor tensor : {KvTensor::key, KvTensor::value}) {
+      const KvGeometry geometry(layout_of(tensor, kShape, policies), kTokens);
+      KvCache cache(geometry, 0, kBurst);
+      cache.restore(kTokens);
+      work += cache.decode_work(kShape.kv_heads, 0, cache.attended());
+    }
+    EXPECT_EQ(work.unpacks, ops.unpack - before.unpack) << name;
+    EXPECT_EQ(work.lookups, ops.lookup - before.lookup) << name;
+    EXPECT_EQ(work.gathers, ops.gather - before.gather) << name;
+    EXPECT_EQ(work.sparse_macs, ops.sparse_mac - before.sparse_mac) << name;
+    EXPECT_EQ(work.multiply_adds + work.transform_adds,
+              ops.fma + ops.multiply + ops.add - before.fma - before.multiply - before.add)
+        << name;
+  }
 }
 
 TEST(KvCache, TokensBeyondTheRegionAreOurBug) {
