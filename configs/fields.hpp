@@ -65,6 +65,7 @@ constexpr const auto& enum_names(FoldOverlap) { return kFoldOverlapNames; }
 constexpr const auto& enum_names(Interconnect) { return kInterconnectNames; }
 constexpr const auto& enum_names(Split) { return kSplitNames; }
 constexpr const auto& enum_names(DequantisePlace) { return kDequantisePlaceNames; }
+constexpr const auto& enum_names(AttentionSchedule) { return kAttentionScheduleNames; }
 constexpr const auto& enum_names(Objective) { return kObjectiveNames; }
 constexpr const auto& enum_names(LoopOrder) { return kLoopOrderNames; }
 constexpr const auto& enum_names(Dequantise) { return kDequantiseNames; }
@@ -365,6 +366,21 @@ void describe(V& v, C& c) {
        Info{"behind the array, in its loop, or in each PE"});
 }
 
+template <class V, Maybe<KvDequantiserConfig> C>
+void describe(V& v, C& c) {
+  const auto rate = [](std::string_view meaning) { return Info{meaning}.in(1, 1 << 20); };
+  v("lanes", c.lanes, rate("codes unpacked a cycle, and multiply-adds"));
+  v("lut_ports", c.lut_ports, rate("table look-ups a cycle"));
+  v("transform_adds", c.transform_adds, rate("butterflies of Hadamard transforms a cycle"));
+  v("rope_elements", c.rope_elements, rate("elements a cycle that RoPE on read turns"));
+  v("gather_elements", c.gather_elements, rate("elements a cycle that a permutation moves"));
+  v("sparse_macs", c.sparse_macs, rate("outliers added back a cycle"));
+  v("latency_cycles", c.latency_cycles, Info{"code in to value out"}.in(1, 1000));
+  v("staging_bytes", c.staging_bytes,
+    Info{"on chip, for sinks and windows of all layers; 0: they wait in DRAM"}.in(0, kMaxBytes));
+  v("masked_writes", c.masked_writes, Info{"a burst written in part needs no read before"});
+}
+
 template <class V, Maybe<VectorConfig> C>
 void describe(V& v, C& c) {
   v("lanes", c.lanes, Info{"fp32 operations a cycle"}.in(1, 65536));
@@ -428,6 +444,8 @@ void describe(V& v, C& c) {
 template <class V, Maybe<MappingConfig> C>
 void describe(V& v, C& c) {
   v("objective", c.objective, Info{"what tiles and loop orders are chosen for"});
+  rare(v, "attention", c.attention, AttentionSchedule::rows,
+       Info{"whole rows of scores, or tiled with running sums"});
   rare(v, "fixed", c.fixed, {},
        Info{"tiles and orders not to be searched, by operation name or 'all'"});
 }
@@ -438,6 +456,8 @@ void describe(V& v, C& c) {
   v("clock_mhz", c.clock_mhz, Info{"array, scratchpads, vector unit"}.in(1, kMaxClockMhz).must());
   v("array", c.array, Info{"the systolic array"}.must());
   v("dequantiser", c.dequantiser, Info{"scales finished group sums"});
+  rare(v, "kv_dequantiser", c.kv_dequantiser, {},
+       Info{"decodes cached keys and values before the array"});
   v("vector", c.vector, Info{"norms, softmax, RoPE, SwiGLU, quantisation"});
   v("memory", c.memory, Info{"scratchpads, DMA, DRAM"}.must());
   v("mapping", c.mapping, Info{"how matrix products are cut for the scratchpads"});

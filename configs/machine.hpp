@@ -81,6 +81,24 @@ struct DequantiserConfig {
   friend bool operator==(const DequantiserConfig&, const DequantiserConfig&) = default;
 };
 
+/// Decodes cached keys and values between scratchpad and array. Its stages follow one another, each
+/// at its own rate: the slowest sets the unit's. Every default is assumed: 128 elements a cycle, as
+/// many as one row of a 128-column array takes.
+struct KvDequantiserConfig {
+  std::uint32_t lanes = 128;  ///< codes unpacked, and multiply-adds, a cycle of each
+  std::uint32_t lut_ports = 128;
+  std::uint32_t transform_adds = 1152;  ///< butterflies a cycle: nine an element of 512 points
+  std::uint32_t rope_elements = 128;
+  std::uint32_t gather_elements = 128;
+  std::uint32_t sparse_macs = 16;
+  std::uint32_t latency_cycles = 16;
+  /// On chip, for sinks and windows kept whole of all layers; what does not fit waits in DRAM.
+  std::uint64_t staging_bytes = 0;
+  bool masked_writes = true;  ///< otherwise a burst written in part is read before (ECC)
+
+  friend bool operator==(const KvDequantiserConfig&, const KvDequantiserConfig&) = default;
+};
+
 /// fp32 SIMD unit for norms, softmax, RoPE, SwiGLU, quantisation.
 struct VectorConfig {
   std::uint32_t lanes = 64;
@@ -165,8 +183,16 @@ struct FixedMapping {
 /// The key of MappingConfig::fixed that means every matrix product without an entry of its own.
 inline constexpr std::string_view kEveryOperation = "all";
 
+/// How attention is cut.
+enum class AttentionSchedule : std::uint8_t {
+  rows,   ///< all scores of a row are on chip before its softmax (tiled for a coded cache)
+  tiled,  ///< block by block with running maxima and sums (FlashAttention); masked blocks skipped
+};
+inline constexpr std::array<std::string_view, 2> kAttentionScheduleNames = {"rows", "tiled"};
+
 struct MappingConfig {
   Objective objective = Objective::cycles;
+  AttentionSchedule attention = AttentionSchedule::rows;
   std::map<std::string, FixedMapping> fixed;  ///< by name of the operation, or kEveryOperation
 
   friend bool operator==(const MappingConfig&, const MappingConfig&) = default;
@@ -179,6 +205,7 @@ struct MachineConfig {
   double clock_mhz = 500;
   ArrayConfig array;
   DequantiserConfig dequantiser;
+  KvDequantiserConfig kv_dequantiser;
   VectorConfig vector;
   MemoryConfig memory;
   MappingConfig mapping;

@@ -12,17 +12,10 @@
 #include "sim/kernel/systemc.hpp"
 
 #include "memory/traffic_extension.hpp"
+#include "memory/transfer.hpp"
 #include "sim/core/traffic.hpp"
 
 namespace systole::memory {
-
-/// Bytes to move between DRAM and the accelerator; global byte address.
-struct Transfer {
-  TrafficClass traffic = TrafficClass::weights;
-  bool write = false;
-  std::uint64_t address = 0;
-  std::uint64_t bytes = 0;  ///< 0 moves nothing
-};
 
 /// Consecutive `bytes` of addresses go to one channel, the next to the next channel, round about.
 class ChannelInterleave {

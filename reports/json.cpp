@@ -55,6 +55,12 @@ Json summary_of(const RunResult& r) {
   s["tops_per_mm2"] = finite(r.tops_per_mm2());
   s["macs"] = r.total_macs();
   s["dram_bytes"] = r.total_dram_bytes();
+  s["kv_bytes"] = r.kv_bytes;
+  s["kv_bytes_read"] = r.kv_bytes_read;
+  s["kv_bytes_written"] = r.kv_bytes_written;
+  s["kv_burst_bytes_read"] = r.kv_burst_bytes_read;
+  s["kv_burst_bytes_written"] = r.kv_burst_bytes_written;
+  s["dequant_utilisation"] = finite(r.dequant_utilisation());
   s["prefill_tokens"] = r.prefill_tokens;
   s["decode_tokens"] = r.decode_tokens;
   s["clock_mhz"] = finite(r.clock_mhz);

@@ -43,6 +43,12 @@ void describe_summary(Visitor& field, Result& r) {
   field("/summary/area_mm2", r.area_mm2, "mm2");
   field("/summary/peak_macs_per_cycle", r.peak_macs_per_cycle, "MACs/cycle");
   field("/summary/peak_dram_bytes_per_cycle", r.peak_dram_bytes_per_cycle, "bytes/cycle");
+  field("/summary/kv_bytes", r.kv_bytes, "bytes");
+  field("/summary/kv_bytes_read", r.kv_bytes_read, "bytes");
+  field("/summary/kv_bytes_written", r.kv_bytes_written, "bytes");
+  field("/summary/kv_burst_bytes_read", r.kv_burst_bytes_read, "bytes");
+  field("/summary/kv_burst_bytes_written", r.kv_burst_bytes_written, "bytes");
+  field("/summary/kv_dequantise_cycles", r.kv_dequantise_cycles, "cycles");
 }
 
 template <class Visitor, class QualityType>

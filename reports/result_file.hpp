@@ -10,7 +10,7 @@ namespace systole::reports {
 
 /// Raised when a dataset is added, removed or changes its meaning; readers name the version they do
 /// not know.
-inline constexpr std::uint64_t kResultSchemaVersion = 2;
+inline constexpr std::uint64_t kResultSchemaVersion = 3;
 
 /// Writes `result` so that the file appears whole or not at all (temporary name, fsync, rename) and
 /// equal results give equal bytes. Errors: ConfigError, one message naming the path, when it cannot

@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <utility>
 
+#include "quant/kv/systems.hpp"
 #include "sim/core/error.hpp"
 #include "sim/core/units.hpp"
+#include "workloads/kv_layout.hpp"
 #include "workloads/shape.hpp"
 #include "workloads/storage.hpp"
 #include "workloads/timed_precision.hpp"
@@ -29,6 +32,9 @@ constexpr std::uint64_t kMaxTokens = 1u << 20;
 constexpr std::uint64_t kFloatBytes = 4;
 /// Routers are small and decide much: released checkpoints quantise none of them (assumed here).
 constexpr Format kRouterFormat = Format::fp16;
+
+/// What prefill attends to where the cache is coded.
+constexpr Format kFreshFormat = Format::fp16;
 
 std::uint64_t round_up(std::uint64_t value, std::uint64_t multiple) {
   return ceil_div(value, multiple) * multiple;
@@ -64,6 +70,30 @@ struct LayerMap {
   std::uint64_t stride = 0;
   std::uint64_t weight_bytes = 0;
 };
+
+/// Both sides of the cache in the layout of their codecs; null: as regions of plain tokens.
+struct CacheLayouts {
+  std::shared_ptr<const KvGeometry> key, value;
+};
+
+CacheLayouts cache_layouts(const ModelShape& shape, const Recipe& recipe, std::uint64_t tokens,
+                           bool kv_study) {
+  if (!kv_study && plain_cache(recipe)) return {};
+  const quant::KvShape heads{shape.kv_heads, shape.head_dim, shape.heads};
+  const auto side = [&](quant::KvTensor tensor, Target target) {
+    const std::string where = "recipe " + recipe.name + ": tensors." +
+                              std::string(configs::kTargetNames[static_cast<std::size_t>(target)]);
+    return std::make_shared<const KvGeometry>(
+        kv_layout(tensor, heads, quant::policy_of_layer(recipe[target], 0), where), tokens);
+  };
+  const CacheLayouts caches{side(quant::KvTensor::key, Target::key),
+                            side(quant::KvTensor::value, Target::value)};
+  if (kv_attended(caches.key->layout, tokens) != kv_attended(caches.value->layout, tokens)) {
+    throw ConfigError("recipe " + recipe.name +
+                      ": keys and values drop different tokens; expected one eviction for both");
+  }
+  return caches;
+}
 
 std::uint64_t cache_token_bytes(const ModelShape& shape, const QuantSpec& spec) {
   return shape.kv_heads * stored_bytes(spec, 1, shape.head_dim);
@@ -133,10 +163,13 @@ struct MemoryMap {
   std::uint64_t layer_stride = 0;
   std::uint64_t weight_bytes = 0;
   std::uint64_t end_of_layers = 0;
+  CacheLayouts caches;
+  Region fresh_keys, fresh_values;  ///< of one layer's prefill, where the cache is coded
 };
 
 LayerMap map_layer(const ModelShape& shape, const Recipe& recipe, const WeightPrecision& weights,
-                   std::uint32_t layer_index, std::uint64_t base, std::uint64_t cache_tokens) {
+                   std::uint32_t layer_index, std::uint64_t base, std::uint64_t cache_tokens,
+                   const CacheLayouts& caches) {
   AddressMap map(base);
   LayerMap layer;
   auto place = [&](std::uint64_t bytes) {
@@ -163,18 +196,22 @@ LayerMap map_layer(const ModelShape& shape, const Recipe& recipe, const WeightPr
           {linear(ffn_gate, expert), linear(ffn_up, expert), linear(ffn_down, expert)});
     }
   }
-  layer.key_cache = map.place(TrafficClass::kv_cache,
-                              cache_tokens * cache_token_bytes(shape, recipe[Target::key]));
-  layer.value_cache = map.place(TrafficClass::kv_cache,
-                                cache_tokens * cache_token_bytes(shape, recipe[Target::value]));
+  const auto cache = [&](const std::shared_ptr<const KvGeometry>& geometry, Target target) {
+    return map.place(
+        TrafficClass::kv_cache,
+        geometry ? geometry->bytes : cache_tokens * cache_token_bytes(shape, recipe[target]));
+  };
+  layer.key_cache = cache(caches.key, Target::key);
+  layer.value_cache = cache(caches.value, Target::value);
   layer.stride = round_up(map.next() - base, kLayerAlignment);
   return layer;
 }
 
 MemoryMap map_memory(const ModelShape& shape, const Recipe& recipe, const WeightPrecision& weights,
-                     std::uint64_t cache_tokens) {
+                     std::uint64_t cache_tokens, std::uint64_t prompt, bool kv_study) {
   AddressMap map;
   MemoryMap memory;
+  memory.caches = cache_layouts(shape, recipe, cache_tokens, kv_study);
   auto place = [&](std::uint64_t bytes) {
     memory.weight_bytes += bytes;
     return map.place(TrafficClass::weights, bytes);
@@ -188,12 +225,21 @@ MemoryMap map_memory(const ModelShape& shape, const Recipe& recipe, const Weight
   const std::uint64_t base = round_up(map.next(), kLayerAlignment);
   // Every layer at the same distance: that of the largest.
   for (const LayerRun& run : layer_runs(shape, weights)) {
-    memory.layers.push_back(map_layer(shape, recipe, weights, run.first, base, cache_tokens));
+    memory.layers.push_back(
+        map_layer(shape, recipe, weights, run.first, base, cache_tokens, memory.caches));
     memory.runs.push_back(run);
     memory.weight_bytes += (run.last - run.first) * memory.layers.back().weight_bytes;
     memory.layer_stride = std::max(memory.layer_stride, memory.layers.back().stride);
   }
   memory.end_of_layers = base + shape.layers * memory.layer_stride;
+  if (memory.caches.key) {
+    AddressMap behind(memory.end_of_layers);
+    const std::uint64_t bytes =
+        prompt * shape.kv_heads * stored_bytes({.format = kFreshFormat}, 1, shape.head_dim);
+    memory.fresh_keys = behind.place(TrafficClass::activations, bytes);
+    memory.fresh_values = behind.place(TrafficClass::activations, bytes);
+    memory.end_of_layers = round_up(behind.next(), kLayerAlignment);
+  }
   return memory;
 }
 
@@ -266,7 +312,13 @@ class StepWriter {
     for (Operation& operation : operations_) {
       for (Region* region :
            {&operation.stationary_region, &operation.context_region, &operation.written_region}) {
+        // Fresh keys and values have one place for all layers.
+        if (memory_.caches.key && region->traffic == TrafficClass::activations) continue;
         region->address += layer_offset_;
+      }
+      for (std::optional<CacheRegion>* cache :
+           {&operation.stationary_cache, &operation.context_cache, &operation.written_cache}) {
+        if (*cache) (*cache)->address += layer_offset_;
       }
     }
     return std::exchange(operations_, {});
@@ -422,14 +474,17 @@ class StepWriter {
     Operation& operation =
         vector("rope", VectorOp::rope, tokens_, shape_.q_dim() + shape_.kv_dim());
     operation.input_bytes = floats(tokens_, operation.width);
-    operation.output_bytes = before_quantise(Target::query, tokens_, shape_.q_dim()) +
-                             before_quantise(Target::key, tokens_, shape_.kv_dim());
+    operation.output_bytes =
+        before_quantise(Target::query, tokens_, shape_.q_dim()) +
+        (memory_.caches.key ? floats(tokens_, shape_.kv_dim())
+                            : before_quantise(Target::key, tokens_, shape_.kv_dim()));
   }
 
   void quantise_qkv() {
     std::uint64_t width = 0, stored = 0;
     auto take = [&](Target target, std::uint64_t heads) {
-      if (quant::is_ieee(recipe_[target].format)) return;
+      const bool cached = target != Target::query && memory_.caches.key;
+      if (cached || quant::is_ieee(recipe_[target].format)) return;
       width += heads * shape_.head_dim;
       stored += per_head(target, heads);
     };
@@ -442,7 +497,51 @@ class StepWriter {
     operation.output_bytes = stored;
   }
 
+  const std::shared_ptr<const KvGeometry>& layout_of(Target target) const {
+    return target == Target::key ? memory_.caches.key : memory_.caches.value;
+  }
+
+  CacheRegion cache_region(Target target, const Region& region, std::uint64_t before) const {
+    const std::uint64_t staging =
+        memory_.caches.key->staging_bytes() + memory_.caches.value->staging_bytes();
+    return {layout_of(target), region.address,          before,
+            context_,          shape_.layers * staging, !takes_codes(target)};
+  }
+
+  /// What the array sees of a coded cache: integer codes beside an integer operand, whose scales go
+  /// to the epilogue; otherwise what decodes, in the format of the other operand.
+  bool takes_codes(Target target) const {
+    const Target moving = target == Target::key ? Target::query : Target::probability;
+    return plain_cache(recipe_) && quant::is_integer(recipe_[target].format) &&
+           quant::is_integer(recipe_[moving].format);
+  }
+  const QuantSpec& seen_by_array(Target target) const {
+    const Target moving = target == Target::key ? Target::query : Target::probability;
+    return takes_codes(target) ? recipe_[target].spec() : recipe_[moving].spec();
+  }
+
+  /// Tokens of this step from the prompt's fp16 keys or values, a piece a head.
+  Region fresh(Target target) const {
+    Region region = target == Target::key ? memory_.fresh_keys : memory_.fresh_values;
+    region.pieces = shape_.kv_heads;
+    region.piece_stride = region.bytes / region.pieces;
+    return region;
+  }
+
+  /// A coded cache takes the tokens; in prefill their fp16 form is kept for the attention.
+  void append_coded(const char* name, Target target, const Region& cache) {
+    Operation& operation = vector(name, VectorOp::kv_append, tokens_, shape_.kv_dim());
+    operation.moving = {.format = kFreshFormat};
+    operation.written_cache = cache_region(target, cache, context_ - tokens_);
+    if (prefill()) operation.written_region = fresh(target);
+    operation.input_bytes = floats(tokens_, shape_.kv_dim());
+  }
+
+  /// The first step of a program: nothing is in the cache before it.
+  bool prefill() const { return context_ == tokens_; }
+
   void append(const char* name, Target target, const Region& cache) {
+    if (layout_of(target)) return append_coded(name, target, cache);
     const std::uint64_t token = cache_token_bytes(shape_, recipe_[target]);
     Operation& operation = vector(name, VectorOp::kv_append, tokens_, shape_.kv_dim());
     operation.moving = recipe_[target];
@@ -469,8 +568,21 @@ class StepWriter {
     auto read = [&](const Region& cache, Target target) {
       return cache_tokens_of(shape_, recipe_[target], cache, 0, context_);
     };
-    operation.stationary_region = read(map.key_cache, Target::key);
-    operation.context_region = read(map.value_cache, Target::value);
+    if (!memory_.caches.key) {
+      operation.stationary_region = read(map.key_cache, Target::key);
+      operation.context_region = read(map.value_cache, Target::value);
+    } else {
+      operation.stationary = seen_by_array(Target::key);
+      operation.stationary_context = seen_by_array(Target::value);
+      if (prefill()) {
+        operation.stationary_region = fresh(Target::key);
+        operation.context_region = fresh(Target::value);
+      } else {
+        operation.n = kv_attended(memory_.caches.key->layout, context_);
+        operation.stationary_cache = cache_region(Target::key, map.key_cache, context_);
+        operation.context_cache = cache_region(Target::value, map.value_cache, context_);
+      }
+    }
     operation.input_bytes = per_head(Target::query, shape_.heads);
     operation.output_bytes = before_quantise(Target::activation, tokens_, shape_.q_dim());
   }
@@ -499,7 +611,8 @@ class StepWriter {
   std::vector<Operation> operations_;
 };
 
-void check_tokens(const ModelShape& shape, std::uint64_t prefill, std::uint64_t decode) {
+void check_tokens(const ModelShape& shape, std::uint64_t prefill, std::uint64_t decode,
+                  bool beyond) {
   const std::string where = "model " + shape.name;
   if (prefill == 0) {
     throw ConfigError(where +
@@ -509,7 +622,7 @@ void check_tokens(const ModelShape& shape, std::uint64_t prefill, std::uint64_t 
     throw ConfigError(fmt::format("{}: {} prompt and {} decoded tokens; at most {} together", where,
                                   prefill, decode, kMaxTokens));
   }
-  if (shape.max_positions != 0 && prefill + decode > shape.max_positions) {
+  if (!beyond && shape.max_positions != 0 && prefill + decode > shape.max_positions) {
     throw ConfigError(fmt::format("{}: {} prompt and {} decoded tokens exceed its {} positions",
                                   where, prefill, decode, shape.max_positions));
   }
@@ -518,10 +631,10 @@ void check_tokens(const ModelShape& shape, std::uint64_t prefill, std::uint64_t 
 }  // namespace
 
 Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefill_tokens,
-              std::uint64_t decode_tokens, const PrecisionDecisions* decisions) {
+              std::uint64_t decode_tokens, const PrecisionDecisions* decisions, bool kv_study) {
   const ModelShape shape = validated(given, "model " + given.name);
   require_timed(recipe);
-  check_tokens(shape, prefill_tokens, decode_tokens);
+  check_tokens(shape, prefill_tokens, decode_tokens, kv_study);
   const WeightPrecision weights(recipe, decisions);
   std::vector<PrecisionDecisions::Pass> passes(decode_tokens, {1, 1, {}});
   const bool decided = needs_passes(recipe);
@@ -531,14 +644,28 @@ Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefi
     longest = std::max(longest, length + pass.tokens);
     length += pass.kept;
   }
-  const MemoryMap memory = map_memory(shape, recipe, weights, longest);
+  const MemoryMap memory = map_memory(shape, recipe, weights, longest, prefill_tokens, kv_study);
 
   Program program;
   program.model = shape.name;
   program.recipe = recipe.name;
   program.weight_bytes = memory.weight_bytes;
-  program.kv_bytes_per_token = shape.layers * (cache_token_bytes(shape, recipe[Target::key]) +
-                                               cache_token_bytes(shape, recipe[Target::value]));
+  if (memory.caches.key) {
+    const auto held = [&](const KvGeometry& side) {
+      return bytes_for(Bits(kv_stored(side.layout, length).total())).count();
+    };
+    program.kv_bytes = shape.layers * (held(*memory.caches.key) + held(*memory.caches.value));
+    program.kv_bytes_per_token = program.kv_bytes / length;
+  } else {
+    program.kv_bytes_per_token = shape.layers * (cache_token_bytes(shape, recipe[Target::key]) +
+                                                 cache_token_bytes(shape, recipe[Target::value]));
+    program.kv_bytes = length * program.kv_bytes_per_token;
+  }
+  if (shape.max_positions != 0 && longest > shape.max_positions) {
+    program.note = fmt::format(
+        "{} tokens where the model has {} positions: the time of a longer context, not its quality",
+        longest, shape.max_positions);
+  }
   program.layer_stride_bytes = memory.layer_stride;
   program.layers = shape.layers;
 

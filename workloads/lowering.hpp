@@ -39,10 +39,15 @@ namespace systole::workloads {
 /// activations keeps them in another format, pass a linear layer apart. `decisions`: what a
 /// functional run found; with its passes, they take the place of `decode_tokens` steps.
 ///
+/// KV cache: policies of one scale a tensor, channel, token or group lie token by token, as above.
+/// Others, and all with `kv_study`, lie as kv_layout says: decode reads what the codec stores,
+/// prefill attends to fp16 keys and values that are kept beside it for the time of a layer, and
+/// k_append, v_append code what is due, maintenance included.
+///
 /// Errors: ConfigError for an invalid shape or recipe, no prompt, or more tokens than
-/// `max_positions` (when not 0).
+/// `max_positions` (when not 0; with `kv_study` a note instead).
 Program lower(const configs::ModelShape& shape, const configs::Recipe& recipe,
               std::uint64_t prefill_tokens, std::uint64_t decode_tokens,
-              const PrecisionDecisions* decisions = nullptr);
+              const PrecisionDecisions* decisions = nullptr, bool kv_study = false);
 
 }  // namespace systole::workloads

@@ -3,12 +3,15 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "configs/recipe.hpp"
 #include "quant/format.hpp"
+#include "sim/core/kv_layout.hpp"
 #include "sim/core/traffic.hpp"
 
 namespace systole::workloads {
@@ -39,6 +42,15 @@ struct Region {
   std::uint64_t bytes = 0;
   std::uint64_t pieces = 1;
   std::uint64_t piece_stride = 0;
+};
+
+/// The cached keys or values of one layer in the layout of their codec.
+struct CacheRegion {
+  std::shared_ptr<const KvGeometry> geometry;
+  std::uint64_t address = 0;
+  std::uint64_t before = 0, after = 0;  ///< tokens appended when the operation begins and ends
+  std::uint64_t staging_bytes = 0;      ///< of sinks and windows, both sides, all layers
+  bool decoded = true;                  ///< before the array; otherwise it takes the codes
 };
 
 /// A stretch of a product's reduction whose weights are of one format (SliM-LLM: groups of input
@@ -78,6 +90,10 @@ struct Operation {
   Region stationary_region;
   Region context_region;  ///< attention: V of this layer
   Region written_region;  ///< kv_append: what is written to the cache; otherwise empty
+  /// Of a cache in a codec's layout, in place of the regions: K, V, and what kv_append writes.
+  /// Attention then has n = the tokens that a query meets. Prefill attends to keys and values as
+  /// they come, before coding: those are regions.
+  std::optional<CacheRegion> stationary_cache, context_cache, written_cache;
   std::uint64_t input_bytes =
       0;  ///< moving operand(s) as stored on chip or, when they do not fit, in DRAM
   std::uint64_t output_bytes = 0;  ///< result as the next operation reads it
@@ -110,11 +126,13 @@ struct Program {
   std::string model, recipe;
   std::vector<Step> steps;
   std::uint64_t weight_bytes = 0;        ///< stored bytes of all weights, metadata included
-  std::uint64_t kv_bytes_per_token = 0;  ///< all layers, metadata included
+  std::uint64_t kv_bytes_per_token = 0;  ///< all layers, metadata included; the mean of a codec's
+  std::uint64_t kv_bytes = 0;            ///< held at the end, all layers
   std::uint64_t footprint_bytes = 0;     ///< highest DRAM address used + 1
   std::uint64_t layers = 0;
   std::uint64_t layer_stride_bytes =
       0;                     ///< address distance of equal operands of neighbouring layers
+  std::string note;          ///< on what the shape or recipe is stretched to; empty: nothing
   Region activation_region;  ///< where activations go that do not fit on chip: two of the largest
 };
 

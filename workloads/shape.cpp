@@ -88,6 +88,14 @@ void require_timed(const Recipe& recipe) {
     if (target == Target::activation) policy.tokens.clear();  // the first ones in another format
     const bool classes = policy.outliers.kind == quant::OutlierKind::channel_class;
     const bool scheduled = policy.schedule.kind != quant::ScheduleKind::fixed;
+    if (target == Target::key || target == Target::value) {
+      // In the layout of its codec, see kv_layout.
+      const bool by_layer = policy.schedule.kind == quant::ScheduleKind::map;
+      if (!(by_layer && !policy.schedule.entries.empty()) &&
+          policy.schedule.kind != quant::ScheduleKind::phase) {
+        continue;
+      }
+    }
     const bool simple = target == Target::shortcut || target == Target::embedding;
     if (simple && quant::is_plain(policy)) continue;
     if (!simple && quant::is_timed(policy) &&
@@ -104,6 +112,17 @@ void require_timed(const Recipe& recipe) {
                     configs::kTargetNames[i], name_of(policy.format)));
   }
   raise("recipe " + recipe.name, faults);
+}
+
+bool plain_cache(const Recipe& recipe) {
+  for (const Target target : {Target::key, Target::value}) {
+    const quant::TensorPolicy& policy = recipe[target];
+    if (!quant::is_timed(policy) || policy.outliers.kind != quant::OutlierKind::none ||
+        policy.schedule.kind != quant::ScheduleKind::fixed) {
+      return false;
+    }
+  }
+  return true;
 }
 
 quant::Format embedding_format(const Recipe& recipe) {

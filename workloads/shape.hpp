@@ -18,9 +18,14 @@ namespace systole::workloads {
 configs::ModelShape validated(configs::ModelShape shape, const std::string& where);
 
 /// Throws one ConfigError for a recipe that is invalid, or that the timed machine does not model:
-/// it times policies that are one format with one scale a tensor, channel, token or group. The
-/// functional executor takes every recipe.
+/// it times policies that are one format with one scale a tensor, channel, token or group, and of
+/// keys and values every one that is the same in all layers. The functional executor takes every
+/// recipe.
 void require_timed(const configs::Recipe& recipe);
+
+/// Whether keys and values are kept as tokens of one format each, without windows, classes, sparse
+/// parts or transforms on read; others lie as kv_layout says.
+bool plain_cache(const configs::Recipe& recipe);
 
 /// The embedding table is stored as its own policy says, or, when that is not given, as the head is
 /// where that is a float format, else in fp16: a look-up has no integer form here. A tied model

@@ -332,26 +332,27 @@ void KvCoder::depart(std::span<float> row) const {
   }
 }
 
-OpCounts KvCoder::depart_ops() const {
+OpCounts kv_depart_ops(const KvPlan& plan, bool diag_here) {
   OpCounts ops;
-  const std::size_t width = plan_.shape.width();
-  for (const Transform& t : plan_.arrival) {
-    if (at_output(plan_, t)) continue;
-    if (t.op == TransformOp::diag && !calibration_.diag.empty() && !diag_at_query(plan_, t))
-      ops.multiply += width;
-    if (t.op == TransformOp::had && !rotation_at_query(plan_, t))
-      ops.add += width * log2_of(hadamard_size(plan_, t));  // 1/sqrt(n) goes into the scale
-    if (t.op == TransformOp::rot && !rotation_at_query(plan_, t))
-      ops.fma += width * plan_.shape.head_dim;
+  const std::size_t width = plan.shape.width();
+  for (const Transform& t : plan.arrival) {
+    if (at_output(plan, t)) continue;
+    if (t.op == TransformOp::diag && diag_here && !diag_at_query(plan, t)) ops.multiply += width;
+    if (t.op == TransformOp::had && !rotation_at_query(plan, t))
+      ops.add += width * log2_of(hadamard_size(plan, t));  // 1/sqrt(n) goes into the scale
+    if (t.op == TransformOp::rot && !rotation_at_query(plan, t))
+      ops.fma += width * plan.shape.head_dim;
     if (t.op == TransformOp::perm) ops.gather += width;
   }
-  if (plan_.rope_on_read) {
+  if (plan.rope_on_read) {
     ops.multiply += 2 * width;
     ops.add += width;
-    ops.special += plan_.shape.head_dim;  // a sine and a cosine a pair, shared by the heads
+    ops.special += plan.shape.head_dim;  // a sine and a cosine a pair, shared by the heads
   }
   return ops;
 }
+
+OpCounts KvCoder::depart_ops() const { return kv_depart_ops(plan_, !calibration_.diag.empty()); }
 
 void KvCoder::transform_query(std::span<float> query, OpCounts& ops) const {
   const std::size_t dim = plan_.shape.head_dim;
@@ -730,25 +731,32 @@ std::uint64_t KvCoder::static_bits() const {
   return bits;
 }
 
-void KvCoder::count_read(KvChunk& chunk) const {
-  const std::uint64_t width = plan_.shape.width(), heads = plan_.shape.kv_heads,
-                      dim = plan_.shape.head_dim;
-  OpCounts& token = chunk.read_token;
-  if (plan_.low_channels != 0 && !chunk.rule.ieee()) {
-    count_element_decode(plan_, plan_.high_rule, heads * plan_.high_channels, token);
-    count_element_decode(plan_, chunk.rule, heads * plan_.low_columns, token);
+OpCounts kv_read_ops(const KvPlan& plan, const BoxRule& rule) {
+  const std::uint64_t width = plan.shape.width(), heads = plan.shape.kv_heads;
+  OpCounts token;
+  if (plan.low_channels != 0 && !rule.ieee()) {
+    count_element_decode(plan, plan.high_rule, heads * plan.high_channels, token);
+    count_element_decode(plan, rule, heads * plan.low_columns, token);
     token.gather += width;
-    if (plan_.fourier) {  // 2.5 log2 n operations a channel
-      const std::uint64_t n = plan_.low_channels;
+    if (plan.fourier) {  // 2.5 log2 n operations a channel
+      const std::uint64_t n = plan.low_channels;
       token.multiply += heads * n * log2_of(n);
       token.add += heads * 3 * n * log2_of(n) / 2;
     }
   } else {
-    count_element_decode(plan_, chunk.rule, width, token);
+    count_element_decode(plan, rule, width, token);
   }
-  if (!chunk.channel_scales.empty()) token.multiply += width;
-  if (!chunk.means.empty()) token.add += width;
-  if (plan_.sparse_side != 0 && !chunk.rule.ieee()) token.sparse_mac += 2 * plan_.sparse_side;
+  if (rule.ieee()) return token;
+  if (plan.channel_scale) token.multiply += width;
+  if (plan.mean_over_heads) token.add += width;
+  if (plan.sparse_side != 0) token.sparse_mac += 2 * plan.sparse_side;
+  return token;
+}
+
+void KvCoder::count_read(KvChunk& chunk) const {
+  const std::uint64_t width = plan_.shape.width(), dim = plan_.shape.head_dim;
+  OpCounts& token = chunk.read_token;
+  token += kv_read_ops(plan_, chunk.rule);
 
   // Bytes: what the tokens share is read once, the rest with each of them.
   std::uint64_t shared = 0;

@@ -57,6 +57,11 @@ struct KvChunk {
 std::size_t kv_boxes(const KvPlan& plan, std::size_t rows);
 /// Exact bits of a chunk of `rows` tokens; padding is of its runs of codes, not of pages.
 KvBits kv_chunk_bits(const KvPlan& plan, const BoxRule& rule, std::size_t rows);
+/// Operations of reading one token of a chunk coded by `rule`, all heads; bytes not among them.
+OpCounts kv_read_ops(const KvPlan& plan, const BoxRule& rule);
+/// Operations of undoing on reading what is not undone at the query or the output, one token, RoPE
+/// on read included. `diag_here`: a DIAG is not folded by the caller.
+OpCounts kv_depart_ops(const KvPlan& plan, bool diag_here);
 /// Elements that a block of a format with scales of its own covers (MX, NVFP4, GGUF); else 0.
 std::size_t kv_block_length(Format format);
 

@@ -24,8 +24,10 @@
 namespace systole::cli {
 namespace {
 
+constexpr std::string_view kDefaultRecipe = "mixpe-w4a8";
+
 struct RunOptions {
-  std::string model = kEmbeddedModel, tokenizer, machine = "mixpe-128x128", recipe = "mixpe-w4a8";
+  std::string model = kEmbeddedModel, tokenizer, machine = "mixpe-128x128", recipe, kv;
   std::uint64_t prefill = 128, decode = 32, threads = 0;
   std::string text, calibration, split = kTextDelimiter;
   std::vector<std::string> overrides;
@@ -48,6 +50,7 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       "  systole run --machine int8-128x94 --recipe w8a8 --out int8.h5 --html int8.html\n"
       "  systole run --model llama-2-7b --prefill 2048 --decode 64 --json out.json\n"
       "  systole run --set memory.dram.channels=4 --set array.dataflow=output_stationary\n"
+      "  systole run --model llama-2-7b --kv kivi2 --prefill 32768 --machine fp16-kv-lpddr5\n"
       "  systole run --machine mixpe-16x16 --prefill 16 --decode 1 --timing pe\n");
   options.group("What to run")
       .value("model", "NAME|FILE", o.model,
@@ -58,7 +61,12 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       .value("machine", "NAME|FILE", o.machine,
              "machine, see `systole list machines` (default: " + o.machine + ")")
       .value("recipe", "NAME|FILE", o.recipe,
-             "quantisation, see `systole list recipes` (default: " + o.recipe + ")")
+             "quantisation, see `systole list recipes` (default: " + std::string(kDefaultRecipe) +
+                 ", with --kv fp16)")
+      .value("kv", "NAME|FILE", o.kv,
+             "recipe whose keys and values (queries and probabilities where it has them) take the "
+             "place of the recipe's: a KV-cache system; the context may exceed the model's "
+             "positions")
       .list("set", "PATH=VALUE", o.overrides,
             "override a field of the machine; see `systole show MACHINE` for the paths")
       .value("timing", "pe|tile|analytic", o.timing,
@@ -92,6 +100,17 @@ bool parse(const Arguments& arguments, RunOptions& o) {
   return options.parse(arguments);
 }
 
+/// The recipe with the KV cache of another: what that one says nothing of stays.
+configs::Recipe with_kv(configs::Recipe recipe, const configs::Recipe& kv) {
+  using configs::Target;
+  for (const Target target : {Target::key, Target::value}) recipe[target] = kv[target];
+  for (const Target target : {Target::query, Target::probability}) {
+    if (kv[target] != quant::TensorPolicy{}) recipe[target] = kv[target];
+  }
+  recipe.name += "+" + kv.name;
+  return recipe;
+}
+
 /// The first `prefill` tokens of the texts, which are read again from the start where they are
 /// shorter.
 std::vector<std::uint32_t> prompt_of(const workloads::LlamaModel& model,
@@ -123,7 +142,10 @@ int run_command(const Arguments& arguments) {
     o.overrides.push_back("array.fold_overlap=" + o.overlap);
   }
   const configs::MachineConfig machine = configs::load_machine(o.machine, o.overrides);
-  const configs::Recipe recipe = configs::load_recipe(o.recipe);
+  const bool kv_study = !o.kv.empty();
+  if (o.recipe.empty()) o.recipe = kv_study ? "fp16" : kDefaultRecipe;
+  configs::Recipe recipe = configs::load_recipe(o.recipe);
+  if (kv_study) recipe = with_kv(std::move(recipe), configs::load_recipe(o.kv));
   const Model model = resolve_model(o.model, o.tokenizer);
   const std::string text = o.text.empty() ? model.default_text : o.text;
   if (!o.text.empty() && !model.weights) {
@@ -138,7 +160,8 @@ int run_command(const Arguments& arguments) {
   const bool decide =
       evaluate && (workloads::needs_passes(recipe) || workloads::needs_shares(recipe));
   std::optional<workloads::Program> program;
-  if (!decide) program = workloads::lower(model.shape, recipe, o.prefill, o.decode);
+  if (!decide)
+    program = workloads::lower(model.shape, recipe, o.prefill, o.decode, nullptr, kv_study);
   const std::vector<std::string> texts =
       evaluate ? workloads::read_texts(text, o.split) : std::vector<std::string>{};
 
@@ -169,7 +192,7 @@ int run_command(const Arguments& arguments) {
       tokens.resize(std::min<std::uint64_t>(tokens.size(), o.prefill));
       decisions =
           workloads::decide_precision(*executor, *model.weights->tokenizer, tokens, o.decode);
-      program = workloads::lower(model.shape, recipe, o.prefill, o.decode, &*decisions);
+      program = workloads::lower(model.shape, recipe, o.prefill, o.decode, &*decisions, kv_study);
     }
   }
   std::optional<workloads::CapturedOperands> operands;

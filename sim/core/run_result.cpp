@@ -46,6 +46,10 @@ std::optional<double> RunResult::bandwidth_share() const {
                static_cast<double>(cycles) * peak_dram_bytes_per_cycle);
 }
 
+std::optional<double> RunResult::dequant_utilisation() const {
+  return ratio(static_cast<double>(kv_dequantise_cycles), static_cast<double>(decode_cycles));
+}
+
 std::optional<double> RunResult::tokens_per_second() const {
   if (!tpot_ms) return std::nullopt;
   return ratio(1e3, *tpot_ms);

@@ -143,11 +143,20 @@ struct RunResult {
   double peak_macs_per_cycle = 0;  ///< for the recipe's linear-layer formats
   double peak_dram_bytes_per_cycle = 0;
 
+  // The KV cache.
+  std::uint64_t kv_bytes = 0;          ///< held at the end of the run, all layers
+  std::uint64_t kv_bytes_read = 0;     ///< of the cache, from DRAM, the whole run
+  std::uint64_t kv_bytes_written = 0;  ///< likewise
+  std::uint64_t kv_burst_bytes_read = 0, kv_burst_bytes_written = 0;  ///< of whole bursts
+  std::uint64_t kv_dequantise_cycles = 0;  ///< that the decode steps keep the KV dequantiser busy
+
   std::optional<Quality> quality;
 
   // Derived figures, absent where the denominator is zero.
   std::optional<double> utilisation() const;      ///< MACs / (cycles x peak MACs per cycle)
   std::optional<double> bandwidth_share() const;  ///< DRAM bytes / (cycles x peak bytes per cycle)
+  /// Share of the decode steps' cycles in which the KV dequantiser works; absent without decode.
+  std::optional<double> dequant_utilisation() const;
   std::optional<double> tokens_per_second() const;  ///< decode rate, one sequence
   std::optional<double> tokens_per_joule()
       const;                                    ///< all tokens (prefill + decode) over all energy

@@ -57,7 +57,7 @@ SegmentOutcome Accelerator::run(std::span<const Job> jobs) {
   jobs_ = jobs;
   for (Milestone* milestone :
        {&stationary_loaded_, &stationary_freed_, &moving_loaded_, &moving_freed_,
-        &operations_ended_, &finished_, &background_done_, &stored_}) {
+        &operations_ended_, &finished_, &background_started_, &background_done_, &stored_}) {
     milestone->reset();
   }
   finish_issued_ = background_issued_ = store_issued_ = 0;
@@ -75,10 +75,15 @@ SegmentOutcome Accelerator::run(std::span<const Job> jobs) {
 }
 
 void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& outcome) {
+  decodes_cache_ = decodes_cache_ || job.counts.kv_dequantise_cycles > 0;
   stationary_loaded_.wait_for(index + 1);
   moving_loaded_.wait_for(index + 1);
   account(outcome, CycleCause::dram);
   if (job.needs_background) {
+    if (decodes_cache_) {  // the scores were late for their softmax because their keys were
+      background_started_.wait_for(*job.needs_background);
+      account(outcome, CycleCause::dequantise);
+    }
     background_done_.wait_for(*job.needs_background);
     account(outcome, CycleCause::dependency);
   }
@@ -157,6 +162,7 @@ void Accelerator::end_operation(OperationOutcome& outcome) {
   account(outcome, CycleCause::dependency);
   stored_.wait_for(store_issued_);
   account(outcome, CycleCause::dram);
+  decodes_cache_ = false;
   operations_ended_.advance();
 }
 
@@ -203,7 +209,10 @@ void Accelerator::finish() {
     held_by_ = CycleCause::dequantise;
     const auto ready = sc_core::sc_time_stamp()
                            .value();  // a number: the stamp itself is a reference to the present
-    if (piece.background_vector_cycles > 0) to_vector_.push(piece.background_vector_cycles);
+    if (piece.background_vector_cycles > 0) {
+      background_started_.advance();
+      to_vector_.push(piece.background_vector_cycles);
+    }
     const auto handed_over = sc_core::sc_time_stamp().value();
     if (!piece.results.empty()) to_storage_.push(std::move(piece.results));
     if (handed_over > ready) held_by_ = CycleCause::dependency;

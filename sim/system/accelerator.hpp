@@ -96,10 +96,12 @@ class Accelerator : public sc_core::sc_module {
   Milestone stationary_loaded_, stationary_freed_;
   Milestone moving_loaded_, moving_freed_;
   Milestone operations_ended_;
-  Milestone finished_;         ///< pieces through the dequantiser
-  Milestone background_done_;  ///< softmax blocks through the vector unit
-  Milestone stored_;           ///< pieces whose results are in DRAM
+  Milestone finished_;            ///< pieces through the dequantiser
+  Milestone background_started_;  ///< softmax blocks whose scores are there
+  Milestone background_done_;     ///< softmax blocks through the vector unit
+  Milestone stored_;              ///< pieces whose results are in DRAM
   std::uint64_t jobs_issued_ = 0;
+  bool decodes_cache_ = false;  ///< this operation waits for the KV dequantiser
   std::uint64_t finish_issued_ = 0, background_issued_ = 0, store_issued_ = 0;
   /// Why the last piece left the dequantiser when it did: its own work, the vector unit or DRAM not
   /// taking pieces.

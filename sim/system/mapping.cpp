@@ -105,4 +105,80 @@ GemmParts gemm_parts(const pe::PeDesign& design, const workloads::Operation& op)
   return parts;
 }
 
+bool passes_in_tiles(const configs::MachineConfig& machine, const workloads::Operation& operation) {
+  return machine.mapping.attention == configs::AttentionSchedule::tiled ||
+         operation.stationary_cache.has_value();
+}
+
+namespace {
+
+/// Most bytes that a chunk of tokens of one head takes as stored: some of them may be kept whole.
+std::uint64_t chunk_bytes(const workloads::Region& region,
+                          const std::optional<workloads::CacheRegion>& coded, std::uint64_t heads,
+                          std::uint64_t tokens, std::uint64_t chunk) {
+  if (!coded) return chunk * ceil_div(region.bytes, heads * tokens);
+  const KvGeometry& geometry = *coded->geometry;
+  const KvLayout& layout = geometry.layout;
+  std::uint64_t bits = 0;
+  for (const KvForm& form : layout.forms) {
+    bits = std::max(bits, ceil_div(form.box_bits(layout.heads), form.box_tokens()));
+  }
+  return chunk * ceil_div(bits, 8 * layout.heads) +
+         std::min(chunk, geometry.full_slots) * geometry.full_head_bytes;
+}
+
+}  // namespace
+
+AttentionTiling tile_attention(const configs::MachineConfig& machine,
+                               const workloads::Operation& op) {
+  constexpr std::uint64_t kPage = 64;  // tokens; chunks end with pages and boxes
+  const auto& memory = machine.memory;
+  AttentionTiling tiling;
+  const auto together = [](const std::optional<workloads::CacheRegion>& coded) {
+    return coded && coded->geometry->layout.heads_together();
+  };
+  if (together(op.stationary_cache) || together(op.context_cache)) tiling.heads = op.batch;
+  // A single token's product is too narrow to be cut for several arrays.
+  if (op.m == 1) {
+    tiling.parallel = std::min<std::uint64_t>(machine.array.count, op.batch);
+    tiling.heads = std::max(tiling.heads, tiling.parallel);
+  }
+  const std::uint64_t rows = op.m * op.share, heads = tiling.heads;
+  const auto stored = [&](std::uint64_t chunk) {
+    return heads *
+           std::max(chunk_bytes(op.stationary_region, op.stationary_cache, op.batch, op.n, chunk),
+                    chunk_bytes(op.context_region, op.context_cache, op.batch, op.n, chunk));
+  };
+  const std::uint64_t probability_bits = quant::bits_of(op.moving_context.format);
+  const std::uint64_t query_bytes = ceil_div(op.k * quant::bits_of(op.moving.format), 8);
+  const auto fits = [&](std::uint64_t block, std::uint64_t chunk) {
+    return stored(chunk) <= memory.weight.half_bytes() &&
+           heads * block * (chunk + op.k) * kAccumulatorBytes <= memory.output.half_bytes() &&
+           heads * block * (ceil_div(chunk * probability_bits, 8) + query_bytes) <=
+               memory.activation.half_bytes();
+  };
+  const std::uint64_t chunk =
+      std::max<std::uint64_t>(kPage, 4 * machine.array.cols / kPage * kPage);
+  tiling.row_block = std::min<std::uint64_t>(rows, std::max<std::uint64_t>(op.share, 1));
+  tiling.n_chunk = kPage;
+  if (!fits(tiling.row_block, tiling.n_chunk)) {
+    throw ConfigError("operation '" + op.name + "': " + std::to_string(heads) + " heads with " +
+                      std::to_string(kPage) +
+                      " cached tokens do not fit half of memory.weight, memory.activation and "
+                      "memory.output; enlarge them");
+  }
+  while (tiling.n_chunk < chunk && fits(tiling.row_block, 2 * tiling.n_chunk)) tiling.n_chunk *= 2;
+  const std::uint64_t unit = std::max<std::uint64_t>(machine.array.rows, tiling.row_block);
+  std::uint64_t block = tiling.row_block;
+  for (std::uint64_t b = unit; fits(std::min(rows, b), tiling.n_chunk); b *= 2) {
+    block = std::min(rows, b);
+    if (b >= rows) break;
+  }
+  tiling.row_block = block;
+  if (block == rows) {
+    while (tiling.n_chunk < op.n && fits(block, 2 * tiling.n_chunk)) tiling.n_chunk *= 2;
+  }
+  return tiling;
+}
+
 }  // namespace systole::sim

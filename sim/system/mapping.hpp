@@ -226,6 +226,26 @@ std::uint64_t carried_sum_bytes(const ArrayOperands& operands, std::uint64_t out
 /// Throws ConfigError when `mapping.fixed` names what is no product of `program`.
 void check_fixed_names(const configs::MachineConfig& machine, const workloads::Program& program);
 
+/// Whether attention passes in tiles, below, and not with whole rows of scores (Mapper).
+bool passes_in_tiles(const configs::MachineConfig& machine, const workloads::Operation& operation);
+
+/// Attention of `heads` KV heads together, with running sums: `row_block` query rows of each
+/// against `n_chunk` cached tokens at a time. A chunk of keys (or values) as stored fits half of
+/// the weight scratchpad; scores and sums of all heads fit half of the output, queries and
+/// probabilities half of the activation scratchpad.
+struct AttentionTiling {
+  std::uint64_t heads = 1;
+  std::uint64_t parallel = 1;  ///< of them, each on an array of its own
+  std::uint64_t row_block = 0;
+  std::uint64_t n_chunk = 0;
+};
+
+/// Few rows, as in decode, take chunks as long as fit; many take blocks as large as fit beside
+/// chunks of four array widths (assumed: long enough that fill and drain are small). Errors:
+/// ConfigError where nothing fits.
+AttentionTiling tile_attention(const configs::MachineConfig& machine,
+                               const workloads::Operation& operation);
+
 /// True when a tensor of `bytes` passes from one operation to the next on chip: it fits half of the
 /// activation scratchpad. Otherwise its producer writes it to DRAM and its consumer reads it back.
 bool stays_on_chip(const configs::MachineConfig& machine, std::uint64_t bytes);

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <iterator>
 
+#include "memory/kv_cache.hpp"
 #include "pe/dequantiser.hpp"
 #include "pe/multi_array.hpp"
 #include "sim/core/error.hpp"
 #include "sim/core/units.hpp"
+#include "sim/system/kv_dequantiser.hpp"
 #include "sim/system/mapping.hpp"
 #include "sim/system/vector_cost.hpp"
 
@@ -44,7 +46,11 @@ class Scheduler {
         add_gemm(operation);
         break;
       case OpKind::attention:
-        add_attention(operation, mapper_.map_attention(operation).mapping, operation.batch);
+        if (passes_in_tiles(machine_, operation)) {
+          add_tiled_attention(operation);
+        } else {
+          add_attention(operation, mapper_.map_attention(operation).mapping, operation.batch);
+        }
         break;
       case OpKind::vector:
         add_vector(operation);
@@ -58,7 +64,10 @@ class Scheduler {
     add_attention(operation, map, heads);
   }
 
-  std::vector<Job> take() { return std::move(jobs_); }
+  std::vector<Job> take() {
+    for (Job& job : jobs_) count_cache_bursts(job);
+    return std::move(jobs_);
+  }
 
  private:
   Job& new_job() {
@@ -101,13 +110,45 @@ class Scheduler {
     spill_offset_ += bytes;
   }
 
+  /// Cache traffic in whole bursts: a part of one costs all of it.
+  void count_cache_bursts(Job& job) const {
+    for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
+      for (const memory::Transfer& transfer : *list) {
+        if (transfer.traffic != TrafficClass::kv_cache) continue;
+        (transfer.write ? job.counts.kv_write_burst_bytes : job.counts.kv_read_burst_bytes) +=
+            memory::burst_bytes_of(transfer, machine_.memory.dram.burst_bytes);
+      }
+    }
+  }
+
+  memory::KvCache cache_of(const workloads::CacheRegion& region) const {
+    const configs::KvDequantiserConfig& unit = machine_.kv_dequantiser;
+    memory::KvCache cache(*region.geometry, region.address + placement_.offset,
+                          machine_.memory.dram.burst_bytes,
+                          region.staging_bytes <= unit.staging_bytes ? memory::KvStaging::on_chip
+                                                                     : memory::KvStaging::dram,
+                          unit.masked_writes);
+    cache.restore(region.before);
+    return cache;
+  }
+
+  void decode(Job& job, const KvDecodeWork& work) const {
+    const std::uint64_t cycles = kv_dequantise_cycles(machine_.kv_dequantiser, work);
+    job.dequantise_cycles += cycles;
+    job.counts.kv_dequantise_cycles += cycles;
+    job.counts.dequantise_fma += kv_dequantise_operations(work);
+  }
+
   /// Array time and scratchpad traffic of out[m, n] += moving[m, k] * stationary[k, n].
+  /// `heads` > 1: as many such products, one an array; their operands are not observed.
   void add_array_work(Job& job, std::uint64_t m, std::uint64_t n, std::uint64_t k,
-                      const ArrayOperands& operands, TilePlace place) {
+                      const ArrayOperands& operands, TilePlace place, std::uint64_t heads = 1) {
     const pe::GemmShape shape = mapper_.shape_of(m, n, k, operands);
     place.operation = operation_;
-    const TimedTile timed = timer_ ? timer_(shape, place)
-                                   : TimedTile{pe::arrays_work(machine_.array, design_, shape), {}};
+    const TimedTile timed = heads > 1 ? TimedTile{side_by_side(shape, heads), {}}
+                            : timer_
+                                ? timer_(shape, place)
+                                : TimedTile{pe::arrays_work(machine_.array, design_, shape), {}};
     const TileWork tile(machine_.memory, timed.work);
     const pe::ArrayWork& work = tile.work;
     job.stream_cycles = work.stream_cycles;
@@ -117,7 +158,7 @@ class Scheduler {
     const pe::Mode* mode = design_.mode(operands.stationary, operands.moving);
     if (mode != mode_) job.reconfigure_cycles = design_.reconfigure_cycles;
     mode_ = mode;
-    job.counts.macs += m * n * k;
+    job.counts.macs += heads * m * n * k;
     job.counts.mac_passes += work.mac_passes;
     count_edge(job.counts, design_, work);
     job.counts.passes_zero += timed.passes.zero;
@@ -129,6 +170,20 @@ class Scheduler {
     job.counts.activation_read_bytes += tile.activation_bytes;
     job.counts.output_read_bytes += tile.sum_read_bytes;
     job.counts.output_write_bytes += tile.sum_write_bytes;
+  }
+
+  /// Equal products on as many arrays at once.
+  pe::ArrayWork side_by_side(const pe::GemmShape& shape, std::uint64_t count) const {
+    SYSTOLE_CHECK(count <= machine_.array.count, "more products than arrays");
+    configs::ArrayConfig one = machine_.array;
+    one.count = 1;
+    pe::ArrayWork work = pe::arrays_work(one, design_, shape);
+    for (std::uint64_t* whole : {&work.mac_passes, &work.weight_words, &work.activation_words,
+                                 &work.weight_bits, &work.activation_bits, &work.partial_sum_reads,
+                                 &work.partial_sum_writes, &work.results}) {
+      *whole *= count;
+    }
+    return work;
   }
 
   /// Elements scaled on their way to the array: one multiply-add each.
@@ -270,6 +325,196 @@ class Scheduler {
     }
   }
 
+  /// Cached keys or values of one attention: plain regions or a codec's pages.
+  struct CacheSide {
+    const workloads::Region* region = nullptr;
+    std::optional<memory::KvCache> cache;
+    bool decoded = false;
+  };
+  CacheSide side_of(const workloads::Region& region,
+                    const std::optional<workloads::CacheRegion>& coded) const {
+    if (!coded) return {&region, std::nullopt, false};
+    return {&region, cache_of(*coded), coded->decoded};
+  }
+
+  /// Loads tokens [n0, n1) of heads [h0, h1) into the weight scratchpad, and decodes them.
+  void load_cache(Job& job, const CacheSide& side, const Operation& op, std::uint64_t h0,
+                  std::uint64_t h1, std::uint64_t n0, std::uint64_t n1) const {
+    auto& transfers = job.stationary.transfers;
+    if (side.cache) {
+      transfers = side.cache->read(h0, h1 - h0, n0, n1);
+      if (side.decoded) decode(job, side.cache->decode_work(h1 - h0, n0, n1));
+    } else {
+      for (std::uint64_t h = h0; h < h1; ++h) {
+        const Head head = head_of(*side.region, h, op.batch);
+        Slice part = slice(head.part.bytes, n0, n1, op.n);
+        part.offset += head.part.offset;
+        transfer(transfers, *side.region, head.piece, false, part);
+      }
+    }
+    job.counts.weight_write_bytes += total_bytes(transfers);
+  }
+
+  /// Attention with running maxima and sums (Dao et al., FlashAttention-2, arXiv 2307.08691,
+  /// algorithm 1): of each row block, chunk after chunk of the cache; scores run one chunk ahead of
+  /// the context, so that the softmax hides behind them. Chunks that a causal mask hides from all
+  /// rows of a block are skipped. Heads whose codes lie together pass together, chunk by chunk; in
+  /// decode each of several arrays takes a head.
+  void add_tiled_attention(const Operation& op) {
+    const ArrayOperands score_operands =
+        array_operands(op.name, design_, op.stationary, op.moving, op.dequantise, op.k);
+    const ArrayOperands context_operands = array_operands(op.name, design_, op.stationary_context,
+                                                          op.moving_context, op.dequantise, op.n);
+    const CacheSide keys = side_of(op.stationary_region, op.stationary_cache);
+    const CacheSide values = side_of(op.context_region, op.context_cache);
+    const AttentionTiling map = tile_attention(machine_, op);
+    const std::uint64_t rows = op.m * op.share;
+    const bool load_input = !stays_on_chip(machine_, op.input_bytes);
+    const bool store_output = !stays_on_chip(machine_, op.output_bytes);
+
+    for (std::uint64_t h0 = 0; h0 < op.batch; h0 += map.heads) {
+      const std::uint64_t h1 = std::min(op.batch, h0 + map.heads);
+      for (std::uint64_t r0 = 0; r0 < rows; r0 += map.row_block) {
+        const std::uint64_t r1 = std::min(rows, r0 + map.row_block);
+        // Rows are tokens, each with the query heads that share a KV head.
+        const std::uint64_t seen =
+            op.m == 1 ? op.n : std::min(op.n, op.n - op.m + ceil_div(r1, op.share));
+        const std::uint64_t chunks = ceil_div(seen, map.n_chunk);
+        const std::uint64_t first_background = background_;
+        const auto chunk = [&](bool scores, std::uint64_t c) {
+          const std::uint64_t n0 = c * map.n_chunk, n1 = std::min(seen, n0 + map.n_chunk);
+          for (std::uint64_t h = h0; h < h1; h += map.parallel) {
+            const std::uint64_t heads = std::min(map.parallel, h1 - h);
+            const bool first = h == h0, last = h + heads == h1;
+            Job& job = new_job();
+            job.stationary.takes_half = first;
+            job.stationary.frees_half = last;
+            if (first) load_cache(job, scores ? keys : values, op, h0, h1, n0, n1);
+            if (scores) {
+              add_scores(job, op, score_operands, {h, heads, r0, r1, n0, n1});
+              if (load_input) {
+                job.moving.takes_half = c == 0 && first;
+                job.moving.frees_half = c + 1 == chunks && last;
+                if (job.moving.takes_half) {
+                  const std::uint64_t bytes =
+                      slice(op.input_bytes / op.batch * (h1 - h0), r0, r1, rows).bytes;
+                  spill(job.moving.transfers, false, bytes);
+                  job.counts.activation_write_bytes += bytes;
+                }
+              }
+              add_running_softmax(job, op, heads * (r1 - r0), n1 - n0, c > 0);
+            } else {
+              const std::uint64_t steps = ceil_div(h1 - h0, map.parallel);
+              job.needs_background = first_background + c * steps + (h - h0) / map.parallel + 1;
+              add_context(job, op, context_operands, {h, heads, r0, r1, n0, n1}, c > 0);
+              if (c + 1 < chunks) continue;
+              const std::uint64_t bytes =
+                  slice(op.output_bytes / op.batch * heads, r0, r1, rows).bytes;
+              job.counts.output_read_bytes += heads * (r1 - r0) * op.k * kAccumulatorBytes;
+              if (store_output) {
+                spill(job.results, true, bytes);
+              } else {
+                job.counts.activation_write_bytes += bytes;
+              }
+            }
+          }
+        };
+        chunk(true, 0);
+        for (std::uint64_t c = 0; c < chunks; ++c) {
+          if (c + 1 < chunks) chunk(true, c + 1);
+          chunk(false, c);
+        }
+      }
+    }
+  }
+
+  /// Query rows [r0, r1) of `heads` heads from `head` on against cached tokens [n0, n1).
+  struct AttentionTile {
+    std::uint64_t head, heads, r0, r1, n0, n1;
+    std::uint64_t rows() const { return r1 - r0; }
+    std::uint64_t tokens() const { return n1 - n0; }
+  };
+
+  void add_scores(Job& job, const Operation& op, const ArrayOperands& operands,
+                  const AttentionTile& t) {
+    add_array_work(job, t.rows(), t.tokens(), op.k, operands,
+                   {.product = Product::scores, .head = t.head, .m0 = t.r0, .n0 = t.n0}, t.heads);
+    if (group_sums()) {
+      scale_sums(job, t.heads * t.rows() * t.tokens(), 1, op.stationary.affine, true);
+    }
+    if (operands.dequantise_elements) scale_elements(job, t.heads * t.tokens() * op.k);
+  }
+
+  void add_context(Job& job, const Operation& op, const ArrayOperands& operands,
+                   const AttentionTile& t, bool onto_sums) {
+    add_array_work(job, t.rows(), op.k, t.tokens(), operands,
+                   {.product = Product::context, .head = t.head, .m0 = t.r0, .k0 = t.n0}, t.heads);
+    const std::uint64_t sums = t.heads * t.rows() * op.k;
+    if (group_sums()) scale_sums(job, sums, 1, op.stationary_context.affine, true);
+    if (operands.dequantise_elements) scale_elements(job, t.heads * t.tokens() * op.k);
+    if (onto_sums) job.counts.output_read_bytes += sums * kAccumulatorBytes;
+  }
+
+  /// A chunk's softmax with the running maximum; the sums so far are scaled to it.
+  void add_running_softmax(Job& job, const Operation& op, std::uint64_t rows, std::uint64_t width,
+                           bool rescales) {
+    LaneOps ops = lane_ops(VectorOp::softmax, rows, width);
+    if (rescales) ops = ops + LaneOps{0, 1} * (rows * op.k);
+    if (!quant::is_ieee(op.moving_context.format)) {
+      ops = ops + LaneOps{0, 1} * (rows * width) + lane_ops(VectorOp::quantise, rows, width);
+    }
+    job.background_vector_cycles = vector_time(ops);
+    count(job, ops);
+    job.counts.output_read_bytes += rows * (width + (rescales ? op.k : 0)) * kAccumulatorBytes;
+    if (rescales) job.counts.output_write_bytes += rows * op.k * kAccumulatorBytes;
+    job.counts.activation_write_bytes += operand_bytes(rows * width, op.moving_context.format);
+    ++background_;
+  }
+
+  /// New tokens into a coded cache, and what is due with them: groups that close, classes coded
+  /// again, codes that shrink. Tokens coded are quantised by the vector unit.
+  void add_cache_append(const Operation& op) {
+    memory::KvCache cache = cache_of(*op.written_cache);
+    const memory::KvMoves moves = cache.append(op.written_cache->after - op.written_cache->before);
+    const KvLayout& layout = op.written_cache->geometry->layout;
+    const bool quantises = std::ranges::any_of(
+        layout.forms, [](const KvForm& form) { return form.decode.unpacks > 0; });
+    const std::uint64_t coded = quantises ? moves.coded_tokens : 0;
+    const bool load_input = !stays_on_chip(machine_, op.input_bytes);
+    const std::uint64_t most =
+        std::max({op.input_bytes, total_bytes(moves.reads), total_bytes(moves.writes)});
+    const std::uint64_t pieces =
+        std::max<std::uint64_t>(1, ceil_div(most, machine_.memory.activation.half_bytes()));
+    for (std::uint64_t piece = 0; piece < pieces; ++piece) {
+      const auto part = [&](std::uint64_t whole) {
+        return whole * (piece + 1) / pieces - whole * piece / pieces;
+      };
+      const auto some = [&](const std::vector<memory::Transfer>& all,
+                            std::vector<memory::Transfer>& list) {
+        const auto at = [&](std::uint64_t p) {
+          return all.begin() + static_cast<std::ptrdiff_t>(all.size() * p / pieces);
+        };
+        list.insert(list.end(), at(piece), at(piece + 1));
+      };
+      Job& job = new_job();
+      job.moving.takes_half = job.moving.frees_half = load_input || !moves.reads.empty();
+      some(moves.reads, job.moving.transfers);
+      if (load_input) spill(job.moving.transfers, false, part(op.input_bytes));
+      job.counts.activation_write_bytes += total_bytes(job.moving.transfers);
+      job.counts.activation_read_bytes += part(op.input_bytes);
+      const LaneOps ops = lane_ops(VectorOp::quantise, part(coded), layout.width);
+      job.vector_cycles = vector_time(ops);
+      count(job, ops);
+      if (!moves.decode.none()) decode(job, moves.decode.part(piece, pieces));
+      some(moves.writes, job.results);
+      for (std::uint64_t p = 0; p < op.written_region.pieces; ++p) {
+        transfer(
+            job.results, op.written_region, p, true,
+            slice(op.written_region.bytes / op.written_region.pieces, piece, piece + 1, pieces));
+      }
+    }
+  }
+
   void add_attention(const Operation& op, const AttentionMapping& map, std::uint64_t heads) {
     const ArrayOperands score_operands =
         array_operands(op.name, design_, op.stationary, op.moving, op.dequantise, op.k);
@@ -373,6 +618,10 @@ class Scheduler {
   }
 
   void add_vector(const Operation& op) {
+    if (op.written_cache) {
+      add_cache_append(op);
+      return;
+    }
     const bool load_input =
         !stays_on_chip(machine_, op.input_bytes) && op.vector_op != VectorOp::embedding;
     const bool store_output = !stays_on_chip(machine_, op.output_bytes);
@@ -449,6 +698,9 @@ constexpr std::uint64_t WorkCounts::*kCounters[] = {
     &WorkCounts::activation_write_bytes,
     &WorkCounts::output_read_bytes,
     &WorkCounts::output_write_bytes,
+    &WorkCounts::kv_dequantise_cycles,
+    &WorkCounts::kv_read_burst_bytes,
+    &WorkCounts::kv_write_burst_bytes,
 };
 static_assert(sizeof(WorkCounts) == std::size(kCounters) * sizeof(std::uint64_t));
 

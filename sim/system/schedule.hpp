@@ -34,6 +34,8 @@ struct WorkCounts {
   std::uint64_t weight_read_bytes = 0, weight_write_bytes = 0;
   std::uint64_t activation_read_bytes = 0, activation_write_bytes = 0;
   std::uint64_t output_read_bytes = 0, output_write_bytes = 0;
+  std::uint64_t kv_dequantise_cycles = 0;  ///< that the KV dequantiser works
+  std::uint64_t kv_read_burst_bytes = 0, kv_write_burst_bytes = 0;  ///< cache traffic, whole bursts
 
   WorkCounts& operator+=(const WorkCounts& other);
   WorkCounts operator*(std::uint64_t times) const;

@@ -98,6 +98,12 @@ std::string reuse_key(const Segment& segment) {
     put_region(op.stationary_region);
     put_region(op.context_region);
     put_region(op.written_region);
+    for (const std::optional<workloads::CacheRegion>* cache :
+         {&op.stationary_cache, &op.context_cache, &op.written_cache}) {
+      if (!*cache) continue;
+      put(reinterpret_cast<std::uintptr_t>((*cache)->geometry.get()), (*cache)->address,
+          (*cache)->before, (*cache)->after, static_cast<int>((*cache)->decoded));
+    }
     key += ';';
   }
   return key;
@@ -468,6 +474,7 @@ Chosen chosen_for(const Operation& op, Mapper& mapper) {
 /// Adds `repeats` instances of a product to its row's mapping.
 void add_mapping(OperationRow& row, const Operation& op, Mapper& mapper, std::uint64_t repeats) {
   if (op.kind == OpKind::vector) return;
+  if (op.kind == OpKind::attention && passes_in_tiles(mapper.machine(), op)) return;
   const Chosen mapped = chosen_for(op, mapper);
   if (!row.mapping) {
     MappingChoice& choice = row.mapping.emplace();
@@ -480,8 +487,21 @@ void add_mapping(OperationRow& row, const Operation& op, Mapper& mapper, std::ui
   row.mapping->estimated_cycles += mapped.cycles * repeats;
 }
 
+/// Forms of a coded cache: "int2 + int4 keys, int2 + int4 values".
+std::string cache_format_of(const Operation& op) {
+  const auto side = [](const workloads::CacheRegion& cache) {
+    std::string text;
+    for (const KvForm& form : cache.geometry->layout.forms) {
+      text += (text.empty() ? "" : " + ") + form.format;
+    }
+    return text.empty() ? std::string("whole") : text;
+  };
+  return side(*op.stationary_cache) + " keys, " + side(*op.context_cache) + " values";
+}
+
 /// "int4 g128", or the parts: "int1 10 % int2 80 % int3 10 % g128".
 std::string weight_format_of(const Operation& op) {
+  if (op.stationary_cache) return cache_format_of(op);
   if (op.weight_parts.empty()) return quant::describe(op.stationary);
   std::string text;
   for (const workloads::WeightPart& part : op.weight_parts) {
@@ -566,6 +586,17 @@ std::vector<Outcomes> run_in_systemc(std::span<const TimedProgram> programs,
   return outcomes;
 }
 
+bool has_coded_cache(const Program& program) {
+  for (const Step& step : program.steps) {
+    for (const Segment& segment : step.segments) {
+      for (const Operation& op : segment.operations) {
+        if (op.written_cache) return true;
+      }
+    }
+  }
+  return false;
+}
+
 /// Outcomes as a result: rows, energy, area, notes.
 RunResult result_of(const Program& program, const configs::MachineConfig& machine,
                     const SimulateOptions& options, const PriceList& prices, Mapper& mapper,
@@ -580,6 +611,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
       static_cast<double>(machine.array.rows) * machine.array.cols * machine.array.count;
   result.peak_dram_bytes_per_cycle = machine.peak_dram_bytes_per_cycle();
   result.peak_macs_per_cycle = peak_macs(program, design, pes);
+  result.kv_bytes = program.kv_bytes;
   result.notes = prices.notes();
 
   // Rows: one for each operation and format of each phase, summed over layers and decode steps.
@@ -618,6 +650,14 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
           row.dram_read_bytes[c] += done.dram_read_bytes[c];
           row.dram_write_bytes[c] += done.dram_write_bytes[c];
           bytes += done.dram_read_bytes[c] + done.dram_write_bytes[c];
+        }
+        constexpr std::size_t kKv = index_of(TrafficClass::kv_cache);
+        result.kv_bytes_read += done.dram_read_bytes[kKv];
+        result.kv_bytes_written += done.dram_write_bytes[kKv];
+        result.kv_burst_bytes_read += done.counts.kv_read_burst_bytes;
+        result.kv_burst_bytes_written += done.counts.kv_write_burst_bytes;
+        if (step.phase == Phase::decode) {
+          result.kv_dequantise_cycles += done.counts.kv_dequantise_cycles;
         }
         row.cycles += done.cycles();
         row.compute_bound_cycles +=
@@ -699,8 +739,22 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         "work; no fill, drain, latency or waiting; errs downwards");
   }
   result.notes.insert(result.notes.end(), outcomes.notes.begin(), outcomes.notes.end());
-  result.notes.emplace_back("attention",
-                            "all cached positions are computed; masked ones are not skipped");
+  const bool coded = has_coded_cache(program);
+  const bool tiled = machine.mapping.attention == configs::AttentionSchedule::tiled;
+  result.notes.emplace_back(
+      "attention", tiled || coded
+                       ? "in tiles with running sums; blocks that the causal mask hides are skipped"
+                       : "all cached positions are computed; masked ones are not skipped");
+  if (coded) {
+    result.notes.emplace_back(
+        "kv cache",
+        "prefill attends to fp16 keys and values before they are coded; tokens that a policy "
+        "chooses by their values (salience, eviction, retrieval) are stood for by others, which "
+        "decides addresses and not amounts; scores of token policies, top-k and the tier of "
+        "retrieved rows are not timed; energy: arithmetic of decoding as scale-adds, unpacking and "
+        "look-ups without a price");
+  }
+  if (!program.note.empty()) result.notes.emplace_back("context", program.note);
   result.check_sums();
   return result;
 }
@@ -747,6 +801,10 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
     if (options.timing == Timing::pe && timed.machine.array.count > 1) {
       throw ConfigError("--timing pe steps one array; array.count is " +
                         std::to_string(timed.machine.array.count));
+    }
+    if (options.timing == Timing::pe && has_coded_cache(timed.program)) {
+      throw ConfigError("--timing pe steps no coded KV cache; recipe '" + timed.program.recipe +
+                        "' has one, time it with --timing tile");
     }
     if (options.timing == Timing::pe && options.operands != nullptr) {
       SYSTOLE_CHECK(programs.size() == 1, "operands are those of one program");

@@ -94,6 +94,29 @@ TEST(Run, WritesAResultThatReportReadsBack) {
   EXPECT_EQ(again.output, read_file(text));
 }
 
+TEST(Run, TimesTheCacheOfEachSystemInTheNamedRecipesPlace) {
+  double fp16 = 0;
+  for (const char* kv :
+       {"fp16", "kivi2", "kvquant-nuq3-1pct", "qserve-kv4", "rotatekv2", "zipcache"}) {
+    const json summary = run_json(std::string("run --model llama-2-7b --prefill 1000 --decode 1 "
+                                              "--machine fp16-kv-lpddr5 --quiet --kv ") +
+                                  kv)
+                             .at("summary");
+    for (const char* key : {"kv_bytes", "kv_bytes_read", "kv_bytes_written"}) {
+      ASSERT_TRUE(summary.at(key).is_number_unsigned()) << key;
+      EXPECT_GT(summary.at(key).get<std::uint64_t>(), 0u) << kv << ' ' << key;
+    }
+    EXPECT_EQ(summary.at("recipe"), std::string("fp16+") + kv);
+    const double bytes = summary.at("kv_bytes");
+    if (fp16 == 0) fp16 = bytes;
+    EXPECT_TRUE(bytes == fp16 || bytes < fp16 / 2) << kv;
+    EXPECT_EQ(summary.at("dequant_utilisation").get<double>() > 0, bytes < fp16) << kv;
+  }
+  const Outcome unknown = run_systole("run --model llama-2-7b --kv kivi3");
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.errors, HasSubstr("kivi"));
+}
+
 TEST(Run, TimesALargeShapeWithoutWeights) {
   const json result = run_json(
       "run --model llama-2-7b --machine mixpe-128x128 --recipe mixpe-w4a8 --prefill 2048 --decode "

@@ -1,4 +1,4 @@
-// Scratchpads, their prices, buffer credits, and the KV region.
+// Scratchpads and their prices.
 #define SC_INCLUDE_DYNAMIC_PROCESSES  // sc_spawn
 #include <gmock/gmock.h>
 
@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "memory/kv_region.hpp"
 #include "memory/scratchpad.hpp"
 #include "memory/sram_model.hpp"
 #include "sim/core/error.hpp"
@@ -143,62 +142,6 @@ TEST(SramPrice, ATableWithoutPointAndFitIsRefused) {
   EXPECT_THROW(price_sram(t, pad), ConfigError);
   pad.banks = 3;
   EXPECT_THROW(price_sram(t, pad), ConfigError);
-}
-
-TEST(KvRegion, TokensNeverOverlapAndTheRegionHoldsThemAll) {
-  Random random(2);
-  for (int i = 0; i < 200; ++i) {
-    KvShape shape;
-    shape.layers = static_cast<std::uint32_t>(random.uniform(1, 5));
-    shape.max_tokens = static_cast<std::uint64_t>(random.uniform(1, 9));
-    shape.key_bytes_per_token = Bytes(static_cast<std::uint64_t>(random.uniform(1, 300)));
-    shape.value_bytes_per_token = Bytes(static_cast<std::uint64_t>(random.uniform(1, 300)));
-    const KvRegion region(4096, shape, 64);
-    std::uint64_t expected = 4096;
-    for (std::uint32_t layer = 0; layer < shape.layers; ++layer) {
-      for (std::uint64_t t = 0; t < shape.max_tokens; ++t) {
-        const auto [k, v] = region.append(layer, t);
-        ASSERT_EQ(k.address, expected);
-        ASSERT_EQ(k.bytes % 64, 0u);
-        ASSERT_GE(k.bytes, shape.key_bytes_per_token.count());
-        ASSERT_LT(k.bytes, shape.key_bytes_per_token.count() + 64);
-        expected += k.bytes;
-      }
-      for (std::uint64_t t = 0; t < shape.max_tokens; ++t) {
-        const auto [k, v] = region.append(layer, t);
-        ASSERT_EQ(v.address, expected);
-        expected += v.bytes;
-      }
-    }
-    ASSERT_EQ(region.bytes().count(), expected - 4096);
-  }
-}
-
-TEST(KvRegion, ReadingCoversExactlyWhatWasAppended) {
-  const KvShape shape{2, 100, Bytes(520), Bytes(520)};
-  const KvRegion region(0, shape, 64);
-  std::uint64_t written = 0;
-  for (std::uint64_t t = 0; t < 37; ++t) {
-    for (const Transfer& w : region.append(1, t)) {
-      EXPECT_TRUE(w.write);
-      EXPECT_EQ(w.traffic, TrafficClass::kv_cache);
-      written += w.bytes;
-    }
-  }
-  const auto [k, v] = region.read(1, 37);
-  EXPECT_EQ(k.bytes + v.bytes, written);
-  EXPECT_EQ(k.address, region.append(1, 0)[0].address);
-  EXPECT_EQ(v.address, region.append(1, 0)[1].address);
-  EXPECT_FALSE(k.write);
-  EXPECT_EQ(k.bytes, 37u * 576);
-}
-
-TEST(KvRegion, TokensBeyondTheRegionAreOurBugAndAbsurdShapesTheUsers) {
-  const KvRegion region(0, {1, 4, Bytes(64), Bytes(64)}, 64);
-  EXPECT_THROW(region.append(0, 4), InternalError);
-  EXPECT_THROW(region.append(1, 0), InternalError);
-  EXPECT_THROW(region.read(0, 5), InternalError);
-  EXPECT_THROW(KvRegion(0, {4'000'000'000u, ~0ull, Bytes(64), Bytes(64)}, 64), ConfigError);
 }
 
 }  // namespace

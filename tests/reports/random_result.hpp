@@ -30,8 +30,8 @@ class RandomResult {
     r.decode_tokens = count();
     for (std::uint64_t i = below(8); i > 0; --i) r.operations.push_back(operation());
     for (std::uint64_t i = below(8); i > 0; --i) {
-      r.components.push_back({text(), real(), real(), real(), text(), text(), real(), real(),
-                              real()});
+      r.components.push_back(
+          {text(), real(), real(), real(), text(), text(), real(), real(), real()});
     }
     for (std::uint64_t i = below(20); i > 0; --i) {
       const std::string name = text();  // a second count could wrap to 0, which is no event
@@ -48,6 +48,11 @@ class RandomResult {
     r.area_mm2 = real();
     r.peak_macs_per_cycle = real();
     r.peak_dram_bytes_per_cycle = real();
+    for (std::uint64_t* kv :
+         {&r.kv_bytes, &r.kv_bytes_read, &r.kv_bytes_written, &r.kv_burst_bytes_read,
+          &r.kv_burst_bytes_written, &r.kv_dequantise_cycles}) {
+      *kv = count();
+    }
     if (below(2) == 1) r.quality = Quality{real(), real(), count(), text()};
     return r;
   }

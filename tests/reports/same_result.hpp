@@ -75,6 +75,12 @@ inline void expect_same(const RunResult& a, const RunResult& b) {
   expect_same(a.peak_macs_per_cycle, b.peak_macs_per_cycle, "peak_macs_per_cycle");
   expect_same(a.peak_dram_bytes_per_cycle, b.peak_dram_bytes_per_cycle,
               "peak_dram_bytes_per_cycle");
+  EXPECT_EQ(a.kv_bytes, b.kv_bytes);
+  EXPECT_EQ(a.kv_bytes_read, b.kv_bytes_read);
+  EXPECT_EQ(a.kv_bytes_written, b.kv_bytes_written);
+  EXPECT_EQ(a.kv_burst_bytes_read, b.kv_burst_bytes_read);
+  EXPECT_EQ(a.kv_burst_bytes_written, b.kv_burst_bytes_written);
+  EXPECT_EQ(a.kv_dequantise_cycles, b.kv_dequantise_cycles);
   ASSERT_EQ(a.quality.has_value(), b.quality.has_value());
   if (a.quality) {
     expect_same(a.quality->perplexity, b.quality->perplexity, "perplexity");

@@ -1,0 +1,373 @@
+// The contract is in the header.
+#include "memory/kv_cache.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "sim/core/error.hpp"
+#include "sim/core/units.hpp"
+
+namespace systole::memory {
+namespace {
+
+/// Adds a run; one that goes on where the last ended becomes part of it.
+void put(std::vector<Transfer>& runs, std::uint64_t address, std::uint64_t bytes, bool write) {
+  if (bytes == 0) return;
+  if (!runs.empty() && runs.back().address + runs.back().bytes == address) {
+    runs.back().bytes += bytes;
+    return;
+  }
+  runs.push_back({TrafficClass::kv_cache, write, address, bytes});
+}
+
+/// A position spread over [0, size), size < 2^32, without a pattern: fetched rows lie where the
+/// values say, which timing does not know. Some repeat.
+std::uint64_t scattered(std::uint64_t i, std::uint64_t size) {
+  constexpr std::uint64_t kGolden = 0x9E3779B97F4A7C15ull;  // 2^64 / golden ratio (Knuth 6.4)
+  return ((i * kGolden) >> 32) * size >> 32;
+}
+
+}  // namespace
+
+PageAllocator::PageAllocator(std::uint64_t pages) : free_(pages), used_(pages) {
+  std::iota(free_.begin(), free_.end(), std::uint64_t{0});
+}
+
+std::uint64_t PageAllocator::allocate() {
+  SYSTOLE_CHECK(!free_.empty(), "no page of the KV cache is left");
+  const std::uint64_t page = free_.front();
+  free_.pop_front();
+  used_[page] = true;
+  return page;
+}
+
+void PageAllocator::release(std::uint64_t page) {
+  SYSTOLE_CHECK(page < used_.size() && used_[page], "a page released that was not in use");
+  used_[page] = false;
+  free_.push_back(page);
+}
+
+KvCache::KvCache(const KvGeometry& geometry, std::uint64_t base, std::uint64_t burst_bytes,
+                 KvStaging staging, bool masked_writes)
+    : geometry_(geometry),
+      base_(base),
+      burst_(burst_bytes),
+      staging_(staging),
+      masked_(masked_writes),
+      population_(kv_population(geometry.layout, 0)) {
+  SYSTOLE_CHECK(burst_bytes > 0, "a burst of no bytes");
+  for (const KvGeometry::Pool& pool : geometry.pools) {
+    tables_.push_back({PageAllocator(pool.pages), {}, 0});
+  }
+}
+
+std::uint64_t KvCache::page_address(std::size_t form, std::uint64_t logical_page) const {
+  const Table& table = tables_[form];
+  SYSTOLE_CHECK(logical_page >= table.first && logical_page - table.first < table.pages.size(),
+                "a KV page that is not in the table");
+  const KvGeometry::Pool& pool = geometry_.pools[form];
+  return base_ + pool.offset + table.pages[logical_page - table.first] * pool.page.bytes;
+}
+
+void KvCache::plane_runs(const KvPlane& plane, const KvPageGeometry& page, std::size_t index,
+                         std::uint64_t address, std::uint64_t head, std::uint64_t heads,
+                         std::uint64_t first, std::uint64_t last, bool write, Runs& runs) const {
+  // A unit belongs to the call in which it begins.
+  const std::uint64_t u0 = ceil_div(first, plane.unit_tokens);
+  const std::uint64_t u1 = ceil_div(last, plane.unit_tokens);
+  if (u0 >= u1) return;
+  // Bytes that two calls share are read by both, unless neither is a whole byte apart.
+  const std::uint64_t b0 = u0 * plane.unit_bits / 8, b1 = ceil_div(u1 * plane.unit_bits, 8);
+  const KvPageGeometry::Plane& place = page.planes[index];
+  const std::uint64_t r0 = plane.by_head ? head * plane.rows : 0;
+  const std::uint64_t r1 = plane.by_head ? (head + heads) * plane.rows : plane.rows;
+  for (std::uint64_t row = r0; row < r1; ++row) {
+    put(runs, address + place.offset + row * place.row_bytes + b0, b1 - b0, write);
+  }
+}
+
+void KvCache::form_runs(std::size_t form, std::uint64_t head, std::uint64_t heads,
+                        std::uint64_t first, std::uint64_t last, bool write, Runs& runs) const {
+  if (first >= last) return;
+  const KvForm& shape = geometry_.layout.forms[form];
+  const KvPageGeometry& page = geometry_.pools[form].page;
+  for (std::uint64_t p = first / page.tokens; p * page.tokens < last; ++p) {
+    const std::uint64_t start = p * page.tokens;
+    const std::uint64_t t0 = std::max(first, start) - start;
+    const std::uint64_t t1 = std::min(last - start, page.tokens);
+    const std::uint64_t address = page_address(form, p);
+    for (std::size_t i = 0; i < shape.planes.size(); ++i) {
+      plane_runs(shape.planes[i], page, i, address, head, heads, t0, t1, write, runs);
+    }
+  }
+}
+
+void KvCache::fixed_runs(std::size_t form, std::uint64_t head, std::uint64_t heads, bool write,
+                         Runs& runs) const {
+  const KvGeometry::Pool& pool = geometry_.pools[form];
+  const std::uint64_t all = geometry_.layout.heads;
+  const std::uint64_t b0 = pool.fixed_bytes * head / all;
+  const std::uint64_t b1 = pool.fixed_bytes * (head + heads) / all;
+  put(runs, base_ + pool.fixed_offset + b0, b1 - b0, write);
+}
+
+void KvCache::full_runs(std::uint64_t head, std::uint64_t heads, std::uint64_t first,
+                        std::uint64_t last, bool write, Runs& runs) const {
+  if (first >= last) return;
+  const std::uint64_t token = geometry_.full_head_bytes;
+  for (std::uint64_t h = head; h < head + heads; ++h) {
+    put(runs, base_ + geometry_.full_offset + (h * geometry_.full_slots + first) * token,
+        (last - first) * token, write);
+  }
+}
+
+void KvCache::token_plane_runs(std::uint64_t head, std::uint64_t heads, std::uint64_t first,
+                               std::uint64_t last, bool write, Runs& runs) const {
+  for (std::size_t i = 0; i < geometry_.token_planes.size(); ++i) {
+    plane_runs(geometry_.layout.token_planes[i], geometry_.token_planes[i], 0,
+               base_ + geometry_.token_plane_offsets[i], head, heads, first, last, write, runs);
+  }
+}
+
+/// Tokens kept whole lie in the order of their arrival: sinks first, the others round about.
+std::uint64_t KvCache::slot_of(std::uint64_t token) const {
+  const KvLayout& layout = geometry_.layout;
+  const std::uint64_t sinks = std::min(layout.sinks, geometry_.full_slots);
+  if (layout.rule == KvRule::whole || token < sinks || geometry_.full_slots == sinks) return token;
+  const std::uint64_t ring = layout.rule == KvRule::ages     ? layout.age_block
+                             : layout.rule == KvRule::rounds ? layout.refresh
+                             : layout.slide                  ? geometry_.full_slots - sinks
+                                            : std::max(layout.window, layout.forms[0].box_tokens());
+  return sinks + (token - sinks) % ring;
+}
+
+void KvCache::code(std::size_t form, std::uint64_t first, std::uint64_t last,
+                   KvMoves& moves) const {
+  if (first >= last) return;
+  form_runs(form, 0, geometry_.layout.heads, first, last, true, moves.writes);
+  moves.coded_tokens += last - first;
+}
+
+void KvCache::take_back(std::size_t form, std::uint64_t first, std::uint64_t last,
+                        KvMoves& moves) const {
+  if (first >= last) return;
+  form_runs(form, 0, geometry_.layout.heads, first, last, false, moves.reads);
+  moves.decode += geometry_.layout.forms[form].decode * (last - first);
+}
+
+void KvCache::settle(const KvPopulation& population) {
+  for (std::size_t f = 0; f < tables_.size(); ++f) {
+    Table& table = tables_[f];
+    const std::uint64_t page = geometry_.pools[f].page.tokens;
+    if (page == 0) continue;
+    const std::uint64_t begin = population.dropped[f];
+    const std::uint64_t end = begin + population.coded[f];
+    const std::uint64_t first = begin / page, last = ceil_div(end, page);
+    while (!table.pages.empty() && (table.first < first || population.coded[f] == 0)) {
+      table.allocator.release(table.pages.front());
+      table.pages.pop_front();
+      ++table.first;
+    }
+    if (table.pages.empty()) table.first = first;
+    if (population.coded[f] == 0) continue;
+    while (table.first + table.pages.size() > last) {
+      table.allocator.release(table.pages.back());
+      table.pages.pop_back();
+    }
+    while (table.first + table.pages.size() < last) {
+      table.pages.push_back(table.allocator.allocate());
+    }
+  }
+}
+
+void KvCache::restore(std::uint64_t tokens) {
+  SYSTOLE_CHECK(tokens <= geometry_.capacity, "more tokens than the KV region holds");
+  tokens_ = tokens;
+  population_ = kv_population(geometry_.layout, tokens);
+  settle(population_);
+}
+
+KvMoves KvCache::append(std::uint64_t tokens) {
+  SYSTOLE_CHECK(tokens <= geometry_.capacity - tokens_, "more tokens than the KV region holds");
+  KvMoves moves;
+  if (tokens_ == 0 && tokens > 1) {
+    restore(tokens);
+    const std::uint64_t heads = geometry_.layout.heads;
+    for (std::size_t f = 0; f < tables_.size(); ++f) {
+      if (population_.coded[f] == 0) continue;
+      fixed_runs(f, 0, heads, true, moves.writes);
+      const std::uint64_t first = population_.dropped[f];
+      code(f, first, first + population_.coded[f], moves);
+    }
+    if (staging_ == KvStaging::dram || geometry_.layout.rule == KvRule::whole) {
+      full_runs(0, heads, 0, population_.full, true, moves.writes);
+    }
+    token_plane_runs(0, heads, 0, population_.held(), true, moves.writes);
+  } else {
+    for (std::uint64_t i = 0; i < tokens; ++i) step(moves);
+  }
+  finish(moves);
+  return moves;
+}
+
+void KvCache::step(KvMoves& moves) {
+  const KvLayout& layout = geometry_.layout;
+  const std::uint64_t heads = layout.heads;
+  const KvPopulation before = population_;
+  const KvPopulation after = kv_population(layout, tokens_ + 1);
+  const bool dram = staging_ == KvStaging::dram || layout.rule == KvRule::whole;
+  const bool staged =
+      after.full > before.full || (layout.slide && layout.window > 0 && after.full == before.full);
+  // What leaves the staging buffer is read before the new token may take its place.
+  const std::uint64_t leaving = before.full + (staged ? 1 : 0) - after.full;
+  if (dram) {
+    for (std::uint64_t i = 0; i < leaving; ++i) {
+      const std::uint64_t slot =
+          slot_of(tokens_ - before.full + std::min(layout.sinks, before.full) + i);
+      full_runs(0, heads, slot, slot + 1, false, moves.reads);
+    }
+  }
+  const auto begin = [](const KvPopulation& p, std::size_t f) { return p.dropped[f]; };
+  const auto end = [](const KvPopulation& p, std::size_t f) { return p.dropped[f] + p.coded[f]; };
+  const bool round = layout.rule == KvRule::rounds && after.coded != before.coded;
+  // Reads while the old pages are in the table.
+  for (std::size_t f = 0; f < tables_.size(); ++f) {
+    if (round && before.coded[f] > 0) fixed_runs(f, 0, heads, false, moves.reads);
+    if (round || after.coded[f] == 0) {
+      take_back(f, begin(before, f), end(before, f), moves);
+    } else if (layout.evict_block == 0) {
+      take_back(f, begin(before, f), begin(after, f), moves);
+    }
+  }
+  if (layout.rule == KvRule::share && after.coded[0] > before.coded[0] && before.coded[1] > 0) {
+    // A token that is salient no more: its place is the newcomer's.
+    take_back(1, end(before, 1) - 1, end(before, 1), moves);
+  }
+  population_ = after;
+  ++tokens_;
+  settle(after);
+  for (std::size_t f = 0; f < tables_.size(); ++f) {
+    if (round && after.coded[f] > 0) fixed_runs(f, 0, heads, true, moves.writes);
+    const std::uint64_t first = round ? begin(after, f) : std::max(end(before, f), begin(after, f));
+    code(f, before.coded[f] == 0 ? begin(after, f) : first, end(after, f), moves);
+  }
+  if (layout.rule == KvRule::share && after.coded[1] == before.coded[1] && after.coded[1] > 0) {
+    code(1, end(after, 1) - 1, end(after, 1), moves);
+  }
+  if (staged && dram) {
+    const std::uint64_t slot = slot_of(tokens_ - 1);
+    full_runs(0, heads, slot, slot + 1, true, moves.writes);
+  }
+  const std::uint64_t held = after.held();
+  token_plane_runs(0, heads, held - 1, held, true, moves.writes);
+}
+
+void KvCache::finish(KvMoves& moves) const {
+  if (masked_) return;
+  // A burst that is not written whole is read first, and merged.
+  Runs merged;
+  for (const Transfer& write : moves.writes) {
+    const std::uint64_t end = write.address + write.bytes;
+    const std::uint64_t head = write.address / burst_, tail = end / burst_;
+    const bool partial_head = write.address % burst_ != 0;
+    if (partial_head) put(merged, head * burst_, burst_, false);
+    if (end % burst_ != 0 && !(partial_head && tail == head)) {
+      put(merged, tail * burst_, burst_, false);
+    }
+  }
+  moves.reads.insert(moves.reads.end(), merged.begin(), merged.end());
+}
+
+std::vector<Transfer> KvCache::read(std::uint64_t head, std::uint64_t heads, std::uint64_t first,
+                                    std::uint64_t last) const {
+  const KvLayout& layout = geometry_.layout;
+  SYSTOLE_CHECK(first <= last && last <= attended() && head + heads <= layout.heads,
+                "a KV read outside the cache");
+  Runs runs;
+  if (first == last) return runs;
+  const bool fetches = layout.rule == KvRule::whole && attended() < tokens_;
+  if (first == 0) {
+    for (std::size_t f = 0; f < tables_.size(); ++f) {
+      if (population_.coded[f] > 0) fixed_runs(f, head, heads, false, runs);
+    }
+    put(runs, base_ + geometry_.codebook_offset + head * layout.codebook_head_bytes,
+        heads * layout.codebook_head_bytes, false);
+    if (fetches) token_plane_runs(head, heads, 0, tokens_, false, runs);
+  }
+  if (fetches) {
+    const std::uint64_t newest = layout.window, fetched = attended() - layout.sinks - newest;
+    const std::uint64_t between = tokens_ - layout.sinks - newest;
+    for (std::uint64_t h = head; h < head + heads; ++h) {
+      for (std::uint64_t i = first; i < last; ++i) {
+        std::uint64_t token = i;
+        if (i >= layout.sinks + fetched) {
+          token = tokens_ - newest + (i - layout.sinks - fetched);
+        } else if (i >= layout.sinks) {
+          token = layout.sinks + scattered(h * fetched + i, between);
+        }
+        full_runs(h, 1, token, token + 1, false, runs);
+      }
+    }
+    return runs;
+  }
+  token_plane_runs(head, heads, first, last, false, runs);
+  std::uint64_t start = 0;
+  for (std::size_t f = 0; f < tables_.size(); ++f) {
+    const std::uint64_t stop = start + population_.coded[f];
+    const std::uint64_t t0 = std::max(first, start), t1 = std::min(last, stop);
+    const std::uint64_t dropped = population_.dropped[f];
+    if (t0 < t1) form_runs(f, head, heads, dropped + t0 - start, dropped + t1 - start, false, runs);
+    start = stop;
+  }
+  if (staging_ == KvStaging::dram || layout.rule == KvRule::whole) {
+    const std::uint64_t t0 = std::max(first, start);
+    if (t0 < last) full_runs(head, heads, t0 - start, last - start, false, runs);
+  }
+  return runs;
+}
+
+KvDecodeWork KvCache::decode_work(std::uint64_t heads, std::uint64_t first,
+                                  std::uint64_t last) const {
+  const KvLayout& layout = geometry_.layout;
+  KvDecodeWork work;
+  std::uint64_t start = 0;
+  for (std::size_t f = 0; f < tables_.size(); ++f) {
+    const std::uint64_t stop = start + population_.coded[f];
+    const std::uint64_t t0 = std::max(first, start), t1 = std::min(last, stop);
+    if (t0 < t1) work += layout.forms[f].decode * (t1 - t0);
+    start = stop;
+  }
+  const auto part = [&](std::uint64_t n) { return ceil_div(n * heads, layout.heads); };
+  return {part(work.unpacks),        part(work.lookups),   part(work.multiply_adds),
+          part(work.transform_adds), part(work.rotations), part(work.gathers),
+          part(work.sparse_macs)};
+}
+
+std::uint64_t KvCache::allocated_bytes() const {
+  const KvLayout& layout = geometry_.layout;
+  std::uint64_t bytes = population_.full * geometry_.full_head_bytes * layout.heads;
+  for (std::size_t f = 0; f < tables_.size(); ++f) {
+    if (population_.coded[f] > 0) bytes += geometry_.pools[f].fixed_bytes;
+    bytes += tables_[f].pages.size() * geometry_.pools[f].page.bytes;
+  }
+  if (population_.held() > 0) {
+    for (const KvPageGeometry& plane : geometry_.token_planes) bytes += plane.bytes;
+  }
+  return bytes;
+}
+
+std::uint64_t KvCache::fragmentation_bytes() const {
+  const KvStored all = stored();
+  const std::uint64_t used = all.total() - all.padding;
+  return allocated_bytes() - used / 8;
+}
+
+std::vector<std::uint32_t> KvCache::page_forms() const {
+  std::vector<std::uint32_t> forms;
+  for (std::size_t f = 0; f < tables_.size(); ++f) {
+    forms.insert(forms.end(), tables_[f].pages.size(), static_cast<std::uint32_t>(f));
+  }
+  return forms;
+}
+
+}  // namespace systole::memory

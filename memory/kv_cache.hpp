@@ -1,0 +1,114 @@
+// The KV cache of one tensor of one layer as the DMA meets it: a page table and an allocator over
+// the region that a KvGeometry describes, and what appending, reading and maintenance move.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "memory/transfer.hpp"
+#include "sim/core/kv_layout.hpp"
+
+namespace systole::memory {
+
+/// Equal pages, handed out first freed, first used.
+class PageAllocator {
+ public:
+  explicit PageAllocator(std::uint64_t pages);
+  /// Errors: SYSTOLE_CHECK when none is left.
+  std::uint64_t allocate();
+  void release(std::uint64_t page);
+  std::uint64_t free_pages() const { return free_.size(); }
+
+ private:
+  std::deque<std::uint64_t> free_;
+  std::vector<bool> used_;
+};
+
+/// Where sinks and the window, which are kept whole, wait.
+enum class KvStaging : std::uint8_t { dram, on_chip };
+
+/// What a change of the cache moves. Adjacent runs are one transfer (write combining).
+struct KvMoves {
+  std::vector<Transfer> reads, writes;
+  std::uint64_t coded_tokens = 0;  ///< brought into a form
+  KvDecodeWork decode;             ///< of tokens that were coded before
+};
+
+/// Tokens come one after the other. Which of them are coded in which form follows from how many
+/// came (kv_population). Where a policy chooses tokens by their values (salience, eviction), the
+/// oldest stand for those chosen: it decides addresses, not amounts.
+///
+/// Write combining: what an append adds to a row is one write; rows lie apart. A write of less
+/// than a burst costs a burst; with `masked_writes` false it is read before (ECC), else the mask
+/// saves that.
+class KvCache {
+ public:
+  /// `base`: global address of the region. `geometry` must outlive the object.
+  KvCache(const KvGeometry& geometry, std::uint64_t base, std::uint64_t burst_bytes,
+          KvStaging staging = KvStaging::dram, bool masked_writes = true);
+
+  /// The next `tokens` tokens, and what is due after each of them: closed groups, refresh,
+  /// demotion, shrinking, eviction. The first append of an empty cache codes every token once, in
+  /// the form it ends in. Errors: SYSTOLE_CHECK beyond the capacity.
+  KvMoves append(std::uint64_t tokens);
+  /// The same state without the moves.
+  void restore(std::uint64_t tokens);
+
+  /// Reads of tokens [first, last) of the `attended()` ones for heads [head, head + heads): units
+  /// that several calls share are read by the one in which they begin, so that calls that cover
+  /// all tokens read everything once. `first` 0 reads what is fixed besides.
+  std::vector<Transfer> read(std::uint64_t head, std::uint64_t heads, std::uint64_t first,
+                             std::uint64_t last) const;
+  /// Work of decoding them, of `heads` heads.
+  KvDecodeWork decode_work(std::uint64_t heads, std::uint64_t first, std::uint64_t last) const;
+  /// Tokens that one query meets.
+  std::uint64_t attended() const { return kv_attended(geometry_.layout, tokens_); }
+
+  std::uint64_t tokens() const { return tokens_; }  ///< appended
+  KvStored stored() const { return kv_stored(geometry_.layout, tokens_); }
+  /// Of the pages in use, fixed parts and whole tokens.
+  std::uint64_t allocated_bytes() const;
+  /// Allocated and not stored in.
+  std::uint64_t fragmentation_bytes() const;
+  /// Format id of each page in use, form by form, oldest first.
+  std::vector<std::uint32_t> page_forms() const;
+
+ private:
+  struct Table {
+    PageAllocator allocator;
+    std::deque<std::uint64_t> pages;  ///< of logical pages from `first` on
+    std::uint64_t first = 0;
+  };
+  using Runs = std::vector<Transfer>;
+
+  void step(KvMoves& moves);
+  void settle(const KvPopulation& population);
+  std::uint64_t page_address(std::size_t form, std::uint64_t logical_page) const;
+  /// Units of form tokens [first, last), counted from the first that ever was in it.
+  void form_runs(std::size_t form, std::uint64_t head, std::uint64_t heads, std::uint64_t first,
+                 std::uint64_t last, bool write, Runs& runs) const;
+  void fixed_runs(std::size_t form, std::uint64_t head, std::uint64_t heads, bool write,
+                  Runs& runs) const;
+  void plane_runs(const KvPlane& plane, const KvPageGeometry& page, std::size_t index,
+                  std::uint64_t address, std::uint64_t head, std::uint64_t heads,
+                  std::uint64_t first, std::uint64_t last, bool write, Runs& runs) const;
+  void full_runs(std::uint64_t head, std::uint64_t heads, std::uint64_t first, std::uint64_t last,
+                 bool write, Runs& runs) const;
+  void token_plane_runs(std::uint64_t head, std::uint64_t heads, std::uint64_t first,
+                        std::uint64_t last, bool write, Runs& runs) const;
+  void code(std::size_t form, std::uint64_t first, std::uint64_t last, KvMoves& moves) const;
+  void take_back(std::size_t form, std::uint64_t first, std::uint64_t last, KvMoves& moves) const;
+  void finish(KvMoves& moves) const;
+  std::uint64_t slot_of(std::uint64_t token) const;
+
+  const KvGeometry& geometry_;
+  std::uint64_t base_, burst_;
+  KvStaging staging_;
+  bool masked_;
+  std::uint64_t tokens_ = 0;
+  KvPopulation population_;
+  std::vector<Table> tables_;
+};
+
+}  // namespace systole::memory

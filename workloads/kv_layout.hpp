@@ -1,0 +1,24 @@
+// A tensor policy of keys or values as the plain numbers that the memory works with.
+#pragma once
+
+#include <memory>
+
+#include "configs/recipe.hpp"
+#include "quant/kv/plan.hpp"
+#include "quant/policy.hpp"
+#include "sim/core/kv_layout.hpp"
+
+namespace systole::workloads {
+
+/// Where codes lie, by what shares a scale: token-major where a token brings its own, a row a
+/// channel where boxes span tokens (KIVI), a row a 32-bit word of channels where parameters are
+/// calibrated by channel (KVQuant's int32 `[heads, head_dim / 32 * bits, max_len]`,
+/// SqueezeAILab/KVQuant quant_cuda_kernel.cu), a row a bit plane where the policy says so. Metadata
+/// is in planes of its own, in the page of its codes where there are pages, or beside each token's
+/// codes (`metadata: inline`). Caches of several forms take pages of 64 tokens where the policy
+/// names none (assumed: QServe's), others one region of the longest context, as the reference
+/// implementations allocate it. Errors: ConfigError, `where` first, for policies without a layout.
+KvLayout kv_layout(quant::KvTensor tensor, const quant::KvShape& shape,
+                   const quant::TensorPolicy& policy, const std::string& where);
+
+}  // namespace systole::workloads
