@@ -279,7 +279,9 @@ void SharedWindow::choose_direction() {
 // --- choice ------------------------------------------------------------------------------------
 
 SharedWindow::Choice SharedWindow::best_owner() const {
-  Choice best;
+  // Registers until the end: a Choice written field by field and read whole waits for memory.
+  Clock best = kNever;
+  std::uint32_t bank = 0;
   std::uint64_t best_age = 0;
   const Clock bus = column_bus();
   std::uint64_t left = owner_mask_;
@@ -288,16 +290,18 @@ SharedWindow::Choice SharedWindow::best_owner() const {
     const std::uint32_t b = lowest(left);
     const Owner& owner = banks_[b].owner;
     const Clock time = aligned(std::max(bus, device_.column_time(b, owner.direction)));
-    if (time < best.time || (time == best.time && owner.age < best_age)) {
-      best = {time, Kind::owner, b};
+    if (time < best || (time == best && owner.age < best_age)) {
+      best = time;
+      bank = b;
       best_age = owner.age;
     }
   }
-  return best;
+  return {best, best == kNever ? Kind::none : Kind::owner, bank};
 }
 
 SharedWindow::Choice SharedWindow::best_row() const {
-  Choice best;
+  Clock best = kNever;
+  std::uint32_t bank = 0;
   std::uint64_t best_age = 0;
   const Clock bus = row_bus();
   std::uint64_t left = row_mask_;
@@ -308,35 +312,41 @@ SharedWindow::Choice SharedWindow::best_row() const {
     const Clock time = device_.open(b) ? std::max(own, device_.unit_precharge_gate(b))
                                        : aligned(std::max(own, device_.activate_gate(b)));
     const std::uint64_t age = candidates_.head_age[b];
-    if (time < best.time || (time == best.time && age < best_age)) {
-      best = {time, Kind::row, b};
+    if (time < best || (time == best && age < best_age)) {
+      best = time;
+      bank = b;
       best_age = age;
     }
   }
-  return best;
+  return {best, best == kNever ? Kind::none : Kind::row, bank};
 }
 
-SharedWindow::ColumnChoice SharedWindow::best_column() const {
-  ColumnChoice choice;
-  if (hit_mask_ == 0) return choice;
+void SharedWindow::find_column() {
+  ColumnChoice& choice = plan_.column;
+  choice = {};
+  if (hit_mask_ == 0) return;
   std::array<Clock, DramDevice::kMaxBanks> gates;
   device_.column_gates(direction_, column_bus(), gates.data());
+  Clock best = kNever;
+  std::uint32_t bank = 0, oldest_bank = 0;
   std::uint64_t age = kNever, oldest = kNever;
   for (std::uint64_t left = hit_mask_; left != 0; left &= left - 1) {
     const std::uint32_t b = lowest(left);
     const std::uint64_t hit = candidates_.hit_age[b];
     if (hit < oldest) {
       oldest = hit;
-      choice.oldest = b;
+      oldest_bank = b;
     }
     const Clock time = aligned(std::max(candidates_.column_gate[b], gates[candidates_.group[b]]));
-    if (time < choice.time || (time == choice.time && hit < age)) {
-      choice.time = time;
-      choice.bank = b;
+    if (time < best || (time == best && hit < age)) {
+      best = time;
+      bank = b;
       age = hit;
     }
   }
-  return choice;
+  choice.time = best;
+  choice.bank = bank;
+  choice.oldest = oldest_bank;
 }
 
 SharedWindow::Choice SharedWindow::best_page_close() const {
@@ -357,29 +367,32 @@ bool SharedWindow::row_before(const Choice& row, const ColumnChoice& column) con
 
 /// `limit`: what is admitted from there on is not known yet.
 void SharedWindow::make_plan(Clock limit) {
-  plan_ = Plan{};
   const bool known = std::min(column_bus(), row_bus()) < limit;
-  plan_.owner = best_owner();
-  plan_.next = plan_.owner;
+  const Choice owner = owner_mask_ != 0 ? best_owner() : Choice{};
+  Choice next = owner, row;
   if (refreshing_ != 0) {
+    plan_.column = {};
     const Choice refresh = next_refresh();
-    if (refresh.time < plan_.next.time) plan_.next = refresh;
+    if (refresh.time < next.time) next = refresh;
   } else {
     // A clock that an owner takes is not one at which the others are looked at.
-    if ((row_bus_ != 0 || plan_.owner.time != column_bus()) && known) choose_direction();
-    plan_.column = best_column();
-    plan_.row = best_row();
+    if ((row_bus_ != 0 || owner.time != column_bus()) && known) choose_direction();
+    find_column();
+    row = best_row();
     if (close_mask_ != 0) {
       const Choice close = best_page_close();
-      if (close.time < plan_.next.time) plan_.next = close;
+      if (close.time < next.time) next = close;
     }
-    const bool row_first = row_before(plan_.row, plan_.column);
-    const Clock time = row_first ? plan_.row.time : plan_.column.time;
-    if (time < plan_.next.time || (row_bus_ != 0 && !row_first && time == plan_.next.time &&
-                                   time != kNever && plan_.next.kind == Kind::page_close)) {
-      plan_.next = row_first ? plan_.row : Choice{time, Kind::column, plan_.column.bank};
+    const bool row_first = row_before(row, plan_.column);
+    const Clock time = row_first ? row.time : plan_.column.time;
+    if (time < next.time || (row_bus_ != 0 && !row_first && time == next.time && time != kNever &&
+                             next.kind == Kind::page_close)) {
+      next = row_first ? row : Choice{time, Kind::column, plan_.column.bank};
     }
   }
+  plan_.next = next;
+
+  plan_.row = row;
   plan_.valid = known;
 }
 

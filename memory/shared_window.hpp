@@ -96,7 +96,7 @@ class SharedWindow {
   struct Plan {
     Choice next;
     ColumnChoice column;
-    Choice owner, row;
+    Choice row;
     bool valid = false;
   };
 
@@ -126,7 +126,7 @@ class SharedWindow {
   Choice best_row() const;
   Choice best_page_close() const;
   Choice next_refresh() const;
-  ColumnChoice best_column() const;
+  void find_column();  ///< plan_.column
   bool row_before(const Choice& row, const ColumnChoice& column) const;
 
   void issue(const Choice& choice);
