@@ -81,8 +81,7 @@ const bool registered = [] {
     benchmark::RegisterBenchmark(("dram_stream/" + name).c_str(), read, config, 2048, false);
     benchmark::RegisterBenchmark(("dram_random64/" + name).c_str(), read, config, 64, true);
     for (const auto policy : configs::kDramPolicyNames) {
-      const auto device =
-          configs::load_dram(name, {"controller.policy=" + std::string(policy)});
+      const auto device = configs::load_dram(name, {"controller.policy=" + std::string(policy)});
       const std::string suffix = name + "/" + std::string(policy);
       benchmark::RegisterBenchmark(("dram_play_seq/" + suffix).c_str(), play, device, Pattern::seq);
       benchmark::RegisterBenchmark(("dram_play_random/" + suffix).c_str(), play, device,

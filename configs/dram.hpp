@@ -40,7 +40,7 @@ inline constexpr std::array<std::string_view, 3> kPagePolicyNames = {"open", "cl
 
 enum class RefreshMode : std::uint8_t { all_bank, per_bank, same_bank, none };
 inline constexpr std::array<std::string_view, 4> kRefreshModeNames = {"all-bank", "per-bank",
-                                                                     "same-bank", "none"};
+                                                                      "same-bank", "none"};
 
 enum class EccMode : std::uint8_t { none, sideband, inline_bursts };
 inline constexpr std::array<std::string_view, 3> kEccModeNames = {"none", "sideband", "inline"};
@@ -54,12 +54,12 @@ struct DramControllerConfig {
   /// Queuefuls of writes, and of reads, until the waiting other direction has its turn; 0: any. A
   /// waiting write holds nobody up, so that reads may go on for longer.
   std::uint32_t write_turn = 8, read_turn = 64;
-  std::uint32_t bank_queue = 8;    ///< commands a bank queue holds (per-bank-queues)
+  std::uint32_t bank_queue = 8;                 ///< commands a bank queue holds (per-bank-queues)
   BufferScope buffer = BufferScope::direction;  ///< bank-machines
   PagePolicy page = PagePolicy::open;
   std::uint32_t page_accesses = 4;
-  std::string map = "MOPX";  ///< a name, or fields from the most significant one
-  std::string map_xor;       ///< of a map given by fields
+  std::string map = "MOPX";        ///< a name, or fields from the most significant one
+  std::string map_xor;             ///< of a map given by fields
   std::uint32_t lump_bytes = 256;  ///< of MOP and MOPX
   /// Requests of a class with priority p are taken for p read queues older than they are.
   std::array<std::uint32_t, 3> priority{};
@@ -67,8 +67,8 @@ struct DramControllerConfig {
   friend bool operator==(const DramControllerConfig&, const DramControllerConfig&) = default;
 };
 
-/// One channel (for HBM, one pseudo channel unless `pseudo_channels` says more). Timing in memory clocks, names as in JEDEC and
-/// Ramulator.
+/// One channel (for HBM, one pseudo channel unless `pseudo_channels` says more). Timing in memory
+/// clocks, names as in JEDEC and Ramulator.
 struct DramConfig {
   std::string name;
   std::string summary;
@@ -84,9 +84,9 @@ struct DramConfig {
   std::uint32_t ccd_s = 0, ccd_l = 0, rrd_s = 0, rrd_l = 0, faw = 0;
   std::uint32_t wtr_s = 0, wtr_l = 0, rtp = 0, wr = 0, read_to_write = 0;
   std::uint32_t refi = 0, rfc = 0;
-  std::uint32_t ccd_l_write = 0;  ///< write to write, same bank group; 0: ccd_l
-  std::uint32_t ppd = 0;          ///< precharge to precharge, any bank
-  std::uint32_t rp_all = 0;       ///< precharge of all banks; 0: rp
+  std::uint32_t ccd_l_write = 0;   ///< write to write, same bank group; 0: ccd_l
+  std::uint32_t ppd = 0;           ///< precharge to precharge, any bank
+  std::uint32_t rp_all = 0;        ///< precharge of all banks; 0: rp
   std::uint32_t activates_32 = 0;  ///< window of at most 32 activates (GDDR6); 0: none
   std::uint32_t ranks = 1, pseudo_channels = 1;
   std::uint32_t rtrs = 0;  ///< between bursts of two ranks

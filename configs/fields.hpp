@@ -126,7 +126,8 @@ void describe_identity(V& v, C& c) {
 template <class V, Maybe<DramControllerConfig> C>
 void describe(V& v, C& c) {
   const DramControllerConfig usual;
-  rare(v, "policy", c.policy, usual.policy, Info{"queues and who goes next, after which simulator"});
+  rare(v, "policy", c.policy, usual.policy,
+       Info{"queues and who goes next, after which simulator"});
   rare(v, "release", c.release, usual.release,
        Info{"a request leaves the shared window at its activate or at its column command"});
   rare(v, "write_high", c.write_high, usual.write_high,
@@ -201,8 +202,10 @@ void describe(V& v, C& c) {
        Info{"that share the command buses and the queues"}.in(1, 8));
   rare(v, "rtrs", c.rtrs, 0u, more("between bursts of two ranks"));
   const auto slots = [](std::string_view meaning) { return Info{meaning}.in(1, 16); };
-  rare(v, "activate_slots", c.activate_slots, 1u, slots("clocks of the command bus of an activate"));
-  rare(v, "column_slots", c.column_slots, 1u, slots("clocks of the command bus of a read or write"));
+  rare(v, "activate_slots", c.activate_slots, 1u,
+       slots("clocks of the command bus of an activate"));
+  rare(v, "column_slots", c.column_slots, 1u,
+       slots("clocks of the command bus of a read or write"));
   rare(v, "precharge_slots", c.precharge_slots, 1u, slots("the same of a precharge"));
   rare(v, "split_activate", c.split_activate, 0u,
        more("ACT-2 follows ACT-1 in a free slot within so many clocks; 0: one command"));

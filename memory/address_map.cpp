@@ -21,7 +21,8 @@ const std::vector<std::string> kFieldNames = {"row", "rank", "bank", "group", "p
 
 std::uint32_t bits_of(const configs::DramConfig& config, const char* field, std::uint32_t value) {
   if (!std::has_single_bit(value)) {
-    refuse(config, std::string(field) + ": expected a power of two, found " + std::to_string(value));
+    refuse(config,
+           std::string(field) + ": expected a power of two, found " + std::to_string(value));
   }
   return static_cast<std::uint32_t>(std::countr_zero(value));
 }
@@ -127,8 +128,8 @@ void AddressMap::parse(const configs::DramConfig& config, const std::string& map
     const std::uint32_t bits = word.numbered ? word.number : left[word.field];
     if (bits == 0) continue;
     const auto field = static_cast<Field>(word.field);
-    pieces_.push_back({field, static_cast<std::uint8_t>(bits),
-                       static_cast<std::uint8_t>(at[field]), mask_of(bits)});
+    pieces_.push_back({field, static_cast<std::uint8_t>(bits), static_cast<std::uint8_t>(at[field]),
+                       mask_of(bits)});
     at[field] += bits;
   }
   for (std::size_t field = 0; field < kFields; ++field) {

@@ -66,8 +66,8 @@ void BankMachines::restart(Clock first_refresh) {
   refresh_due_.assign(device_.units(), kNever);
   for (std::uint32_t u = 0; u < device_.units() && t.refresh != configs::RefreshMode::none; ++u) {
     const Clock earlier = reversed(u, device_.units()) * Clock{t.refi} / device_.units();
-    refresh_due_[u] = first_refresh > earlier ? first_refresh - earlier
-                                              : first_refresh + t.refi - earlier;
+    refresh_due_[u] =
+        first_refresh > earlier ? first_refresh - earlier : first_refresh + t.refi - earlier;
   }
   refreshing_ = 0;
   last_data_ = powered_down_to_ = next_entry_ = clock_ = 0;
@@ -125,9 +125,8 @@ void BankMachines::enter(Clock now, Clock accepted) {
 
 void BankMachines::choose_direction() {
   if (bankwise_) return;
-  const bool flips = direction_ == kWrite
-                         ? waiting_[kWrite] <= write_low_ && waiting_[kRead] != 0
-                         : waiting_[kWrite] >= write_high_ || waiting_[kRead] == 0;
+  const bool flips = direction_ == kWrite ? waiting_[kWrite] <= write_low_ && waiting_[kRead] != 0
+                                          : waiting_[kWrite] >= write_high_ || waiting_[kRead] == 0;
   if (!flips) return;
   direction_ ^= 1u;
   for (std::uint32_t b = 0; b < banks_.size(); ++b) update(b);
@@ -268,8 +267,8 @@ void BankMachines::issue_column(std::uint32_t b, Clock at) {
   ++(bank.fresh ? intake_.counts().row_misses : intake_.counts().row_hits);
   bank.keep = bank.fresh = false;
   auto& line = bank.line[bankwise_ ? 0 : request.direction];
-  line.erase(std::find_if(line.begin(), line.end(),
-                          [&](const Request& r) { return r.id == request.id; }));
+  line.erase(
+      std::find_if(line.begin(), line.end(), [&](const Request& r) { return r.id == request.id; }));
   --waiting_[request.direction];
   const Clock end = at + device_.data_end(request.direction);
   last_data_ = std::max(last_data_, end);
@@ -293,8 +292,7 @@ void BankMachines::skip_idle_time(Clock limit) {
   if (intake_.active() || refreshing_ != 0 || device_.open_mask() != 0) return;
   const Clock refi = device_.config().refi;
   for (std::uint32_t u = 0; u < refresh_due_.size(); ++u) {
-    if (refresh_due_[u] >= limit ||
-        device_.refresh_time(device_.unit_mask(u)) > refresh_due_[u]) {
+    if (refresh_due_[u] >= limit || device_.refresh_time(device_.unit_mask(u)) > refresh_due_[u]) {
       continue;
     }
     const std::uint64_t more = (limit - 1 - refresh_due_[u]) / refi;
@@ -360,8 +358,8 @@ bool BankMachines::equivalent(const BankMachines& other, Clock now) const {
   if (!idle() || !other.idle() || clock_ < now || other.clock_ < now) return false;
   if (refresh_due_ != other.refresh_due_ || refreshing_ != other.refreshing_ ||
       direction_ != other.direction_ || (bankwise_ && last_bank_ != other.last_bank_) ||
-      !gate(next_entry_, other.next_entry_) ||
-      !gate(bus_free_[0], other.bus_free_[0]) || !gate(bus_free_[1], other.bus_free_[1])) {
+      !gate(next_entry_, other.next_entry_) || !gate(bus_free_[0], other.bus_free_[0]) ||
+      !gate(bus_free_[1], other.bus_free_[1])) {
     return false;
   }
   if (device_.config().power_down_after != 0 &&

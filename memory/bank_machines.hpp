@@ -61,7 +61,7 @@ class BankMachines {
     std::array<std::vector<Request>, 2> line;  ///< of one direction; [0] of both (`buffer: bank`)
     Request current;
     Kind want = Kind::none;
-    bool keep = false;  ///< activated for `current`, which has not gone
+    bool keep = false;   ///< activated for `current`, which has not gone
     bool fresh = false;  ///< activated, no column command yet
   };
   struct Candidate {
@@ -104,7 +104,7 @@ class BankMachines {
   std::uint64_t refreshing_ = 0;    ///< units
   Clock last_data_ = 0, powered_down_to_ = 0;
   Clock next_entry_ = 0;  ///< no request enters before
-  Clock clock_ = 0;  ///< all clocks before are decided
+  Clock clock_ = 0;       ///< all clocks before are decided
 };
 
 }  // namespace systole::memory

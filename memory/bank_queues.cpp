@@ -25,9 +25,10 @@ BankQueues::BankQueues(const configs::DramConfig& config)
       row_bus_(config.row_bus),
       queue_size_{config.read_queue, config.write_queue},
       bank_queue_(config.controller.bank_queue),
-      page_limit_(config.controller.page == configs::PagePolicy::open     ? kNoLimit
-                  : config.controller.page == configs::PagePolicy::closed ? 1
-                                                                          : config.controller.page_accesses),
+      page_limit_(config.controller.page == configs::PagePolicy::open ? kNoLimit
+                  : config.controller.page == configs::PagePolicy::closed
+                      ? 1
+                      : config.controller.page_accesses),
       banks_(config.banks()) {
   if (config.refresh != configs::RefreshMode::all_bank &&
       config.refresh != configs::RefreshMode::none) {
@@ -45,8 +46,7 @@ void BankQueues::restart(Clock first_refresh) {
   turn_ = 0;
   draining_ = 0;
   may_move_ = false;
-  refresh_due_ =
-      device_.config().refresh == configs::RefreshMode::none ? kNever : first_refresh;
+  refresh_due_ = device_.config().refresh == configs::RefreshMode::none ? kNever : first_refresh;
   refreshing_.clear();
   next_unit_ = 0;
   last_data_ = powered_down_to_ = wake_at_ = clock_ = 0;
@@ -99,8 +99,7 @@ void BankQueues::update(std::uint32_t b) {
     if (bank.queue[i].row == row) bank.hit[bank.queue[i].direction] = static_cast<std::int32_t>(i);
   }
   const bool hits = bank.hit[kRead] >= 0 || bank.hit[kWrite] >= 0;
-  bank.may_precharge =
-      bank.queue.front().row != row && (!hits || bank.accesses >= kRowHitLimit);
+  bank.may_precharge = bank.queue.front().row != row && (!hits || bank.accesses >= kRowHitLimit);
 }
 
 /// The bank's earliest command; of those ready at the same clock the first in its queue.
@@ -225,9 +224,9 @@ void BankQueues::refresh_step(Clock at) {
 bool BankQueues::movable() {
   if (!may_move_) return false;
   auto& writes = waiting_[kWrite];
-  if (draining_ == 0 && (writes.size() >= queue_size_[kWrite] ||
-                         (writes.size() > kFewWrites && busy_ == 0) ||
-                         (!writes.empty() && busy_ == 0 && waiting_[kRead].empty()))) {
+  if (draining_ == 0 &&
+      (writes.size() >= queue_size_[kWrite] || (writes.size() > kFewWrites && busy_ == 0) ||
+       (!writes.empty() && busy_ == 0 && waiting_[kRead].empty()))) {
     draining_ = writes.size();
   }
   const auto& queue = draining_ > 0 ? writes : waiting_[kRead];
@@ -332,8 +331,8 @@ Clock BankQueues::next_event() const {
   for (const std::uint32_t direction : {std::uint32_t{kRead}, std::uint32_t{kWrite}}) {
     const std::uint64_t fewest = intake_.fewest_left(direction);
     if (fewest == kNever) continue;
-    next = std::min(next, command + (fewest - 1) * t.ccd_s / t.pseudo_channels +
-                              device_.data_end(direction));
+    next = std::min(
+        next, command + (fewest - 1) * t.ccd_s / t.pseudo_channels + device_.data_end(direction));
     if (!intake_.waits(direction)) continue;
     const SegmentState& front = intake_.at(intake_.front(direction));
     next = std::min(next, command + (front.end_burst - front.next_burst));

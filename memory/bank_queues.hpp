@@ -53,8 +53,8 @@ class BankQueues {
   void restart(Clock first_refresh);
 
  private:
-  static constexpr std::uint32_t kRowHitLimit = 4;    ///< of DRAMsim3
-  static constexpr std::size_t kFewWrites = 8;        ///< of DRAMsim3
+  static constexpr std::uint32_t kRowHitLimit = 4;  ///< of DRAMsim3
+  static constexpr std::size_t kFewWrites = 8;      ///< of DRAMsim3
 
   struct Request {
     std::uint32_t bank = 0, row = 0, segment = 0;
@@ -103,8 +103,8 @@ class BankQueues {
   std::uint64_t busy_ = 0;  ///< banks with commands
   std::uint32_t turn_ = 0;  ///< bank served last
   std::size_t draining_ = 0;
-  bool may_move_ = false;   ///< something changed since no transaction could move
-  std::size_t mover_ = 0;   ///< position of the one that can
+  bool may_move_ = false;  ///< something changed since no transaction could move
+  std::size_t mover_ = 0;  ///< position of the one that can
   Clock refresh_due_ = 0;
   std::deque<std::uint32_t> refreshing_;  ///< units, in order
   std::uint32_t next_unit_ = 0;

@@ -65,7 +65,7 @@ struct SegmentState {
   std::uint64_t moved_bursts = 0;
   std::uint64_t unissued = 0;
   std::uint64_t order = 0;  ///< of admission, both directions together
-  bool announce = false;  ///< acceptance is still to be told
+  bool announce = false;    ///< acceptance is still to be told
   bool live = false;
 };
 

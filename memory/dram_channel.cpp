@@ -4,7 +4,8 @@ namespace systole::memory {
 
 namespace {
 
-std::variant<SharedWindow, BankQueues, BankMachines> controller_of(const configs::DramConfig& config, bool bulk) {
+std::variant<SharedWindow, BankQueues, BankMachines> controller_of(
+    const configs::DramConfig& config, bool bulk) {
   switch (config.controller.policy) {
     case configs::DramPolicy::per_bank_queues:
       return BankQueues(config);

@@ -33,8 +33,7 @@ const configs::DramConfig& checked(const configs::DramConfig& c) {
   positive("command_align", c.command_align);
   require(std::uint64_t{c.bank_groups} * c.banks_per_group * c.ranks * c.pseudo_channels <=
               DramDevice::kMaxBanks,
-          c,
-          "bank_groups x banks_per_group x ranks x pseudo_channels: expected at most 64 banks");
+          c, "bank_groups x banks_per_group x ranks x pseudo_channels: expected at most 64 banks");
   require(c.ecc != configs::EccMode::inline_bursts, c,
           "ecc: bursts of inline check bits are not modelled; expected none or sideband");
   require(c.ccd_s >= c.burst_clocks, c,
@@ -52,8 +51,7 @@ const configs::DramConfig& checked(const configs::DramConfig& c) {
   require(c.refi > overhead, c,
           "refi: expected more than rfc and one row cycle (" + std::to_string(overhead) +
               "), found " + std::to_string(c.refi));
-  if (c.refresh == configs::RefreshMode::per_bank ||
-      c.refresh == configs::RefreshMode::same_bank) {
+  if (c.refresh == configs::RefreshMode::per_bank || c.refresh == configs::RefreshMode::same_bank) {
     require(c.refi_bank > 0 && c.rfc_bank > 0, c,
             "refi_bank, rfc_bank: refresh of single banks needs both");
   }
@@ -70,8 +68,9 @@ DramDevice::DramDevice(const configs::DramConfig& config) : t_(checked(config)) 
   const auto less = [](Clock nominal, Clock offset) { return nominal - std::min(nominal, offset); };
   data_end_ = {Clock{t_.cl} + t_.burst_clocks, Clock{t_.cwl} + t_.burst_clocks};
   ccd_long_ = {t_.ccd_l, t_.ccd_l_write != 0 ? t_.ccd_l_write : t_.ccd_l};
-  to_precharge_ = {less(t_.rtp + column_offset, precharge_offset_),
-                   less(Clock{t_.cwl} + t_.burst_clocks + t_.wr + column_offset, precharge_offset_)};
+  to_precharge_ = {
+      less(t_.rtp + column_offset, precharge_offset_),
+      less(Clock{t_.cwl} + t_.burst_clocks + t_.wr + column_offset, precharge_offset_)};
   activate_to_column_ = {less(t_.rcd_read + activate_offset_, column_offset),
                          less(t_.rcd_write + activate_offset_, column_offset)};
   activate_to_precharge_ = less(t_.ras + activate_offset_, precharge_offset_);
@@ -138,8 +137,8 @@ void DramDevice::precharge(std::uint32_t b, Clock at) {
 }
 
 void DramDevice::precharge_all(std::uint64_t banks, Clock at) {
-  const Clock ready =
-      t_.rp_all == 0 ? at + precharge_to_activate_ : at + precharge_to_activate_ + t_.rp_all - t_.rp;
+  const Clock ready = t_.rp_all == 0 ? at + precharge_to_activate_
+                                     : at + precharge_to_activate_ + t_.rp_all - t_.rp;
   for (std::uint64_t left = banks; left != 0; left &= left - 1) {
     const auto b = static_cast<std::uint32_t>(std::countr_zero(left));
     banks_[b].act_ready = std::max(banks_[b].act_ready, ready);
@@ -178,8 +177,7 @@ void DramDevice::column_and_precharge(std::uint32_t b, std::uint32_t direction, 
   column(b, direction, at);
   open_ &= ~(std::uint64_t{1} << b);
   // Inside the device, when tRAS and the recovery are over.
-  banks_[b].act_ready =
-      std::max(banks_[b].act_ready, banks_[b].pre_ready + precharge_to_activate_);
+  banks_[b].act_ready = std::max(banks_[b].act_ready, banks_[b].pre_ready + precharge_to_activate_);
 }
 
 void DramDevice::refresh(std::uint64_t banks, Clock at, Clock rfc) {

@@ -13,8 +13,8 @@ DramEnergy energy_of(const configs::DramConfig& c, const DramCounts& counts, Clo
   energy.activate = static_cast<double>(counts.activates) * c.activate_pj * wires;
   energy.read = static_cast<double>(counts.read_bursts) * burst_bits * c.read_pj_per_bit;
   energy.write = static_cast<double>(counts.write_bursts) * burst_bits * c.write_pj_per_bit;
-  const double banks = c.refresh == configs::RefreshMode::same_bank ? c.banks_per_group
-                                                                    : c.banks_per_unit();
+  const double banks =
+      c.refresh == configs::RefreshMode::same_bank ? c.banks_per_group : c.banks_per_unit();
   energy.refresh = c.refresh_pj * (static_cast<double>(counts.refreshes) +
                                    static_cast<double>(counts.bank_refreshes) / banks);
   const auto down = static_cast<double>(counts.power_down_clocks);
@@ -27,8 +27,7 @@ std::optional<DramRequest> ChannelShare::next() {
   while (auto request = all_->next()) {
     const std::uint64_t block = request->address / interleave_bytes_;
     if (block % channels_ != channel_) continue;
-    request->address =
-        block / channels_ * interleave_bytes_ + request->address % interleave_bytes_;
+    request->address = block / channels_ * interleave_bytes_ + request->address % interleave_bytes_;
     return request;
   }
   return std::nullopt;

@@ -27,8 +27,9 @@ bool RequestPlayer::fill(RequestSource& source) {
     end_burst_ = end;
     ++requests_;
     ahead_ = source.next();
-  } while (saturates && ahead_ && ahead_->write == write_ && ahead_->address >> bits == end_burst_ &&
-           ahead_->not_before <= now_ && end_burst_ - next_burst_ < kLongestSegment);
+  } while (saturates && ahead_ && ahead_->write == write_ &&
+           ahead_->address >> bits == end_burst_ && ahead_->not_before <= now_ &&
+           end_burst_ - next_burst_ < kLongestSegment);
   return true;
 }
 

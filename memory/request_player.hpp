@@ -37,7 +37,7 @@ class RequestPlayer {
   void serve();
 
   DramChannel& channel_;
-  double interval_, spacing_;  ///< of the schedule; of two offers, however late they are
+  double interval_, spacing_;         ///< of the schedule; of two offers, however late they are
   std::optional<DramRequest> ahead_;  ///< read from the source, not offered
   std::uint64_t next_burst_ = 0, end_burst_ = 0;  ///< to be offered
   bool write_ = false;

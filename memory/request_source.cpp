@@ -121,8 +121,8 @@ class TraceFile final : public RequestSource {
             ? "'LD ADDRESS', 'ST ADDRESS', 'ADDRESS R' or 'ADDRESS W'"
             : "'ADDRESS READ CLOCK' or 'ADDRESS WRITE CLOCK' with clocks that do not fall (at " +
                   std::to_string(last_clock_) + ")";
-    throw ConfigError(name_ + ":" + std::to_string(number_) + ": found '" + shown +
-                      "'; expected " + expected);
+    throw ConfigError(name_ + ":" + std::to_string(number_) + ": found '" + shown + "'; expected " +
+                      expected);
   }
 
   static constexpr std::uint64_t kLastClock = std::uint64_t{1} << 48;
@@ -206,8 +206,8 @@ class Gather final : public Chunks {
 
  private:
   void chunk(std::uint64_t& address, std::uint64_t& bytes, bool&) override {
-    address = static_cast<std::uint64_t>(random_.uniform(0, static_cast<std::int64_t>(last_))) *
-              width_;
+    address =
+        static_cast<std::uint64_t>(random_.uniform(0, static_cast<std::int64_t>(last_))) * width_;
     bytes = width_;
   }
   std::uint64_t width_, last_;

@@ -49,15 +49,15 @@ std::unique_ptr<RequestSource> read_trace(std::istream& stream, const std::strin
 ///   kv-gather  as random, in chunks of 1 KiB: pages of a KV cache
 enum class Pattern : std::uint8_t { seq, tile, random, mixed, kv_gather };
 inline constexpr std::array<std::string_view, 5> kPatternNames = {"seq", "tile", "random", "mixed",
-                                                                 "kv-gather"};
+                                                                  "kv-gather"};
 
 struct PatternConfig {
   Pattern pattern = Pattern::seq;
-  std::uint64_t bytes = 0;              ///< in all; rounded up to whole chunks or tiles
-  std::uint64_t chunk = 0;              ///< a multiple of 64
-  std::uint64_t span = 512ull << 20;    ///< random, kv-gather: of the addresses
+  std::uint64_t bytes = 0;                    ///< in all; rounded up to whole chunks or tiles
+  std::uint64_t chunk = 0;                    ///< a multiple of 64
+  std::uint64_t span = 512ull << 20;          ///< random, kv-gather: of the addresses
   std::uint64_t stream_pitch = 128ull << 20;  ///< mixed: from stream to stream
-  bool write = false;                   ///< seq: writes instead
+  bool write = false;                         ///< seq: writes instead
   std::uint64_t seed = 1;
 };
 

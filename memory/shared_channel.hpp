@@ -70,7 +70,7 @@ class SharedChannel {
     bool open = false;  ///< the log still begins at the fork: others may join there
   };
   static constexpr Clock kUnknown = kNever - 1;
-  static constexpr std::size_t kShortLog = 16;  ///< a log is dropped from this length on
+  static constexpr std::size_t kShortLog = 16;   ///< a log is dropped from this length on
   static constexpr std::size_t kLongLog = 2048;  ///< and who has fallen so far behind leaves
 
   const Entry& make(Call call, Clock now, const Segment& segment = {});

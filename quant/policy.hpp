@@ -265,9 +265,9 @@ bool is_plain(const TensorPolicy& policy);
 
 /// Whether the timed machine models the policy: one scale a tensor, channel, token or group beside
 /// codes of a fixed width; whatever is done offline (quantiser, range search, folded transforms)
-/// costs it nothing; a class of channels may have another format; a schedule may choose the format by
-/// listed layers, linear layers or experts, by groups of channels, by phase, decode step, confidence
-/// or between a draft and its verifier.
+/// costs it nothing; a class of channels may have another format; a schedule may choose the format
+/// by listed layers, linear layers or experts, by groups of channels, by phase, decode step,
+/// confidence or between a draft and its verifier.
 bool is_timed(const TensorPolicy& policy);
 
 }  // namespace systole::quant

@@ -31,14 +31,16 @@ bool parse(const Arguments& arguments, Request& r) {
       "dram --standard NAME (--trace FILE --format NAME | --pattern NAME --bytes N) [options]",
       "Plays requests to DRAM channels and nothing else: bandwidth, latency, row hits, energy.\n"
       "Requests are offered in order, one burst a clock to a channel unless --load says less; one\n"
-      "that finds its queue full holds up those behind it. Cycles are memory clocks. Which simulator\n"
+      "that finds its queue full holds up those behind it. Cycles are memory clocks. Which "
+      "simulator\n"
       "a policy follows, and how closely, is in memory/README.md.",
       "  systole dram --standard DDR4-3200 --trace loads.trace --format ramulator --json out.json\n"
       "  systole dram --standard HBM2 --pattern kv-gather --chunk 4096 --bytes 67108864\n"
       "  systole dram --standard LPDDR5-6400 --pattern random --bytes 16777216 --load 0.05\n"
       "  systole dram --standard DDR4-3200 --pattern mixed --bytes 25165824 --policy "
       "per-bank-queues\n"
-      "  systole dram --standard DDR5-4800 --pattern tile --bytes 16777216 --map RBC --set ppd=0\n");
+      "  systole dram --standard DDR5-4800 --pattern tile --bytes 16777216 --map RBC --set "
+      "ppd=0\n");
   options.group("Device")
       .value("standard", "NAME", r.standard,
              "a shipped DRAM (systole list drams) in any case, its family (HBM2), or a YAML file")
@@ -82,8 +84,8 @@ std::string standard_name(const std::string& text) {
     if (name.starts_with(lower + "-")) family.push_back(name);
   }
   if (family.size() > 1) {
-    throw ConfigError(fmt::format("--standard: '{}' may be {}; name one", text,
-                                  fmt::join(family, ", ")));
+    throw ConfigError(
+        fmt::format("--standard: '{}' may be {}; name one", text, fmt::join(family, ", ")));
   }
   return family.size() == 1 ? family[0] : lower;
 }
@@ -114,8 +116,8 @@ double load_of(const Request& r, const configs::DramConfig& device) {
   const char* const end = r.load.data() + r.load.size();
   const auto read = std::from_chars(r.load.data(), end, load);
   if (read.ec != std::errc() || read.ptr != end || !(load > 0) || load > saturating) {
-    throw ConfigError(fmt::format("--load: found '{}'; expected requests a clock above 0, at most {}",
-                                  r.load, saturating));
+    throw ConfigError(fmt::format(
+        "--load: found '{}'; expected requests a clock above 0, at most {}", r.load, saturating));
   }
   return load;
 }
@@ -140,8 +142,8 @@ class Requests {
     if (!r.format.empty()) throw ConfigError("--format is of a --trace");
     constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 42;
     if (r.bytes == 0 || r.bytes > kMostBytes) {
-      throw ConfigError(fmt::format("--pattern needs --bytes, 1 to {}; found {}", kMostBytes,
-                                    r.bytes));
+      throw ConfigError(
+          fmt::format("--pattern needs --bytes, 1 to {}; found {}", kMostBytes, r.bytes));
     }
     pattern_.pattern = static_cast<memory::Pattern>(
         choice_of("--pattern", "pattern", r.pattern, memory::kPatternNames));
@@ -156,8 +158,8 @@ class Requests {
     if (!file->is_open()) {
       throw ConfigError(fmt::format("{}: cannot be read; expected a trace", r_.trace));
     }
-    auto source = memory::read_trace(*file, r_.trace, format_,
-                                     static_cast<std::uint32_t>(r_.request_bytes));
+    auto source =
+        memory::read_trace(*file, r_.trace, format_, static_cast<std::uint32_t>(r_.request_bytes));
     files_.push_back(std::move(file));
     return source;
   }
@@ -189,9 +191,9 @@ Played play(const Request& r, const configs::DramConfig& device, Requests& reque
     for (std::uint32_t c = 0; c < r.channels; ++c) {
       auto source = requests.make();
       if (r.channels > 1) {
-        source = std::make_unique<memory::ChannelShare>(
-            std::move(source), c, static_cast<std::uint32_t>(r.channels),
-            static_cast<std::uint32_t>(r.interleave));
+        source = std::make_unique<memory::ChannelShare>(std::move(source), c,
+                                                        static_cast<std::uint32_t>(r.channels),
+                                                        static_cast<std::uint32_t>(r.interleave));
       }
       const std::string name = "channel" + std::to_string(c);
       players.push_back(std::make_unique<memory::DramPlayer>(name.c_str(), device,
@@ -245,8 +247,10 @@ nlohmann::ordered_json summary_of(const Request& r, const configs::DramConfig& d
   s["activates"] = n.activates;
   s["refreshes"] = n.refreshes + n.bank_refreshes;
   s["energy_pj"] = energy.total();
-  s["energy"] = {{"activate_pj", energy.activate}, {"read_pj", energy.read},
-                 {"write_pj", energy.write},       {"refresh_pj", energy.refresh},
+  s["energy"] = {{"activate_pj", energy.activate},
+                 {"read_pj", energy.read},
+                 {"write_pj", energy.write},
+                 {"refresh_pj", energy.refresh},
                  {"standby_pj", energy.standby}};
   s["energy_pj_per_bit"] = ratio(energy.total(), all * device.burst_bytes * 8);
   s["requests_per_second"] = ratio(static_cast<double>(played.requests), played.cpu_seconds);

@@ -272,9 +272,13 @@ TEST(Dram, ChannelsShareTheBytesAndTheTime) {
 
 TEST(Dram, PoliciesDifferAsTheirSimulatorsDo) {
   // dram.md section 3, b_tile64 under RBC: 0.434 (Ramulator) and 0.916 (DRAMsim3) of peak.
-  const std::string work = "dram --standard DDR4-3200 --pattern tile --chunk 64 --bytes 4194304 --map RBC ";
+  const std::string work =
+      "dram --standard DDR4-3200 --pattern tile --chunk 64 --bytes 4194304 --map RBC ";
   const auto fraction = [&](const std::string& policy) {
-    return run_json(work + "--policy " + policy).at("summary").at("bandwidth_fraction").get<double>();
+    return run_json(work + "--policy " + policy)
+        .at("summary")
+        .at("bandwidth_fraction")
+        .get<double>();
   };
   EXPECT_NEAR(fraction("shared-window"), 0.434, 0.01);
   EXPECT_NEAR(fraction("per-bank-queues"), 0.916, 0.02);

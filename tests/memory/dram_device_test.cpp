@@ -23,7 +23,7 @@ class EveryShippedDevice : public testing::TestWithParam<configs::DramConfig> {
   DramDevice device{c};
   // Commands of several clocks count from their last one.
   const Clock act = c.activate_slots - 1, column = c.column_slots - 1, pre = c.precharge_slots - 1;
-  const std::uint32_t bank = 0, neighbour = 1;            // of one group
+  const std::uint32_t bank = 0, neighbour = 1;              // of one group
   const std::uint32_t far = c.banks_per_group % c.banks();  // of another, where there is one
   const bool groups = c.bank_groups > 1;
   static constexpr Clock kStart = 1000;
@@ -106,8 +106,7 @@ TEST_P(EveryShippedDevice, AColumnWithPrechargeClosesAsSoonAsThePrechargeCould) 
   device.activate(bank, 7, 0);
   device.column_and_precharge(bank, kRead, kStart);
   EXPECT_FALSE(device.open(bank));
-  EXPECT_EQ(device.activate_time(bank),
-            kStart + c.rtp + column - pre + c.rp + pre - act);
+  EXPECT_EQ(device.activate_time(bank), kStart + c.rtp + column - pre + c.rp + pre - act);
 }
 
 TEST_P(EveryShippedDevice, RefreshWaitsForThePrechargeAndBlocksActivates) {

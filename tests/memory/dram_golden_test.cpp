@@ -40,26 +40,96 @@ const Peer kPeers[] = {
     {"RamulatorDdr4_2400", kMain, "ramulator2.1", "DDR4-2400", "ddr4-2400", 1, 0.01, 0.95, {}},
     {"RamulatorDdr5", kMain, "ramulator2.1", "DDR5-4800", "ddr5-4800", 1, 0.01, 0.95, {}},
     {"RamulatorLpddr5", kMain, "ramulator2.1", "LPDDR5-6400", "lpddr5-6400", 1, 0.01, 0.95, {}},
-    {"RamulatorHbm2", kMain, "ramulator2.1", "HBM2-2.0", PEERS "ramulator-hbm2-2.0.yaml", 2, 0.01,
-     0.95, {}},
-    {"RamulatorHbm2e", kMain, "ramulator2.1", "HBM2E-3.2", PEERS "ramulator-hbm2e-3.2.yaml", 2,
-     0.01, 0.95, {}},
-    {"Dramsim3Ddr4_3200", kMain, "dramsim3", "DDR4-3200", PEERS "dramsim3-ddr4-3200.yaml", 1, 0.03,
-     0.9, {}},
-    {"Dramsim3Ddr4_2400", kMain, "dramsim3", "DDR4-2400", PEERS "dramsim3-ddr4-2400.yaml", 1, 0.03,
-     0.9, {}},
-    {"Dramsim3Lpddr4", kMain, "dramsim3", "LPDDR4-2400", PEERS "dramsim3-lpddr4-2400.yaml", 1, 0.03,
-     0.9, {}},
-    {"Dramsim3Hbm2", kMain, "dramsim3", "HBM2-2.0", PEERS "dramsim3-hbm2-2.0.yaml", 2, 0.03, 0.9,
+    {"RamulatorHbm2",
+     kMain,
+     "ramulator2.1",
+     "HBM2-2.0",
+     PEERS "ramulator-hbm2-2.0.yaml",
+     2,
+     0.01,
+     0.95,
      {}},
-    {"DramsysGroupedDdr4_3200", kDramsys, "dramsys5.1-grpwm32", "DDR4-3200",
-     PEERS "dramsys-ddr4-3200.yaml", 1, 0.03, 0.9, {}},
-    {"DramsysGroupedDdr4_2400", kDramsys, "dramsys5.1-grpwm32", "DDR4-2400",
-     PEERS "dramsys-ddr4-2400.yaml", 1, 0.03, 0.9, {}},
-    {"DramsysGroupedLpddr4", kDramsys, "dramsys5.1-grpwm32", "LPDDR4-3200",
-     PEERS "dramsys-lpddr4-3200.yaml", 1, 0.03, 0.9, {}},
-    {"DramsysGroupedHbm2", kDramsys, "dramsys5.1-grpwm64", "HBM2-2.0",
-     PEERS "dramsys-hbm2-2.0.yaml", 1, 0.03, 0.9, {}},
+    {"RamulatorHbm2e",
+     kMain,
+     "ramulator2.1",
+     "HBM2E-3.2",
+     PEERS "ramulator-hbm2e-3.2.yaml",
+     2,
+     0.01,
+     0.95,
+     {}},
+    {"Dramsim3Ddr4_3200",
+     kMain,
+     "dramsim3",
+     "DDR4-3200",
+     PEERS "dramsim3-ddr4-3200.yaml",
+     1,
+     0.03,
+     0.9,
+     {}},
+    {"Dramsim3Ddr4_2400",
+     kMain,
+     "dramsim3",
+     "DDR4-2400",
+     PEERS "dramsim3-ddr4-2400.yaml",
+     1,
+     0.03,
+     0.9,
+     {}},
+    {"Dramsim3Lpddr4",
+     kMain,
+     "dramsim3",
+     "LPDDR4-2400",
+     PEERS "dramsim3-lpddr4-2400.yaml",
+     1,
+     0.03,
+     0.9,
+     {}},
+    {"Dramsim3Hbm2",
+     kMain,
+     "dramsim3",
+     "HBM2-2.0",
+     PEERS "dramsim3-hbm2-2.0.yaml",
+     2,
+     0.03,
+     0.9,
+     {}},
+    {"DramsysGroupedDdr4_3200",
+     kDramsys,
+     "dramsys5.1-grpwm32",
+     "DDR4-3200",
+     PEERS "dramsys-ddr4-3200.yaml",
+     1,
+     0.03,
+     0.9,
+     {}},
+    {"DramsysGroupedDdr4_2400",
+     kDramsys,
+     "dramsys5.1-grpwm32",
+     "DDR4-2400",
+     PEERS "dramsys-ddr4-2400.yaml",
+     1,
+     0.03,
+     0.9,
+     {}},
+    {"DramsysGroupedLpddr4",
+     kDramsys,
+     "dramsys5.1-grpwm32",
+     "LPDDR4-3200",
+     PEERS "dramsys-lpddr4-3200.yaml",
+     1,
+     0.03,
+     0.9,
+     {}},
+    {"DramsysGroupedHbm2",
+     kDramsys,
+     "dramsys5.1-grpwm64",
+     "HBM2-2.0",
+     PEERS "dramsys-hbm2-2.0.yaml",
+     1,
+     0.03,
+     0.9,
+     {}},
     {"DramsysBankwiseDdr4", kDramsys, "dramsys5.1-bank8", "DDR4-3200",
      PEERS "dramsys-ddr4-3200.yaml", 1, 0.03, 0.9, kBankwise},
     {"DramsysBankwiseLpddr4", kDramsys, "dramsys5.1-bank8", "LPDDR4-3200",
@@ -118,8 +188,8 @@ Measured play(const configs::DramConfig& device, const PatternConfig& pattern,
   const DramCounts& counts = channel.counts();
   const auto bursts = static_cast<double>(counts.read_bursts + counts.write_bursts);
   Measured m;
-  m.bandwidth = bursts * device.burst_clocks / device.pseudo_channels /
-                static_cast<double>(player.end());
+  m.bandwidth =
+      bursts * device.burst_clocks / device.pseudo_channels / static_cast<double>(player.end());
   m.activates = static_cast<double>(counts.activates) / bursts;
   if (counts.read_bursts > 0) {
     m.latency_ns = static_cast<double>(counts.latency_clocks[kRead]) /
@@ -152,8 +222,7 @@ TEST_P(DramGolden, BandwidthLatencyAndActivatesFollowThePeer) {
     // Ramulator counts from 1 before the first clock, the others from 0.
     const bool ramulator = std::string(peer.simulator).starts_with("ramulator");
     const Clock first_refresh = ramulator ? device.refi - 1 : device.refi;
-    const Measured m =
-        play(device, pattern_of(row[2]), peer.bursts_per_clock, first_refresh);
+    const Measured m = play(device, pattern_of(row[2]), peer.bursts_per_clock, first_refresh);
     const double bandwidth = m.bandwidth / std::stod(row[9]) - 1;
     const double latency = row[10] == "0.0" || row[10].empty() || m.latency_ns == 0
                                ? 0
@@ -205,9 +274,8 @@ TEST(DramGoldenVariants, QueueDepthsFollowRamulator) {
   for (std::size_t i = 1; i < golden.size(); ++i) {
     const auto& row = golden[i];
     const bool hbm = row[0] == "HBM2-2.0";
-    const auto device =
-        configs::load_dram(hbm ? PEERS "ramulator-hbm2-2.0.yaml" : "ddr4-3200",
-                           {"read_queue=" + row[1], "write_queue=" + row[1]});
+    const auto device = configs::load_dram(hbm ? PEERS "ramulator-hbm2-2.0.yaml" : "ddr4-3200",
+                                           {"read_queue=" + row[1], "write_queue=" + row[1]});
     const Measured m = play(device, pattern_of(row[2]), hbm ? 2 : 1, device.refi - 1);
     const double error = m.bandwidth / std::stod(row[3]) - 1;
     ++points;
@@ -231,12 +299,14 @@ TEST(DramGoldenVariants, ClosedPagesAndPerBankRefreshFollowRamulator) {
       changes = {"refresh=per-bank"};
     } else {
       changes = {"controller.page=adaptive",
-                 "controller.page_accesses=" + std::string(row[1].find('4') != std::string::npos ? "4" : "1")};
+                 "controller.page_accesses=" +
+                     std::string(row[1].find('4') != std::string::npos ? "4" : "1")};
     }
     const auto device = configs::load_dram(config, changes);
     const Measured m = play(device, pattern_of(row[2]), device.pseudo_channels,
                             (changes.size() == 1 ? device.refi_bank : device.refi) - 1);
-    EXPECT_NEAR(m.bandwidth / std::stod(row[4]), 1, 0.01) << row[0] << " " << row[1] << " " << row[2];
+    EXPECT_NEAR(m.bandwidth / std::stod(row[4]), 1, 0.01)
+        << row[0] << " " << row[1] << " " << row[2];
     EXPECT_NEAR(m.latency_ns / std::stod(row[5]), 1, 0.05)
         << row[0] << " " << row[1] << " " << row[2];
     EXPECT_LE(activate_error(m, row[6]), 0.02) << row[0] << " " << row[1] << " " << row[2];

@@ -52,11 +52,9 @@ std::vector<Variant> variants() {
        {"power_down_after=64", "xp=10", "power_down_mw=250", "controller.policy=per-bank-queues"}},
       {"powerdown_machines",
        {"power_down_after=64", "xp=10", "power_down_mw=250", "controller.policy=bank-machines"}},
-      {"bankwise",
-       {"controller.policy=bank-machines", "controller.buffer=bank", "read_queue=8"}},
+      {"bankwise", {"controller.policy=bank-machines", "controller.buffer=bank", "read_queue=8"}},
       {"priority", {"controller.priority_kv_cache=2"}},
-      {"nocaps",
-       {"controller.row_hit_cap=0", "controller.write_turn=0", "controller.read_turn=0"}},
+      {"nocaps", {"controller.row_hit_cap=0", "controller.write_turn=0", "controller.read_turn=0"}},
       {"small", {"read_queue=1", "write_queue=1"}},
   };
   for (const auto& [suffix, changes] : options) add("ddr4-3200", changes, suffix);
@@ -141,8 +139,8 @@ TEST_P(EveryPolicy, NeitherBulkNorHowTimeIsDividedChangesAResultAndBytesAreConse
     std::uint64_t bursts = 0;
     for (const auto& [s, pause] : work) {
       (s.write ? written : read)[index_of(s.traffic)] += s.bytes;
-      bursts += (s.address + s.bytes + c.burst_bytes - 1) / c.burst_bytes -
-                s.address / c.burst_bytes;
+      bursts +=
+          (s.address + s.bytes + c.burst_bytes - 1) / c.burst_bytes - s.address / c.burst_bytes;
     }
     const DramCounts& n = bulk.counts();
     ASSERT_EQ(n.useful_read, read);
@@ -162,9 +160,9 @@ TEST_P(EveryPolicy, RefreshesAreOneAnIntervalOfEveryUnit) {
   EXPECT_EQ(idle.counts(), stepwise.counts());
   const Clock end = drive(busy, stream(0, 1 << 20)).end;
   const auto expected = [&](Clock clocks) {
-    return static_cast<double>(clocks) / (c.refi_bank != 0 && c.refresh != configs::RefreshMode::all_bank
-                                              ? c.refi_bank
-                                              : c.refi / c.units());
+    return static_cast<double>(clocks) /
+           (c.refi_bank != 0 && c.refresh != configs::RefreshMode::all_bank ? c.refi_bank
+                                                                            : c.refi / c.units());
   };
   const auto counted = [](const DramChannel& channel) {
     return static_cast<double>(channel.counts().refreshes + channel.counts().bank_refreshes);
@@ -229,8 +227,8 @@ TEST(SharedWindow, NobodyWaitsLongerThanTheCapsSay) {
 
 TEST(SharedWindow, APriorityClassGoesFirstAmongRequestsThatCouldGoTogether) {
   const auto late_latency = [](const char* priority) {
-    const auto c = configs::load_dram(
-        "ddr4-3200", {std::string("controller.priority_kv_cache=") + priority});
+    const auto c =
+        configs::load_dram("ddr4-3200", {std::string("controller.priority_kv_cache=") + priority});
     DramChannel channel(c);
     for (std::uint64_t i = 0; i < 15; ++i) {  // every bank but one
       channel.admit({.id = i, .address = i * 256, .bytes = 64}, 0);
@@ -263,9 +261,8 @@ TEST(SharedWindow, PowerDownIsCountedAndItsExitIsPaid) {
 }
 
 TEST(AddressMaps, EveryNameAndAnyPermutationIsABijection) {
-  for (const std::string map :
-       {"RBC", "BGL", "MOP", "MOPX", "row column bank group column:3", "bank row group column",
-        "row:4 bank row column:2 group column"}) {
+  for (const std::string map : {"RBC", "BGL", "MOP", "MOPX", "row column bank group column:3",
+                                "bank row group column", "row:4 bank row column:2 group column"}) {
     const auto c = configs::load_dram("ddr4-3200", {"controller.map=" + map});
     const AddressMap address(c);
     Random random(9);
@@ -281,9 +278,9 @@ TEST(AddressMaps, EveryNameAndAnyPermutationIsABijection) {
 
 TEST(AddressMaps, MopxSpelledOutIsMopx) {
   const AddressMap named(configs::load_dram("ddr4-3200"));
-  const AddressMap spelled(configs::load_dram(
-      "ddr4-3200", {"controller.map=row column rank bank group pseudo column:2",
-                    "controller.map_xor=group=0 bank=2"}));
+  const AddressMap spelled(
+      configs::load_dram("ddr4-3200", {"controller.map=row column rank bank group pseudo column:2",
+                                       "controller.map_xor=group=0 bank=2"}));
   for (std::uint64_t burst = 0; burst < 1 << 20; burst += 37) {
     ASSERT_EQ(named.locate(burst), spelled.locate(burst));
   }

@@ -35,9 +35,9 @@ std::string refused(const std::string& text, TraceFormat format) {
 TEST(RequestTrace, BothRamulatorFormsAndHexAndDecimalAreRead) {
   const auto requests =
       parse("LD 64\n\n# comment\nST 0x80\r\n 0xC0  R\n256 W", TraceFormat::ramulator);
-  EXPECT_EQ(requests, (std::vector<DramRequest>{
-                          {64, 64, false, 0}, {128, 64, true, 0}, {192, 64, false, 0},
-                          {256, 64, true, 0}}));
+  EXPECT_EQ(requests,
+            (std::vector<DramRequest>{
+                {64, 64, false, 0}, {128, 64, true, 0}, {192, 64, false, 0}, {256, 64, true, 0}}));
 }
 
 TEST(RequestTrace, Dramsim3LinesCarryTheirClock) {
@@ -49,11 +49,12 @@ TEST(RequestTrace, ABadLineIsNamedWithItsNumberAndWhatWasExpected) {
   using testing::HasSubstr;
   EXPECT_THAT(refused("LD 64\nLD x\n", TraceFormat::ramulator),
               HasSubstr("t:2: found 'LD x'; expected 'LD ADDRESS'"));
-  for (const char* line : {"LD", "LD 1 2", "64", "64 X", "ld 64", "LD -1", "LD 0x", "LD 99999999999999999999",
-                           "LD 0xffffffffffffffff", "\x01\x02 R"}) {
+  for (const char* line : {"LD", "LD 1 2", "64", "64 X", "ld 64", "LD -1", "LD 0x",
+                           "LD 99999999999999999999", "LD 0xffffffffffffffff", "\x01\x02 R"}) {
     EXPECT_THAT(refused(line, TraceFormat::ramulator), HasSubstr("t:1: found '")) << line;
   }
-  for (const char* line : {"0x40 READ", "0x40 LOAD 3", "0x40 READ x", "0x40 READ 999999999999999999"}) {
+  for (const char* line :
+       {"0x40 READ", "0x40 LOAD 3", "0x40 READ x", "0x40 READ 999999999999999999"}) {
     EXPECT_THAT(refused(line, TraceFormat::dramsim3), HasSubstr("t:1: found '")) << line;
   }
   EXPECT_THAT(refused("0x40 READ 9\n0x40 READ 8\n", TraceFormat::dramsim3), HasSubstr("(at 9)"));

@@ -50,9 +50,9 @@ json attention_of(const json& result) {
   return {};
 }
 
-const std::vector<std::string> kSystems = {"fp16",  "kivi2",    "kvquant-nuq3-1pct", "qserve-kv4",
-                                           "rotatekv2", "zipcache", "kvcrush", "a2ats", "mikv",
-                                           "pmkvq", "age-tiers", "vidkv", "tada", "kv-q8-0"};
+const std::vector<std::string> kSystems = {
+    "fp16", "kivi2", "kvquant-nuq3-1pct", "qserve-kv4", "rotatekv2", "zipcache", "kvcrush", "a2ats",
+    "mikv", "pmkvq", "age-tiers",         "vidkv",      "tada",      "kv-q8-0"};
 
 TEST(KvRun, EverySystemHoldsWhatItsCodecStoresAndReadsWhatItHolds) {
   const auto machine = configs::load_machine("fp16-kv-lpddr5");
@@ -65,8 +65,11 @@ TEST(KvRun, EverySystemHoldsWhatItsCodecStoresAndReadsWhatItHolds) {
     ASSERT_TRUE(result.contains("summary")) << name << ": " << result.dump();
     const json& summary = result.at("summary");
     const auto stored = [&](std::uint64_t tokens) {
-      return ceil_div(quant::kv_stored_bits(quant::KvTensor::key, heads, recipe[Target::key], tokens), 8) +
-             ceil_div(quant::kv_stored_bits(quant::KvTensor::value, heads, recipe[Target::value], tokens),
+      return ceil_div(
+                 quant::kv_stored_bits(quant::KvTensor::key, heads, recipe[Target::key], tokens),
+                 8) +
+             ceil_div(quant::kv_stored_bits(quant::KvTensor::value, heads, recipe[Target::value],
+                                            tokens),
                       8);
     };
     EXPECT_EQ(summary.at("kv_bytes"), shape.layers * stored(kPrefill + kDecode)) << name;
