@@ -10,10 +10,6 @@ namespace systole::memory {
 
 namespace {
 
-std::uint32_t lowest(std::uint64_t mask) {
-  return static_cast<std::uint32_t>(std::countr_zero(mask));
-}
-
 /// The bits of `unit` in reverse: refreshes of ranks are spread over the interval in this order.
 std::uint32_t reversed(std::uint32_t unit, std::uint32_t units) {
   std::uint32_t result = 0;
@@ -24,9 +20,7 @@ std::uint32_t reversed(std::uint32_t unit, std::uint32_t units) {
 }  // namespace
 
 BankMachines::BankMachines(const configs::DramConfig& config)
-    : device_(config),
-      map_(config),
-      intake_(map_.burst_bits()),
+    : DramController(config),
       row_bus_(config.row_bus),
       bankwise_(config.controller.buffer == configs::BufferScope::bank),
       closed_(config.controller.page == configs::PagePolicy::closed),
@@ -70,7 +64,8 @@ void BankMachines::restart(Clock first_refresh) {
         first_refresh > earlier ? first_refresh - earlier : first_refresh + t.refi - earlier;
   }
   refreshing_ = 0;
-  last_data_ = powered_down_to_ = next_entry_ = clock_ = 0;
+  restart_rest();
+  next_entry_ = clock_ = 0;
 }
 
 // --- entry -------------------------------------------------------------------------------------
@@ -78,10 +73,7 @@ void BankMachines::restart(Clock first_refresh) {
 bool BankMachines::admit(const Segment& segment, Clock now) {
   SYSTOLE_CHECK(now >= clock_, "a segment admitted in the past");
   advance(now);
-  const configs::DramConfig& t = device_.config();
-  if (!intake_.active() && t.power_down_after != 0 && now > last_data_ + t.power_down_after) {
-    for (Clock& free : bus_free_) free = std::max(free, now + t.xp);
-  }
+  for (Clock& free : bus_free_) free = std::max(free, awake_from(now));
   const std::uint32_t slot = intake_.open(segment);
   enter(now, now);
   SegmentState& state = intake_.at(slot);
@@ -271,7 +263,7 @@ void BankMachines::issue_column(std::uint32_t b, Clock at) {
       std::find_if(line.begin(), line.end(), [&](const Request& r) { return r.id == request.id; }));
   --waiting_[request.direction];
   const Clock end = at + device_.data_end(request.direction);
-  last_data_ = std::max(last_data_, end);
+  data_until(end);
   intake_.counts().latency_clocks[request.direction] += end;
   intake_.issued(request.segment, request.direction, 1, end);
   choose_direction();
@@ -320,12 +312,7 @@ void BankMachines::advance(Clock limit, bool to_acceptance) {
     if (enterable()) next = std::min(next, next_entry_);
     clock_ = std::min(next, limit);
   }
-  const configs::DramConfig& t = device_.config();
-  if (t.power_down_after == 0 || intake_.active()) return;
-  const Clock from = std::max(last_data_ + t.power_down_after, powered_down_to_);
-  if (clock_ <= from) return;
-  intake_.counts().power_down_clocks += clock_ - from;
-  powered_down_to_ = clock_;
+  if (!intake_.active()) rest_until(clock_);
 }
 
 Clock BankMachines::next_event() const {
@@ -362,10 +349,7 @@ bool BankMachines::equivalent(const BankMachines& other, Clock now) const {
       !gate(bus_free_[1], other.bus_free_[1])) {
     return false;
   }
-  if (device_.config().power_down_after != 0 &&
-      (last_data_ != other.last_data_ || powered_down_to_ != other.powered_down_to_)) {
-    return false;
-  }
+  if (!rests_alike(other)) return false;
   for (std::uint32_t b = 0; b < banks_.size(); ++b) {
     if (device_.open(b) && banks_[b].fresh != other.banks_[b].fresh) return false;
   }

@@ -6,9 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "memory/address_map.hpp"
-#include "memory/burst_intake.hpp"
-#include "memory/dram_device.hpp"
+#include "memory/dram_controller.hpp"
 
 namespace systole::memory {
 
@@ -29,7 +27,7 @@ namespace systole::memory {
 ///     precharge together and refresh.
 /// Approximations: no bound on how long a stream of hits passes a request of its bank; no
 /// refresh of single banks.
-class BankMachines {
+class BankMachines : public DramController {
  public:
   /// Errors: ConfigError for a refresh of single banks or an adaptive page.
   explicit BankMachines(const configs::DramConfig& config);
@@ -40,13 +38,9 @@ class BankMachines {
     advance(limit, true);
     return clock_;
   }
-  std::optional<SegmentEvent> pop(Clock now) { return intake_.pop(now); }
   Clock next_event() const;
-  bool idle() const { return intake_.idle(); }
   std::uint32_t queued(bool write) const { return waiting_[write]; }
   bool full(bool) const { return !has_room() || intake_.waits(kRead) || intake_.waits(kWrite); }
-  const DramCounts& counts() const { return intake_.counts(); }
-  const AddressMap& map() const { return map_; }
   bool equivalent(const BankMachines& other, Clock now) const;
   void restart(Clock first_refresh);
 
@@ -86,9 +80,6 @@ class BankMachines {
   void begin_refreshes(Clock at);
   void skip_idle_time(Clock limit);
 
-  DramDevice device_;
-  AddressMap map_;
-  BurstIntake intake_;
   bool row_bus_, bankwise_, closed_;
   std::array<std::uint32_t, 2> queue_size_;
   std::uint32_t write_high_, write_low_;
@@ -102,9 +93,8 @@ class BankMachines {
   std::array<Clock, 2> bus_free_{};
   std::vector<Clock> refresh_due_;  ///< of each unit
   std::uint64_t refreshing_ = 0;    ///< units
-  Clock last_data_ = 0, powered_down_to_ = 0;
-  Clock next_entry_ = 0;  ///< no request enters before
-  Clock clock_ = 0;       ///< all clocks before are decided
+  Clock next_entry_ = 0;            ///< no request enters before
+  Clock clock_ = 0;                 ///< all clocks before are decided
 };
 
 }  // namespace systole::memory

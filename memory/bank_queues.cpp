@@ -12,16 +12,10 @@ namespace {
 
 constexpr std::uint32_t kNoLimit = std::numeric_limits<std::uint32_t>::max();
 
-std::uint32_t lowest(std::uint64_t mask) {
-  return static_cast<std::uint32_t>(std::countr_zero(mask));
-}
-
 }  // namespace
 
 BankQueues::BankQueues(const configs::DramConfig& config)
-    : device_(config),
-      map_(config),
-      intake_(map_.burst_bits()),
+    : DramController(config),
       row_bus_(config.row_bus),
       queue_size_{config.read_queue, config.write_queue},
       bank_queue_(config.controller.bank_queue),
@@ -49,7 +43,8 @@ void BankQueues::restart(Clock first_refresh) {
   refresh_due_ = device_.config().refresh == configs::RefreshMode::none ? kNever : first_refresh;
   refreshing_.clear();
   next_unit_ = 0;
-  last_data_ = powered_down_to_ = wake_at_ = clock_ = 0;
+  restart_rest();
+  wake_at_ = clock_ = 0;
 }
 
 // --- entry -------------------------------------------------------------------------------------
@@ -57,10 +52,7 @@ void BankQueues::restart(Clock first_refresh) {
 bool BankQueues::admit(const Segment& segment, Clock now) {
   SYSTOLE_CHECK(now >= clock_, "a segment admitted in the past");
   advance(now);
-  const configs::DramConfig& t = device_.config();
-  if (!intake_.active() && t.power_down_after != 0 && now > last_data_ + t.power_down_after) {
-    wake_at_ = now + t.xp;
-  }
+  wake_at_ = std::max(wake_at_, awake_from(now));
   const std::uint32_t slot = intake_.open(segment);
   enter(segment.write ? kWrite : kRead, now);
   SegmentState& state = intake_.at(slot);
@@ -180,7 +172,7 @@ void BankQueues::issue(const Command& command) {
       bank.queue.erase(bank.queue.begin() + static_cast<std::ptrdiff_t>(command.position));
       intake_.counts().latency_clocks[request.direction] += end;
       intake_.issued(request.segment, request.direction, 1, end);
-      last_data_ = std::max(last_data_, end);
+      data_until(end);
       may_move_ = true;
       break;
     }
@@ -281,17 +273,16 @@ void BankQueues::tick(Clock at) {
 }
 
 /// With nothing to do until `limit` but refresh: all but the last of those that fall due.
-bool BankQueues::skip_idle_time(Clock limit) {
+void BankQueues::skip_idle_time(Clock limit) {
   if (intake_.active() || !refreshing_.empty() || device_.open_mask() != 0 ||
       refresh_due_ >= limit || device_.units() != 1 ||
       device_.refresh_time(device_.unit_mask(0)) > refresh_due_) {
-    return false;
+    return;
   }
   const Clock refi = device_.config().refi;
   const std::uint64_t more = (limit - 1 - refresh_due_) / refi;
   intake_.counts().refreshes += more;
   refresh_due_ += more * refi;
-  return more > 0;
 }
 
 void BankQueues::advance(Clock limit, bool to_acceptance) {
@@ -310,12 +301,7 @@ void BankQueues::advance(Clock limit, bool to_acceptance) {
     }
     tick(at);
   }
-  const configs::DramConfig& t = device_.config();
-  if (t.power_down_after == 0 || intake_.active()) return;
-  const Clock from = std::max(last_data_ + t.power_down_after, powered_down_to_);
-  if (clock_ <= from) return;
-  intake_.counts().power_down_clocks += clock_ - from;
-  powered_down_to_ = clock_;
+  if (!intake_.active()) rest_until(clock_);
 }
 
 Clock BankQueues::next_event() const {
@@ -347,10 +333,7 @@ bool BankQueues::equivalent(const BankQueues& other, Clock now) const {
       std::max(wake_at_, now) != std::max(other.wake_at_, now)) {
     return false;
   }
-  if (device_.config().power_down_after != 0 &&
-      (last_data_ != other.last_data_ || powered_down_to_ != other.powered_down_to_)) {
-    return false;
-  }
+  if (!rests_alike(other)) return false;
   for (std::uint32_t b = 0; b < banks_.size(); ++b) {
     if (device_.open(b) && banks_[b].accesses != other.banks_[b].accesses) return false;
   }

@@ -7,9 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "memory/address_map.hpp"
-#include "memory/burst_intake.hpp"
-#include "memory/dram_device.hpp"
+#include "memory/dram_controller.hpp"
 
 namespace systole::memory {
 
@@ -27,7 +25,7 @@ namespace systole::memory {
 ///     last few for ever).
 /// Read and write queue sizes are those of the two transaction queues.
 /// Approximations: no forwarding and no merging of writes; no refresh of single banks.
-class BankQueues {
+class BankQueues : public DramController {
  public:
   /// Errors: ConfigError for a refresh of single banks.
   explicit BankQueues(const configs::DramConfig& config);
@@ -38,17 +36,13 @@ class BankQueues {
     advance(limit, true);
     return clock_;
   }
-  std::optional<SegmentEvent> pop(Clock now) { return intake_.pop(now); }
   Clock next_event() const;
-  bool idle() const { return intake_.idle(); }
   std::uint32_t queued(bool write) const {
     return static_cast<std::uint32_t>(waiting_[write].size());
   }
   bool full(bool write) const {
     return waiting_[write].size() >= queue_size_[write] || intake_.waits(write ? kWrite : kRead);
   }
-  const DramCounts& counts() const { return intake_.counts(); }
-  const AddressMap& map() const { return map_; }
   bool equivalent(const BankQueues& other, Clock now) const;
   void restart(Clock first_refresh);
 
@@ -87,12 +81,9 @@ class BankQueues {
   bool movable();
   void move(Clock at);
   void tick(Clock at);
-  bool skip_idle_time(Clock limit);
+  void skip_idle_time(Clock limit);
   bool closes(const Bank& bank) const;
 
-  DramDevice device_;
-  AddressMap map_;
-  BurstIntake intake_;
   bool row_bus_;
   std::array<std::size_t, 2> queue_size_;
   std::size_t bank_queue_;
@@ -108,7 +99,6 @@ class BankQueues {
   Clock refresh_due_ = 0;
   std::deque<std::uint32_t> refreshing_;  ///< units, in order
   std::uint32_t next_unit_ = 0;
-  Clock last_data_ = 0, powered_down_to_ = 0;
   Clock wake_at_ = 0;  ///< no command before
   Clock clock_ = 0;    ///< all clocks before are decided
 };

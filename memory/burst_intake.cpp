@@ -17,7 +17,6 @@ void combine(DramCounts& to, const DramCounts& from, Combine part) {
   part(to.bank_refreshes, from.bank_refreshes);
   part(to.row_hits, from.row_hits);
   part(to.row_misses, from.row_misses);
-  part(to.check_bursts, from.check_bursts);
   part(to.power_down_clocks, from.power_down_clocks);
   for (std::size_t i = 0; i < 2; ++i) part(to.latency_clocks[i], from.latency_clocks[i]);
   for (std::size_t i = 0; i < kTrafficClassCount; ++i) {

@@ -38,14 +38,13 @@ struct SegmentEvent {
 /// Integer counts since construction; they only grow.
 struct DramCounts {
   std::uint64_t activates = 0;
-  std::uint64_t read_bursts = 0;  ///< check bits among them
+  std::uint64_t read_bursts = 0;
   std::uint64_t write_bursts = 0;
   std::uint64_t refreshes = 0;  ///< of whole ranks; one of a bank is its part of one
   std::uint64_t bank_refreshes = 0;
   std::uint64_t row_hits = 0;  ///< bursts that found their row open
   std::uint64_t row_misses =
       0;  ///< bursts that were the first after an activate; hits + misses = bursts
-  std::uint64_t check_bursts = 0;       ///< of inline ECC, in the above
   std::uint64_t power_down_clocks = 0;  ///< of completed stays
   /// Sum over reads, and over writes, of the clocks from a burst's entry to the end of its data.
   /// Exact while the channel is idle: modulo 2^64 it lacks the ends of what is under way.

@@ -11,10 +11,6 @@ namespace systole::memory {
 
 namespace {
 
-std::uint32_t lowest(std::uint64_t mask) {
-  return static_cast<std::uint32_t>(std::countr_zero(mask));
-}
-
 std::uint32_t page_limit_of(const configs::DramControllerConfig& c, std::uint32_t none) {
   switch (c.page) {
     case configs::PagePolicy::open:
@@ -30,9 +26,7 @@ std::uint32_t page_limit_of(const configs::DramControllerConfig& c, std::uint32_
 }  // namespace
 
 SharedWindow::SharedWindow(const configs::DramConfig& config, bool bulk)
-    : device_(config),
-      map_(config),
-      intake_(map_.burst_bits()),
+    : DramController(config),
       bulk_(bulk),
       release_at_activate_(config.controller.release == configs::WindowRelease::activate),
       row_bus_(config.row_bus ? 1 : 0),
@@ -78,7 +72,7 @@ void SharedWindow::restart(Clock first_refresh) {
   }
   refreshing_ = 0;
   refresh_next_ = 0;
-  last_data_ = powered_down_to_ = 0;
+  restart_rest();
   next_age_ = kFirstAge;
   plan_.valid = false;
   now_ = limit_ = 0;
@@ -91,7 +85,7 @@ bool SharedWindow::admit(const Segment& segment, Clock now) {
   advance(now);
   plan_.valid = false;
   now_ = std::max(now_, now);
-  if (!intake_.active()) wake(now);
+  for (Clock& free : bus_free_) free = std::max(free, awake_from(now));
   const std::uint32_t direction = segment.write ? kWrite : kRead;
   const std::uint32_t slot = intake_.open(segment);
   enter(direction, queue_size_[direction] - queued_[direction], now, 0);
@@ -482,7 +476,7 @@ void SharedWindow::access(std::uint32_t b, std::uint32_t direction, Clock at) {
   }
   occupy(0, at, device_.config().column_slots);
   const Clock end = at + device_.data_end(direction);
-  last_data_ = std::max(last_data_, end);
+  data_until(end);
   intake_.counts().latency_clocks[direction] += end;
   now_ = at;
 }
@@ -633,7 +627,7 @@ bool SharedWindow::issue_bulk(const ColumnChoice& plan, Clock end) {
         rounds * (from + end_of_data) + step * (rounds * (rounds - 1) / 2);
     intake_.issued(runs_[static_cast<std::size_t>(bank.hit)].segment, direction_, bursts,
                    last + end_of_data);
-    last_data_ = std::max(last_data_, last + end_of_data);
+    data_until(last + end_of_data);
     now_ = last;
     take(bank_index, bank.hit, direction_, bursts);
   };
@@ -742,18 +736,7 @@ void SharedWindow::pass_idle_time(Clock limit) {
     now_ = std::max(now_, refresh_due_);
     begin_refresh();
   }
-  if (t.power_down_after == 0) return;
-  const Clock from = std::max(last_data_ + t.power_down_after, powered_down_to_);
-  if (limit <= from) return;
-  intake_.counts().power_down_clocks += limit - from;
-  powered_down_to_ = limit;
-}
-
-/// The first request after idle time: out of power-down.
-void SharedWindow::wake(Clock now) {
-  const configs::DramConfig& t = device_.config();
-  if (t.power_down_after == 0 || now <= last_data_ + t.power_down_after) return;
-  for (Clock& free : bus_free_) free = std::max(free, now + t.xp);
+  rest_until(limit);
 }
 
 void SharedWindow::advance(Clock limit, bool to_acceptance) {
@@ -814,10 +797,7 @@ bool SharedWindow::equivalent(const SharedWindow& other, Clock now) const {
       !gate(data_clock_stops_, other.data_clock_stops_)) {
     return false;
   }
-  if (device_.config().power_down_after != 0 &&
-      (last_data_ != other.last_data_ || powered_down_to_ != other.powered_down_to_)) {
-    return false;
-  }
+  if (!rests_alike(other)) return false;
   for (std::size_t b = 0; b < banks_.size(); ++b) {
     if (!device_.open(static_cast<std::uint32_t>(b))) continue;
     if (banks_[b].passed != other.banks_[b].passed) return false;

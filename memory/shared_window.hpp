@@ -6,9 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "memory/address_map.hpp"
-#include "memory/burst_intake.hpp"
-#include "memory/dram_device.hpp"
+#include "memory/dram_controller.hpp"
 
 namespace systole::memory {
 
@@ -32,7 +30,7 @@ namespace systole::memory {
 /// piece with a segment's last burst.
 ///
 /// A steady stream of row hits is issued several bursts at a time; this never changes a result.
-class SharedWindow {
+class SharedWindow : public DramController {
  public:
   SharedWindow(const configs::DramConfig& config, bool bulk);
 
@@ -42,15 +40,11 @@ class SharedWindow {
     advance(limit, true);
     return limit_;
   }
-  std::optional<SegmentEvent> pop(Clock now) { return intake_.pop(now); }
   Clock next_event() const;
-  bool idle() const { return intake_.idle(); }
   std::uint32_t queued(bool write) const { return queued_[write]; }
   bool full(bool write) const {
     return queued_[write] >= queue_size_[write] || intake_.waits(write ? kWrite : kRead);
   }
-  const DramCounts& counts() const { return intake_.counts(); }
-  const AddressMap& map() const { return map_; }
   bool equivalent(const SharedWindow& other, Clock now) const;
   void restart(Clock first_refresh);
 
@@ -146,14 +140,10 @@ class SharedWindow {
   void issue_refresh(Clock at);
   std::uint64_t refresh_banks() const;
   void pass_idle_time(Clock limit);
-  void wake(Clock now);
 
   Clock leave_bound(std::uint64_t bursts) const;
   Clock column_bound(std::uint32_t direction, std::uint64_t columns) const;
 
-  DramDevice device_;
-  AddressMap map_;
-  BurstIntake intake_;
   bool bulk_, release_at_activate_;
   std::uint32_t row_bus_;  ///< index into bus_free_ of row commands
   Clock align_;
@@ -198,8 +188,6 @@ class SharedWindow {
   Clock refresh_due_ = 0;
   std::uint64_t refreshing_ = 0;    ///< units, or one bank, that wait for refresh
   std::uint32_t refresh_next_ = 0;  ///< of the round of banks
-  Clock last_data_ = 0;             ///< end of the last burst: power-down counts from here
-  Clock powered_down_to_ = 0;       ///< clocks in power-down are counted so far
 
   Plan plan_;
   Clock now_ = 0;    ///< of the last command or admission
