@@ -117,28 +117,18 @@ module pe_bitmod #(
   logic unused;
   assign unused = absolute[16];
 
+  element_link #(.BITS(87)) link (
+      .clk(clk), .rst(rst), .en(en), .in_valid(in_valid), .in_first(in_first), .in_last(in_last),
+      .in_data({negative_in, man_in, exp_in, bsig_in, a_in}),
+      .out_valid(out_valid), .out_first(out_first), .out_last(out_last),
+      .out_data({negative_out, man_out, exp_out, bsig_out, a_out}));
+
   always_ff @(posedge clk) begin
     if (rst) begin
-      out_valid    <= 1'b0;
-      out_first    <= 1'b0;
-      out_last     <= 1'b0;
       acc_valid    <= 1'b0;
-      negative_out <= '0;
-      man_out      <= '0;
-      exp_out      <= '0;
-      bsig_out     <= '0;
-      a_out        <= '0;
       acc          <= '0;
     end else if (en) begin
-      out_valid    <= in_valid;
-      out_first    <= in_first;
-      out_last     <= in_last;
       acc_valid    <= taken[29] & taken[27];
-      negative_out <= negative_in;
-      man_out      <= man_in;
-      exp_out      <= exp_in;
-      bsig_out     <= bsig_in;
-      a_out        <= a_in;
       if (taken[29]) acc <= sum;
     end
   end

@@ -71,30 +71,24 @@ module pe_bitserial #(
   assign next = (acc & {ACC_BITS{~replaces}}) +
       {{(ACC_BITS - PARTIAL_BITS) {finished[PARTIAL_BITS-1]}}, finished};
 
+  element_link #(.BITS(1 + LANES*(W_BITS + 1))) link (
+      .clk(clk), .rst(rst), .en(en), .in_valid(in_valid), .in_first(in_first), .in_last(in_last),
+      .in_data({a_signed_in, w_in, a_in}),
+      .out_valid(out_valid), .out_first(out_first), .out_last(out_last),
+      .out_data({a_signed_out, w_out, a_out}));
+
   always_ff @(posedge clk) begin
     if (rst) begin
-      out_valid    <= 1'b0;
-      out_first    <= 1'b0;
-      out_last     <= 1'b0;
       out_msb      <= 1'b0;
       out_lsb      <= 1'b0;
-      a_signed_out <= 1'b0;
       acc_valid    <= 1'b0;
       fresh        <= 1'b0;
-      w_out        <= '0;
-      a_out        <= '0;
       partial      <= '0;
       acc          <= '0;
     end else if (en) begin
-      out_valid    <= in_valid;
-      out_first    <= in_first;
-      out_last     <= in_last;
       out_msb      <= in_msb;
       out_lsb      <= in_lsb;
-      a_signed_out <= a_signed_in;
       acc_valid    <= in_valid & in_last;
-      w_out        <= w_in;
-      a_out        <= a_in;
       if (in_valid) begin
         fresh   <= replaces & ~in_lsb;
         partial <= finished[PARTIAL_BITS-2:0];

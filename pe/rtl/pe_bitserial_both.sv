@@ -73,27 +73,21 @@ module pe_bitserial_both #(
     end
   endgenerate
 
+  element_link #(.BITS(6 + 2*LANES)) link (
+      .clk(clk), .rst(rst), .en(en), .in_valid(in_valid), .in_first(in_first), .in_last(in_last),
+      .in_data({{w_msb_in, w_lsb_in, a_msb_in, a_lsb_in, w_signed_in, a_signed_in}, w_in, a_in}),
+      .out_valid(out_valid), .out_first(out_first), .out_last(out_last),
+      .out_data({marks_out, w_out, a_out}));
+
   always_ff @(posedge clk) begin
     if (rst) begin
-      out_valid <= 1'b0;
-      out_first <= 1'b0;
-      out_last  <= 1'b0;
-      marks_out <= '0;
       acc_valid <= 1'b0;
       fresh     <= 1'b0;
-      w_out     <= '0;
-      a_out     <= '0;
       inner     <= '0;
       outer     <= '0;
       acc       <= '0;
     end else if (en) begin
-      out_valid <= in_valid;
-      out_first <= in_first;
-      out_last  <= in_last;
-      marks_out <= {w_msb_in, w_lsb_in, a_msb_in, a_lsb_in, w_signed_in, a_signed_in};
       acc_valid <= in_valid & in_last;
-      w_out     <= w_in;
-      a_out     <= a_in;
       if (in_valid) begin
         fresh <= replaces & ~(a_lsb_in & w_lsb_in);
         inner <= inner_next[INNER_BITS-2:0];

@@ -85,31 +85,12 @@ module pe_exponent_dot #(
     end
   endgenerate
 
-  always_ff @(posedge clk) begin
-    if (rst) begin
-      out_valid <= 1'b0;
-      out_first <= 1'b0;
-      out_last  <= 1'b0;
-      acc_valid <= 1'b0;
-      we_out    <= '0;
-      wi_out    <= '0;
-      ae_out    <= '0;
-      ai_out    <= '0;
-      wn_out    <= '0;
-      an_out    <= '0;
-      acc       <= '0;
-    end else if (en) begin
-      out_valid <= in_valid;
-      out_first <= in_first;
-      out_last  <= in_last;
-      acc_valid <= in_valid & in_last;
-      we_out    <= we_in;
-      wi_out    <= wi_in;
-      ae_out    <= ae_in;
-      ai_out    <= ai_in;
-      wn_out    <= wn_in;
-      an_out    <= an_in;
-      if (in_valid) acc <= next;
-    end
-  end
+  element_link #(.BITS(2 * (LANES*(EXP_BITS + INT_BITS) + N_BITS))) link (
+      .clk(clk), .rst(rst), .en(en), .in_valid(in_valid), .in_first(in_first), .in_last(in_last),
+      .in_data({we_in, wi_in, ae_in, ai_in, wn_in, an_in}),
+      .out_valid(out_valid), .out_first(out_first), .out_last(out_last),
+      .out_data({we_out, wi_out, ae_out, ai_out, wn_out, an_out}));
+  element_sum #(.BITS(ACC_BITS)) accumulator (
+      .clk(clk), .rst(rst), .en(en), .valid(in_valid), .last(in_last), .next(next),
+      .acc_valid(acc_valid), .acc(acc));
 endmodule

@@ -101,23 +101,12 @@ module pe_float_dot #(
       .significand({step[30:23] != '0, step[22:0]}),
       .is_infinite(special & step[22:0] == '0), .is_nan(special & step[22:0] != '0), .sum(total));
 
-  always_ff @(posedge clk) begin
-    if (rst) begin
-      out_valid <= 1'b0;
-      out_first <= 1'b0;
-      out_last  <= 1'b0;
-      w_out     <= '0;
-      a_out     <= '0;
-      acc_valid <= 1'b0;
-      acc       <= '0;
-    end else if (en) begin
-      out_valid <= in_valid;
-      out_first <= in_first;
-      out_last  <= in_last;
-      w_out     <= w_in;
-      a_out     <= a_in;
-      acc_valid <= valid & last;
-      if (valid) acc <= total;
-    end
-  end
+  element_link #(.BITS(2*LANES*BITS)) link (
+      .clk(clk), .rst(rst), .en(en), .in_valid(in_valid), .in_first(in_first), .in_last(in_last),
+      .in_data({w_in, a_in}),
+      .out_valid(out_valid), .out_first(out_first), .out_last(out_last),
+      .out_data({w_out, a_out}));
+  element_sum #(.BITS(32)) accumulator (
+      .clk(clk), .rst(rst), .en(en), .valid(valid), .last(last), .next(total),
+      .acc_valid(acc_valid), .acc(acc));
 endmodule

@@ -32,23 +32,12 @@ module pe_int_mac #(
   mac_int #(.W_BITS(W_BITS), .A_BITS(A_BITS), .ACC_BITS(ACC_BITS)) mac (
       .acc_in(base), .w(w_in), .a(a_in), .acc_out(next));
 
-  always_ff @(posedge clk) begin
-    if (rst) begin
-      out_valid <= 1'b0;
-      out_first <= 1'b0;
-      out_last  <= 1'b0;
-      acc_valid <= 1'b0;
-      w_out     <= '0;
-      a_out     <= '0;
-      acc       <= '0;
-    end else if (en) begin
-      out_valid <= in_valid;
-      out_first <= in_first;
-      out_last  <= in_last;
-      acc_valid <= in_valid & in_last;
-      w_out     <= w_in;
-      a_out     <= a_in;
-      if (in_valid) acc <= next;
-    end
-  end
+  element_link #(.BITS(W_BITS + A_BITS)) link (
+      .clk(clk), .rst(rst), .en(en), .in_valid(in_valid), .in_first(in_first), .in_last(in_last),
+      .in_data({w_in, a_in}),
+      .out_valid(out_valid), .out_first(out_first), .out_last(out_last),
+      .out_data({w_out, a_out}));
+  element_sum #(.BITS(ACC_BITS)) accumulator (
+      .clk(clk), .rst(rst), .en(en), .valid(in_valid), .last(in_last), .next(next),
+      .acc_valid(acc_valid), .acc(acc));
 endmodule

@@ -56,19 +56,9 @@ module pe_mixpe_w4a16 #(
       .negative(negative), .infinite(a_infinite), .nan(nan), .exponent(exponent),
       .significand(significand), .acc_valid(acc_valid), .acc(acc));
 
-  always_ff @(posedge clk) begin
-    if (rst) begin
-      out_valid <= 1'b0;
-      out_first <= 1'b0;
-      out_last  <= 1'b0;
-      w_out     <= '0;
-      a_out     <= '0;
-    end else if (en) begin
-      out_valid <= in_valid;
-      out_first <= in_first;
-      out_last  <= in_last;
-      w_out     <= w_in;
-      a_out     <= a_in;
-    end
-  end
+  element_link #(.BITS(20)) link (
+      .clk(clk), .rst(rst), .en(en), .in_valid(in_valid), .in_first(in_first), .in_last(in_last),
+      .in_data({w_in, a_in}),
+      .out_valid(out_valid), .out_first(out_first), .out_last(out_last),
+      .out_data({w_out, a_out}));
 endmodule

@@ -52,29 +52,12 @@ module pe_olaccel #(
       .acc_in(partial[LANES*ACC_BITS+:ACC_BITS]), .w(w_in[8*pick_in+:8] & {8{outlier_in}}),
       .a(a_in[8*pick_in+:8]), .acc_out(next));
 
-  always_ff @(posedge clk) begin
-    if (rst) begin
-      out_valid   <= 1'b0;
-      out_first   <= 1'b0;
-      out_last    <= 1'b0;
-      acc_valid   <= 1'b0;
-      lanes_out   <= 1'b0;
-      outlier_out <= 1'b0;
-      pick_out    <= '0;
-      w_out       <= '0;
-      a_out       <= '0;
-      acc         <= '0;
-    end else if (en) begin
-      out_valid   <= in_valid;
-      out_first   <= in_first;
-      out_last    <= in_last;
-      acc_valid   <= in_valid & in_last;
-      lanes_out   <= lanes_in;
-      outlier_out <= outlier_in;
-      pick_out    <= pick_in;
-      w_out       <= w_in;
-      a_out       <= a_in;
-      if (in_valid) acc <= next;
-    end
-  end
+  element_link #(.BITS(6 + 16*LANES)) link (
+      .clk(clk), .rst(rst), .en(en), .in_valid(in_valid), .in_first(in_first), .in_last(in_last),
+      .in_data({lanes_in, outlier_in, pick_in, w_in, a_in}),
+      .out_valid(out_valid), .out_first(out_first), .out_last(out_last),
+      .out_data({lanes_out, outlier_out, pick_out, w_out, a_out}));
+  element_sum #(.BITS(ACC_BITS)) accumulator (
+      .clk(clk), .rst(rst), .en(en), .valid(in_valid), .last(in_last), .next(next),
+      .acc_valid(acc_valid), .acc(acc));
 endmodule

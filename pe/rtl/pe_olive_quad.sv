@@ -52,29 +52,21 @@ module pe_olive_quad #(
       .acc_in(acc11 & keep), .we(we1_in), .wi(wi1_in), .ae(ae1_in), .ai(ai1_in), .acc_out(next11));
   assign acc = acc00 + acc01 + acc10 + acc11;
 
+  element_link #(.BITS(40)) link (
+      .clk(clk), .rst(rst), .en(en), .in_valid(in_valid), .in_first(in_first), .in_last(in_last),
+      .in_data({{we0_in, wi0_in}, {we1_in, wi1_in}, {ae0_in, ai0_in}, {ae1_in, ai1_in}}),
+      .out_valid(out_valid), .out_first(out_first), .out_last(out_last),
+      .out_data({w0_out, w1_out, a0_out, a1_out}));
+
   always_ff @(posedge clk) begin
     if (rst) begin
-      out_valid <= 1'b0;
-      out_first <= 1'b0;
-      out_last  <= 1'b0;
       acc_valid <= 1'b0;
-      w0_out    <= '0;
-      w1_out    <= '0;
-      a0_out    <= '0;
-      a1_out    <= '0;
       acc00     <= '0;
       acc01     <= '0;
       acc10     <= '0;
       acc11     <= '0;
     end else if (en) begin
-      out_valid <= in_valid;
-      out_first <= in_first;
-      out_last  <= in_last;
       acc_valid <= in_valid & in_last;
-      w0_out    <= {we0_in, wi0_in};
-      w1_out    <= {we1_in, wi1_in};
-      a0_out    <= {ae0_in, ai0_in};
-      a1_out    <= {ae1_in, ai1_in};
       if (in_valid) begin
         acc00 <= next00;
         acc01 <= next01;
