@@ -44,6 +44,20 @@ struct Layer {
   std::optional<AttentionLayer> plain;
   std::optional<CachedAttention> cached;
 
+  const InputTransform& input_of(LinearName linear) const {
+    switch (linear) {
+      case LinearName::attn_output:
+        return output;
+      case LinearName::ffn_gate:
+      case LinearName::ffn_up:
+        return gate_up;
+      case LinearName::ffn_down:
+        return down;
+      default:
+        return qkv;
+    }
+  }
+
   std::uint64_t length() const { return plain ? plain->length() : cached->length(); }
   void truncate(std::uint64_t length) {
     if (plain) plain->truncate(length);
@@ -173,25 +187,20 @@ struct FunctionalExecutor::State {
     layer.gate_up = transform("ffn_gate_up", shape.hidden, {&w.gate, &w.up});
     layer.down = transform("ffn_down", shape.intermediate, {&w.down});
     for (std::size_t variant = 0; variant < schedule.variants(); ++variant) {
-      const auto linear = [&](LinearName name, const std::vector<float>& values, std::size_t n,
-                              std::size_t k, const InputTransform& inputs, std::string_view site) {
+      const auto linear = [&](LinearName name) {
+        const auto [n, k] = linear_size(shape, name);
+        const std::vector<float>& values = weight_of(w, name);
         SYSTOLE_CHECK(values.size() == n * k, "a weight does not have the size its shape implies");
-        const TensorPolicy policy = policy_of(index, name, variant, k);
-        return naming(
-            fmt::format("layer {}, {}", index, kLinearNames[static_cast<std::size_t>(name)]), [&] {
-              return Linear(values, n, k, policy, recipe, inputs, statistics(site), path,
-                            fp16_chunk);
-            });
+        const std::string where =
+            fmt::format("layer {}, {}", index, kLinearNames[static_cast<std::size_t>(name)]);
+        return naming(where, [&] {
+          return Linear(values, n, k, policy_of(index, name, variant, k), recipe,
+                        layer.input_of(name), statistics(input_site(name)), path, fp16_chunk);
+        });
       };
       using enum LinearName;
-      layer.weights.push_back(
-          {linear(attn_q, w.q, shape.q_dim(), shape.hidden, layer.qkv, "attn_qkv"),
-           linear(attn_k, w.k, shape.kv_dim(), shape.hidden, layer.qkv, "attn_qkv"),
-           linear(attn_v, w.v, shape.kv_dim(), shape.hidden, layer.qkv, "attn_qkv"),
-           linear(attn_output, w.output, shape.hidden, shape.q_dim(), layer.output, "attn_output"),
-           linear(ffn_gate, w.gate, shape.intermediate, shape.hidden, layer.gate_up, "ffn_gate_up"),
-           linear(ffn_up, w.up, shape.intermediate, shape.hidden, layer.gate_up, "ffn_gate_up"),
-           linear(ffn_down, w.down, shape.hidden, shape.intermediate, layer.down, "ffn_down")});
+      layer.weights.push_back({linear(attn_q), linear(attn_k), linear(attn_v), linear(attn_output),
+                               linear(ffn_gate), linear(ffn_up), linear(ffn_down)});
     }
     if (CachedAttention::needed(recipe)) {
       quant::KvCalibration cache;
@@ -227,28 +236,10 @@ struct FunctionalExecutor::State {
     const auto name = static_cast<LinearName>(at - kLinearNames.begin());
     const LayerWeights& w = model.layers.at(index);
     const Layer& layer = layers[index];
-    const auto made = [&](const std::vector<float>& values, std::size_t k,
-                          const InputTransform& inputs) {
-      return weight_operand(values, values.size() / k, k, policy_of(index, name, schedule.now(), k),
-                            recipe, inputs);
-    };
-    switch (name) {
-      case LinearName::attn_q:
-        return made(w.q, shape.hidden, layer.qkv);
-      case LinearName::attn_k:
-        return made(w.k, shape.hidden, layer.qkv);
-      case LinearName::attn_v:
-        return made(w.v, shape.hidden, layer.qkv);
-      case LinearName::attn_output:
-        return made(w.output, shape.q_dim(), layer.output);
-      case LinearName::ffn_gate:
-        return made(w.gate, shape.hidden, layer.gate_up);
-      case LinearName::ffn_up:
-        return made(w.up, shape.hidden, layer.gate_up);
-      case LinearName::ffn_down:
-        return made(w.down, shape.intermediate, layer.down);
-    }
-    return std::nullopt;
+    const std::size_t k = linear_size(shape, name).inputs;
+    const std::vector<float>& values = weight_of(w, name);
+    return weight_operand(values, values.size() / k, k, policy_of(index, name, schedule.now(), k),
+                          recipe, layer.input_of(name));
   }
 
   void prepare_head(const CalibrationData* calibration) {

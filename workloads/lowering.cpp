@@ -112,28 +112,6 @@ Region cache_tokens_of(const ModelShape& shape, const QuantSpec& spec, const Reg
 struct LayerRun {
   std::uint32_t first = 0, last = 0;
 };
-/// Output and input channels of a linear layer.
-struct LinearSize {
-  std::uint64_t n = 0, k = 0;
-};
-LinearSize size_of(const ModelShape& shape, LinearName linear) {
-  switch (linear) {
-    case LinearName::attn_q:
-      return {shape.q_dim(), shape.hidden};
-    case LinearName::attn_k:
-    case LinearName::attn_v:
-      return {shape.kv_dim(), shape.hidden};
-    case LinearName::attn_output:
-      return {shape.hidden, shape.q_dim()};
-    case LinearName::ffn_gate:
-    case LinearName::ffn_up:
-      return {shape.intermediate, shape.hidden};
-    case LinearName::ffn_down:
-      return {shape.hidden, shape.intermediate};
-  }
-  return {};
-}
-
 std::vector<LayerRun> layer_runs(const ModelShape& shape, const WeightPrecision& weights) {
   const auto layers = static_cast<std::uint32_t>(shape.layers);
   if (!weights.differs_by_layer()) return {{0, layers}};
@@ -141,7 +119,7 @@ std::vector<LayerRun> layer_runs(const ModelShape& shape, const WeightPrecision&
   const auto equal = [&](std::uint32_t a, std::uint32_t b) {
     for (std::size_t i = 0; i < kLinearNames.size(); ++i) {
       const auto linear = static_cast<LinearName>(i);
-      const std::uint64_t k = size_of(shape, linear).k;
+      const std::uint64_t k = linear_size(shape, linear).inputs;
       if (weights.read({a, linear}, k, {}) != weights.read({b, linear}, k, {})) return false;
     }
     return true;
@@ -177,7 +155,7 @@ LayerMap map_layer(const ModelShape& shape, const Recipe& recipe, const WeightPr
     return map.place(TrafficClass::weights, bytes);
   };
   auto linear = [&](LinearName name, std::optional<std::uint32_t> expert = std::nullopt) {
-    const auto [n, k] = size_of(shape, name);
+    const auto [n, k] = linear_size(shape, name);
     return place(weights.stored({layer_index, name, expert}, k).stored_bytes(n, k));
   };
   layer.attn_norm = place(shape.hidden * kFloatBytes);
@@ -438,7 +416,7 @@ class StepWriter {
 
   void product(LinearName name, std::optional<std::uint32_t> expert, const QuantSpec& moving,
                std::uint64_t m, const Region& region) {
-    const auto [n, k] = size_of(shape_, name);
+    const auto [n, k] = linear_size(shape_, name);
     // A schedule may read less than is stored.
     const TimedWeight weight = weights_.read({layer_index_, name, expert}, k, by_);
     Operation& operation = add(kLinearNames[static_cast<std::size_t>(name)].data(), OpKind::gemm);

@@ -23,6 +23,36 @@ using quant::ScheduleKind;
 using quant::Sensitivity;
 using quant::TensorPolicy;
 
+LinearSize linear_size(const configs::ModelShape& shape, LinearName linear) {
+  switch (linear) {
+    case LinearName::attn_q:
+      return {shape.q_dim(), shape.hidden};
+    case LinearName::attn_k:
+    case LinearName::attn_v:
+      return {shape.kv_dim(), shape.hidden};
+    case LinearName::attn_output:
+      return {shape.hidden, shape.q_dim()};
+    case LinearName::ffn_gate:
+    case LinearName::ffn_up:
+      return {shape.intermediate, shape.hidden};
+    case LinearName::ffn_down:
+      return {shape.hidden, shape.intermediate};
+  }
+  return {};
+}
+
+std::string_view input_site(LinearName linear) {
+  constexpr std::array<std::string_view, kLinearNames.size()> kSites = {
+      "attn_qkv", "attn_qkv", "attn_qkv", "attn_output", "ffn_gate_up", "ffn_gate_up", "ffn_down"};
+  return kSites[static_cast<std::size_t>(linear)];
+}
+
+const std::vector<float>& weight_of(const LayerWeights& w, LinearName linear) {
+  const std::array<const std::vector<float>*, kLinearNames.size()> all = {
+      &w.q, &w.k, &w.v, &w.output, &w.gate, &w.up, &w.down};
+  return *all[static_cast<std::size_t>(linear)];
+}
+
 bool entry_matches(const std::string& match, std::uint32_t layer, std::string_view linear) {
   const std::size_t slash = match.find('/');
   const std::string_view whole = match;
@@ -45,21 +75,6 @@ namespace {
 
 constexpr std::size_t kConfidenceWindow = 10;  // PMPD: quantization.md E2
 
-const std::vector<float>& weight_of(const LayerWeights& w, LinearName name) {
-  const std::array<const std::vector<float>*, 7> all = {&w.q,    &w.k,  &w.v,   &w.output,
-                                                        &w.gate, &w.up, &w.down};
-  return *all[static_cast<std::size_t>(name)];
-}
-
-constexpr std::array<std::string_view, 7> kSites = {
-    "attn_qkv", "attn_qkv", "attn_qkv", "attn_output", "ffn_gate_up", "ffn_gate_up", "ffn_down"};
-
-std::size_t inputs_of(const configs::ModelShape& shape, LinearName name) {
-  return name == LinearName::attn_output ? shape.q_dim()
-         : name == LinearName::ffn_down  ? shape.intermediate
-                                         : shape.hidden;
-}
-
 constexpr std::array<quant::TensorRole, 7> kRoles = {
     quant::TensorRole::attention_q, quant::TensorRole::attention_k,
     quant::TensorRole::attention_v, quant::TensorRole::attention_output,
@@ -79,7 +94,7 @@ void mix_as_llama(const configs::ModelShape& shape, std::vector<TensorPolicy>& p
     const std::size_t linear = i % kLinearNames.size();
     policies[i].format =
         quant::mixed_type(*mix, kRoles[linear], i / kLinearNames.size(), shape.layers,
-                          inputs_of(shape, static_cast<LinearName>(linear)), model);
+                          linear_size(shape, static_cast<LinearName>(linear)).inputs, model);
   }
 }
 
@@ -90,10 +105,9 @@ std::vector<double> linear_losses(const LlamaModel& model, std::uint32_t layer, 
   const std::vector<float>& weight = weight_of(model.layers[layer], name);
   quant::UnitData unit;
   unit.weight = weight;
-  const auto i = static_cast<std::size_t>(name);
-  unit.k = inputs_of(model.shape, name);
+  unit.k = linear_size(model.shape, name).inputs;
   if (calibration != nullptr) {
-    if (const auto* statistics = calibration->inputs(layer, kSites[i])) {
+    if (const auto* statistics = calibration->inputs(layer, input_site(name))) {
       unit.sum_xx = statistics->hessian;
       unit.tokens = statistics->tokens;
     }

@@ -27,6 +27,19 @@ enum class LinearName : std::uint8_t {
 inline constexpr std::array<std::string_view, 7> kLinearNames = {
     "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
 
+/// Output and input channels of a linear layer (of an expert's, where there are some).
+struct LinearSize {
+  std::uint64_t outputs = 0, inputs = 0;
+};
+LinearSize linear_size(const configs::ModelShape& shape, LinearName linear);
+
+/// Its input, as ForwardObserver and calibration name it: linear layers that read the same share
+/// it.
+std::string_view input_site(LinearName linear);
+
+/// [outputs, inputs]
+const std::vector<float>& weight_of(const LayerWeights& weights, LinearName linear);
+
 /// Whether a MAP entry's match, a layer (3), a range (0-3), a linear layer (ffn_down) or both
 /// (0-3/ffn_down), is this one. ConfigError for any other text.
 bool entry_matches(const std::string& match, std::uint32_t layer, std::string_view linear);
