@@ -297,13 +297,19 @@ struct Formats {
   std::vector<double> bits;
 };
 
+/// The integer format of so many bits.
+Format format_of_bits(unsigned bits) {
+  return bits == 1 ? Format::int1
+                   : static_cast<Format>(static_cast<unsigned>(Format::int2) + bits - 2);
+}
+
 /// What a MAP chooses from, bits ascending.
 Formats map_formats(const TensorPolicy& policy) {
   Formats out;
   if (policy.schedule.entries.empty()) {
     const int bits = static_cast<int>(elementary::round_to_integer(policy.schedule.mean_bits));
     for (int b = std::max(2, bits - 1); b <= std::min(8, bits + 1); ++b) {
-      out.format.push_back(static_cast<Format>(static_cast<int>(Format::int2) + b - 2));
+      out.format.push_back(format_of_bits(static_cast<unsigned>(b)));
     }
   }
   for (const ScheduleEntry& e : policy.schedule.entries) out.format.push_back(e.format);
@@ -424,12 +430,6 @@ std::vector<FormatShare> sorted_shares(std::vector<FormatShare> shares) {
   std::ranges::stable_sort(shares, {}, [](const FormatShare& s) { return bits_of(s.format); });
   if (shares.size() == 1) shares.clear();
   return shares;
-}
-
-/// The integer format of so many bits.
-Format format_of_bits(unsigned bits) {
-  return bits == 1 ? Format::int1
-                   : static_cast<Format>(static_cast<unsigned>(Format::int2) + bits - 2);
 }
 
 void by_slim(const TensorPolicy& policy, std::size_t n, std::size_t k, const Prepared& p,
