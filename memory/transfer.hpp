@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "sim/core/traffic.hpp"
 
@@ -22,6 +23,13 @@ constexpr std::uint64_t burst_bytes_of(const Transfer& transfer, std::uint64_t b
   if (transfer.bytes == 0) return 0;
   const std::uint64_t end = transfer.address + transfer.bytes;
   return ((end + burst - 1) / burst - transfer.address / burst) * burst;
+}
+
+/// As asked for.
+constexpr std::uint64_t total_bytes(std::span<const Transfer> transfers) {
+  std::uint64_t sum = 0;
+  for (const Transfer& transfer : transfers) sum += transfer.bytes;
+  return sum;
 }
 
 }  // namespace systole::memory

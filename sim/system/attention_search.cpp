@@ -24,12 +24,6 @@ constexpr std::uint64_t kMostJobs = 1024;
 /// %, tests/system).
 constexpr double kResolution = 0.003;
 
-std::uint64_t bytes_of(const std::vector<memory::Transfer>& transfers) {
-  std::uint64_t sum = 0;
-  for (const memory::Transfer& transfer : transfers) sum += transfer.bytes;
-  return sum;
-}
-
 /// Jobs on units that wait for each other as the Accelerator's threads do; DRAM is one queue that
 /// moves so many bytes a cycle, each transfer a latency later.
 class Timeline {
@@ -75,7 +69,8 @@ class Timeline {
       loader.taken += load.whole ? 2 : 1;
       if (loader.taken > 2) start = std::max(start, loader.freed.at(loader.taken - 3));
     }
-    if (const std::uint64_t bytes = bytes_of(load.transfers); bytes > 0) start = move(start, bytes);
+    if (const std::uint64_t bytes = memory::total_bytes(load.transfers); bytes > 0)
+      start = move(start, bytes);
     loader.idle = start;
     return start;
   }
@@ -96,7 +91,7 @@ class Timeline {
       background_.push_back(vector_);
       end_ = std::max(end_, vector_);
     }
-    if (stores) end_ = std::max(end_, move(dequantiser_, bytes_of(job.results)));
+    if (stores) end_ = std::max(end_, move(dequantiser_, memory::total_bytes(job.results)));
     finished_.push_back(dequantiser_);
     end_ = std::max(end_, dequantiser_);
   }
@@ -204,8 +199,9 @@ MappingCost Mapper::attention_cost(const Operation& op, const AttentionMapping& 
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     timeline.add(jobs[i]);
     cost.counts += jobs[i].counts;
-    read += bytes_of(jobs[i].stationary.transfers) + bytes_of(jobs[i].moving.transfers);
-    written += bytes_of(jobs[i].results);
+    read += memory::total_bytes(jobs[i].stationary.transfers) +
+            memory::total_bytes(jobs[i].moving.transfers);
+    written += memory::total_bytes(jobs[i].results);
     if (i + 1 == jobs.size() / heads) first = timeline.end();
   }
   const double both = timeline.end();

@@ -24,12 +24,6 @@ std::uint64_t operand_bytes(std::uint64_t words, quant::Format format) {
   return ceil_div(words * quant::bits_of(format), 8);
 }
 
-std::uint64_t total_bytes(const std::vector<memory::Transfer>& transfers) {
-  std::uint64_t sum = 0;
-  for (const auto& transfer : transfers) sum += transfer.bytes;
-  return sum;
-}
-
 /// Builds the jobs of one segment instance, operation by operation.
 class Scheduler {
  public:
@@ -352,7 +346,7 @@ class Scheduler {
         transfer(transfers, *side.region, head.piece, false, part);
       }
     }
-    job.counts.weight_write_bytes += total_bytes(transfers);
+    job.counts.weight_write_bytes += memory::total_bytes(transfers);
   }
 
   /// Attention with running maxima and sums (Dao et al., FlashAttention-2, arXiv 2307.08691,
@@ -481,8 +475,8 @@ class Scheduler {
         layout.forms, [](const KvForm& form) { return form.decode.unpacks > 0; });
     const std::uint64_t coded = quantises ? moves.coded_tokens : 0;
     const bool load_input = !stays_on_chip(machine_, op.input_bytes);
-    const std::uint64_t most =
-        std::max({op.input_bytes, total_bytes(moves.reads), total_bytes(moves.writes)});
+    const std::uint64_t most = std::max(
+        {op.input_bytes, memory::total_bytes(moves.reads), memory::total_bytes(moves.writes)});
     const std::uint64_t pieces =
         std::max<std::uint64_t>(1, ceil_div(most, machine_.memory.activation.half_bytes()));
     for (std::uint64_t piece = 0; piece < pieces; ++piece) {
@@ -500,7 +494,7 @@ class Scheduler {
       job.moving.takes_half = job.moving.frees_half = load_input || !moves.reads.empty();
       some(moves.reads, job.moving.transfers);
       if (load_input) spill(job.moving.transfers, false, part(op.input_bytes));
-      job.counts.activation_write_bytes += total_bytes(job.moving.transfers);
+      job.counts.activation_write_bytes += memory::total_bytes(job.moving.transfers);
       job.counts.activation_read_bytes += part(op.input_bytes);
       const LaneOps ops = lane_ops(VectorOp::quantise, part(coded), layout.width);
       job.vector_cycles = vector_time(ops);
@@ -611,7 +605,7 @@ class Scheduler {
         load.takes_half = true;
         transfer(load.transfers, op.stationary_region, key_head.piece, false, key_head.part);
         transfer(load.transfers, op.context_region, value_head.piece, false, value_head.part);
-        jobs_[first_job].counts.weight_write_bytes += total_bytes(load.transfers);
+        jobs_[first_job].counts.weight_write_bytes += memory::total_bytes(load.transfers);
         jobs_.back().stationary.frees_half = true;
       }
     }
