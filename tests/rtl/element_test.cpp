@@ -432,15 +432,9 @@ ElementTest<Model, Operands> exponent_integer_test(std::vector<ExponentInteger> 
     }
     return sum;
   };
-  test.drive = [](Model& model, const Operands& x) {
-    model.we_in = static_cast<CData>(x.w.exponent);
-    model.wi_in = static_cast<CData>(low_bits(x.w.integer, 4));
-    model.ae_in = static_cast<CData>(x.a.exponent);
-    model.ai_in = static_cast<CData>(low_bits(x.a.integer, 4));
-  };
+  test.drive = [](Model& model, const Operands& x) { drive_exponent_integer(model, x, 4); };
   test.passed = [](Model& model, const Operands& x) {
-    return model.we_out == x.w.exponent && model.wi_out == low_bits(x.w.integer, 4) &&
-           model.ae_out == x.a.exponent && model.ai_out == low_bits(x.a.integer, 4);
+    return passed_exponent_integer(model, x, 4);
   };
   return test;
 }

@@ -57,4 +57,18 @@ inline std::uint16_t fp16_code(Stream& stream, std::size_t style) {
 }
 inline constexpr std::size_t kFp16Styles = 8;
 
+/// <exponent, integer> operands with integers of `bits` bits on an element's ports.
+template <class Model, class Words>
+void drive_exponent_integer(Model& model, const Words& x, unsigned bits) {
+  model.we_in = static_cast<std::uint8_t>(x.w.exponent);
+  model.wi_in = static_cast<std::uint8_t>(low_bits(x.w.integer, bits));
+  model.ae_in = static_cast<std::uint8_t>(x.a.exponent);
+  model.ai_in = static_cast<std::uint8_t>(low_bits(x.a.integer, bits));
+}
+template <class Model, class Words>
+bool passed_exponent_integer(const Model& model, const Words& x, unsigned bits) {
+  return model.we_out == x.w.exponent && model.wi_out == low_bits(x.w.integer, bits) &&
+         model.ae_out == x.a.exponent && model.ai_out == low_bits(x.a.integer, bits);
+}
+
 }  // namespace systole::rtl
