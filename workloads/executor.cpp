@@ -188,7 +188,8 @@ struct FunctionalExecutor::State {
     layer.down = transform("ffn_down", shape.intermediate, {&w.down});
     for (std::size_t variant = 0; variant < schedule.variants(); ++variant) {
       const auto linear = [&](LinearName name) {
-        const auto [n, k] = linear_size(shape, name);
+        const LinearSize size = linear_size(shape, name);
+        const std::size_t n = size.outputs, k = size.inputs;  // plain names: captured below
         const std::vector<float>& values = weight_of(w, name);
         SYSTOLE_CHECK(values.size() == n * k, "a weight does not have the size its shape implies");
         const std::string where =
