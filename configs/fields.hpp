@@ -405,6 +405,18 @@ template <class V, Maybe<DmaConfig> C>
 void describe(V& v, C& c) {
   v("segment_bytes", c.segment_bytes, Info{"longest request to one channel"}.in(1, 1 << 20));
   v("outstanding", c.outstanding, Info{"segments in flight a direction"}.in(1, 4096));
+  rare(v, "engines", c.engines, 1u,
+       Info{"pairs of a read and a write engine; transfers are divided among them"}.in(1, 64));
+  rare(v, "align_bytes", c.align_bytes, 1u,
+       Info{"power of two; requests begin and end at multiples of it"}.in(1, 1 << 20));
+  const auto cycles = [](std::string_view meaning) { return Info{meaning}.in(0, 1e6); };
+  rare(v, "descriptor_cycles", c.descriptor_cycles, 0u, cycles("to fetch and decode a descriptor"));
+  rare(v, "gather_cycles", c.gather_cycles, 0u, cycles("more for every element of a gather"));
+  rare(v, "gather_entries", c.gather_entries, 64u,
+       Info{"elements a gather descriptor holds; 1: every element has a descriptor of its own"}.in(
+           1, 65536));
+  rare(v, "descriptors", c.descriptors, 0u,
+       Info{"of an engine in progress; 0: any number"}.in(0, 65536));
 }
 
 /// The key `memory.dram`: a shipped DRAM (or an inline one) and how many channels of it there are.

@@ -123,7 +123,19 @@ struct ScratchpadConfig {
 
 struct DmaConfig {
   std::uint32_t segment_bytes = 2048;  ///< longest request to one channel
-  std::uint32_t outstanding = 16;      ///< segments in flight a direction
+  std::uint32_t outstanding = 16;      ///< segments in flight a direction and engine
+  std::uint32_t engines = 1;           ///< pairs of a read and a write engine
+  std::uint32_t align_bytes = 1;       ///< requests begin and end at multiples of it
+  // What a descriptor costs. No default of ours has a source (assumed): 0 leaves it out.
+  std::uint32_t descriptor_cycles = 0;  ///< to fetch and decode one
+  std::uint32_t gather_cycles = 0;      ///< more for every element of a gather's list
+  std::uint32_t gather_entries = 64;    ///< elements a gather's list holds; 1: no gathers
+  std::uint32_t descriptors = 0;        ///< of an engine in progress; 0: any number
+
+  /// Whether transfers pass through descriptors at all; otherwise engines take them as they are.
+  bool uses_descriptors() const {
+    return descriptor_cycles > 0 || gather_cycles > 0 || descriptors > 0;
+  }
 
   friend bool operator==(const DmaConfig&, const DmaConfig&) = default;
 };

@@ -255,6 +255,10 @@ void check_machine(const MachineConfig& m, Problems& problems) {
   };
   multiple_of_burst(memory.dma.segment_bytes, "memory.dma.segment_bytes");
   multiple_of_burst(memory.interleave_bytes, "memory.dram.interleave_bytes");
+  r.power_of_two(memory.dma.align_bytes, "memory.dma.align_bytes");
+  r.require(memory.dma.align_bytes <= memory.dma.segment_bytes, "memory.dma.align_bytes",
+            "found " + number(memory.dma.align_bytes) + "; expected at most segment_bytes, " +
+                number(memory.dma.segment_bytes));
   for (const auto& [name, fixed] : m.mapping.fixed) {
     constexpr std::uint64_t kSumBytes = 4;
     const std::uint64_t bytes = kSumBytes * fixed.tile.m * fixed.tile.n;

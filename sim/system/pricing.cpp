@@ -179,6 +179,13 @@ PriceList::PriceList(const configs::MachineConfig& machine) {
   scratchpad("activation_scratchpad", machine.memory.activation);
   scratchpad("output_scratchpad", machine.memory.output);
 
+  if (machine.memory.dma.uses_descriptors()) {
+    price("dma.descriptor", 0);
+    price("dma.gather_entry", 0);
+    table_notes_.emplace_back("DMA descriptors",
+                              "their fetch takes time and is counted, but has no price");
+  }
+
   const configs::DramConfig& dram = machine.memory.dram;
   price("dram.activate", dram.activate_pj);
   price("dram.read_bit", dram.read_pj_per_bit);

@@ -46,6 +46,13 @@ TEST(Validate, AcceptsWhatShips) {
   EXPECT_EQ(recipe([](auto&) {}), "");
 }
 
+TEST(Validate, AlignsRequestsToPowersOfTwoWithinASegment) {
+  EXPECT_EQ(machine([](auto& m) { m.memory.dma.align_bytes = 48; }),
+            "memory.dma.align_bytes: found 48; expected a power of two");
+  EXPECT_EQ(machine([](auto& m) { m.memory.dma.align_bytes = 8192; }),
+            "memory.dma.align_bytes: found 8192; expected at most segment_bytes, 4096");
+}
+
 TEST(Validate, ChecksRangesOfStructsMadeInCode) {
   EXPECT_EQ(machine([](auto& m) { m.array.rows = 0; }),
             "array.rows: found 0; expected a whole number from 1 to 4096");

@@ -1,0 +1,85 @@
+// What stands between array and DRAM, from the machine's configuration to the figures of a run:
+// every field changes what it should and nothing else.
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/system/machines.hpp"
+
+namespace systole::tests {
+namespace {
+
+using configs::Target;
+using nlohmann::json;
+
+json run_with(const std::vector<std::string>& overrides, const std::string& recipe = "mixpe-w4a8") {
+  const std::string text =
+      simulate_in_child(small_program(recipe), configs::load_machine("mixpe-128x128", overrides));
+  EXPECT_FALSE(text.starts_with("failed")) << text;
+  return json::parse(text);
+}
+
+std::uint64_t cycles(const json& result) { return result["summary"]["cycles"]; }
+std::uint64_t event(const json& result, const std::string& name) {
+  return result["events"].value(name, std::uint64_t{0});
+}
+
+TEST(OnChip, DescriptorsCostTheirFetch) {
+  const json free = run_with({});
+  const json paid = run_with({"memory.dma.descriptor_cycles=100"});
+  EXPECT_GT(cycles(paid), cycles(free));
+  EXPECT_EQ(event(free, "dma.descriptor"), 0u);
+  EXPECT_GT(event(paid, "dma.descriptor"), 0u);
+  EXPECT_EQ(event(paid, "dram.read_bit"), event(free, "dram.read_bit"));
+}
+
+/// Decoding with a coded cache, which is read in many pieces.
+json decode_with(const std::vector<std::string>& overrides) {
+  configs::Recipe recipe = configs::load_recipe("fp16");
+  const configs::Recipe coded = configs::load_recipe("kvquant-nuq3");
+  for (const Target target : {Target::key, Target::value}) recipe[target] = coded[target];
+  configs::ModelShape shape = small_shape();
+  shape.head_dim = 128;
+  shape.heads = shape.kv_heads = 4;
+  const std::string text = simulate_in_child(workloads::lower(shape, recipe, 200, 2, nullptr, true),
+                                             configs::load_machine("fp16-kv-lpddr5", overrides));
+  EXPECT_FALSE(text.starts_with("failed")) << text;
+  return json::parse(text);
+}
+
+TEST(OnChip, GathersCostTheirLists) {
+  const std::string cost = "memory.dma.descriptor_cycles=20";
+  const json lists = decode_with({cost});
+  const json longer = decode_with({cost, "memory.dma.gather_cycles=20"});
+  const json none = decode_with({cost, "memory.dma.gather_entries=1"});
+  EXPECT_GT(event(lists, "dma.gather_entry"), 0u);
+  EXPECT_GT(cycles(longer), cycles(lists));
+  EXPECT_EQ(event(none, "dma.gather_entry"), 0u);
+  EXPECT_GT(event(none, "dma.descriptor"), event(lists, "dma.descriptor"));
+}
+
+TEST(OnChip, FewerDescriptorsInProgressTakeLonger) {
+  const std::string each = "memory.dma.gather_entries=1";
+  const json any = decode_with({each, "memory.dma.descriptor_cycles=1"});
+  const json one =
+      decode_with({each, "memory.dma.descriptor_cycles=1", "memory.dma.descriptors=1"});
+  EXPECT_GT(cycles(one), cycles(any));
+}
+
+TEST(OnChip, AnEngineThatAlignsMovesMore) {
+  const json bytes = run_with({});
+  const json lines = run_with({"memory.dma.align_bytes=2048"});
+  EXPECT_GT(event(lines, "dram.read_bit"), event(bytes, "dram.read_bit"));
+}
+
+TEST(OnChip, MoreEnginesTakeNoLongerWhereOneIsTooFew) {
+  const std::vector<std::string> tight = {"memory.dma.outstanding=1"};
+  const json one = run_with(tight);
+  const json four = run_with({tight[0], "memory.dma.engines=4"});
+  EXPECT_LT(cycles(four), cycles(one));
+}
+
+}  // namespace
+}  // namespace systole::tests
