@@ -66,6 +66,8 @@ constexpr const auto& enum_names(Interconnect) { return kInterconnectNames; }
 constexpr const auto& enum_names(Split) { return kSplitNames; }
 constexpr const auto& enum_names(DequantisePlace) { return kDequantisePlaceNames; }
 constexpr const auto& enum_names(AttentionSchedule) { return kAttentionScheduleNames; }
+constexpr const auto& enum_names(NocKind) { return kNocKindNames; }
+constexpr const auto& enum_names(NocArbitration) { return kNocArbitrationNames; }
 constexpr const auto& enum_names(Objective) { return kObjectiveNames; }
 constexpr const auto& enum_names(LoopOrder) { return kLoopOrderNames; }
 constexpr const auto& enum_names(Dequantise) { return kDequantiseNames; }
@@ -419,6 +421,18 @@ void describe(V& v, C& c) {
        Info{"of an engine in progress; 0: any number"}.in(0, 65536));
 }
 
+template <class V, Maybe<NocConfig> C>
+void describe(V& v, C& c) {
+  v("kind", c.kind, Info{"what joins DMA engines and DRAM channels"});
+  v("link_bytes", c.link_bytes, Info{"power of two; moved by a link in a cycle"}.in(1, 1024));
+  v("hop_cycles", c.hop_cycles, Info{"of a flit from one queue to the next"}.in(1, 1000));
+  v("queue", c.queue, Info{"packets that an input queue holds"}.in(1, 1024));
+  v("arbitration", c.arbitration, Info{"whose packet takes a link next"});
+  v("columns", c.columns,
+    Info{"of a mesh; engines lie first in its rows, then channels"}.in(1, 64));
+  v("hop_pj_per_byte", c.hop_pj_per_byte, Info{"wires of a hop; queues are priced as SRAM"});
+}
+
 /// The key `memory.dram`: a shipped DRAM (or an inline one) and how many channels of it there are.
 template <class Memory>
 struct DramOfMemory {
@@ -438,6 +452,7 @@ void describe(V& v, C& c) {
   v("activation", c.activation, Info{"scratchpad of the moving operand"}.must());
   v("output", c.output, Info{"scratchpad of partial and finished sums"}.must());
   v("dma", c.dma, Info{"moves tiles between DRAM and scratchpads"});
+  rare(v, "noc", c.noc, {}, Info{"between DMA engines and DRAM channels"});
   DramOfMemory<C> dram{c};
   v.table("dram", Kind::dram, dram, Info{"name of a DRAM, or its values inline"}.must());
 }

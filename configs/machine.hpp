@@ -140,11 +140,43 @@ struct DmaConfig {
   friend bool operator==(const DmaConfig&, const DmaConfig&) = default;
 };
 
+/// What joins DMA engines and DRAM channels.
+enum class NocKind : std::uint8_t {
+  none,      ///< wires without delay or width
+  crossbar,  ///< one switch
+  mesh,      ///< a grid of switches, routed along rows first, then along columns
+};
+inline constexpr std::array<std::string_view, 3> kNocKindNames = {"none", "crossbar", "mesh"};
+
+/// Whose packet takes a link next.
+enum class NocArbitration : std::uint8_t {
+  round_robin,
+  fixed,  ///< the lowest input: others may starve
+  age,    ///< the one that entered the network first
+};
+inline constexpr std::array<std::string_view, 3> kNocArbitrationNames = {"round_robin", "fixed",
+                                                                         "age"};
+
+/// Every default is assumed.
+struct NocConfig {
+  NocKind kind = NocKind::none;
+  std::uint32_t link_bytes = 64;  ///< a link moves in a cycle, either way; a flit
+  std::uint32_t hop_cycles = 2;   ///< of a flit from a queue over a link to the next
+  std::uint32_t queue = 4;        ///< packets that an input queue holds
+  NocArbitration arbitration = NocArbitration::round_robin;
+  std::uint32_t columns = 4;  ///< of a mesh
+  /// Wires of a hop: 1 mm at 0.1 pJ a bit (assumed).
+  double hop_pj_per_byte = 0.8;
+
+  friend bool operator==(const NocConfig&, const NocConfig&) = default;
+};
+
 struct MemoryConfig {
   ScratchpadConfig weight;
   ScratchpadConfig activation;
   ScratchpadConfig output;
   DmaConfig dma;
+  NocConfig noc;
   std::uint32_t channels = 1;
   std::uint32_t interleave_bytes =
       256;          ///< consecutive addresses go to the next channel after this many

@@ -259,6 +259,13 @@ void check_machine(const MachineConfig& m, Problems& problems) {
   r.require(memory.dma.align_bytes <= memory.dma.segment_bytes, "memory.dma.align_bytes",
             "found " + number(memory.dma.align_bytes) + "; expected at most segment_bytes, " +
                 number(memory.dma.segment_bytes));
+  r.power_of_two(memory.noc.link_bytes, "memory.noc.link_bytes");
+  if (memory.noc.kind == NocKind::mesh) {
+    const std::uint32_t points = 2 * memory.dma.engines + memory.channels;
+    r.require(memory.noc.columns <= points, "memory.noc.columns",
+              "found " + number(memory.noc.columns) + "; expected at most " + number(points) +
+                  ", the engines of both directions and the channels");
+  }
   for (const auto& [name, fixed] : m.mapping.fixed) {
     constexpr std::uint64_t kSumBytes = 4;
     const std::uint64_t bytes = kSumBytes * fixed.tile.m * fixed.tile.n;

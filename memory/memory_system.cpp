@@ -41,6 +41,13 @@ const configs::MemoryConfig& checked(const configs::MemoryConfig& c) {
     refuse("dma.segment_bytes: expected a multiple of the DRAM burst (" + std::to_string(burst) +
            " B)" + found(c.dma.segment_bytes));
   }
+  const bool noc = c.noc.kind != configs::NocKind::none;
+  if (noc && (c.noc.link_bytes == 0 || c.noc.hop_cycles == 0 || c.noc.queue == 0)) {
+    refuse("noc: expected positive link_bytes, hop_cycles and queue");
+  }
+  if (c.noc.kind == configs::NocKind::mesh && c.noc.columns == 0) {
+    refuse("noc.columns: expected a positive number, found 0");
+  }
   if (c.dma.outstanding == 0) refuse("dma.outstanding: expected a positive number, found 0");
   if (c.dma.engines == 0 || c.dma.engines > kMostEngines) {
     refuse("dma.engines: expected 1 to 64" + found(c.dma.engines));
@@ -78,7 +85,15 @@ MemorySystem::MemorySystem(const sc_core::sc_module_name& name, const configs::M
     alarm_.add(*channels_.back());
   }
   share_channels();
-  for (std::uint32_t e = 0; e < kDirections * config.dma.engines; ++e) {
+  const std::uint32_t engines = kDirections * config.dma.engines;
+  if (config.noc.kind != configs::NocKind::none) {
+    noc_ = std::make_unique<Crossbar>("noc", config.noc, ClockDomain(accelerator_clock_mhz),
+                                      engines, config.channels);
+    for (std::uint32_t p = 0; p < engines * config.channels; ++p) {
+      noc_->out[p].bind(channels_[p % config.channels]->ports[p / config.channels]);
+    }
+  }
+  for (std::uint32_t e = 0; e < engines; ++e) {
     const std::string engine = engine_name(e);
     engines_.push_back(std::make_unique<Dma>(
         engine.c_str(), e % kDirections == 1, config.channels, config.dma.segment_bytes,
@@ -87,7 +102,11 @@ MemorySystem::MemorySystem(const sc_core::sc_module_name& name, const configs::M
             ? std::function<void(std::uint64_t)>([this](std::uint64_t id) { finished(id); })
             : [this](std::uint64_t ticket) { finished_part(ticket); }));
     for (std::uint32_t c = 0; c < config.channels; ++c) {
-      engines_[e]->channels[c].bind(channels_[c]->ports[e]);
+      if (noc_) {
+        engines_[e]->channels[c].bind(noc_->in[e * config.channels + c]);
+      } else {
+        engines_[e]->channels[c].bind(channels_[c]->ports[e]);
+      }
     }
     if (!config.dma.uses_descriptors()) continue;
     descriptor_queues_.push_back(std::make_unique<DescriptorQueue>(
@@ -247,7 +266,7 @@ void MemorySystem::finished_part(std::uint64_t ticket) {
 }
 
 bool MemorySystem::idle() const {
-  if (!open_.empty()) return false;
+  if (!open_.empty() || (noc_ && !noc_->idle())) return false;
   for (const auto& channel : channels_) {
     if (!channel->idle()) return false;
   }
@@ -260,6 +279,7 @@ void MemorySystem::quiesce() {
   share_channels();
   for (const auto& engine : engines_) engine->restart();
   next_engine_ = 0;
+  if (noc_) noc_->restart();
 }
 
 /// Pieces of a transfer that differ from channel to channel only at its ends: most of the time all
@@ -293,6 +313,13 @@ EventCounts MemorySystem::events() const {
   counts.add("dram.refresh", sum([](const DramCounts& c) { return c.refreshes; }));
   counts.add("dma.descriptor", descriptors_issued_);
   counts.add("dma.gather_entry", gather_entries_issued_);
+  if (noc_) {
+    for (const PacketSwitch::Counts& part : {noc_->request_counts(), noc_->response_counts()}) {
+      counts.add("noc.flit_hop", part.flit_hops);
+      counts.add("noc.packet", part.packets);
+      counts.add("noc.wait_cycle", part.waits);
+    }
+  }
   return counts;
 }
 

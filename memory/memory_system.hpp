@@ -11,6 +11,7 @@
 #include "sim/kernel/systemc.hpp"
 
 #include "configs/machine.hpp"
+#include "memory/crossbar.hpp"
 #include "memory/dma.hpp"
 #include "memory/dram.hpp"
 #include "sim/core/event_counts.hpp"
@@ -33,6 +34,8 @@ struct TrafficBytes {
 ///
 /// Where descriptors cost anything (configs::DmaConfig), every list of transfers is put into the
 /// fewest, and an engine gets to a transfer when its descriptor is decoded.
+///
+/// Between engines and channels there is nothing, or a network (configs::NocConfig).
 class MemorySystem : public sc_core::sc_module {
  public:
   /// What `issue` hands out and `wait` takes; tickets need not be waited for.
@@ -71,7 +74,8 @@ class MemorySystem : public sc_core::sc_module {
 
   /// `dram.activate`, `dram.read_bit`, `dram.write_bit`, `dram.refresh` up to the present,
   /// refreshes of idle time included; bits are those the bus moved (whole bursts). `dma.descriptor`
-  /// and `dma.gather_entry` where descriptors cost anything.
+  /// and `dma.gather_entry` where descriptors cost anything; `noc.flit_hop`, `noc.packet` and
+  /// `noc.wait_cycle` (of packets, beyond what an empty network takes) where there is a network.
   EventCounts events() const;
   TrafficBytes asked_bytes() const { return asked_; }  ///< by transfers issued so far
   TrafficBytes useful_bytes() const;  ///< what engines asked of DRAM; aligned, so >= asked
@@ -92,6 +96,7 @@ class MemorySystem : public sc_core::sc_module {
   const Dma& dma(bool write, std::uint32_t engine = 0) const {
     return *engines_[2 * engine + write];
   }
+  const Crossbar* noc() const { return noc_.get(); }
   const DescriptorQueue& descriptors(bool write, std::uint32_t engine = 0) const {
     return *descriptor_queues_.at(2 * engine + write);
   }
@@ -124,6 +129,7 @@ class MemorySystem : public sc_core::sc_module {
   std::vector<std::unique_ptr<Dram>> channels_;
   std::vector<Dram*> leaders_;                 ///< one of each group of channels that share
   std::vector<std::unique_ptr<Dma>> engines_;  ///< read, write, read, write, ...
+  std::unique_ptr<Crossbar> noc_;              ///< or none
   std::vector<std::unique_ptr<DescriptorQueue>> descriptor_queues_;  ///< as engines_, or none
   std::unordered_map<std::uint64_t, OpenDescriptor> open_descriptors_;
   std::uint64_t next_descriptor_ = 0;

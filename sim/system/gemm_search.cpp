@@ -240,8 +240,15 @@ Mapper::Mapper(const configs::MachineConfig& machine, const pe::PeDesign& design
   refresh_interval_cycles_ = dram.refi / clocks_per_cycle;
   dram_latency_ = static_cast<std::uint64_t>(
       std::ceil((dram.rcd_read + dram.cl + dram.burst_clocks) / clocks_per_cycle));
-  // No more than the outstanding segments arrive in one latency.
-  const double in_flight = static_cast<double>(memory.dma.outstanding) * memory.dma.segment_bytes;
+  // No more than the outstanding segments arrive in one latency, nor than the engines' links take.
+  const double engines = memory.dma.engines;
+  const double in_flight =
+      engines * static_cast<double>(memory.dma.outstanding) * memory.dma.segment_bytes;
+  if (memory.noc.kind != configs::NocKind::none) {
+    dram_latency_ += 2 * memory.noc.hop_cycles;
+    dram_bytes_per_cycle_ =
+        std::min(dram_bytes_per_cycle_, engines * static_cast<double>(memory.noc.link_bytes));
+  }
   dram_bytes_per_cycle_ = std::min(
       dram_bytes_per_cycle_, in_flight / (static_cast<double>(dram_latency_) +
                                           memory.dma.segment_bytes / channel_bytes_per_cycle_));

@@ -132,6 +132,38 @@ void PriceList::price_edge(const configs::MachineConfig& machine) {
   }
 }
 
+/// A hop: the flit into a queue, out of it, and over the wires. A queue is one bank of packets of a
+/// DMA segment each, as the table's fit prices so small an SRAM.
+void PriceList::price_noc(const configs::MachineConfig& machine) {
+  const configs::NocConfig& noc = machine.memory.noc;
+  const std::uint64_t points = 2 * machine.memory.dma.engines + machine.memory.channels;
+  // A crossbar has a queue for every source, of requests or of responses; a switch of a mesh has
+  // five of both kinds.
+  const std::uint64_t queues = noc.kind == configs::NocKind::crossbar
+                                   ? points
+                                   : 2 * 5 * ceil_div(points, noc.columns) * noc.columns;
+  configs::ScratchpadConfig queue;
+  queue.banks = 1;
+  queue.word_bytes = noc.link_bytes;
+  queue.capacity_bytes =
+      ceil_div(std::uint64_t{noc.queue} * machine.memory.dma.segment_bytes, 2 * noc.link_bytes) *
+      2 * noc.link_bytes;
+  const memory::SramPrice sram = memory::price_sram(machine.energy, queue);
+  price("noc.flit_hop",
+        sram.read_pj_per_word + sram.write_pj_per_word + noc.hop_pj_per_byte * noc.link_bytes);
+  price("noc.packet", 0);
+  price("noc.wait_cycle", 0);
+  const auto count = static_cast<double>(queues);
+  parts_["noc"] = {Milliwatts(count * sram.leakage_mw),
+                   SquareMillimetres(count * sram.area_mm2),
+                   "queues: " + sram.source + "; switches and wires not stated",
+                   "queues: " + sram.source + "; wires " + number(noc.hop_pj_per_byte) +
+                       " pJ a byte and hop (assumed)",
+                   sram.area_band,
+                   sram.energy_band};
+  more_components_.emplace_back("noc");
+}
+
 PriceList::PriceList(const configs::MachineConfig& machine) {
   const configs::EnergyTable& table = machine.energy;
   const std::string scaling = configs::scaling_note(table);
@@ -186,6 +218,8 @@ PriceList::PriceList(const configs::MachineConfig& machine) {
                               "their fetch takes time and is counted, but has no price");
   }
 
+  if (machine.memory.noc.kind != configs::NocKind::none) price_noc(machine);
+
   const configs::DramConfig& dram = machine.memory.dram;
   price("dram.activate", dram.activate_pj);
   price("dram.read_bit", dram.read_pj_per_bit);
@@ -221,7 +255,7 @@ std::map<std::string, double> PriceList::dynamic_pj(const EventCounts& events) c
 std::vector<ComponentRow> PriceList::components(const EventCounts& events, Nanoseconds time) const {
   const std::map<std::string, Price> sums = dynamic(events);
   std::vector<ComponentRow> rows;
-  for (const char* name : kComponents) {
+  for (const std::string& name : component_names()) {
     const Part& part = parts_.at(name);
     ComponentRow row;
     row.name = name;
@@ -244,15 +278,21 @@ std::vector<ComponentRow> PriceList::components(const EventCounts& events, Nanos
   return rows;
 }
 
+std::vector<std::string> PriceList::component_names() const {
+  std::vector<std::string> names(std::begin(kComponents), std::end(kComponents));
+  names.insert(names.end(), more_components_.begin(), more_components_.end());
+  return names;
+}
+
 KeyValues PriceList::notes() const {
   KeyValues notes = table_notes_;
   std::string area, energy;
-  for (const char* name : kComponents) {
+  for (const std::string& name : component_names()) {
     const Part& part = parts_.at(name);
     const std::string comma = energy.empty() ? "" : ", ";
     energy += comma + name + " " + band_text(part.energy_band);
     if (part.area.count() > 0) {
-      area += (area.empty() ? "" : ", ") + std::string(name) + " " + band_text(part.area_band);
+      area += (area.empty() ? "" : ", ") + name + " " + band_text(part.area_band);
     }
   }
   notes.emplace_back("energy bands", energy + "; the run's range has all parts at the same end");

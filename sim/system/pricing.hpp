@@ -30,7 +30,7 @@
 
 namespace systole::sim {
 
-/// The parts that reports show, in this order.
+/// The parts that every machine has, as reports show them; behind them those that only some have.
 inline constexpr const char* kComponents[] = {"array",
                                               "dequantiser",
                                               "vector",
@@ -67,11 +67,14 @@ class PriceList {
   };
   void price_array(const configs::MachineConfig& machine);
   void price_edge(const configs::MachineConfig& machine);
+  void price_noc(const configs::MachineConfig& machine);
+  std::vector<std::string> component_names() const;
   void price(const std::string& event, double pj) { events_[event] = {pj, pj}; }
   std::map<std::string, Price> dynamic(const EventCounts& events) const;
 
   std::map<std::string, Price, std::less<>> events_;
   std::map<std::string, Part> parts_;
+  std::vector<std::string> more_components_;
   KeyValues table_notes_;
 };
 

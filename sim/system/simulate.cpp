@@ -710,6 +710,14 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
                             "precharged, refresh timer restarted, nothing prefetched; errs "
                             "upwards, by at most the load of "
                             "both halves of the weight scratchpad and one DRAM latency a region");
+  if (const std::uint64_t packets = result.events.get("noc.packet"); packets > 0) {
+    const auto waits = static_cast<double>(result.events.get("noc.wait_cycle"));
+    result.notes.emplace_back(
+        "network", fmt::format("{} packets between DMA engines and DRAM channels waited {:.2f} "
+                               "cycles each for links and queues; a segment passes link and "
+                               "channel one after the other, which errs upwards",
+                               packets, waits / static_cast<double>(packets)));
+  }
   if (!options.observations) {
     result.notes.emplace_back(
         "observed operands",

@@ -53,6 +53,18 @@ TEST(Validate, AlignsRequestsToPowersOfTwoWithinASegment) {
             "memory.dma.align_bytes: found 8192; expected at most segment_bytes, 4096");
 }
 
+TEST(Validate, AMeshHasNoMoreColumnsThanEndPoints) {
+  EXPECT_EQ(machine([](auto& m) { m.memory.noc.link_bytes = 48; }),
+            "memory.noc.link_bytes: found 48; expected a power of two");
+  EXPECT_EQ(machine([](auto& m) {
+              m.memory.channels = 4;
+              m.memory.noc.kind = NocKind::mesh;
+              m.memory.noc.columns = 7;
+            }),
+            "memory.noc.columns: found 7; expected at most 6, the engines of both directions and "
+            "the channels");
+}
+
 TEST(Validate, ChecksRangesOfStructsMadeInCode) {
   EXPECT_EQ(machine([](auto& m) { m.array.rows = 0; }),
             "array.rows: found 0; expected a whole number from 1 to 4096");

@@ -81,5 +81,60 @@ TEST(OnChip, MoreEnginesTakeNoLongerWhereOneIsTooFew) {
   EXPECT_LT(cycles(four), cycles(one));
 }
 
+json component(const json& result, const std::string& name) {
+  for (const json& part : result["components"]) {
+    if (part["name"] == name) return part;
+  }
+  return {};
+}
+
+TEST(OnChip, ANetworkTakesTimeEnergyAndArea) {
+  const json none = run_with({});
+  for (const std::string kind : {"crossbar", "mesh"}) {
+    const json noc = run_with({"memory.noc.kind=" + kind});
+    EXPECT_GT(cycles(noc), cycles(none)) << kind;
+    EXPECT_EQ(event(noc, "dram.read_bit"), event(none, "dram.read_bit"));
+    EXPECT_GT(event(noc, "noc.flit_hop"), 0u);
+    EXPECT_GT(component(noc, "noc")["dynamic_pj"], 0.0);
+    EXPECT_GT(component(noc, "noc")["area_mm2"], 0.0);
+    EXPECT_TRUE(component(none, "noc").is_null()) << "no row where there is no network";
+  }
+}
+
+TEST(OnChip, EveryFieldOfTheNetworkMovesAFigure) {
+  const auto with = [&](const std::string& kind, const std::string& more) {
+    std::vector<std::string> all = {"memory.noc.kind=" + kind};
+    if (!more.empty()) all.push_back(more);
+    return run_with(all);
+  };
+  const json crossbar = with("crossbar", "");
+  EXPECT_GT(cycles(with("crossbar", "memory.noc.link_bytes=16")), cycles(crossbar));
+  EXPECT_GT(cycles(with("crossbar", "memory.noc.hop_cycles=50")), cycles(crossbar));
+  EXPECT_GT(cycles(with("crossbar", "memory.noc.queue=1")), cycles(crossbar));
+  EXPECT_GT(component(with("crossbar", "memory.noc.hop_pj_per_byte=5"), "noc")["dynamic_pj"],
+            component(crossbar, "noc")["dynamic_pj"]);
+  // A chain of switches has more links on the way than a square.
+  EXPECT_GT(event(with("mesh", "memory.noc.columns=1"), "noc.flit_hop"),
+            event(with("mesh", "memory.noc.columns=4"), "noc.flit_hop"));
+  const std::string engines = "memory.dma.engines=4";
+  const auto arbitrated = [&](const std::string& name) {
+    return run_with({"memory.noc.kind=mesh", "memory.noc.link_bytes=16", engines,
+                     "memory.noc.arbitration=" + name});
+  };
+  EXPECT_NE(event(arbitrated("fixed"), "noc.wait_cycle"),
+            event(arbitrated("round_robin"), "noc.wait_cycle"));
+  EXPECT_NE(event(arbitrated("age"), "noc.wait_cycle"),
+            event(arbitrated("round_robin"), "noc.wait_cycle"));
+}
+
+TEST(OnChip, ReusingEqualLayersChangesNoFigureWithANetwork) {
+  const auto machine = configs::load_machine(
+      "mixpe-128x128", {"memory.noc.kind=mesh", "memory.dma.engines=3",
+                        "memory.dma.descriptor_cycles=7", "memory.dma.descriptors=2"});
+  const std::string reused = simulate_in_child(small_program(), machine, {.reuse = true});
+  EXPECT_EQ(reused, simulate_in_child(small_program(), machine, {.reuse = false}));
+  EXPECT_FALSE(reused.starts_with("failed")) << reused;
+}
+
 }  // namespace
 }  // namespace systole::tests
