@@ -66,6 +66,8 @@ constexpr const auto& enum_names(Interconnect) { return kInterconnectNames; }
 constexpr const auto& enum_names(Split) { return kSplitNames; }
 constexpr const auto& enum_names(DequantisePlace) { return kDequantisePlaceNames; }
 constexpr const auto& enum_names(AttentionSchedule) { return kAttentionScheduleNames; }
+constexpr const auto& enum_names(BankPorts) { return kBankPortsNames; }
+constexpr const auto& enum_names(ScratchpadLayout) { return kScratchpadLayoutNames; }
 constexpr const auto& enum_names(NocKind) { return kNocKindNames; }
 constexpr const auto& enum_names(NocArbitration) { return kNocArbitrationNames; }
 constexpr const auto& enum_names(Objective) { return kObjectiveNames; }
@@ -401,6 +403,10 @@ void describe(V& v, C& c) {
     Info{"power of two; one port access of one bank"}.in(1, 1024).must());
   v("read_latency_cycles", c.read_latency_cycles,
     Info{"request accepted to data valid"}.in(1, 1000));
+  rare(v, "ports", c.ports, BankPorts::r1w1, Info{"of a bank: what may happen in one cycle"});
+  rare(v, "buffers", c.buffers, 2u, Info{"2: double buffer; more: further ahead"}.in(1, 64));
+  rare(v, "layout", c.layout, ScratchpadLayout::streamed,
+       Info{"how a tile lies in it: as the array takes it, or in rows"});
 }
 
 template <class V, Maybe<DmaConfig> C>

@@ -107,14 +107,35 @@ struct VectorConfig {
   friend bool operator==(const VectorConfig&, const VectorConfig&) = default;
 };
 
-/// One scratchpad; capacity counts both halves of the double buffer.
+/// Ports of a bank. The shipped tables price 1r1w.
+enum class BankPorts : std::uint8_t {
+  rw1,   ///< one, which reads or writes
+  r1w1,  ///< one that reads and one that writes
+  rw2,   ///< two, either of which reads or writes
+};
+inline constexpr std::array<std::string_view, 3> kBankPortsNames = {"1rw", "1r1w", "2rw"};
+
+/// How an operand's tile lies in its scratchpad.
+enum class ScratchpadLayout : std::uint8_t {
+  streamed,   ///< in the order in which the array takes it: no conflicts
+  row_major,  ///< rows along K, as in DRAM
+  padded,     ///< the same, rows an odd number of words apart
+};
+inline constexpr std::array<std::string_view, 3> kScratchpadLayoutNames = {"streamed", "row_major",
+                                                                           "padded"};
+
+/// One scratchpad; capacity counts all of its buffers, the halves of a double buffer.
 struct ScratchpadConfig {
   std::uint64_t capacity_bytes = std::uint64_t{256} * 1024;
   std::uint32_t banks = 16;
   std::uint32_t word_bytes = 32;  ///< one port access of one bank
   std::uint32_t read_latency_cycles = 2;
+  BankPorts ports = BankPorts::r1w1;
+  std::uint32_t buffers = 2;  ///< one is filled while another is used
+  ScratchpadLayout layout = ScratchpadLayout::streamed;
 
-  std::uint64_t half_bytes() const { return capacity_bytes / 2; }
+  /// One buffer: of two, a half.
+  std::uint64_t half_bytes() const { return capacity_bytes / buffers; }
   /// One word a bank.
   std::uint64_t bytes_per_cycle() const { return std::uint64_t{banks} * word_bytes; }
 

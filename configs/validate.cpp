@@ -156,12 +156,15 @@ void check_scratchpad(const ScratchpadConfig& s, std::uint64_t edge_bytes, const
   r.power_of_two(s.banks, "banks");
   r.power_of_two(s.word_bytes, "word_bytes");
   const std::uint64_t row = std::uint64_t{s.banks} * s.word_bytes;
-  r.require(s.capacity_bytes % (2 * row) == 0, "capacity_bytes",
-            "found " + number(s.capacity_bytes) + "; expected a multiple of " + number(2 * row) +
-                " (two halves of banks x word_bytes)");
-  r.require(s.capacity_bytes / 2 >= edge_bytes, "capacity_bytes",
-            "found " + number(s.capacity_bytes) + "; expected at least " + number(2 * edge_bytes) +
-                " (each half holds " + edge + ")");
+  const std::string halves =
+      s.buffers == 2 ? "two halves" : number(s.buffers) + (s.buffers == 1 ? " buffer" : " buffers");
+  r.require(s.capacity_bytes % (s.buffers * row) == 0, "capacity_bytes",
+            "found " + number(s.capacity_bytes) + "; expected a multiple of " +
+                number(s.buffers * row) + " (" + halves + " of banks x word_bytes)");
+  r.require(s.half_bytes() >= edge_bytes, "capacity_bytes",
+            "found " + number(s.capacity_bytes) + "; expected at least " +
+                number(s.buffers * edge_bytes) + " (each " + (s.buffers == 2 ? "half" : "buffer") +
+                " holds " + edge + ")");
 }
 
 /// Prices of one node, unless the table says why not.
@@ -204,6 +207,11 @@ void check_energy(const EnergyTable& e, Relations r) {
   }
 }
 
+template <class E>
+std::string name_in(E value) {
+  return std::string(enum_names(value)[static_cast<std::size_t>(value)]);
+}
+
 void check_machine(const MachineConfig& m, Problems& problems) {
   Relations r(problems, "");
   const std::vector<std::string> names = [&] {
@@ -234,6 +242,9 @@ void check_machine(const MachineConfig& m, Problems& problems) {
                    Relations(problems, "memory.activation."));
   check_scratchpad(memory.output, 4 * edge, "one array edge of 32-bit sums",
                    Relations(problems, "memory.output."));
+  r.require(memory.output.layout == ScratchpadLayout::streamed, "memory.output.layout",
+            "found '" + name_in(memory.output.layout) +
+                "'; expected streamed (sums lie as the array's columns leave them)");
   const auto reads_in_time = [&](const ScratchpadConfig& s, std::string_view path) {
     const auto bank = std::ranges::find_if(m.energy.sram_points, [&](const SramPoint& p) {
       return p.word_bytes == s.word_bytes && p.bytes * s.banks == s.capacity_bytes;
@@ -269,10 +280,12 @@ void check_machine(const MachineConfig& m, Problems& problems) {
   for (const auto& [name, fixed] : m.mapping.fixed) {
     constexpr std::uint64_t kSumBytes = 4;
     const std::uint64_t bytes = kSumBytes * fixed.tile.m * fixed.tile.n;
-    r.require(bytes <= memory.output.capacity_bytes / 2, "mapping.fixed." + name + ".tile",
+    r.require(bytes <= memory.output.half_bytes(), "mapping.fixed." + name + ".tile",
               "found m " + number(fixed.tile.m) + " and n " + number(fixed.tile.n) + ", " +
                   number(bytes) + " bytes of sums; expected at most " +
-                  number(memory.output.capacity_bytes / 2) + ", half of memory.output");
+                  number(memory.output.half_bytes()) +
+                  (memory.output.buffers == 2 ? ", half of memory.output"
+                                              : ", a buffer of memory.output"));
   }
   check_dram(memory.dram, Relations(problems, "memory.dram."));
   check_energy(m.energy, Relations(problems, "energy."));
@@ -280,10 +293,6 @@ void check_machine(const MachineConfig& m, Problems& problems) {
 
 std::string path_of(Target t) {
   return "tensors." + std::string(kTargetNames[static_cast<std::size_t>(t)]);
-}
-template <class E>
-std::string name_in(E value) {
-  return std::string(enum_names(value)[static_cast<std::size_t>(value)]);
 }
 bool is_cache(Target t) { return t == Target::key || t == Target::value; }
 bool is_weight(Target t) {

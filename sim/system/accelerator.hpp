@@ -78,7 +78,8 @@ class Accelerator : public sc_core::sc_module {
   void run_vector();
   void store();
 
-  void load(Load Job::*which, Milestone& loaded, Milestone& freed, bool after_predecessors);
+  void load(Load Job::*which, Milestone& loaded, Milestone& freed, std::uint64_t buffers,
+            bool after_predecessors);
   void issue(const Job& job, std::uint64_t index, OperationOutcome& outcome);
   void end_operation(OperationOutcome& outcome);
   void wait_cycles(std::uint64_t cycles);
@@ -89,6 +90,7 @@ class Accelerator : public sc_core::sc_module {
   void account(OperationOutcome& outcome, CycleCause cause);
 
   kernel::Clock clock_;
+  std::uint64_t stationary_buffers_, moving_buffers_, sum_buffers_;
   std::span<const Job> jobs_;
   sc_core::sc_event segment_started_;
   Cycles mark_;

@@ -207,6 +207,15 @@ PriceList::PriceList(const configs::MachineConfig& machine) {
                     sram.area_band,
                     sram.energy_band};
   };
+  for (const configs::ScratchpadConfig* each :
+       {&machine.memory.weight, &machine.memory.activation, &machine.memory.output}) {
+    if (each->ports == configs::BankPorts::r1w1) continue;
+    table_notes_.emplace_back(
+        "scratchpad ports",
+        "priced as banks of one read and one write port, for want of figures: "
+        "a 1rw bank is smaller and cheaper, a 2rw bank larger and dearer");
+    break;
+  }
   scratchpad("weight_scratchpad", machine.memory.weight);
   scratchpad("activation_scratchpad", machine.memory.activation);
   scratchpad("output_scratchpad", machine.memory.output);

@@ -143,7 +143,9 @@ class Scheduler {
                             : timer_
                                 ? timer_(shape, place)
                                 : TimedTile{pe::arrays_work(machine_.array, design_, shape), {}};
-    const TileWork tile(machine_.memory, timed.work);
+    const TileWork tile(
+        machine_, timed.work,
+        {m, n, k, heads, job.counts.weight_write_bytes, job.counts.activation_write_bytes});
     const pe::ArrayWork& work = tile.work;
     job.stream_cycles = work.stream_cycles;
     job.fill_drain_cycles = work.repeat_cycles - work.stream_cycles;
@@ -621,7 +623,7 @@ class Scheduler {
     const bool store_output = !stays_on_chip(machine_, op.output_bytes);
     // Rows are cut so that a piece of input and output fits its half.
     const std::uint64_t widest = std::max(op.input_bytes, op.output_bytes);
-    const std::uint64_t half = machine_.memory.activation.capacity_bytes / 2;
+    const std::uint64_t half = machine_.memory.activation.half_bytes();
     const std::uint64_t pieces =
         std::clamp<std::uint64_t>(ceil_div(widest, half), 1, std::max<std::uint64_t>(op.rows, 1));
     for (std::uint64_t piece = 0; piece < pieces; ++piece) {

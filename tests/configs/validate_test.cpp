@@ -65,6 +65,15 @@ TEST(Validate, AMeshHasNoMoreColumnsThanEndPoints) {
             "the channels");
 }
 
+TEST(Validate, BuffersDivideAScratchpadAndSumsAreStreamed) {
+  EXPECT_EQ(machine([](auto& m) { m.memory.weight.buffers = 3; }),
+            "memory.weight.capacity_bytes: found 524288; expected a multiple of 1536 (3 buffers of "
+            "banks x word_bytes)");
+  EXPECT_EQ(machine([](auto& m) { m.memory.output.layout = ScratchpadLayout::padded; }),
+            "memory.output.layout: found 'padded'; expected streamed (sums lie as the array's "
+            "columns leave them)");
+}
+
 TEST(Validate, ChecksRangesOfStructsMadeInCode) {
   EXPECT_EQ(machine([](auto& m) { m.array.rows = 0; }),
             "array.rows: found 0; expected a whole number from 1 to 4096");

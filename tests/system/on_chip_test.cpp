@@ -136,5 +136,58 @@ TEST(OnChip, ReusingEqualLayersChangesNoFigureWithANetwork) {
   EXPECT_FALSE(reused.starts_with("failed")) << reused;
 }
 
+std::uint64_t scratchpad_cycles(const json& result) {
+  std::uint64_t sum = 0;
+  for (const json& row : result["operations"]) {
+    sum += row["cycles_by_cause"]["scratchpad"].get<std::uint64_t>();
+  }
+  return sum;
+}
+
+TEST(OnChip, ShippedMachinesHaveNoBankConflicts) { EXPECT_EQ(scratchpad_cycles(run_with({})), 0u); }
+
+TEST(OnChip, RowsInOneBankAreTheRunsLossAndPaddingMendsIt) {
+  // A held weight comes an element from each of 128 rows.
+  const std::string words = "memory.weight.word_bytes=8";  // a row is as many as there are banks
+  const json rows = run_with({words, "memory.weight.layout=row_major"});
+  const json padded = run_with({words, "memory.weight.layout=padded"});
+  EXPECT_GT(scratchpad_cycles(rows), 0u);
+  EXPECT_GT(cycles(rows), cycles(run_with({words})));
+  EXPECT_LT(scratchpad_cycles(padded), scratchpad_cycles(rows));
+  // Activations stream along their rows there, and come across them where sums are held.
+  const std::string narrow = "memory.activation.word_bytes=8";
+  const std::string layout = "memory.activation.layout=row_major";
+  const std::string held = "array.dataflow=output_stationary";
+  const auto loss = [&](const std::vector<std::string>& more) {
+    return scratchpad_cycles(run_with(more));
+  };
+  EXPECT_EQ(loss({narrow, layout}), loss({narrow}));
+  EXPECT_GT(loss({narrow, layout, held}), loss({narrow, held}));
+}
+
+TEST(OnChip, PortsOfFewBanksAreTheRunsLoss) {
+  const std::vector<std::string> few = {"memory.weight.banks=1",
+                                        "memory.weight.read_latency_cycles=8"};
+  const auto with = [&](const std::string& ports) {
+    return run_with({few[0], few[1], "memory.weight.ports=" + ports});
+  };
+  const json shared = with("1rw"), own = with("1r1w"), two = with("2rw");
+  EXPECT_GT(scratchpad_cycles(shared), scratchpad_cycles(own));
+  EXPECT_LT(scratchpad_cycles(two), scratchpad_cycles(shared));
+  const std::vector<std::string> sums = {"memory.output.banks=1",
+                                         "memory.output.read_latency_cycles=8"};
+  EXPECT_GT(scratchpad_cycles(run_with({sums[0], sums[1], "memory.output.ports=1rw"})),
+            scratchpad_cycles(run_with(sums)));
+}
+
+TEST(OnChip, OneBufferHidesNoLoadAndMoreReachFurtherAhead) {
+  const auto with = [&](const std::string& pad, int buffers) {
+    return cycles(run_with({"memory." + pad + ".buffers=" + std::to_string(buffers)}));
+  };
+  EXPECT_GT(with("weight", 1), with("weight", 2));
+  EXPECT_NE(with("weight", 4), with("weight", 2));
+  EXPECT_GT(with("output", 1), with("output", 2));
+}
+
 }  // namespace
 }  // namespace systole::tests
