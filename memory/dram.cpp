@@ -111,7 +111,7 @@ bool Dram::begin(std::uint32_t port, tlm::tlm_generic_payload& payload, sc_core:
     // Ids that differ modulo a size still differ modulo its double.
     std::vector<Request> more(requests_.size() * 2);
     for (const Request& old : requests_) {
-      if (old.payload != nullptr) more[old.id % more.size()] = old;
+      if (old.payload != nullptr) more[old.id & (more.size() - 1)] = old;
     }
     requests_ = std::move(more);
   }
