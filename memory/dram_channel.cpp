@@ -1,5 +1,7 @@
 #include "memory/dram_channel.hpp"
 
+#include "sim/core/error.hpp"
+
 namespace systole::memory {
 
 namespace {
@@ -73,6 +75,18 @@ bool DramChannel::equivalent(const DramChannel& other, Clock now) const {
         return o != nullptr && c.equivalent(*o, now);
       },
       controller_);
+}
+
+bool DramChannel::describe(StateReader& state) const {
+  const auto* const window = std::get_if<SharedWindow>(&controller_);
+  if (window != nullptr) window->describe(state);
+  return window != nullptr;
+}
+
+void DramChannel::repeat(const StateShift& shift, const DramCounts& more) {
+  auto* const window = std::get_if<SharedWindow>(&controller_);
+  SYSTOLE_CHECK(window != nullptr, "steady state of a controller that cannot tell it");
+  window->repeat(shift, more);
 }
 
 void DramChannel::restart(Clock first_refresh) {

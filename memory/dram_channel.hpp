@@ -13,6 +13,7 @@
 #include "memory/burst_intake.hpp"
 #include "memory/dram_device.hpp"
 #include "memory/shared_window.hpp"
+#include "memory/steady_state.hpp"
 
 namespace systole::memory {
 
@@ -59,6 +60,14 @@ class DramChannel {
   /// Whether this channel and `other`, of the same device, will answer alike from `now` on. Both
   /// must be idle and have been advanced to `now`.
   bool equivalent(const DramChannel& other, Clock now) const;
+
+  /// What decides all that it does from now on, in order, relative to the reader's origin: channels
+  /// that read alike answer alike, moved in time and by whole `map().period_bytes()`. False where
+  /// the controller cannot tell (only shared-window can).
+  bool describe(StateReader& state) const;
+  /// As if everything so far had happened `shift` later and elsewhere, and `more` besides. Where
+  /// describe() cannot tell: SYSTOLE_CHECK.
+  void repeat(const StateShift& shift, const DramCounts& more);
 
   /// Closed-form idle latency of one read burst on a closed bank: RCD + CL + burst, in clocks.
   Clock idle_read_latency() const { return idle_read_latency_; }

@@ -4,6 +4,7 @@
 #include <bit>
 #include <string>
 
+#include "memory/steady_state.hpp"
 #include "sim/core/error.hpp"
 
 namespace systole::memory {
@@ -233,5 +234,37 @@ bool DramDevice::equivalent(const DramDevice& other, Clock now) const {
   }
   return true;
 }
+
+template <typename Self, typename Visitor>
+void DramDevice::visit(Self& self, Visitor& v) {
+  const auto both = [&](auto& gates) {
+    for (auto& gate : gates) v.gate(gate);
+  };
+  v.value(self.open_);
+  for (auto& unit : self.units_) {
+    v.gate(unit.act_ready);
+    v.gate(unit.pre_ready);
+    both(unit.column_ready);
+    for (std::uint32_t i = 0; i < 4; ++i) v.gate(unit.last_four[(unit.slot + i) % 4]);
+    for (std::uint32_t i = 0; i < 32 && self.t_.activates_32 != 0; ++i) {
+      v.gate(unit.last_thirty_two[(unit.slot_32 + i) % 32]);
+    }
+  }
+  for (auto& group : self.groups_) {
+    v.gate(group.act_ready);
+    both(group.column_ready);
+  }
+  for (std::size_t b = 0; b < self.banks_.size(); ++b) {
+    auto& bank = self.banks_[b];
+    v.gate(bank.act_ready);
+    if ((self.open_ >> b & 1) == 0) continue;
+    v.row(bank.row);
+    v.gate(bank.pre_ready);
+    both(bank.column_ready);
+  }
+}
+
+void DramDevice::describe(StateReader& state) const { visit(*this, state); }
+void DramDevice::shift(const StateShift& shift) { visit(*this, shift); }
 
 }  // namespace systole::memory

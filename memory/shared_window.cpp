@@ -817,6 +817,72 @@ bool SharedWindow::equivalent(const SharedWindow& other, Clock now) const {
   return device_.equivalent(other.device_, now);
 }
 
+// --- steady state ------------------------------------------------------------------------------
+
+template <typename Self, typename Visitor>
+void SharedWindow::visit(Self& self, Visitor& v) {
+  visit_common(self, v);
+  const auto age = [&](std::uint64_t of) { v.value(self.next_age_ - of); };
+  const auto segment = [&](std::uint32_t slot) { v.value(self.intake_.since(slot)); };
+  for (std::uint32_t b = 0; b < self.banks_.size(); ++b) {
+    auto& bank = self.banks_[b];
+    for (const std::int32_t head : bank.head) {
+      for (std::int32_t r = head; r != kNone; r = self.runs_[static_cast<std::size_t>(r)].next) {
+        auto& run = self.runs_[static_cast<std::size_t>(r)];
+        age(run.age);
+        segment(run.segment);
+        v.moment(run.arrived);
+        v.row(run.row);
+        v.value(run.bursts);
+      }
+      v.value(kNever);  // the end of a line
+    }
+    if (self.device_.open(b)) v.value(bank.passed);
+    if (self.page_limit_ != kNoLimit) v.value(bank.accesses);
+    if ((self.owner_mask_ & self.bit(b)) != 0) {
+      age(bank.owner.age);
+      segment(bank.owner.segment);
+      v.value(bank.owner.direction);
+    }
+    if ((self.hit_mask_ & self.bit(b)) != 0) v.gate(self.candidates_.column_gate[b]);
+    if ((self.row_mask_ & self.bit(b)) != 0) v.gate(self.candidates_.row_gate[b]);
+  }
+  for (const std::uint32_t d : {std::uint32_t{kRead}, std::uint32_t{kWrite}}) {
+    v.value(self.queued_[d]);
+    v.value(self.passed_over_[d]);
+    v.value(std::uint64_t{self.growing_[d] != kNone});
+    if (self.growing_[d] == kNone) continue;
+    age(self.runs_[static_cast<std::size_t>(self.growing_[d])].age);
+    v.burst(self.growing_end_[d]);
+  }
+  for (const std::uint64_t mask :
+       {self.hit_mask_, self.row_mask_, self.owner_mask_, self.close_mask_}) {
+    v.value(mask);
+  }
+  v.value(self.direction_);
+  v.value(self.turn_);
+  v.value(std::uint64_t{self.cut_short_});
+  for (auto& free : self.bus_free_) v.gate(free);
+  v.value(static_cast<std::uint64_t>(self.activating_));
+  v.gate(self.second_activate_from_);
+  v.gate(self.second_activate_by_);
+  v.gate(self.data_clock_stops_);
+  v.moment(self.refresh_due_);
+  v.value(self.refreshing_);
+  v.value(self.refresh_next_);
+  v.gate(self.now_);
+  v.moment(self.limit_);
+}
+
+void SharedWindow::describe(StateReader& state) const { visit(*this, state); }
+
+void SharedWindow::repeat(const StateShift& shift, const DramCounts& more) {
+  visit(*this, shift);
+  intake_.counts() += more;
+  plan_.valid = false;
+  row_choice_known_ = false;
+}
+
 // --- bounds ------------------------------------------------------------------------------------
 
 /// No burst number `bursts` (1 = the next) can leave its queue before this.

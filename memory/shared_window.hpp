@@ -47,8 +47,14 @@ class SharedWindow : public DramController {
   }
   bool equivalent(const SharedWindow& other, Clock now) const;
   void restart(Clock first_refresh);
+  /// All that decides what it does from now on, and the counts beside it.
+  void describe(StateReader& state) const;
+  /// As if everything so far had happened `shift` later and elsewhere, and `more` besides.
+  void repeat(const StateShift& shift, const DramCounts& more);
 
  private:
+  template <typename Self, typename Visitor>
+  static void visit(Self& self, Visitor& v);
   static constexpr std::int32_t kNone = -1;
   static constexpr std::uint64_t kFirstAge = std::uint64_t{1} << 40;  ///< priorities subtract
   static constexpr std::uint32_t kBankBits = 6;                       ///< kMaxBanks is 64
