@@ -88,7 +88,8 @@ void BurstIntake::issued(std::uint32_t slot, std::uint32_t direction, std::uint6
   const std::size_t traffic = index_of(segment.request.traffic);
   const std::uint64_t moved = segment.moved_bursts << burst_bits_;
   const bool read = direction == kRead;
-  (read ? counts_.useful_read : counts_.useful_written)[traffic] += segment.request.bytes;
+  (read ? counts_.useful_read : counts_.useful_written)[traffic] +=
+      segment.request.bytes - segment.request.check_bytes;
   (read ? counts_.moved_read : counts_.moved_written)[traffic] += moved;
   segment.live = false;
   free_.push_back(slot);

@@ -19,7 +19,8 @@ struct Segment {
   TrafficClass traffic = TrafficClass::weights;
   bool write = false;
   std::uint64_t address = 0;
-  std::uint64_t bytes = 0;  ///< > 0; moved in whole bursts
+  std::uint64_t bytes = 0;        ///< > 0; moved in whole bursts
+  std::uint64_t check_bytes = 0;  ///< of these: the memory's own, nobody asked for them
   friend bool operator==(const Segment&, const Segment&) = default;
 };
 

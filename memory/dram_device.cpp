@@ -35,8 +35,8 @@ const configs::DramConfig& checked(const configs::DramConfig& c) {
   require(std::uint64_t{c.bank_groups} * c.banks_per_group * c.ranks * c.pseudo_channels <=
               DramDevice::kMaxBanks,
           c, "bank_groups x banks_per_group x ranks x pseudo_channels: expected at most 64 banks");
-  require(c.ecc != configs::EccMode::inline_bursts, c,
-          "ecc: bursts of inline check bits are not modelled; expected none or sideband");
+  require(c.ecc != configs::EccMode::inline_bursts || c.ecc_bursts > 0, c,
+          "ecc_bursts: expected a positive number, found 0");
   require(c.ccd_s >= c.burst_clocks, c,
           "ccd_s: expected at least burst_clocks (" + std::to_string(c.burst_clocks) + "), found " +
               std::to_string(c.ccd_s));

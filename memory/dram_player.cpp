@@ -4,25 +4,6 @@
 
 namespace systole::memory {
 
-DramEnergy energy_of(const configs::DramConfig& c, const DramCounts& counts, Clock clocks,
-                     std::uint32_t channels) {
-  const double wires = c.ecc == configs::EccMode::sideband ? 9.0 / 8.0 : 1.0;
-  const double burst_bits = c.burst_bytes * 8.0 * wires;
-  const double period_ns = 1e3 / c.clock_mhz;
-  DramEnergy energy;
-  energy.activate = static_cast<double>(counts.activates) * c.activate_pj * wires;
-  energy.read = static_cast<double>(counts.read_bursts) * burst_bits * c.read_pj_per_bit;
-  energy.write = static_cast<double>(counts.write_bursts) * burst_bits * c.write_pj_per_bit;
-  const double banks =
-      c.refresh == configs::RefreshMode::same_bank ? c.banks_per_group : c.banks_per_unit();
-  energy.refresh = c.refresh_pj * (static_cast<double>(counts.refreshes) +
-                                   static_cast<double>(counts.bank_refreshes) / banks);
-  const auto down = static_cast<double>(counts.power_down_clocks);
-  const double up = static_cast<double>(clocks) * channels - down;
-  energy.standby = (up * c.standby_mw + down * c.power_down_mw) * period_ns;  // mW x ns = pJ
-  return energy;
-}
-
 std::optional<DramRequest> ChannelShare::next() {
   while (auto request = all_->next()) {
     const std::uint64_t block = request->address / interleave_bytes_;

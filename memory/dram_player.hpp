@@ -11,20 +11,10 @@
 #include "configs/dram.hpp"
 #include "memory/clocking.hpp"
 #include "memory/dram_channel.hpp"
+#include "memory/dram_energy.hpp"
 #include "memory/request_player.hpp"
 
 namespace systole::memory {
-
-/// Picojoules of `channels` channels by cause; the parts sum to `total()`. Events are priced with
-/// the config's figures; check bits on wires of their own make a bit cost 9/8.
-struct DramEnergy {
-  double activate = 0, read = 0, write = 0, refresh = 0, standby = 0;
-  double total() const { return activate + read + write + refresh + standby; }
-};
-/// `counts` of all channels over `clocks` of each. Refreshes of single banks cost their part of one
-/// of a rank; clocks in power-down cost power_down_mw instead of standby_mw.
-DramEnergy energy_of(const configs::DramConfig& config, const DramCounts& counts, Clock clocks,
-                     std::uint32_t channels);
 
 /// The part of a stream that goes to one of several channels, with channel-local addresses.
 class ChannelShare final : public RequestSource {

@@ -9,7 +9,7 @@ namespace systole::memory {
 namespace {
 
 constexpr std::uint64_t kLongestSegment = 64;  // bursts
-constexpr Clock kLongestLook = 1 << 16;  // clocks between looks where nothing is refreshed
+constexpr Clock kLongestLook = 1 << 16;        // clocks between looks where nothing is refreshed
 
 }  // namespace
 
@@ -64,7 +64,7 @@ void RequestPlayer::seek_period(RequestSource& source) {
   if (!ahead_) return;
   const auto repeats = source.repeats();
   const std::uint32_t bits = channel_.map().burst_bits();
-  const std::uint64_t period_bursts = channel_.map().period_bytes() >> bits;
+  const std::uint64_t period_bursts = channel_.period_bytes() >> bits;
   const std::uint64_t burst = ahead_->address >> bits;
   StateReader state({now_, burst, channel_.map().locate(burst).row});
   if (!repeats || states_.given_up() || !channel_.describe(state)) {
@@ -124,7 +124,9 @@ bool RequestPlayer::play(RequestSource& source, Clock limit) {
   const std::uint32_t bits = channel_.map().burst_bits();
   while (!ended_) {
     if (waiting_) {
-      if (!wait_for_acceptance(limit)) return false;
+      while (!wait_for_acceptance(limit)) {
+        if (now_ >= limit) return false;  // else it was a part of the segment that was accepted
+      }
       if (seeks_) seek_period(source);
       if (now_ >= limit) return false;
     }

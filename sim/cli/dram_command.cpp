@@ -8,6 +8,7 @@
 #include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "configs/library.hpp"
 #include "memory/dram_player.hpp"
@@ -241,6 +242,13 @@ nlohmann::ordered_json summary_of(const Request& r, const configs::DramConfig& d
   s["cycles"] = played.cycles;
   s["time_ns"] = clocks * 1e3 / device.clock_mhz;
   s["bytes"] = bursts * device.burst_bytes;
+  if (device.ecc == configs::EccMode::inline_bursts) {
+    const auto sum = [](const auto& bytes) {
+      return std::accumulate(bytes.begin(), bytes.end(), std::uint64_t{0});
+    };
+    s["check_bytes"] =
+        sum(n.moved_read) + sum(n.moved_written) - sum(n.useful_read) - sum(n.useful_written);
+  }
   s["read_bytes"] = n.read_bursts * device.burst_bytes;
   s["written_bytes"] = n.write_bursts * device.burst_bytes;
   s["bandwidth_fraction"] =
