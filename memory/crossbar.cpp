@@ -76,6 +76,8 @@ tlm::tlm_sync_enum Crossbar::forward(int index, Payload& payload, tlm::tlm_phase
     delay_queue_.notify(payload, phase, delay);
     return tlm::TLM_ACCEPTED;
   }
+  // Phases of an extended protocol are ignorable.
+  if (phase != tlm::BEGIN_REQ && phase != tlm::END_RESP) return tlm::TLM_ACCEPTED;
   Pair& pair = pairs_[p];
   if (phase == tlm::BEGIN_REQ) {
     SYSTOLE_CHECK(pair.asking == nullptr,
@@ -115,6 +117,7 @@ void Crossbar::delayed(Payload& payload, const tlm::tlm_phase& phase) {
 tlm::tlm_sync_enum Crossbar::backward(int index, Payload& payload, tlm::tlm_phase& phase,
                                       sc_core::sc_time& /*delay*/) {
   const auto p = static_cast<std::uint32_t>(index);
+  if (phase != tlm::END_REQ && phase != tlm::BEGIN_RESP) return tlm::TLM_ACCEPTED;
   Pair& pair = pairs_[p];
   // A response while its request is not yet ended ends it too.
   if (pair.requesting && pair.requests.front() == &payload) {
@@ -129,7 +132,6 @@ tlm::tlm_sync_enum Crossbar::backward(int index, Payload& payload, tlm::tlm_phas
     schedule();
     return entered ? tlm::TLM_COMPLETED : tlm::TLM_ACCEPTED;
   }
-  SYSTOLE_CHECK(phase == tlm::END_REQ, std::string(name()) + ": a phase of no base protocol");
   schedule();
   return tlm::TLM_ACCEPTED;
 }
