@@ -68,6 +68,8 @@ constexpr const auto& enum_names(DequantisePlace) { return kDequantisePlaceNames
 constexpr const auto& enum_names(AttentionSchedule) { return kAttentionScheduleNames; }
 constexpr const auto& enum_names(BankPorts) { return kBankPortsNames; }
 constexpr const auto& enum_names(ScratchpadLayout) { return kScratchpadLayoutNames; }
+constexpr const auto& enum_names(CacheReplacement) { return kCacheReplacementNames; }
+constexpr const auto& enum_names(CacheWrite) { return kCacheWriteNames; }
 constexpr const auto& enum_names(NocKind) { return kNocKindNames; }
 constexpr const auto& enum_names(NocArbitration) { return kNocArbitrationNames; }
 constexpr const auto& enum_names(Objective) { return kObjectiveNames; }
@@ -439,6 +441,21 @@ void describe(V& v, C& c) {
   v("hop_pj_per_byte", c.hop_pj_per_byte, Info{"wires of a hop; queues are priced as SRAM"});
 }
 
+template <class V, Maybe<CacheConfig> C>
+void describe(V& v, C& c) {
+  v("capacity_bytes", c.capacity_bytes,
+    Info{"of all channels' slices together; 0: no cache"}.in(0, kMaxBytes));
+  v("line_bytes", c.line_bytes, Info{"power of two; a multiple of the burst"}.in(1, 1024));
+  v("ways", c.ways, Info{"lines of a set"}.in(1, 256));
+  v("replacement", c.replacement, Info{"least recently used, or a tree of bits"});
+  v("write", c.write, Info{"back: when a line makes room or a region ends; through: at once"});
+  v("mshrs", c.mshrs, Info{"lines that a slice waits for at once"}.in(1, 4096));
+  v("hit_cycles", c.hit_cycles, Info{"from the last look-up to the response"}.in(0, 1000));
+  v("weights", c.weights, Info{"pass through the cache"});
+  v("activations", c.activations, Info{"pass through the cache"});
+  v("kv_cache", c.kv_cache, Info{"keys and values pass through the cache"});
+}
+
 /// The key `memory.dram`: a shipped DRAM (or an inline one) and how many channels of it there are.
 template <class Memory>
 struct DramOfMemory {
@@ -459,6 +476,7 @@ void describe(V& v, C& c) {
   v("output", c.output, Info{"scratchpad of partial and finished sums"}.must());
   v("dma", c.dma, Info{"moves tiles between DRAM and scratchpads"});
   rare(v, "noc", c.noc, {}, Info{"between DMA engines and DRAM channels"});
+  rare(v, "cache", c.cache, {}, Info{"in front of the DRAM channels, for some classes of traffic"});
   DramOfMemory<C> dram{c};
   v.table("dram", Kind::dram, dram, Info{"name of a DRAM, or its values inline"}.must());
 }

@@ -192,12 +192,36 @@ struct NocConfig {
   friend bool operator==(const NocConfig&, const NocConfig&) = default;
 };
 
+/// Which line of a set makes room.
+enum class CacheReplacement : std::uint8_t { lru, plru };
+inline constexpr std::array<std::string_view, 2> kCacheReplacementNames = {"lru", "plru"};
+
+enum class CacheWrite : std::uint8_t { back, through };
+inline constexpr std::array<std::string_view, 2> kCacheWriteNames = {"back", "through"};
+
+/// A cache in front of the DRAM channels, a slice each. Every default is assumed.
+struct CacheConfig {
+  std::uint64_t capacity_bytes = 0;  ///< of all slices; 0: none
+  std::uint32_t line_bytes = 64;
+  std::uint32_t ways = 8;
+  CacheReplacement replacement = CacheReplacement::lru;
+  CacheWrite write = CacheWrite::back;
+  std::uint32_t mshrs = 16;      ///< lines a slice waits for at once
+  std::uint32_t hit_cycles = 4;  ///< from the last look-up to the response
+  bool weights = false;          ///< which traffic passes through it
+  bool activations = false;
+  bool kv_cache = true;
+
+  friend bool operator==(const CacheConfig&, const CacheConfig&) = default;
+};
+
 struct MemoryConfig {
   ScratchpadConfig weight;
   ScratchpadConfig activation;
   ScratchpadConfig output;
   DmaConfig dma;
   NocConfig noc;
+  CacheConfig cache;
   std::uint32_t channels = 1;
   std::uint32_t interleave_bytes =
       256;          ///< consecutive addresses go to the next channel after this many

@@ -270,6 +270,22 @@ void check_machine(const MachineConfig& m, Problems& problems) {
   r.require(memory.dma.align_bytes <= memory.dma.segment_bytes, "memory.dma.align_bytes",
             "found " + number(memory.dma.align_bytes) + "; expected at most segment_bytes, " +
                 number(memory.dma.segment_bytes));
+  if (const CacheConfig& cache = memory.cache; cache.capacity_bytes > 0) {
+    r.power_of_two(cache.line_bytes, "memory.cache.line_bytes");
+    multiple_of_burst(cache.line_bytes, "memory.cache.line_bytes");
+    r.require(memory.interleave_bytes % cache.line_bytes == 0, "memory.cache.line_bytes",
+              "found " + number(cache.line_bytes) + "; expected a divisor of interleave_bytes, " +
+                  number(memory.interleave_bytes) + " (a line lies in one channel)");
+    if (cache.replacement == CacheReplacement::plru) {
+      r.power_of_two(cache.ways, "memory.cache.ways");
+    }
+    const std::uint64_t unit = std::uint64_t{2} * memory.channels * cache.ways * cache.line_bytes;
+    r.require(cache.capacity_bytes % unit == 0, "memory.cache.capacity_bytes",
+              "found " + number(cache.capacity_bytes) + "; expected a multiple of " + number(unit) +
+                  " (two sets of ways x line_bytes in each channel)");
+    r.require(cache.weights || cache.activations || cache.kv_cache, "memory.cache.kv_cache",
+              "no class of traffic passes through the cache; expected one at least");
+  }
   r.power_of_two(memory.noc.link_bytes, "memory.noc.link_bytes");
   if (memory.noc.kind == NocKind::mesh) {
     const std::uint32_t points = 2 * memory.dma.engines + memory.channels;

@@ -18,6 +18,7 @@ namespace {
 /// back-pressure.
 constexpr std::uint32_t kDirections = 2;
 
+constexpr std::uint32_t kCachePorts = 2;  // fills and write-backs
 constexpr std::uint32_t kMostEngines = 64;
 
 std::string engine_name(std::uint32_t index) {
@@ -47,6 +48,18 @@ const configs::MemoryConfig& checked(const configs::MemoryConfig& c) {
   }
   if (c.noc.kind == configs::NocKind::mesh && c.noc.columns == 0) {
     refuse("noc.columns: expected a positive number, found 0");
+  }
+  if (const configs::CacheConfig& cache = c.cache; cache.capacity_bytes > 0) {
+    if (cache.line_bytes == 0 || cache.line_bytes % burst != 0 ||
+        c.interleave_bytes % cache.line_bytes != 0) {
+      refuse("cache.line_bytes: expected a multiple of the burst that divides interleave_bytes" +
+             found(cache.line_bytes));
+    }
+    const std::uint64_t sets = std::uint64_t{c.channels} * cache.ways * cache.line_bytes;
+    if (sets == 0 || cache.capacity_bytes % sets != 0 || cache.mshrs == 0) {
+      refuse("cache.capacity_bytes: expected whole sets in each channel, and mshrs" +
+             found(cache.capacity_bytes));
+    }
   }
   if (c.dma.outstanding == 0) refuse("dma.outstanding: expected a positive number, found 0");
   if (c.dma.engines == 0 || c.dma.engines > kMostEngines) {
@@ -78,19 +91,37 @@ MemorySystem::MemorySystem(const sc_core::sc_module_name& name, const configs::M
       alarm_("alarm"),
       ticket_done_("ticket_done") {
   SYSTOLE_CHECK(accelerator_clock_mhz > 0, "an accelerator without a clock");
+  const std::uint32_t engines = kDirections * config.dma.engines;
   for (std::uint32_t c = 0; c < config.channels; ++c) {
     const std::string channel = "channel" + std::to_string(c);
     channels_.push_back(
-        std::make_unique<Dram>(channel.c_str(), config.dram, kDirections * config.dma.engines));
+        std::make_unique<Dram>(channel.c_str(), config.dram,
+                               engines + (config.cache.capacity_bytes > 0 ? kCachePorts : 0)));
     alarm_.add(*channels_.back());
   }
   share_channels();
-  const std::uint32_t engines = kDirections * config.dma.engines;
+  if (config.cache.capacity_bytes > 0) {
+    for (std::uint32_t c = 0; c < config.channels; ++c) {
+      caches_.push_back(std::make_unique<Cache>(("cache" + std::to_string(c)).c_str(), config.cache,
+                                                config.cache.capacity_bytes / config.channels,
+                                                ClockDomain(accelerator_clock_mhz), engines));
+      for (std::uint32_t p = 0; p < engines + kCachePorts; ++p) {
+        caches_[c]->out[p].bind(channels_[c]->ports[p]);
+      }
+    }
+  }
+  const auto bind = [&](auto& initiator, std::uint32_t c, std::uint32_t e) {
+    if (caches_.empty()) {
+      initiator.bind(channels_[c]->ports[e]);
+    } else {
+      initiator.bind(caches_[c]->in[e]);
+    }
+  };
   if (config.noc.kind != configs::NocKind::none) {
     noc_ = std::make_unique<Crossbar>("noc", config.noc, ClockDomain(accelerator_clock_mhz),
                                       engines, config.channels);
     for (std::uint32_t p = 0; p < engines * config.channels; ++p) {
-      noc_->out[p].bind(channels_[p % config.channels]->ports[p / config.channels]);
+      bind(noc_->out[p], p % config.channels, p / config.channels);
     }
   }
   for (std::uint32_t e = 0; e < engines; ++e) {
@@ -105,7 +136,7 @@ MemorySystem::MemorySystem(const sc_core::sc_module_name& name, const configs::M
       if (noc_) {
         engines_[e]->channels[c].bind(noc_->in[e * config.channels + c]);
       } else {
-        engines_[e]->channels[c].bind(channels_[c]->ports[e]);
+        bind(engines_[e]->channels[c], c, e);
       }
     }
     if (!config.dma.uses_descriptors()) continue;
@@ -270,7 +301,22 @@ bool MemorySystem::idle() const {
   for (const auto& channel : channels_) {
     if (!channel->idle()) return false;
   }
+  for (const auto& cache : caches_) {
+    if (!cache->idle()) return false;
+  }
   return true;
+}
+
+void MemorySystem::flush() {
+  // Lines that made room may still be on their way back.
+  const auto settle = [&] {
+    for (const auto& cache : caches_) {
+      while (!cache->idle()) sc_core::wait(cache->emptied());
+    }
+  };
+  settle();
+  for (const auto& cache : caches_) cache->flush();
+  settle();
 }
 
 void MemorySystem::quiesce() {
@@ -280,6 +326,7 @@ void MemorySystem::quiesce() {
   for (const auto& engine : engines_) engine->restart();
   next_engine_ = 0;
   if (noc_) noc_->restart();
+  for (const auto& cache : caches_) cache->restart();
 }
 
 /// Pieces of a transfer that differ from channel to channel only at its ends: most of the time all
@@ -317,6 +364,14 @@ EventCounts MemorySystem::events() const {
   };
   rare("dram.bank_refresh", sum([](const DramCounts& c) { return c.bank_refreshes; }));
   rare("dram.power_down_clock", sum([](const DramCounts& c) { return c.power_down_clocks; }));
+  for (const auto& cache : caches_) {
+    const CacheCounts& part = cache->counts();
+    counts.add("cache.lookup", part.lookups);
+    counts.add("cache.hit", part.hits);
+    counts.add("cache.miss", part.misses);
+    counts.add("cache.line_read", part.line_reads);
+    counts.add("cache.line_write", part.line_writes);
+  }
   counts.add("dma.descriptor", descriptors_issued_);
   counts.add("dma.gather_entry", gather_entries_issued_);
   if (noc_) {

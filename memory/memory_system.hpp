@@ -11,6 +11,7 @@
 #include "sim/kernel/systemc.hpp"
 
 #include "configs/machine.hpp"
+#include "memory/cache.hpp"
 #include "memory/crossbar.hpp"
 #include "memory/dma.hpp"
 #include "memory/dram.hpp"
@@ -66,6 +67,9 @@ class MemorySystem : public sc_core::sc_module {
 
   /// Nothing is in flight, in either engine or any channel.
   bool idle() const;
+  /// Writes back what a cache holds; nothing without one. Call from an SC_THREAD when all
+  /// transfers have ended, before quiesce, which finds no dirty line.
+  void flush();
   /// Call between regions of work (e.g. layers), when idle: closes all rows, restarts the refresh
   /// timers in the middle of an interval and aligns the memory clock to the present, so that equal
   /// work after it takes equal time and equal events wherever it stands. What this approximates,
@@ -75,7 +79,9 @@ class MemorySystem : public sc_core::sc_module {
   /// `dram.activate`, `dram.read_bit`, `dram.write_bit`, `dram.refresh` up to the present,
   /// refreshes of idle time included; bits are those the bus moved (whole bursts). `dma.descriptor`
   /// and `dma.gather_entry` where descriptors cost anything; `noc.flit_hop`, `noc.packet` and
-  /// `noc.wait_cycle` (of packets, beyond what an empty network takes) where there is a network.
+  /// `noc.wait_cycle` (of packets, beyond what an empty network takes) where there is a network;
+  /// `cache.lookup`, `cache.hit`, `cache.miss`, `cache.line_read`, `cache.line_write` where there
+  /// is a cache.
   EventCounts events() const;
   TrafficBytes asked_bytes() const { return asked_; }  ///< by transfers issued so far
   TrafficBytes useful_bytes() const;  ///< what engines asked of DRAM; aligned, so >= asked
@@ -97,6 +103,9 @@ class MemorySystem : public sc_core::sc_module {
     return *engines_[2 * engine + write];
   }
   const Crossbar* noc() const { return noc_.get(); }
+  const Cache* cache(std::uint32_t channel) const {
+    return caches_.empty() ? nullptr : caches_[channel].get();
+  }
   const DescriptorQueue& descriptors(bool write, std::uint32_t engine = 0) const {
     return *descriptor_queues_.at(2 * engine + write);
   }
@@ -127,9 +136,10 @@ class MemorySystem : public sc_core::sc_module {
   ChannelInterleave interleave_;
   DramAlarm alarm_;
   std::vector<std::unique_ptr<Dram>> channels_;
-  std::vector<Dram*> leaders_;                 ///< one of each group of channels that share
-  std::vector<std::unique_ptr<Dma>> engines_;  ///< read, write, read, write, ...
-  std::unique_ptr<Crossbar> noc_;              ///< or none
+  std::vector<Dram*> leaders_;                  ///< one of each group of channels that share
+  std::vector<std::unique_ptr<Dma>> engines_;   ///< read, write, read, write, ...
+  std::unique_ptr<Crossbar> noc_;               ///< or none
+  std::vector<std::unique_ptr<Cache>> caches_;  ///< a channel each, or none
   std::vector<std::unique_ptr<DescriptorQueue>> descriptor_queues_;  ///< as engines_, or none
   std::unordered_map<std::uint64_t, OpenDescriptor> open_descriptors_;
   std::uint64_t next_descriptor_ = 0;

@@ -72,6 +72,10 @@ SegmentOutcome Accelerator::run(std::span<const Job> jobs) {
     if (i + 1 == jobs.size() || jobs[i + 1].operation != jobs[i].operation)
       end_operation(operation);
   }
+  if (memory.cache(0) != nullptr) {
+    memory.flush();
+    account(outcome.operations.back(), CycleCause::dram);
+  }
   outcome.dram_events = memory.events().since(start);
   return outcome;
 }

@@ -172,6 +172,42 @@ void PriceList::price_noc(const configs::MachineConfig& machine) {
   more_components_.emplace_back("noc");
 }
 
+/// A slice is two SRAMs: lines, and the tags of a set in one word of 4 bytes a way (assumed: tag,
+/// state and age).
+void PriceList::price_cache(const configs::MachineConfig& machine) {
+  const configs::CacheConfig& cache = machine.memory.cache;
+  constexpr std::uint32_t kTagBytes = 4;
+  configs::ScratchpadConfig data;
+  data.banks = 1;
+  data.capacity_bytes = cache.capacity_bytes / machine.memory.channels;
+  data.word_bytes = cache.line_bytes;
+  configs::ScratchpadConfig tags = data;
+  tags.word_bytes = kTagBytes * cache.ways;
+  tags.capacity_bytes = data.capacity_bytes / cache.line_bytes * kTagBytes;
+  const memory::SramPrice line = memory::price_sram(machine.energy, data);
+  const memory::SramPrice tag = memory::price_sram(machine.energy, tags);
+  price("cache.lookup", tag.read_pj_per_word);
+  price("cache.hit", 0);
+  price("cache.miss", tag.write_pj_per_word);
+  price("cache.line_read", line.read_pj_per_word);
+  price("cache.line_write", line.write_pj_per_word);
+  const double slices = machine.memory.channels;
+  const std::string source = "lines: " + line.source + "; tags: " + tag.source;
+  parts_["cache"] = {Milliwatts(slices * (line.leakage_mw + tag.leakage_mw)),
+                     SquareMillimetres(slices * (line.area_mm2 + tag.area_mm2)),
+                     source,
+                     source,
+                     std::max(line.area_band, tag.area_band),
+                     std::max(line.energy_band, tag.energy_band)};
+  const double cycles = (line.access_ns + tag.access_ns) * machine.clock_mhz * 1e-3;
+  if (cycles > cache.hit_cycles) {
+    table_notes_.emplace_back("latency of the cache",
+                              "memory.cache.hit_cycles is " + std::to_string(cache.hit_cycles) +
+                                  "; by the energy table tags and line take " + number(cycles));
+  }
+  more_components_.emplace_back("cache");
+}
+
 PriceList::PriceList(const configs::MachineConfig& machine) {
   const configs::EnergyTable& table = machine.energy;
   const std::string scaling = configs::scaling_note(table);
@@ -236,6 +272,7 @@ PriceList::PriceList(const configs::MachineConfig& machine) {
   }
 
   if (machine.memory.noc.kind != configs::NocKind::none) price_noc(machine);
+  if (machine.memory.cache.capacity_bytes > 0) price_cache(machine);
 
   const configs::DramConfig& dram = machine.memory.dram;
   const memory::DramPrices prices = memory::dram_prices(dram);

@@ -68,6 +68,7 @@ class PriceList {
   void price_array(const configs::MachineConfig& machine);
   void price_edge(const configs::MachineConfig& machine);
   void price_noc(const configs::MachineConfig& machine);
+  void price_cache(const configs::MachineConfig& machine);
   std::vector<std::string> component_names() const;
   void price(const std::string& event, double pj) { events_[event] = {pj, pj}; }
   std::map<std::string, Price> dynamic(const EventCounts& events) const;

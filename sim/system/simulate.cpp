@@ -718,6 +718,16 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
                                "channel one after the other, which errs upwards",
                                packets, waits / static_cast<double>(packets)));
   }
+  if (const std::uint64_t lookups = result.events.get("cache.lookup"); lookups > 0) {
+    const std::uint64_t hits = result.events.get("cache.hit");
+    result.notes.emplace_back(
+        "cache", fmt::format("{} of {} lines looked up were there ({:.1f} %); bytes of operations "
+                             "are what they asked for, the cache's part included; it is empty at "
+                             "the start of each region and written back at its end, which errs "
+                             "upwards",
+                             hits, lookups,
+                             100.0 * static_cast<double>(hits) / static_cast<double>(lookups)));
+  }
   if (!options.observations) {
     result.notes.emplace_back(
         "observed operands",

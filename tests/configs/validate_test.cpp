@@ -74,6 +74,29 @@ TEST(Validate, BuffersDivideAScratchpadAndSumsAreStreamed) {
             "columns leave them)");
 }
 
+TEST(Validate, ACacheHasWholeSetsOfWholeBurstsInEachChannel) {
+  const auto cache = [](auto change) {
+    return machine([&](auto& m) {
+      m.memory.channels = 4;
+      m.memory.interleave_bytes = 256;
+      m.memory.cache.capacity_bytes = 65536;
+      change(m.memory.cache);
+    });
+  };
+  EXPECT_EQ(cache([](auto&) {}), "");
+  EXPECT_EQ(
+      cache([](auto& c) { c.capacity_bytes = 5000; }),
+      "memory.cache.capacity_bytes: found 5000; expected a multiple of 4096 (two sets of ways "
+      "x line_bytes in each channel)");
+  EXPECT_EQ(
+      cache([](auto& c) { c.line_bytes = 512; }),
+      "memory.cache.line_bytes: found 512; expected a divisor of interleave_bytes, 256 (a line "
+      "lies in one channel)");
+  EXPECT_EQ(cache([](auto& c) { c.kv_cache = false; }),
+            "memory.cache.kv_cache: no class of traffic passes through the cache; expected one at "
+            "least");
+}
+
 TEST(Validate, ChecksRangesOfStructsMadeInCode) {
   EXPECT_EQ(machine([](auto& m) { m.array.rows = 0; }),
             "array.rows: found 0; expected a whole number from 1 to 4096");

@@ -386,6 +386,7 @@ TEST(Crossbar, ServesAnInitiatorThatKnowsOnlyTheBaseProtocol) {
       payload.set_command(i == 1 ? tlm::TLM_WRITE_COMMAND : tlm::TLM_READ_COMMAND);
       payload.set_address(static_cast<std::uint64_t>(i) * 4096);
       payload.set_data_length(128);
+      payload.set_streaming_width(128);
       tlm::tlm_phase phase = tlm::BEGIN_REQ;
       sc_time delay(i * 3, sc_core::SC_NS);
       initiator.socket->nb_transport_fw(payload, phase, delay);

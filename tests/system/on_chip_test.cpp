@@ -189,5 +189,44 @@ TEST(OnChip, OneBufferHidesNoLoadAndMoreReachFurtherAhead) {
   EXPECT_GT(with("output", 1), with("output", 2));
 }
 
+TEST(OnChip, ACacheSparesDramWhatComesBack) {
+  // Activations that do not stay on chip pass through DRAM, and several times where weights stay.
+  const std::vector<std::string> none = {"memory.activation.capacity_bytes=16384",
+                                         "mapping.fixed.all.order=weights_outer"};
+  std::vector<std::string> with = none;
+  with.insert(with.end(), {"memory.cache.capacity_bytes=1048576", "memory.cache.activations=true"});
+  const json direct = run_with(none), cached = run_with(with);
+  EXPECT_GT(event(cached, "cache.hit"), 0u);
+  EXPECT_LT(event(cached, "dram.read_bit"), event(direct, "dram.read_bit"));
+  EXPECT_GT(component(cached, "cache")["dynamic_pj"], 0.0);
+  EXPECT_GT(component(cached, "cache")["area_mm2"], 0.0);
+  EXPECT_TRUE(component(direct, "cache").is_null());
+
+  const auto but = [&](const std::string& change) {
+    std::vector<std::string> all = with;
+    all.push_back(change);
+    return run_with(all);
+  };
+  EXPECT_LT(event(but("memory.cache.capacity_bytes=131072"), "cache.hit"),
+            event(cached, "cache.hit"));
+  EXPECT_NE(event(but("memory.cache.line_bytes=128"), "cache.lookup"),
+            event(cached, "cache.lookup"));
+  EXPECT_LT(event(but("memory.cache.write=through"), "cache.hit"), event(cached, "cache.hit"));
+  EXPECT_GT(cycles(but("memory.cache.hit_cycles=100")), cycles(cached));
+  EXPECT_GT(cycles(but("memory.cache.mshrs=1")), cycles(cached));
+  EXPECT_GT(event(but("memory.cache.weights=true"), "cache.lookup"), event(cached, "cache.lookup"));
+  EXPECT_LT(event(but("memory.cache.kv_cache=false"), "cache.lookup"),
+            event(cached, "cache.lookup"));
+}
+
+TEST(OnChip, ReusingEqualLayersChangesNoFigureWithACache) {
+  const auto machine = configs::load_machine(
+      "mixpe-128x128", {"memory.cache.capacity_bytes=131072", "memory.cache.activations=true",
+                        "memory.activation.capacity_bytes=16384", "memory.noc.kind=crossbar"});
+  const std::string reused = simulate_in_child(small_program(), machine, {.reuse = true});
+  EXPECT_EQ(reused, simulate_in_child(small_program(), machine, {.reuse = false}));
+  EXPECT_FALSE(reused.starts_with("failed")) << reused;
+}
+
 }  // namespace
 }  // namespace systole::tests
