@@ -399,8 +399,11 @@ void describe(V& v, C& c) {
 template <class V, Maybe<ScratchpadConfig> C>
 void describe(V& v, C& c) {
   v("capacity_bytes", c.capacity_bytes,
-    Info{"all banks, both halves of the double buffer"}.in(64, kMaxBytes).must());
-  v("banks", c.banks, Info{"power of two; each has one port"}.in(1, 4096).must());
+    Info{"all banks, all buffers: both halves of a double buffer"}.in(64, kMaxBytes).must());
+  v("banks", c.banks,
+    Info{"power of two; each reads and writes a word a cycle unless `ports` says else"}
+        .in(1, 4096)
+        .must());
   v("word_bytes", c.word_bytes,
     Info{"power of two; one port access of one bank"}.in(1, 1024).must());
   v("read_latency_cycles", c.read_latency_cycles,
