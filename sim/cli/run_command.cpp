@@ -33,7 +33,7 @@ struct RunOptions {
   std::vector<std::string> overrides;
   std::string out, json, html, csv;
   std::string timing = "tile", overlap;
-  bool no_eval = false, no_reuse = false, quiet = false;
+  bool no_eval = false, no_reuse = false, exact = false, quiet = false;
 };
 
 bool parse(const Arguments& arguments, RunOptions& o) {
@@ -96,6 +96,9 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       .flag(
           "no-reuse", o.no_reuse,
           "simulate every layer, also those equal to one already simulated (same figures, slower)")
+      .flag("exact", o.exact,
+            "with --kv: simulate every round of loops and every decode step; without this flag a "
+            "few stand for the others, and the result bounds what that changes")
       .flag("quiet", o.quiet, "no table and no progress");
   return options.parse(arguments);
 }
@@ -166,7 +169,8 @@ int run_command(const Arguments& arguments) {
       evaluate ? workloads::read_texts(text, o.split) : std::vector<std::string>{};
 
   ConsoleProgress progress(o.quiet);
-  sim::SimulateOptions simulate_options{.reuse = !o.no_reuse, .timing = timing};
+  sim::SimulateOptions simulate_options{.reuse = !o.no_reuse, .extrapolate = kv_study && !o.exact,
+                                         .timing = timing};
   std::optional<workloads::CalibratedModel> calibrated;
   std::optional<workloads::PrecisionDecisions> decisions;
   std::optional<workloads::FunctionalExecutor> executor;

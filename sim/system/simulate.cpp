@@ -25,6 +25,7 @@
 #include "sim/system/mapping.hpp"
 #include "sim/system/pricing.hpp"
 #include "sim/system/schedule.hpp"
+#include "sim/system/steady_state.hpp"
 #include "sim/system/tile_stepper.hpp"
 
 namespace systole::sim {
@@ -180,6 +181,19 @@ ArrayTimer observing_timer(const Mapper& mapper, const Segment& segment,
   };
 }
 
+/// Cycles that were not simulated but follow from some that were, layers and steps included, and by
+/// how much they may be off.
+struct Shortcuts {
+  std::uint64_t round_cycles = 0, round_bound = 0;  ///< rounds of loops
+  std::uint64_t step_cycles = 0, step_bound = 0;    ///< decode steps
+};
+
+std::uint64_t cycles_of(const SegmentOutcome& outcome) {
+  std::uint64_t cycles = 0;
+  for (const OperationOutcome& operation : outcome.operations) cycles += operation.cycles();
+  return cycles;
+}
+
 /// Drives the accelerator through the program, one segment after the other, and collects the
 /// outcomes.
 class ProgramRunner : public sc_core::sc_module {
@@ -221,6 +235,7 @@ class ProgramRunner : public sc_core::sc_module {
   }
 
   Outcomes outcomes;
+  Shortcuts shortcuts;
   bool ended = false;
   std::exception_ptr failure;
   /// Grows while anything is done.
@@ -229,6 +244,7 @@ class ProgramRunner : public sc_core::sc_module {
  private:
   void run() {
     try {
+      if (extrapolates()) plan_steps();
       for (std::size_t i = 0; i < program_.steps.size(); ++i) {
         const Step& step = program_.steps[i];
         std::vector<SegmentOutcome>& totals = outcomes.steps.emplace_back();
@@ -243,10 +259,31 @@ class ProgramRunner : public sc_core::sc_module {
         if (progress_.cancelled()) throw Interrupted();
       }
       if (options_.timing == Timing::pe) outcomes.notes = stepper_.notes();
+      note_shortcuts();
     } catch (...) {
       failure = std::current_exception();  // must not unwind through the SystemC scheduler
     }
     ended = true;
+  }
+
+  void note_shortcuts() {
+    const std::uint64_t left_out = shortcuts.round_cycles + shortcuts.step_cycles;
+    if (left_out == 0) return;
+    const auto share = [](std::uint64_t part, std::uint64_t whole) {
+      return whole == 0
+                 ? std::string("0 %")
+                 : fmt::format("{:.2g} %", 100.0 * static_cast<double>(part) /
+                                               static_cast<double>(whole));
+    };
+    outcomes.notes.emplace_back(
+        "extrapolated",
+        fmt::format("{} cycles of loops that do not wait for DRAM taken from their rounds before, "
+                    "off by at most {} of these; {} cycles of decode steps interpolated between "
+                    "the first and the last simulated, off by at most {} of these; DRAM activates "
+                    "and refreshes of both likewise; bytes, bursts and operations are exact; "
+                    "--exact simulates all",
+                    shortcuts.round_cycles, share(shortcuts.round_bound, shortcuts.round_cycles),
+                    shortcuts.step_cycles, share(shortcuts.step_bound, shortcuts.step_cycles)));
   }
 
   /// `layer`: of the segment's first instance.
@@ -262,12 +299,122 @@ class ProgramRunner : public sc_core::sc_module {
     return total;
   }
 
+  /// A region's outcome, and how much of it was not simulated.
+  struct Known {
+    SegmentOutcome outcome;
+    std::uint64_t left_out_cycles = 0, bound_cycles = 0;
+  };
+  /// A decode step's region between those of an earlier and a later step with equal appends.
+  struct Middle {
+    Segment shorter, longer;
+    double share = 0;
+  };
+
+  bool extrapolates() const {
+    return options_.extrapolate && options_.reuse && options_.timing == Timing::tile &&
+           !stepper_.has_operands();
+  }
+
+  const Known& known(const Segment& region) {
+    const std::string key = reuse_key(region);
+    const auto it = known_.find(key);
+    if (it != known_.end()) return it->second;
+    Known once;
+    if (extrapolates()) {
+      once = run_shortened(region);
+    } else {
+      once.outcome = run_instance(region, 0);
+    }
+    return known_.emplace(key, std::move(once)).first->second;
+  }
+
+  Known run_shortened(const Segment& region) {
+    const std::vector<Job> all = schedule(mapper_, region, place(0),
+                                          observing_timer(mapper_, region, options_));
+    const ShortenedJobs some = shorten(mapper_.machine(), all);
+    if (some.stretches.empty()) return {accelerator_.run(all), 0, 0};
+    const std::vector<std::uint64_t> marks = some.marks();
+    std::vector<SegmentOutcome> at_marks;
+    SegmentOutcome kept = accelerator_.run(some.jobs, marks, &at_marks);
+    Extrapolated whole = extrapolate(some, std::move(kept), at_marks);
+    // Not as steady as it looked.
+    constexpr std::uint64_t kMostPartsOfBound = 500;
+    if (whole.bound_cycles * kMostPartsOfBound > cycles_of(whole.outcome)) {
+      return {accelerator_.run(all), 0, 0};
+    }
+    return {std::move(whole.outcome), whole.left_out_cycles, whole.bound_cycles};
+  }
+
+  /// Appends of about equal size, of one segment, among decode steps near each other.
+  std::string append_class(const Segment& region, std::size_t step) {
+    constexpr std::size_t kMostSteps = 64;
+    Segment appends{region.name, region.repeats, {}};
+    for (const Operation& op : region.operations) {
+      if (op.kind == OpKind::vector) appends.operations.push_back(op);
+    }
+    double work = 0;
+    for (const Job& job : schedule(mapper_, appends, place(0))) {
+      work += static_cast<double>(job.vector_cycles + job.dequantise_cycles);
+      for (const auto* list : {&job.moving.transfers, &job.results}) {
+        work += static_cast<double>(memory::total_bytes(*list));
+      }
+    }
+    return fmt::format("{} {} {} {}", region.name, region.operations.size(), step / kMostSteps,
+                       std::lround(2 * std::log2(1 + work)));
+  }
+
+  void plan_steps() {
+    struct Member {
+      Segment region;
+      std::size_t step = 0;
+      std::uint64_t tokens = 0;
+    };
+    std::map<std::string, std::vector<Member>> classes;
+    for (std::size_t i = 0; i < program_.steps.size(); ++i) {
+      if (program_.steps[i].phase != Phase::decode) continue;
+      for (const Segment& segment : program_.steps[i].segments) {
+        for (Segment& region : regions_of(segment)) {
+          const Operation& last = region.operations.back();
+          if (last.kind != OpKind::attention || last.m != 1) continue;
+          const std::uint64_t tokens = last.n;
+          classes[append_class(region, i)].push_back({std::move(region), i, tokens});
+        }
+      }
+    }
+    for (auto& [name, members] : classes) {
+      const Member &first = members.front(), &last = members.back();
+      for (std::size_t i = 1; i + 1 < members.size(); ++i) {
+        const Member& member = members[i];
+        if (member.tokens < first.tokens || member.tokens > last.tokens) continue;
+        middles_.emplace(reuse_key(member.region),
+                         Middle{first.region, last.region,
+                                static_cast<double>(member.step - first.step) /
+                                    static_cast<double>(last.step - first.step)});
+      }
+    }
+  }
+
+  SegmentOutcome run_middle(const Segment& region, const Middle& middle) {
+    const Known &shorter = known(middle.shorter), &longer = known(middle.longer);
+    const SegmentOutcome one =
+        between(shorter.outcome, longer.outcome, middle.share, schedule(mapper_, region, place(0)),
+                mapper_.machine().memory.dram.burst_bytes);
+    const std::uint64_t a = cycles_of(shorter.outcome), b = cycles_of(longer.outcome);
+    shortcuts.step_cycles += region.repeats * cycles_of(one);
+    shortcuts.step_bound += region.repeats * ((b > a ? b - a : a - b) +
+                                              std::max(shorter.bound_cycles, longer.bound_cycles));
+    return repeated(one, region.repeats);
+  }
+
   SegmentOutcome run_region(const Segment& region) {
     if (options_.reuse) {
-      const std::string key = reuse_key(region);
-      auto known = known_.find(key);
-      if (known == known_.end()) known = known_.emplace(key, run_instance(region, 0)).first;
-      return repeated(known->second, region.repeats);
+      if (const auto middle = middles_.find(reuse_key(region)); middle != middles_.end()) {
+        return run_middle(region, middle->second);
+      }
+      const Known& one = known(region);
+      shortcuts.round_cycles += region.repeats * one.left_out_cycles;
+      shortcuts.round_bound += region.repeats * one.bound_cycles;
+      return repeated(one.outcome, region.repeats);
     }
     SegmentOutcome total = run_instance(region, 0);
     for (std::uint64_t i = 1; i < region.repeats; ++i) add(total, run_instance(region, i));
@@ -310,8 +457,10 @@ class ProgramRunner : public sc_core::sc_module {
       }
       const std::string key = reuse_key(region);
       auto known = known_.find(key);
-      if (known == known_.end()) known = known_.emplace(key, accelerator_.run(jobs)).first;
-      SegmentOutcome outcome = known->second;
+      if (known == known_.end()) {
+        known = known_.emplace(key, Known{accelerator_.run(jobs), 0, 0}).first;
+      }
+      SegmentOutcome outcome = known->second.outcome;
       for (OperationOutcome& operation : outcome.operations) operation.counts = {};
       for (const Job& job : jobs) outcome.operations[job.operation].counts += job.counts;
       add(total, outcome);
@@ -325,7 +474,8 @@ class ProgramRunner : public sc_core::sc_module {
   SimulateOptions options_;
   Progress& progress_;
   std::uint64_t layer_stride_ = 0, spill_base_ = 0;
-  std::map<std::string, SegmentOutcome> known_;
+  std::map<std::string, Known> known_;
+  std::map<std::string, Middle> middles_;
   TileStepper stepper_;
 };
 
