@@ -13,12 +13,14 @@ namespace systole::sim {
 namespace {
 
 // Assumed, and watched: a run whose two measured windows differ is simulated whole instead.
-constexpr std::uint64_t kLeadJobs = 8;      // until the double buffers are in step
-constexpr std::uint64_t kWindowJobs = 24;   // measured, twice
-constexpr std::uint64_t kTrailJobs = 4;     // with their stores, and the drain behind them
-constexpr std::uint64_t kLeastJobs = 96;    // of an operation worth the trouble
+constexpr std::uint64_t kLeadJobs = 8;     // until the double buffers are in step
+constexpr std::uint64_t kWindowJobs = 24;  // measured, twice
+// Where DRAM sets the pace a window is as many refreshes long that one more or less matters little.
+constexpr std::uint64_t kLeastWindowJobs = 4, kWindowRefreshes = 48;
+constexpr std::uint64_t kTrailJobs = 4;   // with their stores, and the drain behind them
+constexpr std::uint64_t kLeastJobs = 96;  // of an operation worth the trouble
 constexpr std::size_t kMostCandidates = 512;
-constexpr std::size_t kMostMisses = 64;     // starts that are tried in vain before giving up
+constexpr std::size_t kMostMisses = 64;  // starts that are tried in vain before giving up
 /// By how much another unit must be slower than DRAM at its peak: bank conflicts, turn-arounds and
 /// refreshes take less than that of the shipped machines' streams.
 constexpr double kMargin = 1.5;
@@ -59,9 +61,8 @@ struct Rounds {
   std::uint64_t left_out() const { return times * window * period; }
 };
 
-Rounds rounds_of(std::uint64_t period, std::uint64_t run) {
-  Rounds r{period, (run + period) / period, ceil_div(kLeadJobs, period),
-           ceil_div(kWindowJobs, period), 0};
+Rounds rounds_of(std::uint64_t period, std::uint64_t run, std::uint64_t window) {
+  Rounds r{period, (run + period) / period, ceil_div(kLeadJobs, period), window, 0};
   const std::uint64_t kept = r.lead + 2 * r.window + ceil_div(kTrailJobs, period);
   r.times = r.all > kept ? (r.all - kept) / r.window : 0;
   return r;
@@ -70,7 +71,10 @@ Rounds rounds_of(std::uint64_t period, std::uint64_t run) {
 class Shortener {
  public:
   Shortener(const configs::MachineConfig& machine, std::vector<Job> jobs)
-      : peak_(machine.peak_dram_bytes_per_cycle()), jobs_(std::move(jobs)) {}
+      : peak_(machine.peak_dram_bytes_per_cycle()),
+        refresh_interval_(machine.memory.dram.refi * machine.clock_mhz /
+                          machine.memory.dram.clock_mhz),
+        jobs_(std::move(jobs)) {}
 
   ShortenedJobs shorten() {
     result_.left_out.resize(jobs_.empty() ? 0 : jobs_.back().operation + 1);
@@ -110,8 +114,8 @@ class Shortener {
     }
   }
 
-  /// Whether DRAM keeps up by far with jobs [from, to).
-  bool dram_waits(std::size_t from, std::size_t to) const {
+  /// Rounds of jobs [from, to) that make a window.
+  std::uint64_t window_of(std::size_t from, std::size_t to) const {
     std::uint64_t array = 0, dequantise = 0, vector = 0, bytes = 0;
     for (std::size_t i = from; i < to; ++i) {
       const Job& job = jobs_[i];
@@ -123,8 +127,13 @@ class Shortener {
         bytes += memory::total_bytes(*list);
       }
     }
-    return static_cast<double>(std::max({array, dequantise, vector})) >
-           kMargin * static_cast<double>(bytes) / peak_;
+    const double dram = static_cast<double>(bytes) / peak_;
+    if (static_cast<double>(std::max({array, dequantise, vector})) > kMargin * dram) {
+      return ceil_div(kWindowJobs, to - from);
+    }
+    const double rounds = static_cast<double>(kWindowRefreshes) * refresh_interval_ / dram;
+    return std::max(ceil_div(kLeastWindowJobs, to - from),
+                    static_cast<std::uint64_t>(std::ceil(rounds)));
   }
 
   Rounds best_at(std::size_t i, std::size_t b,
@@ -137,8 +146,9 @@ class Shortener {
       if (period > (b - i) / 4) break;
       std::uint64_t run = 0;
       while (i + run + period < b && signatures_[i + run] == signatures_[i + run + period]) ++run;
-      const Rounds rounds = rounds_of(period, run);
-      if (rounds.left_out() > best.left_out() && dram_waits(i, i + period)) best = rounds;
+      if (run < 3 * period) continue;
+      const Rounds rounds = rounds_of(period, run, window_of(i, i + period));
+      if (rounds.left_out() > best.left_out()) best = rounds;
       if (10 * best.left_out() > 9 * (b - i)) break;
     }
     return best;
@@ -175,7 +185,8 @@ class Shortener {
     keep(i, b);
   }
 
-  double peak_;
+  double peak_;              ///< bytes a cycle
+  double refresh_interval_;  ///< cycles
   std::vector<Job> jobs_;
   std::vector<std::uint64_t> signatures_;
   std::uint64_t background_left_out_ = 0;

@@ -20,14 +20,14 @@ struct ShortenedJobs {
     std::uint64_t first = 0, middle = 0, last = 0, times = 0;
   };
   std::vector<Job> jobs;
-  std::vector<Stretch> stretches;        ///< in order
+  std::vector<Stretch> stretches;          ///< in order
   std::vector<OperationOutcome> left_out;  ///< by operation: counts and DRAM bytes, no cycles
   std::vector<std::uint64_t> marks() const;
 };
 
-/// Leaves rounds out where the array, the dequantisers or the vector unit set the pace, so that a
-/// round takes what the one before took: where DRAM does, refreshes make rounds differ. Takes for
-/// equal what is equal but for its addresses.
+/// Takes for equal what is equal but for its addresses. Where the array, the dequantisers or the
+/// vector unit set the pace, a round takes what the one before took; where DRAM does, refreshes
+/// make rounds differ, and the rounds looked at last many of them.
 ShortenedJobs shorten(const configs::MachineConfig& machine, std::vector<Job> jobs);
 
 /// The outcome of all jobs from that of those kept and what it was at the marks.
