@@ -28,7 +28,7 @@ constexpr std::string_view kDefaultRecipe = "mixpe-w4a8";
 
 struct RunOptions {
   std::string model = kEmbeddedModel, tokenizer, machine = "mixpe-128x128", recipe, kv;
-  std::uint64_t prefill = 128, decode = 32, threads = 0;
+  std::uint64_t prefill = 128, decode = 32, batch = 1, threads = 0;
   std::string text, calibration, split = kTextDelimiter;
   std::vector<std::string> overrides;
   std::string out, json, html, csv;
@@ -76,7 +76,10 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       .value("overlap", "serial|preload|ideal", o.overlap,
              "what an array-sized tile hides of its neighbours (default: the machine's)")
       .number("prefill", "TOKENS", o.prefill, "prompt length (default: 128)")
-      .number("decode", "TOKENS", o.decode, "tokens generated after it (default: 32)");
+      .number("decode", "TOKENS", o.decode, "tokens generated after it (default: 32)")
+      .number("batch", "N", o.batch,
+              "equal sequences, each with a KV cache of its own: prompts pass one after the other, "
+              "decode steps together (default: 1)");
   options.group("Quality")
       .value("text", "FILE", o.text,
              "text to evaluate (default: the embedded model's held-out text)")
@@ -164,13 +167,14 @@ int run_command(const Arguments& arguments) {
       evaluate && (workloads::needs_passes(recipe) || workloads::needs_shares(recipe));
   std::optional<workloads::Program> program;
   if (!decide)
-    program = workloads::lower(model.shape, recipe, o.prefill, o.decode, nullptr, kv_study);
+    program =
+        workloads::lower(model.shape, recipe, o.prefill, o.decode, nullptr, kv_study, o.batch);
   const std::vector<std::string> texts =
       evaluate ? workloads::read_texts(text, o.split) : std::vector<std::string>{};
 
   ConsoleProgress progress(o.quiet);
-  sim::SimulateOptions simulate_options{.reuse = !o.no_reuse, .extrapolate = kv_study && !o.exact,
-                                         .timing = timing};
+  sim::SimulateOptions simulate_options{
+      .reuse = !o.no_reuse, .extrapolate = kv_study && !o.exact, .timing = timing};
   std::optional<workloads::CalibratedModel> calibrated;
   std::optional<workloads::PrecisionDecisions> decisions;
   std::optional<workloads::FunctionalExecutor> executor;
@@ -196,7 +200,8 @@ int run_command(const Arguments& arguments) {
       tokens.resize(std::min<std::uint64_t>(tokens.size(), o.prefill));
       decisions =
           workloads::decide_precision(*executor, *model.weights->tokenizer, tokens, o.decode);
-      program = workloads::lower(model.shape, recipe, o.prefill, o.decode, &*decisions, kv_study);
+      program = workloads::lower(model.shape, recipe, o.prefill, o.decode, &*decisions, kv_study,
+                                 o.batch);
     }
   }
   std::optional<workloads::CapturedOperands> operands;

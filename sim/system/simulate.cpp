@@ -114,12 +114,10 @@ std::string reuse_key(const Segment& segment) {
 /// does not, so that decode steps share the latter. Each region starts on a quiet machine, whether
 /// it is reused or not.
 std::vector<Segment> regions_of(const Segment& segment) {
-  const auto grows = [](const Operation& op) {
-    return op.kind == OpKind::attention || op.vector_op == workloads::VectorOp::kv_append;
-  };
   std::vector<Segment> regions;
   for (const Operation& op : segment.operations) {
-    if (regions.empty() || grows(regions.back().operations.back()) != grows(op)) {
+    if (regions.empty() ||
+        of_one_sequence(regions.back().operations.back()) != of_one_sequence(op)) {
       regions.push_back({segment.name, segment.repeats, {}});
     }
     regions.back().operations.push_back(op);
@@ -194,6 +192,13 @@ std::uint64_t cycles_of(const SegmentOutcome& outcome) {
   return cycles;
 }
 
+/// " and 64 sequences (weights ..., KV cache ...)", where there are several.
+std::string sequences_text(const Program& program) {
+  if (program.sequences == 1) return "";
+  return fmt::format(" and {} sequences ({} bytes of weights, {} of KV cache)", program.sequences,
+                     program.weight_bytes, program.kv_bytes);
+}
+
 /// Drives the accelerator through the program, one segment after the other, and collects the
 /// outcomes.
 class ProgramRunner : public sc_core::sc_module {
@@ -215,7 +220,11 @@ class ProgramRunner : public sc_core::sc_module {
     for (const Segment& segment : program.steps.at(0).segments)
       layers = std::max(layers, segment.repeats);
     layers = std::max(layers, program.layers);
-    layer_stride_ = ceil_div(program.layer_stride_bytes, period) * period;
+    // So are sequences; where that takes more, the layers move apart.
+    sequence_stride_ = ceil_div(program.sequence_stride_bytes, period) * period;
+    const std::uint64_t apart =
+        (program.sequences - 1) * (sequence_stride_ - program.sequence_stride_bytes);
+    layer_stride_ = ceil_div(program.layer_stride_bytes + apart, period) * period;
     const workloads::Region& spill = program.activation_region;
     spill_base_ =
         ceil_div(spill.address + layers * (layer_stride_ - program.layer_stride_bytes), period) *
@@ -223,9 +232,10 @@ class ProgramRunner : public sc_core::sc_module {
     const std::uint64_t needed = spill_base_ + spill.bytes,
                         capacity = accelerator_.memory.capacity().count();
     if (needed > capacity) {
-      throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe +
-                        "' needs " + std::to_string(needed) + " bytes of DRAM; machine '" +
-                        machine.name + "' has " + std::to_string(capacity) +
+      throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe + "'" +
+                        sequences_text(program) + " needs " + std::to_string(needed) +
+                        " bytes of DRAM; machine '" + machine.name + "' has " +
+                        std::to_string(capacity) +
                         " (memory.dram.channels x memory.dram.capacity_bytes)");
     }
     SC_HAS_PROCESS(ProgramRunner);
@@ -251,7 +261,7 @@ class ProgramRunner : public sc_core::sc_module {
         stepper_.begin(i, step.tokens);
         std::uint64_t layer = 0;
         for (const Segment& segment : step.segments) {
-          totals.push_back(run_segment(segment, layer));
+          totals.push_back(run_segment(segment, layer, step));
           if (segment.name.starts_with("layer")) layer += segment.repeats;
         }
         stepper_.end();
@@ -286,11 +296,11 @@ class ProgramRunner : public sc_core::sc_module {
   }
 
   /// `layer`: of the segment's first instance.
-  SegmentOutcome run_segment(const Segment& segment, std::uint64_t layer) {
+  SegmentOutcome run_segment(const Segment& segment, std::uint64_t layer, const Step& step) {
     SegmentOutcome total;
     for (const Segment& region : regions_of(segment)) {
       const SegmentOutcome outcome =
-          stepper_.has_operands() ? step_region(region, layer) : run_region(region);
+          stepper_.has_operands() ? step_region(region, layer) : run_region(region, step);
       total.operations.insert(total.operations.end(), outcome.operations.begin(),
                               outcome.operations.end());
       total.dram_events += outcome.dram_events;
@@ -393,45 +403,59 @@ class ProgramRunner : public sc_core::sc_module {
     }
   }
 
-  SegmentOutcome run_middle(const Segment& region, const Middle& middle) {
+  SegmentOutcome run_middle(const Segment& region, const Middle& middle, std::uint64_t times) {
     const Known &shorter = known(middle.shorter), &longer = known(middle.longer);
     const SegmentOutcome one =
         between(shorter.outcome, longer.outcome, middle.share, schedule(mapper_, region, place(0)),
                 mapper_.machine().memory.dram.burst_bytes);
     const std::uint64_t a = cycles_of(shorter.outcome), b = cycles_of(longer.outcome);
-    shortcuts.step_cycles += region.repeats * cycles_of(one);
     // Attention grows with the context. Appends of a class differ by up to a factor of sqrt(2).
     std::uint64_t appends = 0;
     for (std::size_t o = 0; o < region.operations.size(); ++o) {
-      if (region.operations[o].kind == OpKind::vector)
+      if (region.operations[o].kind == OpKind::vector) {
         appends += longer.outcome.operations[o].cycles();
+      }
     }
-    shortcuts.step_bound += region.repeats * ((b > a ? b - a : a - b) + appends / 2 +
-                                              std::max(shorter.bound_cycles, longer.bound_cycles));
-    return repeated(one, region.repeats);
+    shortcuts.step_cycles += times * cycles_of(one);
+    shortcuts.step_bound += times * ((b > a ? b - a : a - b) + appends / 2 +
+                                     std::max(shorter.bound_cycles, longer.bound_cycles));
+    return repeated(one, times);
   }
 
-  SegmentOutcome run_region(const Segment& region) {
+  /// Layers, and sequences where each has its own cache, are placed alike modulo the memory's
+  /// period, so that one stands for all.
+  SegmentOutcome run_region(const Segment& region, const Step& step) {
+    const bool own = of_one_sequence(region.operations.front());
+    const std::uint64_t together = step.phase == Phase::decode ? program_.sequences : 1;
+    const std::uint64_t sequences = step.rounds * (own ? together : 1);
     if (options_.reuse) {
+      const std::uint64_t times = region.repeats * sequences;
       if (const auto middle = middles_.find(reuse_key(region)); middle != middles_.end()) {
-        return run_middle(region, middle->second);
+        return run_middle(region, middle->second, times);
       }
       const Known& one = known(region);
-      shortcuts.round_cycles += region.repeats * one.left_out_cycles;
-      shortcuts.round_bound += region.repeats * one.bound_cycles;
-      return repeated(one.outcome, region.repeats);
+      shortcuts.round_cycles += times * one.left_out_cycles;
+      shortcuts.round_bound += times * one.bound_cycles;
+      return repeated(one.outcome, times);
     }
-    SegmentOutcome total = run_instance(region, 0);
-    for (std::uint64_t i = 1; i < region.repeats; ++i) add(total, run_instance(region, i));
+    SegmentOutcome total;
+    total.operations.resize(region.operations.size());
+    for (std::uint64_t i = 0; i < region.repeats; ++i) {
+      for (std::uint64_t s = 0; s < sequences; ++s) {
+        add(total, run_instance(region, i, own ? s : 0));
+      }
+    }
     return total;
   }
 
-  Placement place(std::uint64_t instance) const {
-    return {instance * layer_stride_, spill_base_, program_.activation_region.bytes};
+  Placement place(std::uint64_t instance, std::uint64_t sequence = 0) const {
+    return {instance * layer_stride_ + sequence * sequence_stride_, spill_base_,
+            program_.activation_region.bytes};
   }
 
-  SegmentOutcome run_instance(const Segment& segment, std::uint64_t instance) {
-    const Placement placement = place(instance);
+  SegmentOutcome run_instance(const Segment& segment, std::uint64_t instance,
+                              std::uint64_t sequence = 0) {
+    const Placement placement = place(instance, sequence);
     if (options_.timing == Timing::pe) {
       return accelerator_.run(step_jobs(segment, placement, instance));
     }
@@ -478,7 +502,7 @@ class ProgramRunner : public sc_core::sc_module {
   Mapper& mapper_;
   SimulateOptions options_;
   Progress& progress_;
-  std::uint64_t layer_stride_ = 0, spill_base_ = 0;
+  std::uint64_t layer_stride_ = 0, sequence_stride_ = 0, spill_base_ = 0;
   std::map<std::string, Known> known_;
   std::map<std::string, Middle> middles_;
   TileStepper stepper_;
@@ -527,6 +551,23 @@ SegmentOutcome analyse(const Segment& segment, Mapper& mapper, const SimulateOpt
     causes[static_cast<std::size_t>(rest)] = longest - cycles(compute);
   }
   return outcome;
+}
+
+/// The same of all layers and sequences.
+SegmentOutcome analyse_step(const Segment& segment, const Step& step, const Program& program,
+                            Mapper& mapper, const SimulateOptions& options) {
+  SegmentOutcome total = repeated(analyse(segment, mapper, options), segment.repeats);
+  const std::uint64_t together = step.phase == Phase::decode ? program.sequences : 1;
+  if (step.rounds * together == 1) return total;
+  SegmentOutcome all;
+  for (const Segment& region : regions_of(segment)) {
+    const bool own = of_one_sequence(region.operations.front());
+    const SegmentOutcome some = repeated(analyse(region, mapper, options),
+                                         region.repeats * step.rounds * (own ? together : 1));
+    all.operations.insert(all.operations.end(), some.operations.begin(), some.operations.end());
+    all.dram_events += some.dram_events;
+  }
+  return all;
 }
 
 /// MACs a cycle in the formats of the program's linear layers; 0 where there is none.
@@ -767,6 +808,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
   result.peak_dram_bytes_per_cycle = machine.peak_dram_bytes_per_cycle();
   result.peak_macs_per_cycle = peak_macs(program, design, pes);
   result.kv_bytes = program.kv_bytes;
+  if (program.sequences > 1) result.sequences = program.sequences;
   result.notes = prices.notes();
 
   // Rows: one for each operation and format of each phase, summed over layers and decode steps.
@@ -774,7 +816,9 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
   std::vector<EventCounts> row_events;
   for (std::size_t s = 0; s < program.steps.size(); ++s) {
     const Step& step = program.steps[s];
-    (step.phase == Phase::prefill ? result.prefill_tokens : result.decode_tokens) += step.kept;
+    const std::uint64_t together = step.phase == Phase::decode ? program.sequences : 1;
+    (step.phase == Phase::prefill ? result.prefill_tokens : result.decode_tokens) +=
+        step.kept * step.rounds * together;
     for (std::size_t g = 0; g < step.segments.size(); ++g) {
       const Segment& segment = step.segments[g];
       const SegmentOutcome& outcome = outcomes.steps.at(s).at(g);
@@ -794,8 +838,10 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
           row.n = op.n;
           row.k = op.k;
         }
-        row.repeats += segment.repeats;
-        add_mapping(row, op, mapper, segment.repeats);
+        const std::uint64_t instances =
+            segment.repeats * step.rounds * (of_one_sequence(op) ? together : 1);
+        row.repeats += instances;
+        add_mapping(row, op, mapper, instances);
         row.macs += done.counts.macs;
         for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
           row.cycles_by_cause[c] += done.cycles_by_cause[c];
@@ -852,7 +898,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
   result.ttft_ms = clock.time(Cycles(result.prefill_cycles)).count() * 1e-6;
   if (result.decode_tokens > 0) {
     result.tpot_ms = clock.time(Cycles(result.decode_cycles)).count() * 1e-6 /
-                     static_cast<double>(result.decode_tokens);
+                     static_cast<double>(result.decode_tokens / program.sequences);
   }
   result.components = prices.components(result.events, clock.time(Cycles(result.cycles)));
   for (const ComponentRow& part : result.components) {
@@ -909,6 +955,15 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         "retrieved rows are not timed; energy: arithmetic of decoding as scale-adds, unpacking and "
         "look-ups without a price");
   }
+  if (program.sequences > 1) {
+    result.notes.emplace_back(
+        "sequences",
+        fmt::format(
+            "{} of equal length: prompts pass one after the other (TTFT is the last one's), "
+            "decode steps together; each one's cache is appended to and attended to by "
+            "itself, from a quiet machine, which errs upwards (see regions)",
+            program.sequences));
+  }
   if (!program.note.empty()) result.notes.emplace_back("context", program.note);
   result.check_sums();
   return result;
@@ -953,6 +1008,10 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
     for (const Step& step : timed.program.steps) {
       for (const Segment& segment : step.segments) schedule(*mappers.back(), segment, {});
     }
+    if (options.timing == Timing::pe && timed.program.sequences > 1) {
+      throw ConfigError("--timing pe steps one sequence; found " +
+                        std::to_string(timed.program.sequences) + ", time them with --timing tile");
+    }
     if (options.timing == Timing::pe && timed.machine.array.count > 1) {
       throw ConfigError("--timing pe steps one array; array.count is " +
                         std::to_string(timed.machine.array.count));
@@ -974,7 +1033,7 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
       for (const Step& step : programs[i].program.steps) {
         std::vector<SegmentOutcome>& totals = steps.emplace_back();
         for (const Segment& segment : step.segments) {
-          totals.push_back(repeated(analyse(segment, *mappers[i], options), segment.repeats));
+          totals.push_back(analyse_step(segment, step, programs[i].program, *mappers[i], options));
         }
       }
     }
