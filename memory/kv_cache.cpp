@@ -338,9 +338,9 @@ KvDecodeWork KvCache::decode_work(std::uint64_t heads, std::uint64_t first,
     start = stop;
   }
   const auto part = [&](std::uint64_t n) { return ceil_div(n * heads, layout.heads); };
-  return {part(work.unpacks),        part(work.lookups),   part(work.multiply_adds),
-          part(work.transform_adds), part(work.rotations), part(work.gathers),
-          part(work.sparse_macs)};
+  return {part(work.unpacks),        part(work.lookups),    part(work.multiply_adds),
+          part(work.transform_adds), part(work.rotations),  part(work.gathers),
+          part(work.sparse_macs),    part(work.comparisons)};
 }
 
 std::uint64_t KvCache::allocated_bytes() const {

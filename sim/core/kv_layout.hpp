@@ -31,6 +31,7 @@ struct KvDecodeWork {
   std::uint64_t rotations = 0;       ///< elements turned by RoPE on read
   std::uint64_t gathers = 0;         ///< elements moved by an index
   std::uint64_t sparse_macs = 0;
+  std::uint64_t comparisons = 0;  ///< scores that a top-k selection looks at
 
   KvDecodeWork& operator+=(const KvDecodeWork& other);
   KvDecodeWork operator*(std::uint64_t tokens) const;

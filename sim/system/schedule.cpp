@@ -130,7 +130,7 @@ class Scheduler {
     const std::uint64_t cycles = kv_dequantise_cycles(machine_.kv_dequantiser, work);
     job.dequantise_cycles += cycles;
     job.counts.kv_dequantise_cycles += cycles;
-    job.counts.dequantise_fma += kv_dequantise_operations(work);
+    job.counts.kv_work += work;
   }
 
   /// Array time and scratchpad traffic of out[m, n] += moving[m, k] * stationary[k, n].
@@ -696,7 +696,8 @@ constexpr std::uint64_t WorkCounts::*kCounters[] = {
     &WorkCounts::kv_read_burst_bytes,
     &WorkCounts::kv_write_burst_bytes,
 };
-static_assert(sizeof(WorkCounts) == std::size(kCounters) * sizeof(std::uint64_t));
+static_assert(sizeof(WorkCounts) ==
+              std::size(kCounters) * sizeof(std::uint64_t) + sizeof(KvDecodeWork));
 
 }  // namespace
 
@@ -711,12 +712,14 @@ void count_edge(WorkCounts& counts, const pe::PeDesign& design, const pe::ArrayW
 
 WorkCounts& WorkCounts::operator+=(const WorkCounts& other) {
   for (const auto counter : kCounters) this->*counter += other.*counter;
+  kv_work += other.kv_work;
   return *this;
 }
 
 WorkCounts WorkCounts::operator*(std::uint64_t times) const {
   WorkCounts product;
   for (const auto counter : kCounters) product.*counter = this->*counter * times;
+  product.kv_work = kv_work * times;
   return product;
 }
 

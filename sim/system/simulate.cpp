@@ -22,6 +22,7 @@
 #include "sim/kernel/simulation.hpp"
 #include "sim/kernel/systemc.hpp"
 #include "sim/system/accelerator.hpp"
+#include "sim/system/kv_dequantiser.hpp"
 #include "sim/system/mapping.hpp"
 #include "sim/system/pricing.hpp"
 #include "sim/system/schedule.hpp"
@@ -59,6 +60,7 @@ EventCounts on_chip_events(const WorkCounts& counts, const configs::MemoryConfig
     if (count > 0) events.add(event, count);
   }
   events.add("dequantiser.scale_add", counts.dequantise_fma);
+  for (const KvStage& stage : kKvStages) events.add(stage.event, counts.kv_work.*stage.work);
   events.add("vector.add", counts.vector_adds);
   events.add("vector.multiply", counts.vector_multiplies);
   events.add("weight_scratchpad.read_word", words(counts.weight_read_bytes, memory.weight));
@@ -952,8 +954,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         "prefill attends to fp16 keys and values before they are coded; tokens that a policy "
         "chooses by their values (salience, eviction, retrieval) are stood for by others, which "
         "decides addresses and not amounts; scores of token policies, top-k and the tier of "
-        "retrieved rows are not timed; energy: arithmetic of decoding as scale-adds, unpacking and "
-        "look-ups without a price");
+        "retrieved rows are not timed");
   }
   if (program.sequences > 1) {
     result.notes.emplace_back(
@@ -1000,7 +1001,7 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
   std::vector<std::unique_ptr<Mapper>> mappers;
   // Every operation of every program is checked before the clock starts.
   for (const TimedProgram& timed : programs) {
-    prices.emplace_back(timed.machine);
+    prices.emplace_back(timed.machine, has_coded_cache(timed.program));
     check_fixed_names(timed.machine, timed.program);
     mappers.push_back(std::make_unique<Mapper>(timed.machine,
                                                pe::find_design(timed.machine.array.pe),

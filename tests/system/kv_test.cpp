@@ -136,6 +136,8 @@ TEST(KvDequantiser, TakesItsSlowestStageAndItsLatency) {
   EXPECT_EQ(sim::kv_dequantise_cycles(unit, work), 16u + 11);
   work.sparse_macs = 16 * 20;
   EXPECT_EQ(sim::kv_dequantise_cycles(unit, work), 16u + 20);
+  work.comparisons = 128 * 21;
+  EXPECT_EQ(sim::kv_dequantise_cycles(unit, work), 16u + 21);
 }
 
 }  // namespace
