@@ -256,6 +256,16 @@ KvLayout layout_of(const KvPlan& plan) {
 
 }  // namespace
 
+configs::Recipe with_kv(configs::Recipe recipe, const configs::Recipe& kv) {
+  using configs::Target;
+  for (const Target target : {Target::key, Target::value}) recipe[target] = kv[target];
+  for (const Target target : {Target::query, Target::probability}) {
+    if (kv[target] != quant::TensorPolicy{}) recipe[target] = kv[target];
+  }
+  recipe.name += "+" + kv.name;
+  return recipe;
+}
+
 KvLayout kv_layout(KvTensor tensor, const quant::KvShape& shape, const quant::TensorPolicy& policy,
                    const std::string& where) {
   try {
