@@ -114,12 +114,14 @@ std::string gib(std::uint64_t bytes) {
 
 constexpr std::string_view kStyle = R"css(
 .lead{font-size:17px;line-height:1.5;max-width:84ch;margin:10px 0 4px}
-.kv .row{grid-template-columns:10.2rem 1fr 4.6rem 3.4rem 10.6rem;min-height:26px}
-.kv .row.plain{grid-template-columns:10.2rem 1fr 5.2rem 4.4rem}
+.kv main,.kv header,.kv footer{max-width:1320px}
+.kv .row{grid-template-columns:9.7rem 1fr 4.2rem 3.2rem 7.4rem;min-height:27px}
+.kv .row.plain{grid-template-columns:9.7rem 1fr 4.6rem 3.6rem}
+.kv .binds{white-space:normal;line-height:1.2;font-size:12.5px}
+.kv .two{margin-bottom:14px}
 .kv svg.bar{height:16px}
 .kv .best .name{font-weight:650}
 .kv .over .name::after{content:" \2020";color:var(--s2)}
-.kv .binds b{font-weight:600;color:var(--ink)}
 .kv h2{margin-top:34px}
 td.hot{font-weight:650;color:var(--s2)}
 td .meter{display:inline-block;width:44px;height:7px;margin-left:7px;vertical-align:1px;background:var(--faint);border-radius:2px;overflow:hidden}
