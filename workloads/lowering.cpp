@@ -569,6 +569,12 @@ class StepWriter {
         operation.stationary_cache = cache_region(Target::key, map.key_cache, context_);
         operation.context_cache = cache_region(Target::value, map.value_cache, context_);
       }
+      // Keys and values of a policy are chosen by one scoring.
+      for (const auto& side : {memory_.caches.key, memory_.caches.value}) {
+        const std::uint64_t scored = kv_scored_rows(side->layout, tokens_, context_, prefill());
+        operation.scored_rows = std::max(operation.scored_rows, scored * operation.share);
+        operation.scores_own = !prefill() && tokens_ == 1 && side->layout.score_every == 1;
+      }
     }
     operation.input_bytes = per_head(Target::query, shape_.heads);
     operation.output_bytes = before_quantise(Target::activation, tokens_, shape_.q_dim());

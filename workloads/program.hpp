@@ -94,6 +94,10 @@ struct Operation {
   /// Attention then has n = the tokens that a query meets. Prefill attends to keys and values as
   /// they come, before coding: those are regions.
   std::optional<CacheRegion> stationary_cache, context_cache, written_cache;
+  /// attention: query rows of a head whose normalised probabilities a token policy needs besides,
+  /// and whether these are the step's own, whose scores may be kept.
+  std::uint64_t scored_rows = 0;
+  bool scores_own = false;
   std::uint64_t input_bytes =
       0;  ///< moving operand(s) as stored on chip or, when they do not fit, in DRAM
   std::uint64_t output_bytes = 0;  ///< result as the next operation reads it

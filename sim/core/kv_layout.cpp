@@ -211,6 +211,16 @@ KvStored kv_stored(const KvLayout& layout, std::uint64_t tokens) {
   return stored;
 }
 
+std::uint64_t kv_scored_rows(const KvLayout& layout, std::uint64_t rows, std::uint64_t tokens,
+                             bool prompt) {
+  if (prompt) {
+    return std::min(rows, layout.score_prompt_rows + share_of(layout.score_prompt_share, rows));
+  }
+  const bool due =
+      layout.score_every > 0 && tokens / layout.score_every != (tokens - rows) / layout.score_every;
+  return due ? layout.score_rows : 0;
+}
+
 std::uint64_t kv_attended(const KvLayout& layout, std::uint64_t tokens) {
   if (layout.rule != KvRule::whole || layout.fetched_share == 0) {
     return kv_population(layout, tokens).held();

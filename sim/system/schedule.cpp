@@ -423,7 +423,53 @@ class Scheduler {
           chunk(false, c);
         }
       }
+      if (op.scored_rows > 0) add_scoring(op, keys, score_operands, map, h0, h1);
     }
+  }
+
+  /// Probabilities for a token policy, of heads [h0, h1). Running sums leave none behind: the
+  /// policy's query rows pass over the keys once more, now that their maxima and sums are known,
+  /// causally where they are spread over a prompt. The step's own scores are not computed again
+  /// where they stay in the output scratchpad. Then the selection, one score a token.
+  void add_scoring(const Operation& op, const CacheSide& keys, const ArrayOperands& operands,
+                   const AttentionTiling& map, std::uint64_t h0, std::uint64_t h1) {
+    const std::uint64_t heads = h1 - h0;
+    const auto accumulate = [&](Job& job, std::uint64_t rows, std::uint64_t tokens) {
+      // Exponential and division of what is not there yet, and the sum by token.
+      const LaneOps ops = lane_ops(VectorOp::softmax, heads * rows, tokens) +
+                          LaneOps{1, 0} * (heads * rows * tokens);
+      job.background_vector_cycles = vector_time(ops);
+      count(job, ops);
+      job.counts.output_read_bytes += heads * rows * tokens * kAccumulatorBytes;
+      ++background_;
+    };
+    const bool kept = op.scores_own && heads * op.scored_rows * (op.n + op.k) * kAccumulatorBytes <=
+                                           machine_.memory.output.half_bytes();
+    if (kept) {
+      accumulate(new_job(), op.scored_rows, op.n);
+    } else {
+      const std::uint64_t most = std::max<std::uint64_t>(1, map.row_block);
+      for (std::uint64_t n0 = 0; n0 < op.n; n0 += map.n_chunk) {
+        const std::uint64_t n1 = std::min(op.n, n0 + map.n_chunk);
+        const std::uint64_t rows =
+            op.m > 1 ? ceil_div(op.scored_rows * (op.n - n0), op.n) : op.scored_rows;
+        for (std::uint64_t r0 = 0; r0 < rows; r0 += most) {
+          const std::uint64_t r1 = std::min(rows, r0 + most);
+          for (std::uint64_t h = h0; h < h1; h += map.parallel) {
+            const std::uint64_t some = std::min(map.parallel, h1 - h);
+            Job& job = new_job();
+            job.stationary.takes_half = r0 == 0 && h == h0;
+            job.stationary.frees_half = r1 == rows && h + some == h1;
+            if (job.stationary.takes_half) load_cache(job, keys, op, h0, h1, n0, n1);
+            add_array_work(job, r1 - r0, n1 - n0, op.k, operands,
+                           {.product = Product::scores, .head = h, .m0 = r0, .n0 = n0}, some);
+            if (h + some == h1) accumulate(job, r1 - r0, n1 - n0);
+          }
+        }
+      }
+    }
+    Job& job = new_job();
+    decode(job, {.comparisons = op.n});
   }
 
   /// Query rows [r0, r1) of `heads` heads from `head` on against cached tokens [n0, n1).
@@ -435,10 +481,10 @@ class Scheduler {
 
   /// Arrays that share the cached tokens of a head (Dao et al., "Flash-Decoding for long-context
   /// inference", 2023): where there are more arrays than heads, as many as make a decode step's
-  /// array time and the final reduction shortest.
+  /// array time and the final reduction shortest. Of coded caches: plain ones keep a head an array.
   std::uint64_t splits_of(const Operation& op, const AttentionTiling& map,
                           const ArrayOperands& scores, const ArrayOperands& context) const {
-    if (op.m != 1) return 1;
+    if (op.m != 1 || !op.stationary_cache) return 1;
     const std::uint64_t chunk = std::min(map.n_chunk, op.n), rows = op.share;
     const auto cost = [&](std::uint64_t splits) {
       const std::uint64_t tokens = ceil_div(chunk, splits), products = map.parallel * splits;

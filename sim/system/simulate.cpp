@@ -90,6 +90,7 @@ std::string reuse_key(const Segment& segment) {
     put(static_cast<int>(op.kind), op.m, op.n, op.k, op.batch, op.share,
         static_cast<int>(op.dequantise), static_cast<int>(op.vector_op), op.rows, op.width,
         op.input_bytes, op.output_bytes);
+    put(op.scored_rows, op.scores_own);
     put_spec(op.moving);
     put_spec(op.stationary);
     for (const workloads::WeightPart& part : op.weight_parts) {
@@ -370,7 +371,8 @@ class ProgramRunner : public sc_core::sc_module {
         work += static_cast<double>(memory::total_bytes(*list));
       }
     }
-    return fmt::format("{} {} {} {}", region.name, region.operations.size(), step / kMostSteps,
+    return fmt::format("{} {} {} {} {}", region.name, region.operations.size(),
+                       region.operations.back().scored_rows, step / kMostSteps,
                        std::lround(2 * std::log2(1 + work)));
   }
 
@@ -953,8 +955,10 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         "kv cache",
         "prefill attends to fp16 keys and values before they are coded; tokens that a policy "
         "chooses by their values (salience, eviction, retrieval) are stood for by others, which "
-        "decides addresses and not amounts; scores of token policies, top-k and the tier of "
-        "retrieved rows are not timed");
+        "decides addresses and not amounts; probabilities that a policy needs take a second pass "
+        "of its "
+        "queries over the keys, or the vector unit where the step's own scores stay on chip; the "
+        "tier of retrieved rows and the wait of their fetch for the selection are not timed");
   }
   if (program.sequences > 1) {
     result.notes.emplace_back(
