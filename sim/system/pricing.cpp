@@ -7,6 +7,7 @@
 
 #include "configs/library.hpp"
 #include "configs/scaling.hpp"
+#include "memory/dram_energy.hpp"
 #include "memory/sram_model.hpp"
 #include "pe/design.hpp"
 #include "sim/core/error.hpp"
@@ -30,6 +31,13 @@ const configs::PePrice& pe_price(const configs::EnergyTable& table, const std::s
     throw ConfigError(configs::no_price_message(table.name, name, configs::tables_with_pe(name)));
   }
   return it->second;
+}
+
+/// Events that come with time, not with work: they count as static energy.
+constexpr std::array<const char*, 3> kOfTime = {"dram.refresh", "dram.bank_refresh",
+                                                "dram.power_down_clock"};
+bool of_time(const std::string& event) {
+  return std::ranges::find(kOfTime, event) != kOfTime.end();
 }
 
 SquareMillimetres from_um2(double um2) { return SquareMillimetres(um2 * 1e-6); }
@@ -246,11 +254,14 @@ PriceList::PriceList(const configs::MachineConfig& machine, bool decodes_cache) 
   scratchpad("output_scratchpad", machine.memory.output);
 
   const configs::DramConfig& dram = machine.memory.dram;
-  price("dram.activate", dram.activate_pj);
-  price("dram.read_bit", dram.read_pj_per_bit);
-  price("dram.write_bit", dram.write_pj_per_bit);
-  price("dram.refresh", dram.refresh_pj);
-  parts_["dram"] = {Milliwatts(dram.standby_mw * machine.memory.channels),
+  const memory::DramPrices prices = memory::dram_prices(dram);
+  price("dram.activate", prices.activate);
+  price("dram.read_bit", prices.read_bit);
+  price("dram.write_bit", prices.write_bit);
+  price("dram.refresh", prices.refresh);
+  price("dram.bank_refresh", prices.bank_refresh);
+  price("dram.power_down_clock", prices.power_down);
+  parts_["dram"] = {Milliwatts(prices.standby_mw * machine.memory.channels),
                     SquareMillimetres(0),
                     "off chip",
                     dram.energy_source,
@@ -261,7 +272,7 @@ PriceList::PriceList(const configs::MachineConfig& machine, bool decodes_cache) 
 std::map<std::string, PriceList::Price> PriceList::dynamic(const EventCounts& events) const {
   std::map<std::string, Price> by_component;
   for (const auto& [event, count] : events) {
-    if (event == "dram.refresh") continue;  // time's, not the work's: see components()
+    if (of_time(event)) continue;  // see components()
     const auto price = events_.find(event);
     SYSTOLE_CHECK(price != events_.end(), "event '" + event + "' has no price");
     Price& sum = by_component[event.substr(0, event.find('.'))];
@@ -291,8 +302,9 @@ std::vector<ComponentRow> PriceList::components(const EventCounts& events, Nanos
     }
     row.static_pj = energy(part.standing, time).count();
     if (row.name == "dram") {
-      row.static_pj +=
-          events_.at("dram.refresh").pj * static_cast<double>(events.get("dram.refresh"));
+      for (const char* event : kOfTime) {
+        row.static_pj += events_.at(event).pj * static_cast<double>(events.get(event));
+      }
     }
     row.area_mm2 = part.area.count();
     row.area_source = part.area_source;
