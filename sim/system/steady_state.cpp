@@ -14,7 +14,7 @@ namespace {
 
 // Assumed, and watched: a run whose two measured windows differ is simulated whole instead.
 constexpr std::uint64_t kLeadJobs = 8;     // until the double buffers are in step
-constexpr std::uint64_t kWindowJobs = 24;  // measured, twice
+constexpr std::uint64_t kWindowJobs = 16;  // measured, twice
 // Where DRAM sets the pace a window is as many refreshes long that one more or less matters little.
 constexpr std::uint64_t kLeastWindowJobs = 4, kWindowRefreshes = 48;
 constexpr std::uint64_t kTrailJobs = 4;   // with their stores, and the drain behind them
@@ -114,7 +114,8 @@ class Shortener {
     }
   }
 
-  /// Rounds of jobs [from, to) that make a window.
+  /// Rounds of jobs [from, to) that make a window; 0: not to be shortened. Of an attention that
+  /// DRAM paces no two windows are alike enough.
   std::uint64_t window_of(std::size_t from, std::size_t to) const {
     std::uint64_t array = 0, dequantise = 0, vector = 0, bytes = 0;
     for (std::size_t i = from; i < to; ++i) {
@@ -130,6 +131,11 @@ class Shortener {
     const double dram = static_cast<double>(bytes) / peak_;
     if (static_cast<double>(std::max({array, dequantise, vector})) > kMargin * dram) {
       return ceil_div(kWindowJobs, to - from);
+    }
+    const auto on_array = [](const Job& job) { return job.stream_cycles > 0; };
+    if (std::any_of(jobs_.begin() + static_cast<std::ptrdiff_t>(from),
+                    jobs_.begin() + static_cast<std::ptrdiff_t>(to), on_array)) {
+      return 0;
     }
     const double rounds = static_cast<double>(kWindowRefreshes) * refresh_interval_ / dram;
     return std::max(ceil_div(kLeastWindowJobs, to - from),
@@ -147,7 +153,9 @@ class Shortener {
       std::uint64_t run = 0;
       while (i + run + period < b && signatures_[i + run] == signatures_[i + run + period]) ++run;
       if (run < 3 * period) continue;
-      const Rounds rounds = rounds_of(period, run, window_of(i, i + period));
+      const std::uint64_t window = window_of(i, i + period);
+      if (window == 0) continue;
+      const Rounds rounds = rounds_of(period, run, window);
       if (rounds.left_out() > best.left_out()) best = rounds;
       if (10 * best.left_out() > 9 * (b - i)) break;
     }
