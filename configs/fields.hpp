@@ -384,6 +384,7 @@ void describe(V& v, C& c) {
   v("rope_elements", c.rope_elements, rate("elements a cycle that RoPE on read turns"));
   v("gather_elements", c.gather_elements, rate("elements a cycle that a permutation moves"));
   v("sparse_macs", c.sparse_macs, rate("outliers added back a cycle"));
+  v("topk_elements", c.topk_elements, rate("scores a cycle that a top-k selection takes"));
   v("latency_cycles", c.latency_cycles, Info{"code in to value out"}.in(1, 1000));
   v("staging_bytes", c.staging_bytes,
     Info{"on chip, for sinks and windows of all layers; 0: they wait in DRAM"}.in(0, kMaxBytes));

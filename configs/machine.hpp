@@ -91,6 +91,7 @@ struct KvDequantiserConfig {
   std::uint32_t rope_elements = 128;
   std::uint32_t gather_elements = 128;
   std::uint32_t sparse_macs = 16;
+  std::uint32_t topk_elements = 128;  ///< scores a cycle through the top-k unit
   std::uint32_t latency_cycles = 16;
   /// On chip, for sinks and windows kept whole of all layers; what does not fit waits in DRAM.
   std::uint64_t staging_bytes = 0;

@@ -48,7 +48,8 @@ Accelerator::Accelerator(const sc_core::sc_module_name& name, const configs::Mac
   SC_THREAD(store);
 }
 
-SegmentOutcome Accelerator::run(std::span<const Job> jobs) {
+SegmentOutcome Accelerator::run(std::span<const Job> jobs, std::span<const std::uint64_t> marks,
+                                std::vector<SegmentOutcome>* at_marks) {
   SegmentOutcome outcome;
   if (jobs.empty()) return outcome;
   outcome.operations.resize(jobs.back().operation + 1);
@@ -67,6 +68,9 @@ SegmentOutcome Accelerator::run(std::span<const Job> jobs) {
   segment_started_.notify(sc_core::SC_ZERO_TIME);
 
   for (std::uint64_t i = 0; i < jobs.size(); ++i) {
+    for (; !marks.empty() && marks.front() == i; marks = marks.subspan(1)) {
+      at_marks->push_back({outcome.operations, memory.events().since(start)});
+    }
     OperationOutcome& operation = outcome.operations[jobs[i].operation];
     issue(jobs[i], i, operation);
     if (i + 1 == jobs.size() || jobs[i + 1].operation != jobs[i].operation)

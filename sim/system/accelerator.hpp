@@ -43,7 +43,10 @@ class Accelerator : public sc_core::sc_module {
  public:
   Accelerator(const sc_core::sc_module_name& name, const configs::MachineConfig& machine);
 
-  SegmentOutcome run(std::span<const Job> jobs);
+  SegmentOutcome run(std::span<const Job> jobs) { return run(jobs, {}, nullptr); }
+  /// `marks`: ascending indices of jobs; `at_marks` gets the outcome as each of them may issue.
+  SegmentOutcome run(std::span<const Job> jobs, std::span<const std::uint64_t> marks,
+                     std::vector<SegmentOutcome>* at_marks);
 
   /// Since construction: grows while anything is done.
   std::uint64_t jobs_issued() const { return jobs_issued_; }

@@ -11,6 +11,7 @@
 #include "memory/sram_model.hpp"
 #include "pe/design.hpp"
 #include "sim/core/error.hpp"
+#include "sim/system/kv_dequantiser.hpp"
 
 namespace systole::sim {
 namespace {
@@ -208,7 +209,71 @@ void PriceList::price_cache(const configs::MachineConfig& machine) {
   more_components_.emplace_back("cache");
 }
 
-PriceList::PriceList(const configs::MachineConfig& machine) {
+/// Stages of the KV dequantiser out of the table's adders and multipliers, as many as its rates
+/// say. Arithmetic stages are what their operations are. No table has the others as blocks of their
+/// own; they are taken for an adder with about as many gates (assumed, a factor of two either way):
+///   unpack      three stages of byte multiplexers                    int8_add
+///   look-up     a 16-to-1 multiplexer of fp16, one path of which moves: the gates of two
+///   int32_add,
+///               the energy of one
+///   gather      seven stages of fp16 multiplexers (128 lanes)        int32_add
+///   comparison  a 16-bit subtraction                                 int16_add
+void PriceList::price_kv_dequantiser(const configs::MachineConfig& machine, double uw_per_um2) {
+  constexpr double kAssumedBand = 1.0;
+  const configs::EnergyTable& table = machine.energy;
+  const auto op = [&](const char* name) -> const configs::OpPrice& {
+    return op_price(table, name);
+  };
+  const configs::OpPrice &byte = op("int8_add"), &half = op("int16_add"), &word = op("int32_add");
+  const configs::OpPrice &add = op("fp16_add"), &multiply = op("fp16_mul");
+  const configs::OpPrice &wide_add = op("fp32_add"), &wide_multiply = op("fp32_mul");
+  struct Stage {
+    double pj, um2, band;
+  };
+  const auto arithmetic = [](const configs::OpPrice& a, double count, const configs::OpPrice& b) {
+    return Stage{count * a.pj + b.pj, count * a.area_um2 + b.area_um2,
+                 std::max(a.area_band, b.area_band)};
+  };
+  const Stage gather{word.pj, word.area_um2, kAssumedBand};
+  const Stage sparse = arithmetic(multiply, 1, wide_add);
+  const Stage stages[] = {{byte.pj, byte.area_um2, kAssumedBand},
+                          arithmetic(wide_multiply, 1, wide_add),  // as a lane of the dequantiser
+                          {word.pj, 2 * word.area_um2, kAssumedBand},
+                          {add.pj, add.area_um2, add.area_band},
+                          arithmetic(multiply, 2, add),
+                          gather,
+                          {sparse.pj + gather.pj, sparse.um2 + gather.um2, kAssumedBand},
+                          {half.pj, half.area_um2, kAssumedBand}};
+  static_assert(std::size(stages) == kKvStages.size());
+  double area = 0, area_off = 0;
+  for (std::size_t i = 0; i < kKvStages.size(); ++i) {
+    price(kKvStages[i].event, stages[i].pj);
+    const double um2 = machine.kv_dequantiser.*kKvStages[i].rate * stages[i].um2;
+    area += um2;
+    area_off += um2 * stages[i].band;
+  }
+  Part part{Milliwatts(area * uw_per_um2 * 1e-3),
+            from_um2(area),
+            "adders and multipliers of the table, as many as its rates; unpackers, look-ups, "
+            "gathers and the top-k unit assumed",
+            "operations of its stages; unpackers, look-ups, gathers and comparisons assumed",
+            area > 0 ? area_off / area : 0,
+            kAssumedBand / 2};
+  if (const std::uint64_t staging = machine.kv_dequantiser.staging_bytes; staging > 0) {
+    // Banks of 64 KiB and 64-byte words: area and leakage only, its accesses are the scratchpad's.
+    configs::ScratchpadConfig buffer;
+    constexpr std::uint64_t kBank = 65536;
+    buffer.word_bytes = 64;
+    buffer.banks = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, ceil_div(staging, kBank)));
+    buffer.capacity_bytes = std::max<std::uint64_t>(staging, 1024 * buffer.banks);
+    const memory::SramPrice sram = memory::price_sram(table, buffer);
+    part.area = part.area + SquareMillimetres(sram.area_mm2);
+    part.standing = part.standing + Milliwatts(sram.leakage_mw);
+  }
+  parts_["kv_dequantiser"] = part;
+}
+
+PriceList::PriceList(const configs::MachineConfig& machine, bool decodes_cache) {
   const configs::EnergyTable& table = machine.energy;
   const std::string scaling = configs::scaling_note(table);
   table_notes_.emplace_back("node", number(table.node_nm) + " nm, energy table '" + table.name +
@@ -239,6 +304,7 @@ PriceList::PriceList(const configs::MachineConfig& machine) {
   };
   parts_["dequantiser"] = lanes(machine.dequantiser.lanes);
   parts_["vector"] = lanes(machine.vector.lanes);
+  if (decodes_cache) price_kv_dequantiser(machine, uw_per_um2);
 
   const auto scratchpad = [&](const std::string& name, const configs::ScratchpadConfig& config) {
     const memory::SramPrice sram = memory::price_sram(table, config);
@@ -337,7 +403,10 @@ std::vector<ComponentRow> PriceList::components(const EventCounts& events, Nanos
 }
 
 std::vector<std::string> PriceList::component_names() const {
-  std::vector<std::string> names(std::begin(kComponents), std::end(kComponents));
+  std::vector<std::string> names;
+  for (const char* name : kComponents) {
+    if (parts_.contains(name)) names.emplace_back(name);
+  }
   names.insert(names.end(), more_components_.begin(), more_components_.end());
   return names;
 }
