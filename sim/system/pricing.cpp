@@ -8,6 +8,7 @@
 #include "configs/library.hpp"
 #include "configs/scaling.hpp"
 #include "memory/sram_model.hpp"
+#include "memory/tier.hpp"
 #include "pe/design.hpp"
 #include "sim/core/error.hpp"
 
@@ -190,12 +191,48 @@ PriceList::PriceList(const configs::MachineConfig& machine) {
                     dram.energy_source,
                     0,
                     dram.energy_band};
+  components_.assign(std::begin(kComponents), std::end(kComponents));
+  price_tiers(machine);
+}
+
+void PriceList::price_tiers(const configs::MachineConfig& machine) {
+  for (const configs::TierOfMachine& entry : machine.memory.tiers) {
+    const configs::TierConfig tier = entry.resolved();
+    const std::string name = memory::tier_component(entry.name);
+    double standing = tier.standby_mw;
+    if (tier.kind == configs::TierKind::cells) {
+      price(name + ".read_byte", tier.read_pj_per_byte);
+      price(name + ".write_byte", tier.write_pj_per_byte);
+    } else {
+      price(name + ".activate", tier.dram.activate_pj);
+      price(name + ".read_bit", tier.dram.read_pj_per_bit);
+      price(name + ".write_bit", tier.dram.write_pj_per_bit);
+      price(name + ".refresh", tier.dram.refresh_pj);
+      standing += tier.dram.standby_mw * tier.channels;
+    }
+    price(name + ".link_down_bit", tier.link.pj_per_bit);
+    price(name + ".link_up_bit", tier.link.pj_per_bit);
+    parts_[name] = {Milliwatts(standing + tier.link.standby_mw),
+                    SquareMillimetres(0),
+                    "not priced",
+                    tier.energy_source,
+                    0,
+                    tier.energy_band};
+    components_.push_back(name);
+  }
+  const configs::PimConfig& pim = machine.memory.pim;
+  if (pim.place == configs::PimPlace::none) return;
+  price("pim.activate", pim.activate_pj > 0 ? pim.activate_pj : machine.memory.dram.activate_pj);
+  price("pim.read_bit", pim.read_pj_per_bit);
+  price("pim.mac", pim.mac_pj);
+  parts_["pim"] = {Milliwatts(0), SquareMillimetres(0), "not priced", pim.source, 0, 0};
+  components_.emplace_back("pim");
 }
 
 std::map<std::string, PriceList::Price> PriceList::dynamic(const EventCounts& events) const {
   std::map<std::string, Price> by_component;
   for (const auto& [event, count] : events) {
-    if (event == "dram.refresh") continue;  // time's, not the work's: see components()
+    if (event.ends_with(".refresh")) continue;  // time's, not the work's: see components()
     const auto price = events_.find(event);
     SYSTOLE_CHECK(price != events_.end(), "event '" + event + "' has no price");
     Price& sum = by_component[event.substr(0, event.find('.'))];
@@ -214,7 +251,7 @@ std::map<std::string, double> PriceList::dynamic_pj(const EventCounts& events) c
 std::vector<ComponentRow> PriceList::components(const EventCounts& events, Nanoseconds time) const {
   const std::map<std::string, Price> sums = dynamic(events);
   std::vector<ComponentRow> rows;
-  for (const char* name : kComponents) {
+  for (const std::string& name : components_) {
     const Part& part = parts_.at(name);
     ComponentRow row;
     row.name = name;
@@ -223,9 +260,8 @@ std::vector<ComponentRow> PriceList::components(const EventCounts& events, Nanos
       row.dynamic_high_pj = it->second.high_pj;
     }
     row.static_pj = energy(part.standing, time).count();
-    if (row.name == "dram") {
-      row.static_pj +=
-          events_.at("dram.refresh").pj * static_cast<double>(events.get("dram.refresh"));
+    if (const auto refresh = events_.find(name + ".refresh"); refresh != events_.end()) {
+      row.static_pj += refresh->second.pj * static_cast<double>(events.get(name + ".refresh"));
     }
     row.area_mm2 = part.area.count();
     row.area_source = part.area_source;
@@ -240,12 +276,12 @@ std::vector<ComponentRow> PriceList::components(const EventCounts& events, Nanos
 KeyValues PriceList::notes() const {
   KeyValues notes = table_notes_;
   std::string area, energy;
-  for (const char* name : kComponents) {
+  for (const std::string& name : components_) {
     const Part& part = parts_.at(name);
     const std::string comma = energy.empty() ? "" : ", ";
     energy += comma + name + " " + band_text(part.energy_band);
     if (part.area.count() > 0) {
-      area += (area.empty() ? "" : ", ") + std::string(name) + " " + band_text(part.area_band);
+      area += (area.empty() ? "" : ", ") + name + " " + band_text(part.area_band);
     }
   }
   notes.emplace_back("energy bands", energy + "; the run's range has all parts at the same end");

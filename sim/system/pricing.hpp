@@ -67,11 +67,13 @@ class PriceList {
   };
   void price_array(const configs::MachineConfig& machine);
   void price_edge(const configs::MachineConfig& machine);
+  void price_tiers(const configs::MachineConfig& machine);
   void price(const std::string& event, double pj) { events_[event] = {pj, pj}; }
   std::map<std::string, Price> dynamic(const EventCounts& events) const;
 
   std::map<std::string, Price, std::less<>> events_;
   std::map<std::string, Part> parts_;
+  std::vector<std::string> components_;  ///< kComponents and what the machine has besides
   KeyValues table_notes_;
 };
 

@@ -25,6 +25,8 @@
 #include "sim/system/mapping.hpp"
 #include "sim/system/pricing.hpp"
 #include "sim/system/schedule.hpp"
+#include "sim/system/tier_report.hpp"
+#include "sim/system/tiering.hpp"
 #include "sim/system/tile_stepper.hpp"
 
 namespace systole::sim {
@@ -112,7 +114,9 @@ std::string reuse_key(const Segment& segment) {
 /// A segment cut into what depends on the context length (cache appends and attention) and what
 /// does not, so that decode steps share the latter. Each region starts on a quiet machine, whether
 /// it is reused or not.
-std::vector<Segment> regions_of(const Segment& segment) {
+/// With `whole` the segment is one region: weights that are prefetched come while any of it runs.
+std::vector<Segment> regions_of(const Segment& segment, bool whole) {
+  if (whole) return {segment};
   const auto grows = [](const Operation& op) {
     return op.kind == OpKind::attention || op.vector_op == workloads::VectorOp::kv_append;
   };
@@ -139,6 +143,13 @@ void add(SegmentOutcome& total, const SegmentOutcome& other, std::uint64_t times
       sum.dram_read_bytes[c] += times * one.dram_read_bytes[c];
       sum.dram_write_bytes[c] += times * one.dram_write_bytes[c];
     }
+    for (std::size_t t = 0; t < memory::kMostTiers; ++t) {
+      sum.tier_wait_cycles[t] += times * one.tier_wait_cycles[t];
+      for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+        sum.tier_read_bytes[t][c] += times * one.tier_read_bytes[t][c];
+        sum.tier_write_bytes[t][c] += times * one.tier_write_bytes[t][c];
+      }
+    }
   }
   total.dram_events += other.dram_events.times(times);
 }
@@ -154,6 +165,7 @@ SegmentOutcome repeated(const SegmentOutcome& one, std::uint64_t repeats) {
 struct Outcomes {
   std::vector<std::vector<SegmentOutcome>> steps;
   KeyValues notes;  ///< on how it was timed
+  TierTotals tiers;  ///< placed and worn; the rest is in the steps
 };
 
 /// The closed form of a tile with the kinds of its passes that observations expect; null, which
@@ -180,6 +192,18 @@ ArrayTimer observing_timer(const Mapper& mapper, const Segment& segment,
   };
 }
 
+/// What the whole program takes of each tier, and which of them wear.
+void note_placement(Outcomes& outcomes, const Tiering& tiering,
+                    const configs::MachineConfig& machine) {
+  for (std::uint32_t t = 0; t <= machine.memory.tiers.size(); ++t) {
+    outcomes.tiers.placed[t] = tiering.placed(t);
+    outcomes.tiers.spilled[t] = tiering.spilled(t);
+    if (t == 0) continue;
+    const configs::TierConfig tier = machine.memory.tiers[t - 1].resolved();
+    if (tier.endurance_writes > 0) outcomes.tiers.wear.try_emplace(t, tier);
+  }
+}
+
 /// Drives the accelerator through the program, one segment after the other, and collects the
 /// outcomes.
 class ProgramRunner : public sc_core::sc_module {
@@ -196,7 +220,8 @@ class ProgramRunner : public sc_core::sc_module {
         stepper_(mapper, options.operands) {
     // Layers are placed a multiple of the memory's period apart, so that each meets the same banks
     // and conflicts.
-    const std::uint64_t period = accelerator_.memory.address_period_bytes();
+    const std::uint64_t period = accelerator_.tiers ? accelerator_.tiers->address_period_bytes()
+                                                    : accelerator_.memory.address_period_bytes();
     std::uint64_t layers = 0;
     for (const Segment& segment : program.steps.at(0).segments)
       layers = std::max(layers, segment.repeats);
@@ -208,7 +233,10 @@ class ProgramRunner : public sc_core::sc_module {
         period;
     const std::uint64_t needed = spill_base_ + spill.bytes,
                         capacity = accelerator_.memory.capacity().count();
-    if (needed > capacity) {
+    if (accelerator_.tiers) {
+      tiering_ = std::make_unique<Tiering>(program, machine, layer_stride_, spill_base_);
+      note_placement(outcomes, *tiering_, machine);
+    } else if (needed > capacity) {
       throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe +
                         "' needs " + std::to_string(needed) + " bytes of DRAM; machine '" +
                         machine.name + "' has " + std::to_string(capacity) +
@@ -233,6 +261,7 @@ class ProgramRunner : public sc_core::sc_module {
         const Step& step = program_.steps[i];
         std::vector<SegmentOutcome>& totals = outcomes.steps.emplace_back();
         stepper_.begin(i, step.tokens);
+        context_ = {Tiering::kNoLayer, step.context - step.tokens, step.context, 0, false};
         std::uint64_t layer = 0;
         for (const Segment& segment : step.segments) {
           totals.push_back(run_segment(segment, layer));
@@ -252,9 +281,13 @@ class ProgramRunner : public sc_core::sc_module {
   /// `layer`: of the segment's first instance.
   SegmentOutcome run_segment(const Segment& segment, std::uint64_t layer) {
     SegmentOutcome total;
-    for (const Segment& region : regions_of(segment)) {
-      const SegmentOutcome outcome =
-          stepper_.has_operands() ? step_region(region, layer) : run_region(region);
+    const bool layered = segment.name.starts_with("layer");
+    const bool whole = tiering_ && tiering_->prefetches() && layered;
+    for (const Segment& region : regions_of(segment, whole)) {
+      const SegmentOutcome outcome = tiering_
+                                         ? run_tiered(region, layered ? layer : Tiering::kNoLayer)
+                                     : stepper_.has_operands() ? step_region(region, layer)
+                                                               : run_region(region);
       total.operations.insert(total.operations.end(), outcome.operations.begin(),
                               outcome.operations.end());
       total.dram_events += outcome.dram_events;
@@ -272,6 +305,64 @@ class ProgramRunner : public sc_core::sc_module {
     SegmentOutcome total = run_instance(region, 0);
     for (std::uint64_t i = 1; i < region.repeats; ++i) add(total, run_instance(region, i));
     return total;
+  }
+
+  /// Layers that lie in the same tiers run alike; those that begin or end a prefetch do not.
+  SegmentOutcome run_tiered(const Segment& region, std::uint64_t first_layer) {
+    const bool layered = first_layer != Tiering::kNoLayer;
+    const bool prefetches = layered && tiering_->prefetches();
+    const std::string shape = reuse_key(region);
+    SegmentOutcome total;
+    total.operations.resize(region.operations.size());
+    for (std::uint64_t i = 0; i < region.repeats; ++i) {
+      Tiering::Where where = context_;
+      where.shift = i * layer_stride_;
+      std::uint32_t next = Tiering::kNoLayer;
+      if (layered) {
+        where.layer = static_cast<std::uint32_t>(first_layer + i);
+        where.shift += first_layer * program_.layer_stride_bytes;
+        where.warm = prefetches && where.layer > 0;
+        if (prefetches && where.layer + 1 < program_.layers) next = where.layer + 1;
+      }
+      const std::string key = shape + std::to_string(tiering_->kind(where.layer)) +
+                              (where.warm ? " warm " : " cold ") +
+                              std::to_string(tiering_->kind(next));
+      auto known = tiered_.find(key);
+      if (known == tiered_.end() || !options_.reuse) {
+        std::vector<Job> jobs =
+            schedule(mapper_, region, place(i), observing_timer(mapper_, region, options_));
+        tiering_->place(jobs, region, where);
+        std::vector<PrefetchChunk> chunks;
+        if (next != Tiering::kNoLayer) {
+          chunks = tiering_->prefetch(next, where.shift + layer_stride_);
+        }
+        Tiered tiered{accelerator_.run(jobs, chunks), {}, i};
+        collect_wear(jobs, chunks, tiered.worn);
+        known = tiered_.insert_or_assign(key, std::move(tiered)).first;
+      }
+      add(total, known->second.outcome);
+      for (const memory::Transfer& write : known->second.worn) {
+        const std::uint64_t address = memory::without_tier(write.address);
+        const std::uint64_t moved =
+            address >= spill_base_
+                ? address
+                : address + i * layer_stride_ - known->second.instance * layer_stride_;
+        outcomes.tiers.wear.at(memory::tier_of(write.address)).write(moved, write.bytes);
+      }
+    }
+    return total;
+  }
+
+  /// What is written to tiers that wear.
+  void collect_wear(const std::vector<Job>& jobs, const std::vector<PrefetchChunk>& chunks,
+                    std::vector<memory::Transfer>& worn) const {
+    const auto put = [&](const memory::Transfer& transfer) {
+      if (transfer.write && outcomes.tiers.wear.contains(memory::tier_of(transfer.address))) {
+        worn.push_back(transfer);
+      }
+    };
+    for (const Job& job : jobs) std::ranges::for_each(job.results, put);
+    for (const PrefetchChunk& chunk : chunks) put(chunk.write);
   }
 
   Placement place(std::uint64_t instance) const {
@@ -326,6 +417,15 @@ class ProgramRunner : public sc_core::sc_module {
   Progress& progress_;
   std::uint64_t layer_stride_ = 0, spill_base_ = 0;
   std::map<std::string, SegmentOutcome> known_;
+  std::unique_ptr<Tiering> tiering_;  ///< null: all lies in DRAM
+  Tiering::Where context_;            ///< of the step
+  /// Of one instance, with what it wrote to tiers that wear.
+  struct Tiered {
+    SegmentOutcome outcome;
+    std::vector<memory::Transfer> worn;
+    std::uint64_t instance = 0;
+  };
+  std::map<std::string, Tiered> tiered_;
   TileStepper stepper_;
 };
 
@@ -617,6 +717,8 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
   // Rows: one for each operation and format of each phase, summed over layers and decode steps.
   std::map<std::tuple<Phase, std::size_t, std::string>, std::size_t> row_of;
   std::vector<EventCounts> row_events;
+  TierTotals tiers = outcomes.tiers;
+  std::vector<std::array<std::uint64_t, memory::kMostTiers>> row_tier_bytes;
   for (std::size_t s = 0; s < program.steps.size(); ++s) {
     const Step& step = program.steps[s];
     (step.phase == Phase::prefill ? result.prefill_tokens : result.decode_tokens) += step.kept;
@@ -632,6 +734,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         if (inserted) {
           result.operations.push_back(describe(op, step.phase, segment));
           row_events.emplace_back();
+          row_tier_bytes.emplace_back();
         }
         OperationRow& row = result.operations[it->second];
         if (op.kind != OpKind::vector) {
@@ -652,6 +755,19 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
           bytes += done.dram_read_bytes[c] + done.dram_write_bytes[c];
         }
         constexpr std::size_t kKv = index_of(TrafficClass::kv_cache);
+        for (std::size_t t = 0; t < memory::kMostTiers; ++t) {
+          const BytesByClass& read = t == 0 ? done.dram_read_bytes : done.tier_read_bytes[t];
+          const BytesByClass& written = t == 0 ? done.dram_write_bytes : done.tier_write_bytes[t];
+          tiers.wait_cycles[t] += done.tier_wait_cycles[t];
+          for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+            tiers.read_bytes[t][c] += read[c];
+            tiers.written_bytes[t][c] += written[c];
+            row_tier_bytes[it->second][t] += read[c] + written[c];
+          }
+          if (t == 0) continue;
+          result.kv_bytes_read += read[kKv];
+          result.kv_bytes_written += written[kKv];
+        }
         result.kv_bytes_read += done.dram_read_bytes[kKv];
         result.kv_bytes_written += done.dram_write_bytes[kKv];
         result.kv_burst_bytes_read += done.counts.kv_read_burst_bytes;
@@ -688,6 +804,15 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
       bytes += row.dram_read_bytes[c] + row.dram_write_bytes[c];
     }
     if (bytes > 0) row.energy_pj["dram"] = dram_pj * static_cast<double>(bytes) / all_bytes;
+    for (std::size_t t = 1; t <= machine.memory.tiers.size(); ++t) {
+      const std::uint64_t here = row_tier_bytes[i][t];
+      const std::string component = memory::tier_component(machine.memory.tiers[t - 1].name);
+      if (here == 0 || !dynamic.contains(component)) continue;
+      std::uint64_t whole = 0;
+      for (const auto& of_row : row_tier_bytes) whole += of_row[t];
+      row.energy_pj[component] =
+          dynamic.at(component) * static_cast<double>(here) / static_cast<double>(whole);
+    }
     result.cycles += row.cycles;
     (row.phase == name_of(Phase::prefill) ? result.prefill_cycles : result.decode_cycles) +=
         row.cycles;
@@ -704,6 +829,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
     result.energy_pj += part.dynamic_pj + part.static_pj;
     result.area_mm2 += part.area_mm2;
   }
+  result.tiers = tier_rows(machine, tiers, result);
   result.notes.emplace_back("regions",
                             "the operations of a layer before, in and after attention each start "
                             "on a quiet machine: rows "
@@ -797,6 +923,10 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
                                                options.observations.value_or(opt_profile())));
     for (const Step& step : timed.program.steps) {
       for (const Segment& segment : step.segments) schedule(*mappers.back(), segment, {});
+    }
+    if (options.timing == Timing::pe && !timed.machine.memory.tiers.empty()) {
+      throw ConfigError("--timing pe steps a machine with one memory; '" + timed.machine.name +
+                        "' has memory.tiers, time it with --timing tile");
     }
     if (options.timing == Timing::pe && timed.machine.array.count > 1) {
       throw ConfigError("--timing pe steps one array; array.count is " +
