@@ -285,8 +285,20 @@ void check_tiers(const MemoryConfig& memory, Problems& problems) {
   }
   if (memory.swap.every_steps > 0) {
     known(memory.swap.tier, "swap.tier");
+    r.require(!memory.tiers.empty(), "swap.tier",
+              "found '" + memory.swap.tier + "' without tiers; expected memory.tiers");
   }
   if (memory.pim.place != PimPlace::none) {
+    for (std::size_t i = 0; i < memory.placement.size(); ++i) {
+      const PlacementRule& rule = memory.placement[i];
+      const bool elsewhere = rule.of != PlacedClass::weights &&
+                             rule.of != PlacedClass::embeddings &&
+                             rule.of != PlacedClass::activations && rule.tier != kDramTier;
+      r.require(!elsewhere, "placement[" + std::to_string(i) + "].tier",
+                "found '" + rule.tier +
+                    "' for a KV cache that memory.pim reads; expected dram, "
+                    "where its units are");
+    }
     r.require(!memory.pim.source.empty(), "pim.source",
               "missing; expected where the figures come from");
   } else {

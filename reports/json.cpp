@@ -136,7 +136,7 @@ Json component_of(const ComponentRow& row) {
   return c;
 }
 
-Json tier_of(const TierRow& row) {
+Json tier_of(const TierRow& row, bool binds) {
   Json t;
   t["name"] = row.name;
   t["capacity_bytes"] = row.capacity_bytes;
@@ -147,7 +147,7 @@ Json tier_of(const TierRow& row) {
   t["busy_fraction"] = finite(row.busy_fraction);
   t["link_fraction"] = finite(row.link_fraction);
   t["wait_cycles"] = row.wait_cycles;
-  t["binds"] = row.binds;
+  t["binds"] = binds;
   t["energy_pj"] = finite(row.energy_pj);
   t["line_writes"] = row.line_writes;
   t["most_region_writes"] = row.most_region_writes;
@@ -166,7 +166,9 @@ std::string to_json(const RunResult& result) {
   for (const ComponentRow& row : result.components) root["components"].push_back(component_of(row));
   if (!result.tiers.empty()) {
     root["tiers"] = Json::array();
-    for (const TierRow& row : result.tiers) root["tiers"].push_back(tier_of(row));
+    for (const TierRow& row : result.tiers) {
+      root["tiers"].push_back(tier_of(row, &row == result.binding_tier()));
+    }
   }
   root["events"] = Json::object();
   for (const auto& [event, count] : result.events) root["events"][event] = count;

@@ -108,7 +108,6 @@ struct TierRow {
   double busy_fraction = 0;       ///< of the run, at its peak rate
   double link_fraction = 0;       ///< of the busier way of its link; 0 without one
   std::uint64_t wait_cycles = 0;  ///< in which the accelerator waited for this memory
-  bool binds = false;             ///< it waited for none longer, and for this one at all
   double energy_pj = 0;           ///< dynamic and standing
   std::uint64_t line_writes = 0;  ///< of a memory that wears
   std::uint64_t most_region_writes = 0;
@@ -187,6 +186,8 @@ struct RunResult {
   Range energy_range_pj() const;
   Range area_range_mm2() const;
   std::optional<double> tops_per_mm2() const;  ///< 2 x MACs / time / area
+  /// The memory that the accelerator waited for longest, of several the first; null for none.
+  const TierRow* binding_tier() const;
   std::uint64_t total_macs() const;
   std::uint64_t total_dram_bytes() const;
 

@@ -158,6 +158,10 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
   account(outcome, CycleCause::scratchpad);
   wait_cycles(job.vector_cycles);
   account(outcome, CycleCause::compute);
+  if (job.memory_cycles > 0) {
+    wait_cycles(job.memory_cycles);
+    account_tier(outcome, 0);
+  }
 
   if (job.dequantise_in_loop) {
     wait_for_array(outcome);

@@ -36,6 +36,7 @@ struct WorkCounts {
   std::uint64_t output_read_bytes = 0, output_write_bytes = 0;
   std::uint64_t kv_dequantise_cycles = 0;  ///< that the KV dequantiser works
   std::uint64_t kv_read_burst_bytes = 0, kv_write_burst_bytes = 0;  ///< cache traffic, whole bursts
+  std::uint64_t pim_activates = 0, pim_read_bits = 0, pim_macs = 0;  ///< of attention at the memory
 
   WorkCounts& operator+=(const WorkCounts& other);
   WorkCounts operator*(std::uint64_t times) const;
@@ -72,6 +73,7 @@ struct Job {
   std::uint64_t scratchpad_cycles =
       0;                            ///< by which the scratchpads' ports are slower than the array
   std::uint64_t vector_cycles = 0;  ///< in the foreground: the operation is the vector unit's own
+  std::uint64_t memory_cycles = 0;  ///< that units at the memory work, after both loads
   std::uint64_t dequantise_cycles = 0;
   std::uint64_t background_vector_cycles = 0;  ///< softmax of this block, beside the array
   std::optional<std::uint64_t>
@@ -113,6 +115,11 @@ struct TimedTile {
 
 /// Where an array's work comes from: pe::arrays_work, or the clocked array.
 using ArrayTimer = std::function<TimedTile(const pe::GemmShape&, const TilePlace&)>;
+
+/// Whether the memory's own units compute this attention: one new token, where the machine has
+/// them.
+bool attends_at_memory(const configs::MachineConfig& machine,
+                       const workloads::Operation& operation);
 
 class Mapper;
 struct AttentionMapping;

@@ -59,6 +59,9 @@ EventCounts on_chip_events(const WorkCounts& counts, const configs::MemoryConfig
         std::pair("array.edge_result", counts.edge_results)}) {
     if (count > 0) events.add(event, count);
   }
+  events.add("pim.activate", counts.pim_activates);
+  events.add("pim.read_bit", counts.pim_read_bits);
+  events.add("pim.mac", counts.pim_macs);
   events.add("dequantiser.scale_add", counts.dequantise_fma);
   events.add("vector.add", counts.vector_adds);
   events.add("vector.multiply", counts.vector_multiplies);
@@ -166,6 +169,7 @@ struct Outcomes {
   std::vector<std::vector<SegmentOutcome>> steps;
   KeyValues notes;  ///< on how it was timed
   TierTotals tiers;  ///< placed and worn; the rest is in the steps
+  std::vector<std::size_t> idle_rules;
 };
 
 /// The closed form of a tile with the kinds of its passes that observations expect; null, which
@@ -190,6 +194,26 @@ ArrayTimer observing_timer(const Mapper& mapper, const Segment& segment,
     const pe::ArrayWork work = pe::arrays_work(array, design, shape);
     return TimedTile{work, expected_passes(array, design, shape, work.mac_passes, seen)};
   };
+}
+
+/// The program with its preemptions: after every so many decode steps the cache of all layers goes
+/// out to the tier of the machine's memory.swap and comes back.
+Program with_swaps(const Program& program, const configs::SwapConfig& swap) {
+  Program swapped = program;
+  if (swap.every_steps == 0) return swapped;
+  std::uint64_t decoded = 0;
+  for (Step& step : swapped.steps) {
+    if (step.phase != Phase::decode || ++decoded % swap.every_steps != 0) continue;
+    Segment& segment = step.segments.emplace_back();
+    segment.name = kSwapSegment;
+    segment.repeats = program.layers;
+    for (const char* name : {kSwapOut, kSwapIn}) {
+      Operation& op = segment.operations.emplace_back();
+      op.name = name;
+      op.rows = step.context;  // tokens
+    }
+  }
+  return swapped;
 }
 
 /// What the whole program takes of each tier, and which of them wear.
@@ -264,14 +288,16 @@ class ProgramRunner : public sc_core::sc_module {
         context_ = {Tiering::kNoLayer, step.context - step.tokens, step.context, 0, false};
         std::uint64_t layer = 0;
         for (const Segment& segment : step.segments) {
-          totals.push_back(run_segment(segment, layer));
-          if (segment.name.starts_with("layer")) layer += segment.repeats;
+          const bool swap = segment.name == kSwapSegment;
+          totals.push_back(run_segment(segment, swap ? 0 : layer));
+          if (segment.name.starts_with("layer") && !swap) layer += segment.repeats;
         }
         stepper_.end();
         progress_.report("simulating", i + 1, program_.steps.size());
         if (progress_.cancelled()) throw Interrupted();
       }
       if (options_.timing == Timing::pe) outcomes.notes = stepper_.notes();
+      if (tiering_) outcomes.idle_rules = tiering_->idle_rules();
     } catch (...) {
       failure = std::current_exception();  // must not unwind through the SystemC scheduler
     }
@@ -310,7 +336,7 @@ class ProgramRunner : public sc_core::sc_module {
   /// Layers that lie in the same tiers run alike; those that begin or end a prefetch do not.
   SegmentOutcome run_tiered(const Segment& region, std::uint64_t first_layer) {
     const bool layered = first_layer != Tiering::kNoLayer;
-    const bool prefetches = layered && tiering_->prefetches();
+    const bool prefetches = layered && tiering_->prefetches() && region.name != kSwapSegment;
     const std::string shape = reuse_key(region);
     SegmentOutcome total;
     total.operations.resize(region.operations.size());
@@ -436,6 +462,7 @@ SegmentOutcome analyse(const Segment& segment, Mapper& mapper, const SimulateOpt
   const configs::MachineConfig& machine = mapper.machine();
   const std::vector<Job> jobs =
       schedule(mapper, segment, {}, observing_timer(mapper, segment, options));
+  std::vector<double> at_memory(segment.operations.size());
   const double pes =
       static_cast<double>(machine.array.rows) * machine.array.cols * machine.array.count;
   SegmentOutcome outcome;
@@ -445,6 +472,7 @@ SegmentOutcome analyse(const Segment& segment, Mapper& mapper, const SimulateOpt
     OperationOutcome& operation = outcome.operations[job.operation];
     operation.counts += job.counts;
     dequantise[job.operation] += static_cast<double>(job.dequantise_cycles);
+    at_memory[job.operation] += static_cast<double>(job.memory_cycles);
     vector[job.operation] += static_cast<double>(job.vector_cycles + job.background_vector_cycles);
     for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
       for (const memory::Transfer& transfer : *list) {
@@ -463,7 +491,8 @@ SegmentOutcome analyse(const Segment& segment, Mapper& mapper, const SimulateOpt
     }
     const double compute =
         std::max(static_cast<double>(operation.counts.mac_passes) / pes, vector[i]);
-    const double memory = static_cast<double>(bytes) / machine.peak_dram_bytes_per_cycle();
+    const double memory =
+        static_cast<double>(bytes) / machine.peak_dram_bytes_per_cycle() + at_memory[i];
     const auto cycles = [](double x) { return static_cast<std::uint64_t>(std::ceil(x)); };
     auto& causes = operation.cycles_by_cause;
     const std::uint64_t longest = cycles(std::max({compute, memory, dequantise[i]}));
@@ -575,6 +604,7 @@ Chosen chosen_for(const Operation& op, Mapper& mapper) {
 void add_mapping(OperationRow& row, const Operation& op, Mapper& mapper, std::uint64_t repeats) {
   if (op.kind == OpKind::vector) return;
   if (op.kind == OpKind::attention && passes_in_tiles(mapper.machine(), op)) return;
+  if (op.kind == OpKind::attention && attends_at_memory(mapper.machine(), op)) return;
   const Chosen mapped = chosen_for(op, mapper);
   if (!row.mapping) {
     MappingChoice& choice = row.mapping.emplace();
@@ -695,6 +725,39 @@ bool has_coded_cache(const Program& program) {
     }
   }
   return false;
+}
+
+void add_tier_notes(RunResult& result, const configs::MachineConfig& machine,
+                    const Outcomes& outcomes) {
+  const auto note = [&](const char* name, std::string text) {
+    result.notes.emplace_back(name, std::move(text));
+  };
+  if (!result.tiers.empty()) {
+    note("tiers",
+         "a byte has the bank and row of its address in the program in whatever memory it lies "
+         "(frames handed out by colour); energy and area of a tier as its file states them, area "
+         "not priced; wear is even inside a region");
+    for (const std::size_t rule : outcomes.idle_rules) {
+      note("idle placement rule",
+           "memory.placement[" + std::to_string(rule) + "] fits nothing of this model and recipe");
+    }
+  }
+  if (machine.memory.prefetch.staging_bytes > 0) {
+    note("prefetch",
+         "each layer runs as one region while half a staging of the next layer's weights comes in; "
+         "the first layer of every step finds nothing staged (errs upwards)");
+  }
+  if (machine.memory.swap.every_steps > 0) {
+    note("preemption",
+         "the cache goes out and comes back at once: what other sequences do meanwhile is not "
+         "timed");
+  }
+  if (machine.memory.pim.place != configs::PimPlace::none) {
+    note("attention at the memory",
+         "closed form of all-bank commands with tFAW and refresh; vectors cross the bus as traffic "
+         "of the activations; layouts such that results come back complete; nothing else uses the "
+         "memory meanwhile");
+  }
 }
 
 /// Outcomes as a result: rows, energy, area, notes.
@@ -830,6 +893,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
     result.area_mm2 += part.area_mm2;
   }
   result.tiers = tier_rows(machine, tiers, result);
+  add_tier_notes(result, machine, outcomes);
   result.notes.emplace_back("regions",
                             "the operations of a layer before, in and after attention each start "
                             "on a quiet machine: rows "
@@ -910,8 +974,19 @@ std::vector<std::vector<CyclesByCause>> time_segments(std::span<const TimedProgr
   return times;
 }
 
-std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
+std::vector<RunResult> simulate_all(std::span<const TimedProgram> given,
                                     const SimulateOptions& options, Progress& progress) {
+  std::vector<TimedProgram> preempted;
+  std::span<const TimedProgram> programs = given;
+  const auto swaps = [](const TimedProgram& timed) {
+    return timed.machine.memory.swap.every_steps > 0;
+  };
+  if (std::ranges::any_of(given, swaps)) {
+    for (const TimedProgram& timed : given) {
+      preempted.push_back({with_swaps(timed.program, timed.machine.memory.swap), timed.machine});
+    }
+    programs = preempted;
+  }
   std::vector<PriceList> prices;
   std::vector<std::unique_ptr<Mapper>> mappers;
   // Every operation of every program is checked before the clock starts.
@@ -924,9 +999,15 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
     for (const Step& step : timed.program.steps) {
       for (const Segment& segment : step.segments) schedule(*mappers.back(), segment, {});
     }
-    if (options.timing == Timing::pe && !timed.machine.memory.tiers.empty()) {
-      throw ConfigError("--timing pe steps a machine with one memory; '" + timed.machine.name +
+    if (options.timing != Timing::tile && !timed.machine.memory.tiers.empty()) {
+      throw ConfigError("--timing " +
+                        std::string(kTimingNames[static_cast<std::size_t>(options.timing)]) +
+                        " knows one memory; machine '" + timed.machine.name +
                         "' has memory.tiers, time it with --timing tile");
+    }
+    if (options.timing == Timing::pe && timed.machine.memory.pim.place != configs::PimPlace::none) {
+      throw ConfigError("--timing pe steps no attention at the memory; machine '" +
+                        timed.machine.name + "' has memory.pim, time it with --timing tile");
     }
     if (options.timing == Timing::pe && timed.machine.array.count > 1) {
       throw ConfigError("--timing pe steps one array; array.count is " +

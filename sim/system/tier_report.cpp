@@ -65,8 +65,6 @@ std::vector<TierRow> tier_rows(const configs::MachineConfig& machine, const Tier
       row.lifetime_years = wear->second.lifetime_seconds(seconds).value_or(0) / kSecondsPerYear;
     }
   }
-  const auto longest = std::ranges::max_element(rows, {}, &TierRow::wait_cycles);
-  longest->binds = longest->wait_cycles > 0;
   return rows;
 }
 

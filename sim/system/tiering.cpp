@@ -29,7 +29,9 @@ std::vector<std::uint64_t> capacities(const configs::MemoryConfig& memory) {
   return all;
 }
 
-bool is_layer(const Segment& segment) { return segment.name.starts_with("layer"); }
+bool is_layer(const Segment& segment) {
+  return segment.name.starts_with("layer") && segment.name != kSwapSegment;
+}
 
 bool appends(const Operation& op) { return op.vector_op == VectorOp::kv_append; }
 
@@ -203,9 +205,35 @@ void Tiering::place_all(const workloads::Program& program) {
                             ", " + std::to_string(bytes) +
                             " bytes in one piece, fit into no tier any more");
         }
+        if (*got != 0 && machine_.memory.pim.place != configs::PimPlace::none) {
+          throw ConfigError("machine '" + machine_.name + "': memory.pim: the " +
+                            (cache.keys ? "keys" : "values") + " of layer " + std::to_string(l) +
+                            " have no room in DRAM, where the units are");
+        }
         layer.spill[c][t] = *got;
       }
     }
+  }
+  const configs::SwapConfig& swap = machine_.memory.swap;
+  if (swap.every_steps > 0) {
+    const std::uint32_t tier = tier_number(swap.tier);
+    std::uint64_t bytes = 0;
+    for (std::uint32_t l = 0; l < layers_.size(); ++l) {
+      for (std::size_t c = 0; c < layers_[l].caches.size(); ++c) {
+        const Cache& cache = layers_[l].caches[c];
+        Extents places;
+        fill_cache(places, layers_[l], l, c, final_tokens_);
+        const std::uint64_t there = places.bytes(tier, cache.begin, cache.begin + cache.bytes);
+        bytes += cache.bytes - there;
+      }
+    }
+    if (space_.capacity(tier) - space_.used(tier) < bytes) {
+      throw ConfigError("machine '" + machine_.name + "': memory.swap.tier: the cache, " +
+                        std::to_string(bytes) + " bytes, does not fit in tier '" + swap.tier +
+                        "', which has " +
+                        std::to_string(space_.capacity(tier) - space_.used(tier)) + " left");
+    }
+    space_.take(tier, bytes);
   }
   // Equal layers: the same extents of weights, the same rules and places of the cache.
   using Key = std::pair<Extents, std::vector<std::uint32_t>>;
@@ -355,7 +383,65 @@ const Extents& Tiering::extents(const Where& where, bool with_cache) const {
   return all;
 }
 
+std::vector<Job> Tiering::swap_jobs(const Segment& segment, const Where& where) const {
+  const Layer& layer = layers_.at(where.layer);
+  const std::uint32_t tier = tier_number(machine_.memory.swap.tier);
+  const std::uint64_t most = machine_.memory.activation.half_bytes();
+  const Extents& places = extents(where, true);
+  // Pieces of half a scratchpad: where they are, and the same in the tier of the preempted.
+  std::vector<std::pair<Transfer, Transfer>> pieces;
+  for (const Cache& cache : layer.caches) {
+    Ranges held = token_ranges(cache, 0, where.after, where.after);
+    const Ranges index = part_ranges(cache, PlacedSalience::index);
+    held.insert(held.end(), index.begin(), index.end());
+    for (const auto& [begin, end] : held) {
+      for (std::uint64_t at = begin; at < end; at += most) {
+        const std::uint64_t bytes = std::min(most, end - at);
+        std::vector<Transfer> parts;
+        places.translate(Transfer{TrafficClass::kv_cache, false, at + where.shift, bytes},
+                         where.shift, parts);
+        for (const Transfer& part : parts) {
+          if (memory::tier_of(part.address) == tier) continue;
+          Transfer out = part;
+          out.address = memory::in_tier(tier, memory::without_tier(part.address));
+          pieces.emplace_back(part, out);
+        }
+      }
+    }
+  }
+  std::vector<Job> jobs;
+  for (std::uint32_t o = 0; o < segment.operations.size(); ++o) {
+    const bool back = segment.operations[o].name == kSwapIn;
+    const auto next_job = [&] {
+      Job& job = jobs.emplace_back();
+      job.operation = o;
+      job.moving.takes_half = job.moving.frees_half = true;
+    };
+    next_job();
+    std::uint64_t bytes = 0;
+    for (const auto& [here, there] : pieces) {
+      if (bytes + here.bytes > most) {
+        next_job();
+        bytes = 0;
+      }
+      Transfer from = back ? there : here, to = back ? here : there;
+      to.write = true;
+      Job& job = jobs.back();
+      job.moving.transfers.push_back(from);
+      job.results.push_back(to);
+      job.counts.activation_write_bytes += from.bytes;
+      job.counts.activation_read_bytes += from.bytes;
+      bytes += from.bytes;
+    }
+  }
+  return jobs;
+}
+
 void Tiering::place(std::vector<Job>& jobs, const Segment& segment, const Where& where) const {
+  if (segment.name == kSwapSegment) {
+    jobs = swap_jobs(segment, where);
+    return;
+  }
   const bool with_cache =
       where.layer != kNoLayer && std::ranges::any_of(segment.operations, [](const Operation& op) {
         return appends(op) || op.kind == OpKind::attention;

@@ -19,6 +19,11 @@
 
 namespace systole::sim {
 
+/// The operations of a preemption, in a segment of their own, once a layer.
+inline constexpr const char* kSwapSegment = "layer_swap";
+inline constexpr const char* kSwapOut = "kv_swap_out";
+inline constexpr const char* kSwapIn = "kv_swap_in";
+
 /// One chunk of the next layer's weights: read from its tier, then written to the staging.
 struct PrefetchChunk {
   std::vector<memory::Transfer> reads;
@@ -99,6 +104,8 @@ class Tiering {
   void age(Job& job, const std::vector<memory::Transfer>& written, std::size_t index,
            const Where& where) const;
   memory::Ranges staged_ranges(const Layer& layer) const;
+  /// The jobs of a preemption, a piece of the cache each.
+  std::vector<Job> swap_jobs(const workloads::Segment& segment, const Where& where) const;
 
   const configs::MachineConfig& machine_;
   std::uint64_t stride_, spill_base_, program_stride_;
