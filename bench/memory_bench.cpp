@@ -67,7 +67,7 @@ void play(benchmark::State& state, const configs::DramConfig& config, Pattern pa
   for (auto _ : state) {
     DramChannel channel(config);
     const auto source = make_pattern(c);
-    RequestPlayer player(channel, config.pseudo_channels);
+    RequestPlayer player(channel, config.pseudo_channels, SteadyState::simulated);
     player.play(*source);
     requests += player.requests();
   }

@@ -121,6 +121,11 @@ struct DramConfig {
   /// Of one rank or pseudo channel, and of all.
   std::uint32_t banks_per_unit() const { return bank_groups * banks_per_group; }
   std::uint32_t banks() const { return banks_per_unit() * units(); }
+  /// What is left of a channel's capacity beside check bits among the data.
+  std::uint64_t data_bytes() const {
+    const std::uint64_t group = ecc == EccMode::inline_bursts ? ecc_bursts : 0;
+    return group == 0 ? capacity_bytes : capacity_bytes / (group + 1) * group;
+  }
   double peak_bytes_per_second() const {
     return clock_mhz * 1e6 * burst_bytes * pseudo_channels / static_cast<double>(burst_clocks);
   }

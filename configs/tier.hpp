@@ -63,7 +63,7 @@ struct TierConfig {
   bool linked() const { return link.bandwidth_gbs > 0; }
   std::uint64_t capacity() const {
     if (capacity_bytes != 0 || kind == TierKind::cells) return capacity_bytes;
-    return dram.capacity_bytes * channels;
+    return dram.data_bytes() * channels;
   }
   /// Of the memory alone and at best; the link may be slower.
   double peak_bytes_per_second(bool write) const {

@@ -207,9 +207,10 @@ void check_tier(const TierConfig& t, Problems& problems, const std::string& pref
     belongs(path, given, false);
   }
   if (t.dram.name.empty()) return;
-  r.require(t.capacity_bytes <= t.dram.capacity_bytes * t.channels, "capacity_bytes",
+  r.require(t.capacity_bytes <= t.dram.data_bytes() * t.channels, "capacity_bytes",
             "found " + number(t.capacity_bytes) + "; expected at most " +
-                number(t.dram.capacity_bytes * t.channels) + ", channels x dram.capacity_bytes");
+                number(t.dram.data_bytes() * t.channels) +
+                ", channels x what a channel of the DRAM holds");
   check_dram(t.dram, Relations(problems, prefix + "dram."));
   r.require(t.interleave_bytes % t.dram.burst_bytes == 0, "interleave_bytes",
             "found " + number(t.interleave_bytes) + "; expected a multiple of the burst, " +

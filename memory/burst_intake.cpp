@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "memory/steady_state.hpp"
 #include "sim/core/error.hpp"
 
 namespace systole::memory {
@@ -36,6 +37,11 @@ DramCounts& DramCounts::operator+=(const DramCounts& other) {
 
 DramCounts& DramCounts::operator-=(const DramCounts& other) {
   combine(*this, other, [](std::uint64_t& a, std::uint64_t b) { a -= b; });
+  return *this;
+}
+
+DramCounts& DramCounts::operator*=(std::uint64_t times) {
+  combine(*this, *this, [times](std::uint64_t& a, std::uint64_t) { a *= times; });
   return *this;
 }
 
@@ -82,7 +88,8 @@ void BurstIntake::issued(std::uint32_t slot, std::uint32_t direction, std::uint6
   const std::size_t traffic = index_of(segment.request.traffic);
   const std::uint64_t moved = segment.moved_bursts << burst_bits_;
   const bool read = direction == kRead;
-  (read ? counts_.useful_read : counts_.useful_written)[traffic] += segment.request.bytes;
+  (read ? counts_.useful_read : counts_.useful_written)[traffic] +=
+      segment.request.bytes - segment.request.check_bytes;
   (read ? counts_.moved_read : counts_.moved_written)[traffic] += moved;
   segment.live = false;
   free_.push_back(slot);
@@ -113,5 +120,36 @@ std::uint64_t BurstIntake::fewest_left(std::uint32_t direction) const {
   }
   return least;
 }
+
+template <typename Self, typename Visitor>
+void BurstIntake::visit(Self& self, Visitor& v) {
+  std::vector<std::uint32_t> live;
+  for (std::uint32_t slot = 0; slot < self.segments_.size(); ++slot) {
+    if (self.segments_[slot].live) live.push_back(slot);
+  }
+  std::ranges::sort(live, {}, [&](std::uint32_t slot) { return self.segments_[slot].order; });
+  v.value(live.size());
+  for (const std::uint32_t slot : live) {
+    auto& segment = self.segments_[slot];
+    v.value(self.opened_ - segment.order);
+    v.value(segment.request.id);
+    v.value(index_of(segment.request.traffic) << 2 | std::uint64_t{segment.request.write} << 1 |
+            std::uint64_t{segment.announce});
+    v.burst(segment.next_burst);
+    v.burst(segment.end_burst);
+    v.value(segment.moved_bursts);
+    v.value(segment.unissued);
+    v.value(segment.request.bytes);
+  }
+  v.moment(self.acceptance_);
+  v.value(self.events_.size());
+  for (auto& event : self.events_) {
+    v.moment(event.time);
+    v.value(event.id << 1 | static_cast<std::uint64_t>(event.kind));
+  }
+}
+
+void BurstIntake::describe(StateReader& state) const { visit(*this, state); }
+void BurstIntake::shift(const StateShift& shift) { visit(*this, shift); }
 
 }  // namespace systole::memory

@@ -19,7 +19,8 @@ struct Segment {
   TrafficClass traffic = TrafficClass::weights;
   bool write = false;
   std::uint64_t address = 0;
-  std::uint64_t bytes = 0;  ///< > 0; moved in whole bursts
+  std::uint64_t bytes = 0;        ///< > 0; moved in whole bursts
+  std::uint64_t check_bytes = 0;  ///< of these: the memory's own, nobody asked for them
   friend bool operator==(const Segment&, const Segment&) = default;
 };
 
@@ -54,6 +55,8 @@ struct DramCounts {
   std::array<std::uint64_t, kTrafficClassCount> moved_read{}, moved_written{};
   DramCounts& operator+=(const DramCounts& other);
   DramCounts& operator-=(const DramCounts& other);
+  /// `times` times as much; sums modulo 2^64 stay such.
+  DramCounts& operator*=(std::uint64_t times);
   friend bool operator==(const DramCounts&, const DramCounts&) = default;
 };
 
@@ -92,15 +95,24 @@ class BurstIntake {
   Clock acceptance() const { return acceptance_; }
   Clock first_event() const { return events_.empty() ? kNever : events_.back().time; }
 
+  /// How many segments ago this one was admitted, itself included.
+  std::uint64_t since(std::uint32_t slot) const { return opened_ - segments_[slot].order; }
   bool idle() const { return active_ == 0 && events_.empty(); }
   bool active() const { return active_ != 0; }
   /// Of the live segments of a direction, the fewest bursts that are left to issue; kNever: none.
   std::uint64_t fewest_left(std::uint32_t direction) const;
 
+  /// All but the counts, to a StateReader or a StateShift; segments by order of admission.
+  void describe(class StateReader& state) const;
+  void shift(const class StateShift& shift);
+
   DramCounts& counts() { return counts_; }
   const DramCounts& counts() const { return counts_; }
 
  private:
+  template <typename Self, typename Visitor>
+  static void visit(Self& self, Visitor& v);
+
   std::uint32_t burst_bits_;
   std::vector<SegmentState> segments_;
   std::vector<std::uint32_t> free_;

@@ -84,7 +84,7 @@ bool Dram::usable(tlm::tlm_generic_payload& payload) const {
     payload.set_response_status(tlm::TLM_COMMAND_ERROR_RESPONSE);
     return false;
   }
-  if (payload.get_data_length() == 0 ||
+  if (payload.get_data_length() == 0 || payload.get_streaming_width() < payload.get_data_length() ||
       payload.get_address() >
           std::numeric_limits<std::uint64_t>::max() - payload.get_data_length()) {
     payload.set_response_status(tlm::TLM_BURST_ERROR_RESPONSE);
@@ -111,7 +111,7 @@ bool Dram::begin(std::uint32_t port, tlm::tlm_generic_payload& payload, sc_core:
     // Ids that differ modulo a size still differ modulo its double.
     std::vector<Request> more(requests_.size() * 2);
     for (const Request& old : requests_) {
-      if (old.payload != nullptr) more[old.id % more.size()] = old;
+      if (old.payload != nullptr) more[old.id & (more.size() - 1)] = old;
     }
     requests_ = std::move(more);
   }
@@ -124,6 +124,9 @@ bool Dram::begin(std::uint32_t port, tlm::tlm_generic_payload& payload, sc_core:
 tlm::tlm_sync_enum Dram::nb_transport_fw(int port, tlm::tlm_generic_payload& payload,
                                          tlm::tlm_phase& phase, sc_core::sc_time& delay) {
   const auto p = static_cast<std::uint32_t>(port);
+  const bool known = phase == tlm::BEGIN_REQ || phase == tlm::END_RESP;
+  // IEEE 1666-2011, 15.2.5: a phase of somebody's extended protocol may be ignored.
+  if (!known && phase != tlm::END_REQ && phase != tlm::BEGIN_RESP) return tlm::TLM_ACCEPTED;
   if (delay != sc_core::SC_ZERO_TIME) {
     delayed_ports_[&payload] = p;
     delay_queue_.notify(payload, phase, delay);
@@ -159,7 +162,12 @@ void Dram::delayed(tlm::tlm_generic_payload& payload, const tlm::tlm_phase& phas
   sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
   const tlm::tlm_sync_enum status = nb_transport_fw(static_cast<int>(p), payload, now, delay);
   if (phase != tlm::BEGIN_REQ || status == tlm::TLM_ACCEPTED) return;
-  if (status == tlm::TLM_COMPLETED) now = tlm::BEGIN_RESP;  // refused: an error response
+  if (status == tlm::TLM_COMPLETED) {  // refused: a response like any other, in its turn
+    if (payload.has_mm()) payload.acquire();
+    port_state_[p].responses.push_back(&payload);
+    respond(p);
+    return;
+  }
   ports[p]->nb_transport_bw(payload, now, delay);
 }
 

@@ -94,7 +94,7 @@ class Dram : public sc_core::sc_module {
   void respond(std::uint32_t port);
   void delayed(tlm::tlm_generic_payload& payload, const tlm::tlm_phase& phase);
   void serve();
-  Request& request(std::uint64_t id) { return requests_[id % requests_.size()]; }
+  Request& request(std::uint64_t id) { return requests_[id & (requests_.size() - 1)]; }
   void sync();
   void sleep();
 

@@ -12,7 +12,9 @@
 #include "memory/bank_queues.hpp"
 #include "memory/burst_intake.hpp"
 #include "memory/dram_device.hpp"
+#include "memory/inline_ecc.hpp"
 #include "memory/shared_window.hpp"
+#include "memory/steady_state.hpp"
 
 namespace systole::memory {
 
@@ -55,10 +57,20 @@ class DramChannel {
   bool full(bool write) const;
   const DramCounts& counts() const;
   const AddressMap& map() const;
+  /// Addresses this far apart meet the same banks and rows that differ by a multiple of the hash.
+  std::uint64_t period_bytes() const;
 
   /// Whether this channel and `other`, of the same device, will answer alike from `now` on. Both
   /// must be idle and have been advanced to `now`.
   bool equivalent(const DramChannel& other, Clock now) const;
+
+  /// What decides all that it does from now on, in order, relative to the reader's origin: channels
+  /// that read alike answer alike, moved in time and by whole `period_bytes()`. False where the
+  /// controller cannot tell (only shared-window can, and not with inline ECC).
+  bool describe(StateReader& state) const;
+  /// As if everything so far had happened `shift` later and elsewhere, and `more` besides. Where
+  /// describe() cannot tell: SYSTOLE_CHECK.
+  void repeat(const StateShift& shift, const DramCounts& more);
 
   /// Closed-form idle latency of one read burst on a closed bank: RCD + CL + burst, in clocks.
   Clock idle_read_latency() const { return idle_read_latency_; }
@@ -73,7 +85,11 @@ class DramChannel {
   void restart(Clock first_refresh);
 
  private:
+  bool admit_piece(const Segment& segment, Clock now);
+  std::optional<SegmentEvent> pop_piece(Clock now);
+
   std::variant<SharedWindow, BankQueues, BankMachines> controller_;
+  std::optional<InlineEcc> inline_ecc_;
   Clock idle_read_latency_;
   Clock middle_of_refresh_interval_;
 };

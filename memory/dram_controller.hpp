@@ -10,6 +10,7 @@
 #include "memory/address_map.hpp"
 #include "memory/burst_intake.hpp"
 #include "memory/dram_device.hpp"
+#include "memory/steady_state.hpp"
 
 namespace systole::memory {
 
@@ -51,6 +52,19 @@ class DramController {
   bool rests_alike(const DramController& other) const {
     return device_.config().power_down_after == 0 ||
            (last_data_ == other.last_data_ && powered_down_to_ == other.powered_down_to_);
+  }
+  /// To a StateReader or a StateShift, with all that controllers share.
+  template <typename Self, typename Visitor>
+  static void visit_common(Self& self, Visitor& v) {
+    v.moment(self.last_data_);
+    v.gate(self.powered_down_to_);
+    if constexpr (std::is_const_v<Self>) {
+      self.device_.describe(v);
+      self.intake_.describe(v);
+    } else {
+      self.device_.shift(v);
+      self.intake_.shift(v);
+    }
   }
   void restart_rest() { last_data_ = powered_down_to_ = 0; }
 

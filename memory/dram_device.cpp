@@ -4,6 +4,7 @@
 #include <bit>
 #include <string>
 
+#include "memory/steady_state.hpp"
 #include "sim/core/error.hpp"
 
 namespace systole::memory {
@@ -34,8 +35,8 @@ const configs::DramConfig& checked(const configs::DramConfig& c) {
   require(std::uint64_t{c.bank_groups} * c.banks_per_group * c.ranks * c.pseudo_channels <=
               DramDevice::kMaxBanks,
           c, "bank_groups x banks_per_group x ranks x pseudo_channels: expected at most 64 banks");
-  require(c.ecc != configs::EccMode::inline_bursts, c,
-          "ecc: bursts of inline check bits are not modelled; expected none or sideband");
+  require(c.ecc != configs::EccMode::inline_bursts || c.ecc_bursts > 0, c,
+          "ecc_bursts: expected a positive number, found 0");
   require(c.ccd_s >= c.burst_clocks, c,
           "ccd_s: expected at least burst_clocks (" + std::to_string(c.burst_clocks) + "), found " +
               std::to_string(c.ccd_s));
@@ -233,5 +234,37 @@ bool DramDevice::equivalent(const DramDevice& other, Clock now) const {
   }
   return true;
 }
+
+template <typename Self, typename Visitor>
+void DramDevice::visit(Self& self, Visitor& v) {
+  const auto both = [&](auto& gates) {
+    for (auto& gate : gates) v.gate(gate);
+  };
+  v.value(self.open_);
+  for (auto& unit : self.units_) {
+    v.gate(unit.act_ready);
+    v.gate(unit.pre_ready);
+    both(unit.column_ready);
+    for (std::uint32_t i = 0; i < 4; ++i) v.gate(unit.last_four[(unit.slot + i) % 4]);
+    for (std::uint32_t i = 0; i < 32 && self.t_.activates_32 != 0; ++i) {
+      v.gate(unit.last_thirty_two[(unit.slot_32 + i) % 32]);
+    }
+  }
+  for (auto& group : self.groups_) {
+    v.gate(group.act_ready);
+    both(group.column_ready);
+  }
+  for (std::size_t b = 0; b < self.banks_.size(); ++b) {
+    auto& bank = self.banks_[b];
+    v.gate(bank.act_ready);
+    if ((self.open_ >> b & 1) == 0) continue;
+    v.row(bank.row);
+    v.gate(bank.pre_ready);
+    both(bank.column_ready);
+  }
+}
+
+void DramDevice::describe(StateReader& state) const { visit(*this, state); }
+void DramDevice::shift(const StateShift& shift) { visit(*this, shift); }
 
 }  // namespace systole::memory

@@ -116,8 +116,13 @@ class DramDevice {
   void restart();
   /// Gates of the past and rows of closed banks have no effect.
   bool equivalent(const DramDevice& other, Clock now) const;
+  /// What of it has an effect, to a StateReader or a StateShift.
+  void describe(class StateReader& state) const;
+  void shift(const class StateShift& shift);
 
  private:
+  template <typename Self, typename Visitor>
+  static void visit(Self& self, Visitor& v);
   struct Bank {
     Clock act_ready = 0, pre_ready = 0;
     std::array<Clock, 2> column_ready{};

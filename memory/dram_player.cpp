@@ -4,25 +4,6 @@
 
 namespace systole::memory {
 
-DramEnergy energy_of(const configs::DramConfig& c, const DramCounts& counts, Clock clocks,
-                     std::uint32_t channels) {
-  const double wires = c.ecc == configs::EccMode::sideband ? 9.0 / 8.0 : 1.0;
-  const double burst_bits = c.burst_bytes * 8.0 * wires;
-  const double period_ns = 1e3 / c.clock_mhz;
-  DramEnergy energy;
-  energy.activate = static_cast<double>(counts.activates) * c.activate_pj * wires;
-  energy.read = static_cast<double>(counts.read_bursts) * burst_bits * c.read_pj_per_bit;
-  energy.write = static_cast<double>(counts.write_bursts) * burst_bits * c.write_pj_per_bit;
-  const double banks =
-      c.refresh == configs::RefreshMode::same_bank ? c.banks_per_group : c.banks_per_unit();
-  energy.refresh = c.refresh_pj * (static_cast<double>(counts.refreshes) +
-                                   static_cast<double>(counts.bank_refreshes) / banks);
-  const auto down = static_cast<double>(counts.power_down_clocks);
-  const double up = static_cast<double>(clocks) * channels - down;
-  energy.standby = (up * c.standby_mw + down * c.power_down_mw) * period_ns;  // mW x ns = pJ
-  return energy;
-}
-
 std::optional<DramRequest> ChannelShare::next() {
   while (auto request = all_->next()) {
     const std::uint64_t block = request->address / interleave_bytes_;
@@ -33,13 +14,24 @@ std::optional<DramRequest> ChannelShare::next() {
   return std::nullopt;
 }
 
+std::optional<Repetition> ChannelShare::repeats() const {
+  const auto all = all_->repeats();
+  // Equal requests one after the other, each within a block: a block in every `channels_`.
+  if (!all || all->requests != 1 || interleave_bytes_ % all->bytes != 0) return std::nullopt;
+  const std::uint64_t requests = interleave_bytes_ / all->bytes;
+  return Repetition{requests, interleave_bytes_, all->left / (requests * channels_) * requests};
+}
+
+void ChannelShare::skip(std::uint64_t requests) { all_->skip(requests * channels_); }
+
 DramPlayer::DramPlayer(const sc_core::sc_module_name& name, const configs::DramConfig& config,
-                       std::unique_ptr<RequestSource> source, double bursts_per_clock)
+                       std::unique_ptr<RequestSource> source, double bursts_per_clock,
+                       SteadyState steady)
     : sc_core::sc_module(name),
       channel_(config),
       clock_(config.clock_mhz),
       source_(std::move(source)),
-      player_(channel_, bursts_per_clock) {
+      player_(channel_, bursts_per_clock, steady) {
   SC_HAS_PROCESS(DramPlayer);
   SC_THREAD(thread);
 }
@@ -50,7 +42,8 @@ void DramPlayer::rethrow() const {
 
 void DramPlayer::thread() {
   try {
-    for (Clock until = kQuantum; !player_.play(*source_, until); until += kQuantum) {
+    for (Clock until = kQuantum; !player_.play(*source_, until);
+         until = std::max(until, player_.now()) + kQuantum) {
       const sc_core::sc_time at = clock_.time(until);
       wait(at - sc_core::sc_time_stamp());
     }

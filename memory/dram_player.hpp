@@ -11,20 +11,10 @@
 #include "configs/dram.hpp"
 #include "memory/clocking.hpp"
 #include "memory/dram_channel.hpp"
+#include "memory/dram_energy.hpp"
 #include "memory/request_player.hpp"
 
 namespace systole::memory {
-
-/// Picojoules of `channels` channels by cause; the parts sum to `total()`. Events are priced with
-/// the config's figures; check bits on wires of their own make a bit cost 9/8.
-struct DramEnergy {
-  double activate = 0, read = 0, write = 0, refresh = 0, standby = 0;
-  double total() const { return activate + read + write + refresh + standby; }
-};
-/// `counts` of all channels over `clocks` of each. Refreshes of single banks cost their part of one
-/// of a rank; clocks in power-down cost power_down_mw instead of standby_mw.
-DramEnergy energy_of(const configs::DramConfig& config, const DramCounts& counts, Clock clocks,
-                     std::uint32_t channels);
 
 /// The part of a stream that goes to one of several channels, with channel-local addresses.
 class ChannelShare final : public RequestSource {
@@ -36,6 +26,8 @@ class ChannelShare final : public RequestSource {
         channels_(channels),
         interleave_bytes_(interleave_bytes) {}
   std::optional<DramRequest> next() override;
+  std::optional<Repetition> repeats() const override;
+  void skip(std::uint64_t requests) override;
 
  private:
   std::unique_ptr<RequestSource> all_;
@@ -43,19 +35,22 @@ class ChannelShare final : public RequestSource {
 };
 
 /// A channel and the port that plays requests to it: one SC_THREAD, which runs ahead of simulated
-/// time by at most a quantum, since nothing else can see the channel.
+/// time by a quantum, or by what it leaves out of a steady state, since nothing else can see the
+/// channel.
 class DramPlayer : public sc_core::sc_module {
  public:
   static constexpr Clock kQuantum = 1 << 20;
 
   /// Errors: ConfigError as DramChannel; of the source, from `rethrow`.
   DramPlayer(const sc_core::sc_module_name& name, const configs::DramConfig& config,
-             std::unique_ptr<RequestSource> source, double bursts_per_clock);
+             std::unique_ptr<RequestSource> source, double bursts_per_clock,
+             SteadyState steady = SteadyState::reused);
 
   bool done() const { return done_; }
   /// Throws what reading the requests threw.
   void rethrow() const;
   std::uint64_t requests() const { return player_.requests(); }
+  std::uint64_t repeated() const { return player_.repeated(); }
   /// End of the last data.
   Clock end() const { return player_.end(); }
   const DramCounts& counts() const { return channel_.counts(); }

@@ -141,7 +141,7 @@ void MemorySystem::share_channels() {
 }
 
 std::uint64_t MemorySystem::address_period_bytes() const {
-  return AddressMap(config_.dram).period_bytes() * config_.channels;
+  return DramChannel(config_.dram).period_bytes() * config_.channels;
 }
 
 std::uint64_t MemorySystem::sum(const std::function<std::uint64_t(const DramCounts&)>& part) const {
@@ -158,6 +158,12 @@ EventCounts MemorySystem::events() const {
   counts.add("dram.write_bit",
              sum([](const DramCounts& c) { return c.write_bursts; }) * burst_bits);
   counts.add("dram.refresh", sum([](const DramCounts& c) { return c.refreshes; }));
+  // Only where the device has them.
+  const auto rare = [&](const char* event, std::uint64_t count) {
+    if (count > 0) counts.add(event, count);
+  };
+  rare("dram.bank_refresh", sum([](const DramCounts& c) { return c.bank_refreshes; }));
+  rare("dram.power_down_clock", sum([](const DramCounts& c) { return c.power_down_clocks; }));
   return counts;
 }
 
@@ -187,9 +193,7 @@ std::uint64_t MemorySystem::row_misses() const {
   return sum([](const DramCounts& c) { return c.row_misses; });
 }
 
-Bytes MemorySystem::capacity() const {
-  return Bytes(config_.dram.capacity_bytes * config_.channels);
-}
+Bytes MemorySystem::capacity() const { return Bytes(config_.dram.data_bytes() * config_.channels); }
 
 double MemorySystem::peak_bytes_per_cycle() const {
   return config_.dram.peak_bytes_per_second() * config_.channels / (accelerator_clock_mhz_ * 1e6);

@@ -155,6 +155,9 @@ class Chunks : public RequestSource {
   }
 
  protected:
+  std::uint64_t chunks() const { return left_; }
+  /// Between two chunks.
+  void leave_out(std::uint64_t chunks) { left_ -= chunks; }
   virtual void chunk(std::uint64_t& address, std::uint64_t& bytes, bool& write) = 0;
 
  private:
@@ -167,6 +170,12 @@ std::uint64_t whole(std::uint64_t bytes, std::uint64_t part) { return (bytes + p
 class Sequential final : public Chunks {
  public:
   explicit Sequential(const PatternConfig& c) : Chunks(whole(c.bytes, kRequest)), write_(c.write) {}
+
+  std::optional<Repetition> repeats() const override { return Repetition{1, kRequest, chunks()}; }
+  void skip(std::uint64_t requests) override {
+    leave_out(requests);
+    at_ += requests * kRequest;
+  }
 
  private:
   void chunk(std::uint64_t& address, std::uint64_t& bytes, bool& write) override {

@@ -23,9 +23,19 @@ struct DramRequest {
   friend bool operator==(const DramRequest&, const DramRequest&) = default;
 };
 
+/// A stream that goes on as it is, moved by `bytes` every `requests` requests.
+struct Repetition {
+  std::uint64_t requests = 0, bytes = 0;
+  std::uint64_t left = 0;  ///< requests for which that holds
+};
+
 class RequestSource {
  public:
   virtual ~RequestSource() = default;
+  /// How the stream goes on from here, if that repeats itself.
+  virtual std::optional<Repetition> repeats() const { return std::nullopt; }
+  /// Leaves out `requests`, a multiple of the repetition's and at most what is left of it.
+  virtual void skip(std::uint64_t /*requests*/) {}
   /// The next request, or none at the end. Errors: ConfigError for a line that is no request.
   virtual std::optional<DramRequest> next() = 0;
 };

@@ -75,6 +75,7 @@ void SharedWindow::restart(Clock first_refresh) {
   restart_rest();
   next_age_ = kFirstAge;
   plan_.valid = false;
+  row_choice_known_ = false;
   now_ = limit_ = 0;
 }
 
@@ -191,6 +192,7 @@ void SharedWindow::left(std::uint32_t direction, std::uint32_t bursts, Clock fir
 /// What the bank would do next in the current direction.
 void SharedWindow::update_candidate(std::uint32_t b) {
   Bank& bank = banks_[b];
+  if ((row_mask_ & bit(b)) != 0) row_choice_known_ = false;
   hit_mask_ &= ~bit(b);
   row_mask_ &= ~bit(b);
   bank.hit = kNone;
@@ -201,6 +203,7 @@ void SharedWindow::update_candidate(std::uint32_t b) {
   if (static_cast<std::int32_t>(b) == activating_) return;
   if (!device_.open(b)) {
     row_mask_ |= bit(b);
+    row_choice_known_ = false;
     candidates_.row_gate[b] = std::max(device_.bank_activate_time(b), head.arrived);
     return;
   }
@@ -220,6 +223,7 @@ void SharedWindow::update_candidate(std::uint32_t b) {
   }
   if ((owner_mask_ & bit(b)) != 0) return;
   row_mask_ |= bit(b);
+  row_choice_known_ = false;
   candidates_.row_gate[b] = std::max(device_.bank_precharge_time(b), head.arrived);
 }
 
@@ -319,28 +323,27 @@ void SharedWindow::find_column() {
   ColumnChoice& choice = plan_.column;
   choice = {};
   if (hit_mask_ == 0) return;
-  std::array<Clock, DramDevice::kMaxBanks> gates;
+  std::array<Clock, DramDevice::kMaxBanks> gates, times;
   device_.column_gates(direction_, column_bus(), gates.data());
+  // The earliest, then the oldest of those: each pass takes minima without branching, since which
+  // bank wins is beyond prediction.
   Clock best = kNever;
-  std::uint32_t bank = 0, oldest_bank = 0;
-  std::uint64_t age = kNever, oldest = kNever;
+  std::size_t banks = 0;
   for (std::uint64_t left = hit_mask_; left != 0; left &= left - 1) {
     const std::uint32_t b = lowest(left);
-    const std::uint64_t hit = candidates_.hit_age[b];
-    if (hit < oldest) {
-      oldest = hit;
-      oldest_bank = b;
-    }
     const Clock time = aligned(std::max(candidates_.column_gate[b], gates[candidates_.group[b]]));
-    if (time < best || (time == best && hit < age)) {
-      best = time;
-      bank = b;
-      age = hit;
-    }
+    times[banks++] = time;
+    best = std::min(best, time);
+  }
+  std::uint64_t oldest = kNever;  // age and bank in one number; those that are later sort behind
+  banks = 0;
+  for (std::uint64_t left = hit_mask_; left != 0; left &= left - 1) {
+    const std::uint32_t b = lowest(left);
+    const auto later = static_cast<std::uint64_t>(times[banks++] != best);
+    oldest = std::min(oldest, later << 63 | candidates_.hit_age[b] << kBankBits | b);
   }
   choice.time = best;
-  choice.bank = bank;
-  choice.oldest = oldest_bank;
+  choice.bank = static_cast<std::uint32_t>(oldest & ((1u << kBankBits) - 1));
 }
 
 SharedWindow::Choice SharedWindow::best_page_close() const {
@@ -372,7 +375,11 @@ void SharedWindow::make_plan(Clock limit) {
     // A clock that an owner takes is not one at which the others are looked at.
     if ((row_bus_ != 0 || owner.time != column_bus()) && known) choose_direction();
     find_column();
-    row = best_row();
+    // Columns seldom change anything for the rows: the last choice stands until something does, or
+    // until the bus is taken beyond it.
+    if (!row_choice_known_ || row_choice_.time < row_bus()) row_choice_ = best_row();
+    row_choice_known_ = true;
+    row = row_choice_;
     if (close_mask_ != 0) {
       const Choice close = best_page_close();
       if (close.time < next.time) next = close;
@@ -394,6 +401,7 @@ void SharedWindow::make_plan(Clock limit) {
 
 void SharedWindow::issue(const Choice& choice) {
   now_ = choice.time;
+  if (choice.kind != Kind::column && choice.kind != Kind::owner) row_choice_known_ = false;
   switch (choice.kind) {
     case Kind::owner:
       return issue_owner(choice.bank, choice.time);
@@ -447,6 +455,7 @@ bool SharedWindow::second_activate(Clock next, Clock limit) {
   if (slot >= limit || (next <= slot && slot < second_activate_by_)) return false;
   const auto b = static_cast<std::uint32_t>(activating_);
   activating_ = kNone;
+  row_choice_known_ = false;
   now_ = slot;
   occupy(row_bus_, slot, 1);
   update_candidate(b);
@@ -533,10 +542,10 @@ std::uint64_t SharedWindow::hits_ahead(std::uint64_t wanted) const {
 /// one of them repeats, where the standard has no bank groups or no other group waits). Issues as
 /// many as provably follow that pattern before `end`; nothing younger can interfere, nothing older
 /// exists. Returns whether it issued any.
-bool SharedWindow::issue_bulk(const ColumnChoice& plan, Clock end) {
+bool SharedWindow::issue_bulk(const ColumnChoice& choice, Clock end) {
   const configs::DramConfig& t = device_.config();
   if (device_.units() > 1 || page_limit_ != kNoLimit || activating_ != kNone || align_ != 1 ||
-      prioritised_ || (t.wck_off != 0 && plan.time >= data_clock_stops_)) {
+      prioritised_ || (t.wck_off != 0 && choice.time >= data_clock_stops_)) {
     return false;
   }
   // A burst whose activate is done goes first as soon as its bank is ready, not before.
@@ -545,10 +554,11 @@ bool SharedWindow::issue_bulk(const ColumnChoice& plan, Clock end) {
     end = std::min(end, device_.bank_column_time(b, banks_[b].owner.direction));
   }
   const Clock short_gap = t.ccd_s, long_gap = device_.column_spacing(direction_);
-  if (plan.time + short_gap >= end) return false;  // not even two
+  if (choice.time + short_gap >= end) return false;  // not even two
   // Banks that are not ready for the first two bursts stay out until they are.
-  ColumnChoice choice = plan;
   std::uint64_t ready = 0, oldest_age = kNever, second_age = kNever;
+  std::uint32_t oldest = 0;
+  std::int32_t second = kNone;  // the oldest hit outside the oldest one's group
   for (std::uint64_t left = hit_mask_; left != 0; left &= left - 1) {
     const std::uint32_t b = lowest(left);
     const Clock gate = candidates_.column_gate[b];
@@ -559,33 +569,33 @@ bool SharedWindow::issue_bulk(const ColumnChoice& plan, Clock end) {
     ready |= bit(b);
     if (candidates_.hit_age[b] < oldest_age) {
       oldest_age = candidates_.hit_age[b];
-      choice.oldest = b;
+      oldest = b;
     }
   }
   if (ready == 0 || choice.time + short_gap >= end) return false;
-  const std::uint8_t oldest_group = candidates_.group[choice.oldest];
+  const std::uint8_t oldest_group = candidates_.group[oldest];
   for (std::uint64_t left = ready; left != 0; left &= left - 1) {
     const std::uint32_t b = lowest(left);
     if (candidates_.group[b] != oldest_group && candidates_.hit_age[b] < second_age) {
       second_age = candidates_.hit_age[b];
-      choice.second = static_cast<std::int32_t>(b);
+      second = static_cast<std::int32_t>(b);
     }
   }
-  const bool alone = choice.second == kNone || long_gap == short_gap;
-  if (alone ? choice.bank != choice.oldest : long_gap > 2 * short_gap) return false;
+  const bool alone = second == kNone || long_gap == short_gap;
+  if (alone ? choice.bank != oldest : long_gap > 2 * short_gap) return false;
   const std::uint32_t first = choice.bank;
   std::uint32_t other = first;
   if (!alone) {
-    const auto second = static_cast<std::uint32_t>(choice.second);
-    if (first != choice.oldest && first != second) return false;
-    other = first == choice.oldest ? second : choice.oldest;
+    const auto beside = static_cast<std::uint32_t>(second);
+    if (first != oldest && first != beside) return false;
+    other = first == oldest ? beside : oldest;
   }
   // A lone group at tCCD_L leaves slots that a burst of another group could take as soon as it
   // enters.
-  if (choice.second == kNone && long_gap != short_gap && intake_.waits(direction_)) return false;
+  if (second == kNone && long_gap != short_gap && intake_.waits(direction_)) return false;
   // The bank that is finished first must not precharge before the other's last command.
   if (device_.recovery(direction_) < short_gap) return false;
-  const Clock step = alone ? (choice.second == kNone ? long_gap : short_gap) : 2 * short_gap;
+  const Clock step = alone ? (second == kNone ? long_gap : short_gap) : 2 * short_gap;
   const Bank& a = banks_[first];
   const Bank& b = banks_[other];
   const std::uint32_t width = alone ? 1 : 2;
@@ -690,6 +700,7 @@ SharedWindow::Choice SharedWindow::next_refresh() const {
 void SharedWindow::issue_refresh(Clock at) {
   const configs::DramConfig& t = device_.config();
   const std::uint64_t banks = refresh_banks();
+  row_choice_known_ = false;
   occupy(row_bus_, at, t.precharge_slots);
   if ((device_.open_mask() & banks) != 0) {
     if (std::has_single_bit(banks)) {
@@ -804,6 +815,72 @@ bool SharedWindow::equivalent(const SharedWindow& other, Clock now) const {
     if (page_limit_ != kNoLimit && banks_[b].accesses != other.banks_[b].accesses) return false;
   }
   return device_.equivalent(other.device_, now);
+}
+
+// --- steady state ------------------------------------------------------------------------------
+
+template <typename Self, typename Visitor>
+void SharedWindow::visit(Self& self, Visitor& v) {
+  visit_common(self, v);
+  const auto age = [&](std::uint64_t of) { v.value(self.next_age_ - of); };
+  const auto segment = [&](std::uint32_t slot) { v.value(self.intake_.since(slot)); };
+  for (std::uint32_t b = 0; b < self.banks_.size(); ++b) {
+    auto& bank = self.banks_[b];
+    for (const std::int32_t head : bank.head) {
+      for (std::int32_t r = head; r != kNone; r = self.runs_[static_cast<std::size_t>(r)].next) {
+        auto& run = self.runs_[static_cast<std::size_t>(r)];
+        age(run.age);
+        segment(run.segment);
+        v.moment(run.arrived);
+        v.row(run.row);
+        v.value(run.bursts);
+      }
+      v.value(kNever);  // the end of a line
+    }
+    if (self.device_.open(b)) v.value(bank.passed);
+    if (self.page_limit_ != kNoLimit) v.value(bank.accesses);
+    if ((self.owner_mask_ & self.bit(b)) != 0) {
+      age(bank.owner.age);
+      segment(bank.owner.segment);
+      v.value(bank.owner.direction);
+    }
+    if ((self.hit_mask_ & self.bit(b)) != 0) v.gate(self.candidates_.column_gate[b]);
+    if ((self.row_mask_ & self.bit(b)) != 0) v.gate(self.candidates_.row_gate[b]);
+  }
+  for (const std::uint32_t d : {std::uint32_t{kRead}, std::uint32_t{kWrite}}) {
+    v.value(self.queued_[d]);
+    v.value(self.passed_over_[d]);
+    v.value(std::uint64_t{self.growing_[d] != kNone});
+    if (self.growing_[d] == kNone) continue;
+    age(self.runs_[static_cast<std::size_t>(self.growing_[d])].age);
+    v.burst(self.growing_end_[d]);
+  }
+  for (const std::uint64_t mask :
+       {self.hit_mask_, self.row_mask_, self.owner_mask_, self.close_mask_}) {
+    v.value(mask);
+  }
+  v.value(self.direction_);
+  v.value(self.turn_);
+  v.value(std::uint64_t{self.cut_short_});
+  for (auto& free : self.bus_free_) v.gate(free);
+  v.value(static_cast<std::uint64_t>(self.activating_));
+  v.gate(self.second_activate_from_);
+  v.gate(self.second_activate_by_);
+  v.gate(self.data_clock_stops_);
+  v.moment(self.refresh_due_);
+  v.value(self.refreshing_);
+  v.value(self.refresh_next_);
+  v.gate(self.now_);
+  v.moment(self.limit_);
+}
+
+void SharedWindow::describe(StateReader& state) const { visit(*this, state); }
+
+void SharedWindow::repeat(const StateShift& shift, const DramCounts& more) {
+  visit(*this, shift);
+  intake_.counts() += more;
+  plan_.valid = false;
+  row_choice_known_ = false;
 }
 
 // --- bounds ------------------------------------------------------------------------------------

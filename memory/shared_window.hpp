@@ -47,10 +47,17 @@ class SharedWindow : public DramController {
   }
   bool equivalent(const SharedWindow& other, Clock now) const;
   void restart(Clock first_refresh);
+  /// All that decides what it does from now on, and the counts beside it.
+  void describe(StateReader& state) const;
+  /// As if everything so far had happened `shift` later and elsewhere, and `more` besides.
+  void repeat(const StateShift& shift, const DramCounts& more);
 
  private:
+  template <typename Self, typename Visitor>
+  static void visit(Self& self, Visitor& v);
   static constexpr std::int32_t kNone = -1;
   static constexpr std::uint64_t kFirstAge = std::uint64_t{1} << 40;  ///< priorities subtract
+  static constexpr std::uint32_t kBankBits = 6;                       ///< kMaxBanks is 64
 
   /// Consecutive bursts of one segment in one row, entered and not issued.
   struct Run {
@@ -83,8 +90,6 @@ class SharedWindow : public DramController {
   struct ColumnChoice {
     Clock time = kNever;
     std::uint32_t bank = 0;
-    std::uint32_t oldest = 0;     ///< bank of the oldest hit
-    std::int32_t second = kNone;  ///< bank of the oldest hit outside the oldest one's group
   };
   /// What `advance` would do next; valid until something changes.
   struct Plan {
@@ -190,6 +195,8 @@ class SharedWindow : public DramController {
   std::uint32_t refresh_next_ = 0;  ///< of the round of banks
 
   Plan plan_;
+  Choice row_choice_;  ///< what best_row() said last; stands while `row_choice_known_`
+  bool row_choice_known_ = false;
   Clock now_ = 0;    ///< of the last command or admission
   Clock limit_ = 0;  ///< all commands before it are decided
 };

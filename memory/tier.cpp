@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "memory/address_map.hpp"
+#include "memory/dram_channel.hpp"
 #include "sim/core/error.hpp"
 
 namespace systole::memory {
@@ -143,6 +143,8 @@ void Tier::add_events(EventCounts& counts) const {
     add("read_bit", c.read_bursts * bits);
     add("write_bit", c.write_bursts * bits);
     add("refresh", c.refreshes);
+    add("bank_refresh", c.bank_refreshes);
+    add("power_down_clock", c.power_down_clocks);
   }
   if (link_) {
     add("link_down_bit", link_->counts().down_bits);
@@ -168,7 +170,7 @@ TrafficBytes Tier::useful_bytes() const {
 
 std::uint64_t Tier::address_period_bytes() const {
   if (cells_) return std::uint64_t{config_.granularity_bytes} * config_.banks;
-  return AddressMap(config_.dram).period_bytes() * config_.channels;
+  return DramChannel(config_.dram).period_bytes() * config_.channels;
 }
 
 Tiers::Tiers(const sc_core::sc_module_name& name, const configs::MemoryConfig& config,

@@ -60,7 +60,8 @@ class Tier : public sc_core::sc_module {
   void quiesce();
 
   /// Events up to the present. Cells: read_byte, write_byte, of whole accesses. DRAM: activate,
-  /// read_bit, write_bit, refresh. Link: link_down_bit, link_up_bit.
+  /// read_bit, write_bit, refresh, bank_refresh, power_down_clock. Link: link_down_bit,
+  /// link_up_bit.
   void add_events(EventCounts& counts) const;
   TrafficBytes useful_bytes() const;
   /// Work moved by a multiple of this meets the same banks.

@@ -8,6 +8,7 @@
 #include <ctime>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "configs/library.hpp"
 #include "memory/dram_player.hpp"
@@ -23,6 +24,7 @@ namespace {
 struct Request {
   std::string standard, trace, format, pattern, map, page, policy, load, json;
   std::uint64_t channels = 1, interleave = 256, bytes = 0, chunk = 0, request_bytes = 64, seed = 1;
+  bool no_reuse = false;
   std::vector<std::string> changes;
 };
 
@@ -65,6 +67,9 @@ bool parse(const Arguments& arguments, Request& r) {
               "of a tile's row, a random access, a stream's turn, a page (256, 64, 4096, 1024)")
       .number("seed", "N", r.seed, "of random and kv-gather (1)")
       .value("load", "X", r.load, "requests offered to a channel a clock (default: all it takes)");
+  options.group("Simulation")
+      .flag("no-reuse", r.no_reuse,
+            "simulate every period of a steady state (changes no figure; a check)");
   options.group("Result").value("json", "FILE", r.json,
                                 "the summary as JSON, - for standard output");
   return options.parse(arguments);
@@ -173,7 +178,7 @@ class Requests {
 
 struct Played {
   memory::DramCounts counts;
-  std::uint64_t requests = 0, cycles = 0;
+  std::uint64_t requests = 0, repeated = 0, cycles = 0;
   double cpu_seconds = 0;
 };
 
@@ -196,8 +201,9 @@ Played play(const Request& r, const configs::DramConfig& device, Requests& reque
                                                         static_cast<std::uint32_t>(r.interleave));
       }
       const std::string name = "channel" + std::to_string(c);
-      players.push_back(std::make_unique<memory::DramPlayer>(name.c_str(), device,
-                                                             std::move(source), bursts_per_clock));
+      players.push_back(std::make_unique<memory::DramPlayer>(
+          name.c_str(), device, std::move(source), bursts_per_clock,
+          r.no_reuse ? memory::SteadyState::simulated : memory::SteadyState::reused));
     }
     sc_core::sc_start();
     for (const auto& player : players) {
@@ -205,6 +211,7 @@ Played play(const Request& r, const configs::DramConfig& device, Requests& reque
       SYSTOLE_CHECK(player->done(), "a channel that has not ended");
       played.counts += player->counts();
       played.requests += player->requests();
+      played.repeated += player->repeated();
       played.cycles = std::max<std::uint64_t>(played.cycles, player->end());
     }
     return 0;
@@ -231,9 +238,17 @@ nlohmann::ordered_json summary_of(const Request& r, const configs::DramConfig& d
   if (!r.trace.empty()) s["trace"] = r.trace;
   if (!r.pattern.empty()) s["pattern"] = r.pattern;
   s["requests"] = played.requests;
+  s["requests_repeated"] = played.repeated;  // of a steady state: not simulated again
   s["cycles"] = played.cycles;
   s["time_ns"] = clocks * 1e3 / device.clock_mhz;
   s["bytes"] = bursts * device.burst_bytes;
+  if (device.ecc == configs::EccMode::inline_bursts) {
+    const auto sum = [](const auto& bytes) {
+      return std::accumulate(bytes.begin(), bytes.end(), std::uint64_t{0});
+    };
+    s["check_bytes"] =
+        sum(n.moved_read) + sum(n.moved_written) - sum(n.useful_read) - sum(n.useful_written);
+  }
   s["read_bytes"] = n.read_bursts * device.burst_bytes;
   s["written_bytes"] = n.write_bursts * device.burst_bytes;
   s["bandwidth_fraction"] =
@@ -264,6 +279,10 @@ void print(const nlohmann::ordered_json& s) {
              s.at("map").get<std::string>(), s.at("page").get<std::string>());
   fmt::print("  requests      {:>16}   {:.2f} M a CPU second\n",
              s.at("requests").get<std::uint64_t>(), value("requests_per_second") / 1e6);
+  if (const double repeated = value("requests_repeated"); repeated > 0) {
+    fmt::print("  repeated      {:>14.2f} %   of a steady state, not simulated again\n",
+               100 * repeated / value("requests"));
+  }
   fmt::print("  cycles        {:>16}   {:.1f} us\n", s.at("cycles").get<std::uint64_t>(),
              value("time_ns") / 1e3);
   fmt::print("  bytes         {:>16}\n", s.at("bytes").get<std::uint64_t>());

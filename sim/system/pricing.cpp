@@ -7,6 +7,7 @@
 
 #include "configs/library.hpp"
 #include "configs/scaling.hpp"
+#include "memory/dram_energy.hpp"
 #include "memory/sram_model.hpp"
 #include "memory/tier.hpp"
 #include "pe/design.hpp"
@@ -30,6 +31,12 @@ const configs::PePrice& pe_price(const configs::EnergyTable& table, const std::s
     throw ConfigError(configs::no_price_message(table.name, name, configs::tables_with_pe(name)));
   }
   return it->second;
+}
+
+/// Events that come with time, not with work: they count as static energy.
+constexpr std::array<const char*, 3> kOfTime = {"refresh", "bank_refresh", "power_down_clock"};
+bool of_time(const std::string& event) {
+  return std::ranges::find(kOfTime, event.substr(event.find('.') + 1)) != kOfTime.end();
 }
 
 SquareMillimetres from_um2(double um2) { return SquareMillimetres(um2 * 1e-6); }
@@ -181,11 +188,14 @@ PriceList::PriceList(const configs::MachineConfig& machine) {
   scratchpad("output_scratchpad", machine.memory.output);
 
   const configs::DramConfig& dram = machine.memory.dram;
-  price("dram.activate", dram.activate_pj);
-  price("dram.read_bit", dram.read_pj_per_bit);
-  price("dram.write_bit", dram.write_pj_per_bit);
-  price("dram.refresh", dram.refresh_pj);
-  parts_["dram"] = {Milliwatts(dram.standby_mw * machine.memory.channels),
+  const memory::DramPrices prices = memory::dram_prices(dram);
+  price("dram.activate", prices.activate);
+  price("dram.read_bit", prices.read_bit);
+  price("dram.write_bit", prices.write_bit);
+  price("dram.refresh", prices.refresh);
+  price("dram.bank_refresh", prices.bank_refresh);
+  price("dram.power_down_clock", prices.power_down);
+  parts_["dram"] = {Milliwatts(prices.standby_mw * machine.memory.channels),
                     SquareMillimetres(0),
                     "off chip",
                     dram.energy_source,
@@ -204,11 +214,14 @@ void PriceList::price_tiers(const configs::MachineConfig& machine) {
       price(name + ".read_byte", tier.read_pj_per_byte);
       price(name + ".write_byte", tier.write_pj_per_byte);
     } else {
-      price(name + ".activate", tier.dram.activate_pj);
-      price(name + ".read_bit", tier.dram.read_pj_per_bit);
-      price(name + ".write_bit", tier.dram.write_pj_per_bit);
-      price(name + ".refresh", tier.dram.refresh_pj);
-      standing += tier.dram.standby_mw * tier.channels;
+      const memory::DramPrices prices = memory::dram_prices(tier.dram);
+      price(name + ".activate", prices.activate);
+      price(name + ".read_bit", prices.read_bit);
+      price(name + ".write_bit", prices.write_bit);
+      price(name + ".refresh", prices.refresh);
+      price(name + ".bank_refresh", prices.bank_refresh);
+      price(name + ".power_down_clock", prices.power_down);
+      standing += prices.standby_mw * tier.channels;
     }
     price(name + ".link_down_bit", tier.link.pj_per_bit);
     price(name + ".link_up_bit", tier.link.pj_per_bit);
@@ -232,7 +245,7 @@ void PriceList::price_tiers(const configs::MachineConfig& machine) {
 std::map<std::string, PriceList::Price> PriceList::dynamic(const EventCounts& events) const {
   std::map<std::string, Price> by_component;
   for (const auto& [event, count] : events) {
-    if (event.ends_with(".refresh")) continue;  // time's, not the work's: see components()
+    if (of_time(event)) continue;  // see components()
     const auto price = events_.find(event);
     SYSTOLE_CHECK(price != events_.end(), "event '" + event + "' has no price");
     Price& sum = by_component[event.substr(0, event.find('.'))];
@@ -260,8 +273,11 @@ std::vector<ComponentRow> PriceList::components(const EventCounts& events, Nanos
       row.dynamic_high_pj = it->second.high_pj;
     }
     row.static_pj = energy(part.standing, time).count();
-    if (const auto refresh = events_.find(name + ".refresh"); refresh != events_.end()) {
-      row.static_pj += refresh->second.pj * static_cast<double>(events.get(name + ".refresh"));
+    for (const char* event : kOfTime) {
+      const std::string of_part = name + "." + event;
+      const auto price = events_.find(of_part);
+      if (price == events_.end()) continue;
+      row.static_pj += price->second.pj * static_cast<double>(events.get(of_part));
     }
     row.area_mm2 = part.area.count();
     row.area_source = part.area_source;

@@ -24,7 +24,7 @@ using workloads::VectorOp;
 namespace {
 
 std::vector<std::uint64_t> capacities(const configs::MemoryConfig& memory) {
-  std::vector<std::uint64_t> all = {memory.dram.capacity_bytes * memory.channels};
+  std::vector<std::uint64_t> all = {memory.dram.data_bytes() * memory.channels};
   for (const configs::TierOfMachine& tier : memory.tiers) all.push_back(tier.resolved().capacity());
   return all;
 }

@@ -205,6 +205,7 @@ struct Blocking : sc_core::sc_module {
       payload.set_command(tlm::TLM_READ_COMMAND);
       payload.set_address(i * 64);
       payload.set_data_length(64);
+      payload.set_streaming_width(64);
       payload.set_response_status(tlm::TLM_INCOMPLETE_RESPONSE);
       sc_time delay;
       socket->b_transport(payload, delay);

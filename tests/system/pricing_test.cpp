@@ -46,6 +46,32 @@ TEST(PriceList, ChargesStandingPowerByTimeAndRefreshByCount) {
   }
 }
 
+TEST(PriceList, PricesCheckBitsBankRefreshesAndPowerDown) {
+  const auto machine = configs::load_machine(
+      "mixpe-128x128",
+      {"memory.dram.ecc=sideband", "memory.dram.refresh=per-bank", "memory.dram.refi_bank=250",
+       "memory.dram.rfc_bank=100", "memory.dram.power_down_after=50", "memory.dram.xp=10",
+       "memory.dram.power_down_mw=3"});
+  const configs::DramConfig& dram = machine.memory.dram;
+  const PriceList prices(machine);
+  EventCounts work;
+  work.add("dram.read_bit", 8);
+  work.add("dram.activate", 2);
+  EXPECT_DOUBLE_EQ(prices.dynamic_pj(work).at("dram"),
+                   9.0 / 8 * (8 * dram.read_pj_per_bit + 2 * dram.activate_pj));
+  EventCounts time;
+  time.add("dram.bank_refresh", dram.banks_per_unit());
+  time.add("dram.power_down_clock", 100);
+  for (const ComponentRow& part : prices.components(time, Nanoseconds(2000))) {
+    if (part.name != "dram") continue;
+    EXPECT_EQ(part.dynamic_pj, 0);
+    EXPECT_NEAR(part.static_pj,
+                2000 * dram.standby_mw * machine.memory.channels + dram.refresh_pj -
+                    100 * (dram.standby_mw - 3) * 1e3 / dram.clock_mhz,
+                1e-6 * part.static_pj);
+  }
+}
+
 TEST(PriceList, PricesEachClassOfPassOnItsOwnAndUnpricedOnesAsAnyPass) {
   auto machine = configs::load_machine("mixpe-128x128");
   configs::PePrice& pe = machine.energy.pes.at("mixpe-w4a8");
