@@ -14,6 +14,17 @@ struct PimPass {
   std::uint64_t activates = 0;  ///< rows opened, all banks and channels
   std::uint64_t read_bits = 0;  ///< from the cells to the units, whole bursts
   std::uint64_t macs = 0;
+
+  PimPass& operator+=(const PimPass& other) {
+    clocks += other.clocks;
+    activates += other.activates;
+    read_bits += other.read_bits;
+    macs += other.macs;
+    return *this;
+  }
+  PimPass operator*(std::uint64_t times) const {
+    return {clocks * times, activates * times, read_bits * times, macs * times};
+  }
 };
 
 /// Multiplies `bytes` of rows that lie evenly over all channels and banks, `macs` products in all,

@@ -158,9 +158,10 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
   account(outcome, CycleCause::scratchpad);
   wait_cycles(job.vector_cycles);
   account(outcome, CycleCause::compute);
-  if (job.memory_cycles > 0) {
-    wait_cycles(job.memory_cycles);
+  if (job.at_memory) {
+    wait_cycles(job.at_memory->cycles);
     account_tier(outcome, 0);
+    outcome.at_memory += job.at_memory->pass;
   }
 
   if (job.dequantise_in_loop) {

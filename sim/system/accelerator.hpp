@@ -27,6 +27,7 @@ struct OperationOutcome {
   BytesByClass dram_read_bytes{};
   BytesByClass dram_write_bytes{};
   WorkCounts counts;
+  memory::PimPass at_memory;
   /// Beside the DRAM, of tiers 1, 2, ...; and cycles waited for the tier that came last (0: DRAM).
   std::array<BytesByClass, memory::kMostTiers> tier_read_bytes{}, tier_write_bytes{};
   std::array<std::uint64_t, memory::kMostTiers> tier_wait_cycles{};

@@ -635,12 +635,11 @@ class Scheduler {
     const auto pass = [&](Job& job, const workloads::Region& region) {
       const memory::PimPass done = memory::pim_pass(
           dram, machine_.memory.channels, machine_.memory.pim, region.bytes, op.macs() / 2);
-      job.memory_cycles = static_cast<std::uint64_t>(
-          std::ceil(static_cast<double>(done.clocks) * machine_.clock_mhz / dram.clock_mhz));
+      const double cycles =
+          std::ceil(static_cast<double>(done.clocks) * machine_.clock_mhz / dram.clock_mhz);
+      job.at_memory =
+          std::make_shared<const MemoryWork>(MemoryWork{static_cast<std::uint64_t>(cycles), done});
       job.counts.macs += op.macs() / 2;
-      job.counts.pim_activates += done.activates;
-      job.counts.pim_read_bits += done.read_bits;
-      job.counts.pim_macs += done.macs;
     };
     const std::uint64_t rows = op.batch * op.m * op.share;
     Job& query = step(true, op.input_bytes);
@@ -741,9 +740,6 @@ constexpr std::uint64_t WorkCounts::*kCounters[] = {
     &WorkCounts::kv_dequantise_cycles,
     &WorkCounts::kv_read_burst_bytes,
     &WorkCounts::kv_write_burst_bytes,
-    &WorkCounts::pim_activates,
-    &WorkCounts::pim_read_bits,
-    &WorkCounts::pim_macs,
 };
 static_assert(sizeof(WorkCounts) == std::size(kCounters) * sizeof(std::uint64_t));
 

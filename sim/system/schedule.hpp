@@ -5,12 +5,14 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
 
 #include "configs/machine.hpp"
 #include "memory/memory_system.hpp"
+#include "memory/pim.hpp"
 #include "pe/array_timing.hpp"
 #include "pe/design.hpp"
 #include "sim/core/event_counts.hpp"
@@ -36,7 +38,6 @@ struct WorkCounts {
   std::uint64_t output_read_bytes = 0, output_write_bytes = 0;
   std::uint64_t kv_dequantise_cycles = 0;  ///< that the KV dequantiser works
   std::uint64_t kv_read_burst_bytes = 0, kv_write_burst_bytes = 0;  ///< cache traffic, whole bursts
-  std::uint64_t pim_activates = 0, pim_read_bits = 0, pim_macs = 0;  ///< of attention at the memory
 
   WorkCounts& operator+=(const WorkCounts& other);
   WorkCounts operator*(std::uint64_t times) const;
@@ -56,6 +57,12 @@ struct Load {
   std::vector<memory::Transfer> transfers;
 };
 
+/// What units at the memory do for a job.
+struct MemoryWork {
+  std::uint64_t cycles = 0;  ///< of the accelerator
+  memory::PimPass pass;
+};
+
 /// One job. Order of events: both loads are in; the accumulators of the job before last are free;
 /// the array runs; finished sums leave through the dequantiser, the vector unit
 /// (`background_vector_cycles`) and the DMA.
@@ -73,7 +80,7 @@ struct Job {
   std::uint64_t scratchpad_cycles =
       0;                            ///< by which the scratchpads' ports are slower than the array
   std::uint64_t vector_cycles = 0;  ///< in the foreground: the operation is the vector unit's own
-  std::uint64_t memory_cycles = 0;  ///< that units at the memory work, after both loads
+  std::shared_ptr<const MemoryWork> at_memory;  ///< after both loads, units at the memory; or null
   std::uint64_t dequantise_cycles = 0;
   std::uint64_t background_vector_cycles = 0;  ///< softmax of this block, beside the array
   std::optional<std::uint64_t>

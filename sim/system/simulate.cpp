@@ -59,9 +59,6 @@ EventCounts on_chip_events(const WorkCounts& counts, const configs::MemoryConfig
         std::pair("array.edge_result", counts.edge_results)}) {
     if (count > 0) events.add(event, count);
   }
-  events.add("pim.activate", counts.pim_activates);
-  events.add("pim.read_bit", counts.pim_read_bits);
-  events.add("pim.mac", counts.pim_macs);
   events.add("dequantiser.scale_add", counts.dequantise_fma);
   events.add("vector.add", counts.vector_adds);
   events.add("vector.multiply", counts.vector_multiplies);
@@ -139,6 +136,7 @@ void add(SegmentOutcome& total, const SegmentOutcome& other, std::uint64_t times
     OperationOutcome& sum = total.operations[i];
     const OperationOutcome& one = other.operations[i];
     sum.counts += one.counts * times;
+    sum.at_memory += one.at_memory * times;
     for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
       sum.cycles_by_cause[c] += times * one.cycles_by_cause[c];
     }
@@ -472,7 +470,10 @@ SegmentOutcome analyse(const Segment& segment, Mapper& mapper, const SimulateOpt
     OperationOutcome& operation = outcome.operations[job.operation];
     operation.counts += job.counts;
     dequantise[job.operation] += static_cast<double>(job.dequantise_cycles);
-    at_memory[job.operation] += static_cast<double>(job.memory_cycles);
+    if (job.at_memory) {
+      at_memory[job.operation] += static_cast<double>(job.at_memory->cycles);
+      operation.at_memory += job.at_memory->pass;
+    }
     vector[job.operation] += static_cast<double>(job.vector_cycles + job.background_vector_cycles);
     for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
       for (const memory::Transfer& transfer : *list) {
@@ -848,6 +849,9 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         row.bandwidth_bound_cycles += static_cast<std::uint64_t>(
             std::ceil(static_cast<double>(bytes) / result.peak_dram_bytes_per_cycle));
         row_events[it->second] += on_chip_events(done.counts, machine.memory);
+        row_events[it->second].add("pim.activate", done.at_memory.activates);
+        row_events[it->second].add("pim.read_bit", done.at_memory.read_bits);
+        row_events[it->second].add("pim.mac", done.at_memory.macs);
       }
     }
   }
