@@ -100,17 +100,6 @@ bool parse(const Arguments& arguments, RunOptions& o) {
   return options.parse(arguments);
 }
 
-/// The recipe with the KV cache of another: what that one says nothing of stays.
-configs::Recipe with_kv(configs::Recipe recipe, const configs::Recipe& kv) {
-  using configs::Target;
-  for (const Target target : {Target::key, Target::value}) recipe[target] = kv[target];
-  for (const Target target : {Target::query, Target::probability}) {
-    if (kv[target] != quant::TensorPolicy{}) recipe[target] = kv[target];
-  }
-  recipe.name += "+" + kv.name;
-  return recipe;
-}
-
 /// The first `prefill` tokens of the texts, which are read again from the start where they are
 /// shorter.
 std::vector<std::uint32_t> prompt_of(const workloads::LlamaModel& model,
@@ -145,7 +134,7 @@ int run_command(const Arguments& arguments) {
   const bool kv_study = !o.kv.empty();
   if (o.recipe.empty()) o.recipe = kv_study ? "fp16" : kDefaultRecipe;
   configs::Recipe recipe = configs::load_recipe(o.recipe);
-  if (kv_study) recipe = with_kv(std::move(recipe), configs::load_recipe(o.kv));
+  if (kv_study) recipe = configs::with_kv(std::move(recipe), configs::load_recipe(o.kv));
   const Model model = resolve_model(o.model, o.tokenizer);
   const std::string text = o.text.empty() ? model.default_text : o.text;
   if (!o.text.empty() && !model.weights) {
