@@ -128,7 +128,7 @@ class SweepPage {
         "class=\"controls\"><label>across <select id=\"hx\"></select></label><label>up <select "
         "id=\"hy\"></select></label><label>figure <select id=\"hf\"></select></label></div><svg "
         "id=\"heat\" class=\"plot\" role=\"img\" aria-label=\"heat map\"></svg></section></div>\n"
-        "<section id=\"point\" class=\"needs-script\" hidden></section>\n";
+        "<section id=\"point\" hidden></section>\n";
     const std::size_t shown = drawn().size();
     if (shown < r_.points.size()) {
       add("<p class=\"note\">Drawn: {} of {} points, the front and an even sample of the "
