@@ -11,13 +11,4 @@ bool is_plain(const Recipe& recipe) {
          real(Target::embedding) && recipe[Target::shortcut].format == quant::Format::fp32;
 }
 
-Recipe with_kv(Recipe recipe, const Recipe& kv) {
-  for (const Target target : {Target::key, Target::value}) recipe[target] = kv[target];
-  for (const Target target : {Target::query, Target::probability}) {
-    if (kv[target] != quant::TensorPolicy{}) recipe[target] = kv[target];
-  }
-  recipe.name += "+" + kv.name;
-  return recipe;
-}
-
 }  // namespace systole::configs

@@ -62,7 +62,4 @@ struct Recipe {
 /// Whether every policy is plain (quant::is_plain): what the timed machine models.
 bool is_plain(const Recipe& recipe);
 
-/// The recipe with the KV cache of another: what that one says nothing of stays.
-Recipe with_kv(Recipe recipe, const Recipe& kv);
-
 }  // namespace systole::configs

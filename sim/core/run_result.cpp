@@ -20,6 +20,11 @@ bool nearly_equal(double a, double b) {
 
 }  // namespace
 
+const TierRow* RunResult::binding_tier() const {
+  const auto longest = std::ranges::max_element(tiers, {}, &TierRow::wait_cycles);
+  return longest == tiers.end() || longest->wait_cycles == 0 ? nullptr : &*longest;
+}
+
 std::uint64_t RunResult::total_macs() const {
   std::uint64_t sum = 0;
   for (const OperationRow& row : operations) sum += row.macs;
@@ -52,7 +57,7 @@ std::optional<double> RunResult::dequant_utilisation() const {
 
 std::optional<double> RunResult::tokens_per_second() const {
   if (!tpot_ms) return std::nullopt;
-  return ratio(1e3, *tpot_ms);
+  return ratio(1e3 * static_cast<double>(sequences.value_or(1)), *tpot_ms);
 }
 
 std::optional<double> RunResult::tokens_per_joule() const {

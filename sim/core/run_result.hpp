@@ -98,6 +98,24 @@ struct ComponentRow {
   double area_band = 0;
 };
 
+/// One memory of a machine with several: DRAM first, then its tiers.
+struct TierRow {
+  std::string name;
+  std::uint64_t capacity_bytes = 0;
+  std::uint64_t placed_bytes = 0;   ///< of the program, all classes
+  std::uint64_t spilled_bytes = 0;  ///< that were to lie here and found no room
+  BytesByClass read_bytes{}, written_bytes{};
+  double busy_fraction = 0;       ///< of the run, at its peak rate
+  double link_fraction = 0;       ///< of the busier way of its link; 0 without one
+  std::uint64_t wait_cycles = 0;  ///< in which the accelerator waited for this memory
+  double energy_pj = 0;           ///< dynamic and standing
+  std::uint64_t line_writes = 0;  ///< of a memory that wears
+  std::uint64_t most_region_writes = 0;
+  double lifetime_years = 0;  ///< all going on as in the run; 0: it does not wear
+
+  friend bool operator==(const TierRow&, const TierRow&) = default;
+};
+
 /// A figure's lowest and highest value.
 struct Range {
   double low = 0, high = 0;
@@ -123,8 +141,9 @@ struct RunResult {
   KeyValues config_echo;  ///< resolved configuration, "memory.dram.channels" -> "4", in field order
 
   double clock_mhz = 0;
-  std::uint64_t prefill_tokens = 0;
+  std::uint64_t prefill_tokens = 0;  ///< of all sequences
   std::uint64_t decode_tokens = 0;
+  std::optional<std::uint64_t> sequences;  ///< where there are several
 
   std::vector<OperationRow> operations;  ///< in program order, prefill first
   std::vector<ComponentRow> components;
@@ -135,7 +154,7 @@ struct RunResult {
   std::uint64_t cycles = 0;  ///< = sum of operations' cycles
   std::uint64_t prefill_cycles = 0;
   std::uint64_t decode_cycles = 0;
-  double ttft_ms = 0;  ///< time to first token: the prefill, up to its argmax
+  double ttft_ms = 0;  ///< time to first token: the prefill of all, up to its argmax
   std::optional<double>
       tpot_ms;           ///< time per output token: mean over decode steps; absent without decode
   double energy_pj = 0;  ///< = sum of components' dynamic + static
@@ -150,6 +169,8 @@ struct RunResult {
   std::uint64_t kv_burst_bytes_read = 0, kv_burst_bytes_written = 0;  ///< of whole bursts
   std::uint64_t kv_dequantise_cycles = 0;  ///< that the decode steps keep the KV dequantiser busy
 
+  std::vector<TierRow> tiers;  ///< empty where DRAM is the only memory
+
   std::optional<Quality> quality;
 
   // Derived figures, absent where the denominator is zero.
@@ -157,7 +178,7 @@ struct RunResult {
   std::optional<double> bandwidth_share() const;  ///< DRAM bytes / (cycles x peak bytes per cycle)
   /// Share of the decode steps' cycles in which the KV dequantiser works; absent without decode.
   std::optional<double> dequant_utilisation() const;
-  std::optional<double> tokens_per_second() const;  ///< decode rate, one sequence
+  std::optional<double> tokens_per_second() const;  ///< decode rate, all sequences
   std::optional<double> tokens_per_joule()
       const;                                    ///< all tokens (prefill + decode) over all energy
   std::optional<double> tops_per_watt() const;  ///< 2 x MACs / energy
@@ -166,6 +187,8 @@ struct RunResult {
   Range energy_range_pj() const;
   Range area_range_mm2() const;
   std::optional<double> tops_per_mm2() const;  ///< 2 x MACs / time / area
+  /// The memory that the accelerator waited for longest, of several the first; null for none.
+  const TierRow* binding_tier() const;
   std::uint64_t total_macs() const;
   std::uint64_t total_dram_bytes() const;
 

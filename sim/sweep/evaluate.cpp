@@ -20,6 +20,7 @@
 #include "sim/core/progress.hpp"
 #include "sim/core/run_result.hpp"
 #include "sim/system/simulate.hpp"
+#include "workloads/kv_layout.hpp"
 #include "workloads/lowering.hpp"
 
 namespace systole::sweep {
@@ -382,7 +383,7 @@ struct Evaluator::State {
         const auto& entry =
             recipes.get(path(r.kv), [&] { return configs::load_recipe(path(r.kv)); });
         fault = entry.fault;
-        if (entry.config) kv = configs::with_kv(*base, *entry.config);
+        if (entry.config) kv = workloads::with_kv(*base, *entry.config);
         kv_digest = entry.digest;
         digest.add(recipe_digest[0]);
         digest.add(recipe_digest[1]);

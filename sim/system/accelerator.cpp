@@ -1,3 +1,4 @@
+#define SC_INCLUDE_DYNAMIC_PROCESSES  // sc_spawn
 #include "sim/system/accelerator.hpp"
 
 #include <algorithm>
@@ -9,12 +10,11 @@
 namespace systole::sim {
 namespace {
 
-constexpr std::uint64_t kHalves = 2;  // of every double buffer
 /// Jobs whose results may be on their way through the array at once; a fold takes at least as long
 /// as its rows, so that three fill the longest way.
 constexpr std::uint64_t kMostInside = 8;
 
-std::uint64_t halves_of(const Load& load) { return load.whole ? kHalves : 1; }
+std::uint64_t buffers_of(const Load& load, std::uint64_t all) { return load.whole ? all : 1; }
 
 }  // namespace
 
@@ -35,7 +35,10 @@ Accelerator::Accelerator(const sc_core::sc_module_name& name, const configs::Mac
     : sc_module(name),
       memory("memory", machine.memory, machine.clock_mhz),
       clock_(ClockDomain(machine.clock_mhz)),
-      to_dequantiser_("to_dequantiser", kHalves + kMostInside),
+      stationary_buffers_(machine.memory.weight.buffers),
+      moving_buffers_(machine.memory.activation.buffers),
+      sum_buffers_(machine.memory.output.buffers),
+      to_dequantiser_("to_dequantiser", sum_buffers_ + kMostInside),
       to_vector_("to_vector", 1),
       to_storage_("to_storage", 1) {
   SC_HAS_PROCESS(Accelerator);
@@ -44,41 +47,77 @@ Accelerator::Accelerator(const sc_core::sc_module_name& name, const configs::Mac
   SC_THREAD(finish);
   SC_THREAD(run_vector);
   SC_THREAD(store);
+  if (machine.memory.tiers.empty()) return;
+  tiers = std::make_unique<memory::Tiers>("tiers", machine.memory, memory);
+  if (machine.memory.prefetch.staging_bytes == 0) return;
+  for (std::uint32_t i = 0; i < machine.memory.prefetch.chunks; ++i) {
+    sc_core::sc_spawn([this] { prefetch(); }, ("prefetch" + std::to_string(i)).c_str());
+  }
 }
 
-SegmentOutcome Accelerator::run(std::span<const Job> jobs) {
+SegmentOutcome Accelerator::run(std::span<const Job> jobs, const Besides& besides) {
   SegmentOutcome outcome;
   if (jobs.empty()) return outcome;
   outcome.operations.resize(jobs.back().operation + 1);
   align_to_clock();
   memory.quiesce();
-  const EventCounts start = memory.events();
+  if (tiers) tiers->quiesce();
+  const auto events = [&] {
+    EventCounts counts = memory.events();
+    if (tiers) counts += tiers->events();
+    return counts;
+  };
+  const EventCounts start = events();
 
   jobs_ = jobs;
-  for (Milestone* milestone :
-       {&stationary_loaded_, &stationary_freed_, &moving_loaded_, &moving_freed_,
-        &operations_ended_, &finished_, &background_started_, &background_done_, &stored_}) {
+  for (Milestone* milestone : {&stationary_loaded_, &stationary_freed_, &moving_loaded_,
+                               &moving_freed_, &operations_ended_, &finished_, &background_started_,
+                               &background_done_, &stored_, &prefetched_}) {
     milestone->reset();
+  }
+  if (tiers) {
+    slowest_stationary_.assign(jobs.size(), 0);
+    slowest_moving_.assign(jobs.size(), 0);
+    prefetch_ = besides.prefetch;
+    next_chunk_ = 0;
   }
   finish_issued_ = background_issued_ = store_issued_ = 0;
   mark_ = clock_.now();
   segment_started_.notify(sc_core::SC_ZERO_TIME);
 
+  std::span<const std::uint64_t> marks = besides.marks;
   for (std::uint64_t i = 0; i < jobs.size(); ++i) {
+    for (; !marks.empty() && marks.front() == i; marks = marks.subspan(1)) {
+      besides.at_marks->push_back({outcome.operations, events().since(start)});
+    }
     OperationOutcome& operation = outcome.operations[jobs[i].operation];
     issue(jobs[i], i, operation);
     if (i + 1 == jobs.size() || jobs[i + 1].operation != jobs[i].operation)
       end_operation(operation);
   }
-  outcome.dram_events = memory.events().since(start);
+  if (memory.cache(0) != nullptr) {
+    memory.flush();
+    account(outcome.operations.back(), CycleCause::dram);
+  }
+  if (!besides.prefetch.empty()) {
+    prefetched_.wait_for(besides.prefetch.size());
+    OperationOutcome& last = outcome.operations.back();
+    account_tier(last, slowest_prefetch_);
+    for (const PrefetchChunk& chunk : besides.prefetch) {
+      for (const memory::Transfer& read : chunk.reads) count(last, read);
+      count(last, chunk.write);
+    }
+  }
+  outcome.dram_events = events().since(start);
   return outcome;
 }
 
 void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& outcome) {
   decodes_cache_ = decodes_cache_ || job.counts.kv_dequantise_cycles > 0;
   stationary_loaded_.wait_for(index + 1);
+  if (tiers) account_tier(outcome, slowest_stationary_[index]);
   moving_loaded_.wait_for(index + 1);
-  account(outcome, CycleCause::dram);
+  account_tier(outcome, tiers ? slowest_moving_[index] : 0);
   if (job.needs_background) {
     if (decodes_cache_) {  // the scores were late for their softmax because their keys were
       background_started_.wait_for(*job.needs_background);
@@ -87,13 +126,14 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
     background_done_.wait_for(*job.needs_background);
     account(outcome, CycleCause::dependency);
   }
-  // Two jobs' sums have a place in the accumulators. Those of a job whose results are still on
-  // their way through the array have not reached theirs: columns use them as much later as rows do.
+  // Every buffer of the accumulators holds one job's sums, usually two. Those of a job whose
+  // results are still on their way through the array have not reached theirs: columns use them as
+  // much later as rows do.
   const std::uint64_t occupied = job.stream_cycles + job.fill_drain_cycles + job.scratchpad_cycles;
   const std::uint64_t inside =
       occupied == 0 ? 0 : std::min<std::uint64_t>(job.tail_cycles / occupied, kMostInside);
-  if (finish_issued_ >= kHalves + inside) {
-    finished_.wait_for(finish_issued_ - kHalves - inside + 1);
+  if (finish_issued_ >= sum_buffers_ + inside) {
+    finished_.wait_for(finish_issued_ - sum_buffers_ - inside + 1);
     account(outcome, held_by_);
   }
 
@@ -128,6 +168,11 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
   account(outcome, CycleCause::scratchpad);
   wait_cycles(job.vector_cycles);
   account(outcome, CycleCause::compute);
+  if (job.at_memory) {
+    wait_cycles(job.at_memory->cycles);
+    account_tier(outcome, 0);
+    outcome.at_memory += job.at_memory->pass;
+  }
 
   if (job.dequantise_in_loop) {
     wait_for_array(outcome);
@@ -135,16 +180,22 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
     account(outcome, held_by_);
   }
 
-  if (job.stationary.frees_half) stationary_freed_.advance(halves_of(job.stationary));
-  if (job.moving.frees_half) moving_freed_.advance(halves_of(job.moving));
+  if (job.stationary.frees_half)
+    stationary_freed_.advance(buffers_of(job.stationary, stationary_buffers_));
+  if (job.moving.frees_half) moving_freed_.advance(buffers_of(job.moving, moving_buffers_));
   outcome.counts += job.counts;
   ++jobs_issued_;
   for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
-    for (const memory::Transfer& transfer : *list) {
-      auto& bytes = transfer.write ? outcome.dram_write_bytes : outcome.dram_read_bytes;
-      bytes[index_of(transfer.traffic)] += transfer.bytes;
-    }
+    for (const memory::Transfer& transfer : *list) count(outcome, transfer);
   }
+}
+
+void Accelerator::count(OperationOutcome& outcome, const memory::Transfer& transfer) {
+  const std::uint32_t tier = memory::tier_of(transfer.address);
+  auto& bytes = tier > 0
+                    ? (transfer.write ? outcome.tier_write_bytes : outcome.tier_read_bytes)[tier]
+                    : (transfer.write ? outcome.dram_write_bytes : outcome.dram_read_bytes);
+  bytes[index_of(transfer.traffic)] += transfer.bytes;
 }
 
 void Accelerator::wait_for_array(OperationOutcome& outcome) {
@@ -161,22 +212,45 @@ void Accelerator::end_operation(OperationOutcome& outcome) {
   background_done_.wait_for(background_issued_);
   account(outcome, CycleCause::dependency);
   stored_.wait_for(store_issued_);
-  account(outcome, CycleCause::dram);
+  account_tier(outcome, slowest_store_);
   decodes_cache_ = false;
   operations_ended_.advance();
 }
 
-void Accelerator::load(Load Job::*which, Milestone& loaded, Milestone& freed,
-                       bool after_predecessors) {
+std::uint32_t Accelerator::transfer(std::span<const memory::Transfer> transfers) {
+  if (tiers) return tiers->transfer(transfers);
+  memory.transfer(transfers);
+  return 0;
+}
+
+void Accelerator::prefetch() {
+  for (;;) {
+    sc_core::wait(segment_started_);
+    while (next_chunk_ < prefetch_.size()) {
+      const PrefetchChunk& chunk = prefetch_[next_chunk_++];
+      slowest_prefetch_ = transfer(chunk.reads);
+      transfer({&chunk.write, 1});
+      prefetched_.advance();
+    }
+  }
+}
+
+void Accelerator::load(Load Job::*which, Milestone& loaded, Milestone& freed, std::uint64_t buffers,
+                       bool after_predecessors, std::vector<std::uint32_t>& slowest) {
   std::uint64_t taken = 0;
+  std::size_t index = 0;
   for (const Job& job : jobs_) {
     const Load& load = job.*which;
     if (after_predecessors) operations_ended_.wait_for(job.operation);
     if (load.takes_half) {
-      taken += halves_of(load);
-      if (taken > kHalves) freed.wait_for(taken - kHalves);
+      taken += buffers_of(load, buffers);
+      if (taken > buffers) freed.wait_for(taken - buffers);
     }
-    if (!load.transfers.empty()) memory.transfer(load.transfers);
+    if (!load.transfers.empty()) {
+      const std::uint32_t last = transfer(load.transfers);
+      if (tiers) slowest[index] = last;
+    }
+    ++index;
     loaded.advance();
   }
 }
@@ -184,7 +258,8 @@ void Accelerator::load(Load Job::*which, Milestone& loaded, Milestone& freed,
 void Accelerator::load_stationary() {
   for (;;) {
     sc_core::wait(segment_started_);
-    load(&Job::stationary, stationary_loaded_, stationary_freed_, false);
+    load(&Job::stationary, stationary_loaded_, stationary_freed_, stationary_buffers_, false,
+         slowest_stationary_);
   }
 }
 
@@ -195,7 +270,7 @@ void Accelerator::load_moving() {
     // otherwise depend on which of them ended the segment before, and with it which transfer comes
     // first.
     sc_core::wait(sc_core::SC_ZERO_TIME);
-    load(&Job::moving, moving_loaded_, moving_freed_, true);
+    load(&Job::moving, moving_loaded_, moving_freed_, moving_buffers_, true, slowest_moving_);
   }
 }
 
@@ -232,7 +307,7 @@ void Accelerator::run_vector() {
 void Accelerator::store() {
   for (;;) {
     const std::vector<memory::Transfer> results = to_storage_.pop();
-    memory.transfer(results);
+    slowest_store_ = transfer(results);
     stored_.advance();
   }
 }
@@ -247,9 +322,19 @@ void Accelerator::align_to_clock() {
 }
 
 void Accelerator::account(OperationOutcome& outcome, CycleCause cause) {
+  account(outcome, cause, slowest_store_);
+}
+
+void Accelerator::account_tier(OperationOutcome& outcome, std::uint32_t tier) {
+  account(outcome, CycleCause::dram, tier);
+}
+
+void Accelerator::account(OperationOutcome& outcome, CycleCause cause, std::uint32_t tier) {
   align_to_clock();
   const Cycles now = clock_.now();
-  outcome.cycles_by_cause[static_cast<std::size_t>(cause)] += (now - mark_).count();
+  const std::uint64_t cycles = (now - mark_).count();
+  outcome.cycles_by_cause[static_cast<std::size_t>(cause)] += cycles;
+  if (cause == CycleCause::dram) outcome.tier_wait_cycles[tier] += cycles;
   mark_ = now;
 }
 

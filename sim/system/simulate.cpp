@@ -22,9 +22,13 @@
 #include "sim/kernel/simulation.hpp"
 #include "sim/kernel/systemc.hpp"
 #include "sim/system/accelerator.hpp"
+#include "sim/system/kv_dequantiser.hpp"
 #include "sim/system/mapping.hpp"
 #include "sim/system/pricing.hpp"
 #include "sim/system/schedule.hpp"
+#include "sim/system/steady_state.hpp"
+#include "sim/system/tier_report.hpp"
+#include "sim/system/tiering.hpp"
 #include "sim/system/tile_stepper.hpp"
 
 namespace systole::sim {
@@ -58,6 +62,7 @@ EventCounts on_chip_events(const WorkCounts& counts, const configs::MemoryConfig
     if (count > 0) events.add(event, count);
   }
   events.add("dequantiser.scale_add", counts.dequantise_fma);
+  for (const KvStage& stage : kKvStages) events.add(stage.event, counts.kv_work.*stage.work);
   events.add("vector.add", counts.vector_adds);
   events.add("vector.multiply", counts.vector_multiplies);
   events.add("weight_scratchpad.read_word", words(counts.weight_read_bytes, memory.weight));
@@ -87,6 +92,7 @@ std::string reuse_key(const Segment& segment) {
     put(static_cast<int>(op.kind), op.m, op.n, op.k, op.batch, op.share,
         static_cast<int>(op.dequantise), static_cast<int>(op.vector_op), op.rows, op.width,
         op.input_bytes, op.output_bytes);
+    put(op.scored_rows, op.scores_own);
     put_spec(op.moving);
     put_spec(op.stationary);
     for (const workloads::WeightPart& part : op.weight_parts) {
@@ -112,13 +118,13 @@ std::string reuse_key(const Segment& segment) {
 /// A segment cut into what depends on the context length (cache appends and attention) and what
 /// does not, so that decode steps share the latter. Each region starts on a quiet machine, whether
 /// it is reused or not.
-std::vector<Segment> regions_of(const Segment& segment) {
-  const auto grows = [](const Operation& op) {
-    return op.kind == OpKind::attention || op.vector_op == workloads::VectorOp::kv_append;
-  };
+/// With `whole` the segment is one region: weights that are prefetched come while any of it runs.
+std::vector<Segment> regions_of(const Segment& segment, bool whole = false) {
+  if (whole) return {segment};
   std::vector<Segment> regions;
   for (const Operation& op : segment.operations) {
-    if (regions.empty() || grows(regions.back().operations.back()) != grows(op)) {
+    if (regions.empty() ||
+        of_one_sequence(regions.back().operations.back()) != of_one_sequence(op)) {
       regions.push_back({segment.name, segment.repeats, {}});
     }
     regions.back().operations.push_back(op);
@@ -132,12 +138,20 @@ void add(SegmentOutcome& total, const SegmentOutcome& other, std::uint64_t times
     OperationOutcome& sum = total.operations[i];
     const OperationOutcome& one = other.operations[i];
     sum.counts += one.counts * times;
+    sum.at_memory += one.at_memory * times;
     for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
       sum.cycles_by_cause[c] += times * one.cycles_by_cause[c];
     }
     for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
       sum.dram_read_bytes[c] += times * one.dram_read_bytes[c];
       sum.dram_write_bytes[c] += times * one.dram_write_bytes[c];
+    }
+    for (std::size_t t = 0; t < memory::kMostTiers; ++t) {
+      sum.tier_wait_cycles[t] += times * one.tier_wait_cycles[t];
+      for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+        sum.tier_read_bytes[t][c] += times * one.tier_read_bytes[t][c];
+        sum.tier_write_bytes[t][c] += times * one.tier_write_bytes[t][c];
+      }
     }
   }
   total.dram_events += other.dram_events.times(times);
@@ -153,7 +167,9 @@ SegmentOutcome repeated(const SegmentOutcome& one, std::uint64_t repeats) {
 /// What one program did: [step][segment], each the sum of the segment's repeats.
 struct Outcomes {
   std::vector<std::vector<SegmentOutcome>> steps;
-  KeyValues notes;  ///< on how it was timed
+  KeyValues notes;   ///< on how it was timed
+  TierTotals tiers;  ///< placed and worn; the rest is in the steps
+  std::vector<std::size_t> idle_rules;
 };
 
 /// The closed form of a tile with the kinds of its passes that observations expect; null, which
@@ -180,6 +196,58 @@ ArrayTimer observing_timer(const Mapper& mapper, const Segment& segment,
   };
 }
 
+/// Cycles that were not simulated but follow from some that were, layers and steps included, and by
+/// how much they may be off.
+struct Shortcuts {
+  std::uint64_t round_cycles = 0, round_bound = 0;  ///< rounds of loops
+  std::uint64_t step_cycles = 0, step_bound = 0;    ///< decode steps
+};
+
+std::uint64_t cycles_of(const SegmentOutcome& outcome) {
+  std::uint64_t cycles = 0;
+  for (const OperationOutcome& operation : outcome.operations) cycles += operation.cycles();
+  return cycles;
+}
+
+/// " and 64 sequences (weights ..., KV cache ...)", where there are several.
+std::string sequences_text(const Program& program) {
+  if (program.sequences == 1) return "";
+  return fmt::format(" and {} sequences ({} bytes of weights, {} of KV cache)", program.sequences,
+                     program.weight_bytes, program.kv_bytes);
+}
+
+/// The program with its preemptions: after every so many decode steps the cache of all layers goes
+/// out to the tier of the machine's memory.swap and comes back.
+Program with_swaps(const Program& program, const configs::SwapConfig& swap) {
+  Program swapped = program;
+  if (swap.every_steps == 0) return swapped;
+  std::uint64_t decoded = 0;
+  for (Step& step : swapped.steps) {
+    if (step.phase != Phase::decode || ++decoded % swap.every_steps != 0) continue;
+    Segment& segment = step.segments.emplace_back();
+    segment.name = kSwapSegment;
+    segment.repeats = program.layers;
+    for (const char* name : {kSwapOut, kSwapIn}) {
+      Operation& op = segment.operations.emplace_back();
+      op.name = name;
+      op.rows = step.context;  // tokens
+    }
+  }
+  return swapped;
+}
+
+/// What the whole program takes of each tier, and which of them wear.
+void note_placement(Outcomes& outcomes, const Tiering& tiering,
+                    const configs::MachineConfig& machine) {
+  for (std::uint32_t t = 0; t <= machine.memory.tiers.size(); ++t) {
+    outcomes.tiers.placed[t] = tiering.placed(t);
+    outcomes.tiers.spilled[t] = tiering.spilled(t);
+    if (t == 0) continue;
+    const configs::TierConfig tier = machine.memory.tiers[t - 1].resolved();
+    if (tier.endurance_writes > 0) outcomes.tiers.wear.try_emplace(t, tier);
+  }
+}
+
 /// Drives the accelerator through the program, one segment after the other, and collects the
 /// outcomes.
 class ProgramRunner : public sc_core::sc_module {
@@ -196,22 +264,31 @@ class ProgramRunner : public sc_core::sc_module {
         stepper_(mapper, options.operands) {
     // Layers are placed a multiple of the memory's period apart, so that each meets the same banks
     // and conflicts.
-    const std::uint64_t period = accelerator_.memory.address_period_bytes();
+    const std::uint64_t period = accelerator_.tiers ? accelerator_.tiers->address_period_bytes()
+                                                    : accelerator_.memory.address_period_bytes();
     std::uint64_t layers = 0;
     for (const Segment& segment : program.steps.at(0).segments)
       layers = std::max(layers, segment.repeats);
     layers = std::max(layers, program.layers);
-    layer_stride_ = ceil_div(program.layer_stride_bytes, period) * period;
+    // So are sequences; where that takes more, the layers move apart.
+    sequence_stride_ = ceil_div(program.sequence_stride_bytes, period) * period;
+    const std::uint64_t apart =
+        (program.sequences - 1) * (sequence_stride_ - program.sequence_stride_bytes);
+    layer_stride_ = ceil_div(program.layer_stride_bytes + apart, period) * period;
     const workloads::Region& spill = program.activation_region;
     spill_base_ =
         ceil_div(spill.address + layers * (layer_stride_ - program.layer_stride_bytes), period) *
         period;
     const std::uint64_t needed = spill_base_ + spill.bytes,
                         capacity = accelerator_.memory.capacity().count();
-    if (needed > capacity) {
-      throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe +
-                        "' needs " + std::to_string(needed) + " bytes of DRAM; machine '" +
-                        machine.name + "' has " + std::to_string(capacity) +
+    if (accelerator_.tiers) {
+      tiering_ = std::make_unique<Tiering>(program, machine, layer_stride_, spill_base_);
+      note_placement(outcomes, *tiering_, machine);
+    } else if (needed > capacity) {
+      throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe + "'" +
+                        sequences_text(program) + " needs " + std::to_string(needed) +
+                        " bytes of DRAM; machine '" + machine.name + "' has " +
+                        std::to_string(capacity) +
                         " (memory.dram.channels x memory.dram.capacity_bytes)");
     }
     SC_HAS_PROCESS(ProgramRunner);
@@ -221,6 +298,7 @@ class ProgramRunner : public sc_core::sc_module {
   }
 
   Outcomes outcomes;
+  Shortcuts shortcuts;
   bool ended = false;
   std::exception_ptr failure;
   /// Grows while anything is done.
@@ -229,32 +307,61 @@ class ProgramRunner : public sc_core::sc_module {
  private:
   void run() {
     try {
+      if (extrapolates()) plan_steps();
       for (std::size_t i = 0; i < program_.steps.size(); ++i) {
         const Step& step = program_.steps[i];
         std::vector<SegmentOutcome>& totals = outcomes.steps.emplace_back();
         stepper_.begin(i, step.tokens);
+        context_ = {Tiering::kNoLayer, step.context - step.tokens, step.context, 0, false};
         std::uint64_t layer = 0;
         for (const Segment& segment : step.segments) {
-          totals.push_back(run_segment(segment, layer));
-          if (segment.name.starts_with("layer")) layer += segment.repeats;
+          const bool swap = segment.name == kSwapSegment;
+          totals.push_back(run_segment(segment, swap ? 0 : layer, step));
+          if (segment.name.starts_with("layer") && !swap) layer += segment.repeats;
         }
         stepper_.end();
         progress_.report("simulating", i + 1, program_.steps.size());
         if (progress_.cancelled()) throw Interrupted();
       }
       if (options_.timing == Timing::pe) outcomes.notes = stepper_.notes();
+      note_shortcuts();
+      if (tiering_) outcomes.idle_rules = tiering_->idle_rules();
     } catch (...) {
       failure = std::current_exception();  // must not unwind through the SystemC scheduler
     }
     ended = true;
   }
 
+  void note_shortcuts() {
+    const std::uint64_t left_out = shortcuts.round_cycles + shortcuts.step_cycles;
+    if (left_out == 0) return;
+    const auto share = [](std::uint64_t part, std::uint64_t whole) {
+      return whole == 0 ? std::string("0 %")
+                        : fmt::format("{:.2g} %", 100.0 * static_cast<double>(part) /
+                                                      static_cast<double>(whole));
+    };
+    outcomes.notes.emplace_back(
+        "extrapolated",
+        fmt::format("{} cycles of loops taken from their rounds before, off by at most {} of "
+                    "these; {} cycles of decode steps taken from one of as many tokens within a "
+                    "thousandth or interpolated between "
+                    "the first and the last simulated, off by at most {} of these; DRAM activates "
+                    "and refreshes of both likewise; bytes, bursts and operations are exact; "
+                    "--exact simulates all",
+                    shortcuts.round_cycles, share(shortcuts.round_bound, shortcuts.round_cycles),
+                    shortcuts.step_cycles, share(shortcuts.step_bound, shortcuts.step_cycles)));
+  }
+
   /// `layer`: of the segment's first instance.
-  SegmentOutcome run_segment(const Segment& segment, std::uint64_t layer) {
+  SegmentOutcome run_segment(const Segment& segment, std::uint64_t layer, const Step& step) {
     SegmentOutcome total;
-    for (const Segment& region : regions_of(segment)) {
-      const SegmentOutcome outcome =
-          stepper_.has_operands() ? step_region(region, layer) : run_region(region);
+    const bool layered = segment.name.starts_with("layer");
+    const bool whole = tiering_ && tiering_->prefetches() && layered;
+    for (const Segment& region : regions_of(segment, whole)) {
+      const SegmentOutcome outcome = tiering_
+                                         ? run_tiered(region, layered ? layer : Tiering::kNoLayer)
+                                     : stepper_.has_operands() ? step_region(region, layer)
+                                                               : run_region(region, step);
       total.operations.insert(total.operations.end(), outcome.operations.begin(),
                               outcome.operations.end());
       total.dram_events += outcome.dram_events;
@@ -262,24 +369,228 @@ class ProgramRunner : public sc_core::sc_module {
     return total;
   }
 
-  SegmentOutcome run_region(const Segment& region) {
-    if (options_.reuse) {
-      const std::string key = reuse_key(region);
-      auto known = known_.find(key);
-      if (known == known_.end()) known = known_.emplace(key, run_instance(region, 0)).first;
-      return repeated(known->second, region.repeats);
+  /// A region's outcome, and how much of it was not simulated.
+  struct Known {
+    SegmentOutcome outcome;
+    std::uint64_t left_out_cycles = 0, bound_cycles = 0;
+  };
+  /// A decode step's region between those of an earlier and a later step with equal appends.
+  struct Middle {
+    Segment shorter, longer;
+    double share = 0;
+    double growth = 0;  ///< where only the earlier step is simulated: tokens more, of its own
+  };
+
+  bool extrapolates() const {
+    return options_.extrapolate && options_.reuse && options_.timing == Timing::tile &&
+           !stepper_.has_operands();
+  }
+
+  const Known& known(const Segment& region) {
+    const std::string key = reuse_key(region);
+    const auto it = known_.find(key);
+    if (it != known_.end()) return it->second;
+    Known once;
+    if (extrapolates()) {
+      once = run_shortened(region);
+    } else {
+      once.outcome = run_instance(region, 0);
     }
-    SegmentOutcome total = run_instance(region, 0);
-    for (std::uint64_t i = 1; i < region.repeats; ++i) add(total, run_instance(region, i));
+    return known_.emplace(key, std::move(once)).first->second;
+  }
+
+  Known run_shortened(const Segment& region) {
+    const std::vector<Job> all =
+        schedule(mapper_, region, place(0), observing_timer(mapper_, region, options_));
+    const ShortenedJobs some = shorten(mapper_.machine(), all);
+    if (some.stretches.empty()) return {accelerator_.run(all), 0, 0};
+    const std::vector<std::uint64_t> marks = some.marks();
+    std::vector<SegmentOutcome> at_marks;
+    SegmentOutcome kept = accelerator_.run(some.jobs, {.prefetch = {}, .marks = marks, .at_marks = &at_marks});
+    Extrapolated whole = extrapolate(some, std::move(kept), at_marks);
+    // Not as steady as it looked.
+    constexpr std::uint64_t kMostPartsOfBound = 500;
+    if (whole.bound_cycles * kMostPartsOfBound > cycles_of(whole.outcome)) {
+      return {accelerator_.run(all), 0, 0};
+    }
+    return {std::move(whole.outcome), whole.left_out_cycles, whole.bound_cycles};
+  }
+
+  /// Appends of about equal size, of one segment, among decode steps near each other.
+  std::string append_class(const Segment& region, std::size_t step) {
+    constexpr std::size_t kMostSteps = 64;
+    Segment appends{region.name, region.repeats, {}};
+    for (const Operation& op : region.operations) {
+      if (op.kind == OpKind::vector) appends.operations.push_back(op);
+    }
+    double work = 0;
+    for (const Job& job : schedule(mapper_, appends, place(0))) {
+      work += static_cast<double>(job.vector_cycles + job.dequantise_cycles);
+      for (const auto* list : {&job.moving.transfers, &job.results}) {
+        work += static_cast<double>(memory::total_bytes(*list));
+      }
+    }
+    return fmt::format("{} {} {} {} {}", region.name, region.operations.size(),
+                       region.operations.back().scored_rows, step / kMostSteps,
+                       std::lround(2 * std::log2(1 + work)));
+  }
+
+  void plan_steps() {
+    struct Member {
+      Segment region;
+      std::size_t step = 0;
+      std::uint64_t tokens = 0;
+    };
+    std::map<std::string, std::vector<Member>> classes;
+    for (std::size_t i = 0; i < program_.steps.size(); ++i) {
+      if (program_.steps[i].phase != Phase::decode) continue;
+      for (const Segment& segment : program_.steps[i].segments) {
+        for (Segment& region : regions_of(segment)) {
+          const Operation& last = region.operations.back();
+          if (last.kind != OpKind::attention || last.m != 1) continue;
+          const std::uint64_t tokens = last.n;
+          classes[append_class(region, i)].push_back({std::move(region), i, tokens});
+        }
+      }
+    }
+    for (auto& [name, members] : classes) {
+      const Member &first = members.front(), &last = members.back();
+      // A thousandth more tokens is no other work: the first step stands for all.
+      constexpr std::uint64_t kAlike = 1000;
+      const bool alike =
+          last.tokens >= first.tokens && (last.tokens - first.tokens) * kAlike <= first.tokens;
+      for (std::size_t i = 1; i + (alike ? 0 : 1) < members.size(); ++i) {
+        const Member& member = members[i];
+        if (alike) {
+          const double growth =
+              static_cast<double>(last.tokens - first.tokens) / static_cast<double>(first.tokens);
+          middles_.emplace(reuse_key(member.region), Middle{first.region, first.region, 0, growth});
+          continue;
+        }
+        if (member.tokens < first.tokens || member.tokens > last.tokens) continue;
+        middles_.emplace(reuse_key(member.region),
+                         Middle{first.region, last.region,
+                                static_cast<double>(member.step - first.step) /
+                                    static_cast<double>(last.step - first.step),
+                                0});
+      }
+    }
+  }
+
+  SegmentOutcome run_middle(const Segment& region, const Middle& middle, std::uint64_t times) {
+    const Known &shorter = known(middle.shorter), &longer = known(middle.longer);
+    const SegmentOutcome one =
+        between(shorter.outcome, longer.outcome, middle.share, schedule(mapper_, region, place(0)),
+                mapper_.machine().memory.dram.burst_bytes);
+    const std::uint64_t a = cycles_of(shorter.outcome), b = cycles_of(longer.outcome);
+    // Attention grows with the context. Appends of a class differ by up to a factor of sqrt(2).
+    std::uint64_t appends = 0;
+    for (std::size_t o = 0; o < region.operations.size(); ++o) {
+      if (region.operations[o].kind == OpKind::vector) {
+        appends += longer.outcome.operations[o].cycles();
+      }
+    }
+    shortcuts.step_cycles += times * cycles_of(one);
+    // At most twice in proportion, where a chunk begins.
+    const auto grown =
+        static_cast<std::uint64_t>(std::ceil(2 * middle.growth * static_cast<double>(a)));
+    shortcuts.step_bound += times * (grown + (b > a ? b - a : a - b) + appends / 2 +
+                                     std::max(shorter.bound_cycles, longer.bound_cycles));
+    return repeated(one, times);
+  }
+
+  /// Layers, and sequences where each has its own cache, are placed alike modulo the memory's
+  /// period, so that one stands for all.
+  SegmentOutcome run_region(const Segment& region, const Step& step) {
+    const bool own = of_one_sequence(region.operations.front());
+    const std::uint64_t together = step.phase == Phase::decode ? program_.sequences : 1;
+    const std::uint64_t sequences = step.rounds * (own ? together : 1);
+    if (options_.reuse) {
+      const std::uint64_t times = region.repeats * sequences;
+      if (const auto middle = middles_.find(reuse_key(region)); middle != middles_.end()) {
+        return run_middle(region, middle->second, times);
+      }
+      const Known& one = known(region);
+      shortcuts.round_cycles += times * one.left_out_cycles;
+      shortcuts.round_bound += times * one.bound_cycles;
+      return repeated(one.outcome, times);
+    }
+    SegmentOutcome total;
+    total.operations.resize(region.operations.size());
+    for (std::uint64_t i = 0; i < region.repeats; ++i) {
+      for (std::uint64_t s = 0; s < sequences; ++s) {
+        add(total, run_instance(region, i, own ? s : 0));
+      }
+    }
     return total;
   }
 
-  Placement place(std::uint64_t instance) const {
-    return {instance * layer_stride_, spill_base_, program_.activation_region.bytes};
+  /// Layers that lie in the same tiers run alike; those that begin or end a prefetch do not.
+  SegmentOutcome run_tiered(const Segment& region, std::uint64_t first_layer) {
+    const bool layered = first_layer != Tiering::kNoLayer;
+    const bool prefetches = layered && tiering_->prefetches() && region.name != kSwapSegment;
+    const std::string shape = reuse_key(region);
+    SegmentOutcome total;
+    total.operations.resize(region.operations.size());
+    for (std::uint64_t i = 0; i < region.repeats; ++i) {
+      Tiering::Where where = context_;
+      where.shift = i * layer_stride_;
+      std::uint32_t next = Tiering::kNoLayer;
+      if (layered) {
+        where.layer = static_cast<std::uint32_t>(first_layer + i);
+        where.shift += first_layer * program_.layer_stride_bytes;
+        where.warm = prefetches && where.layer > 0;
+        if (prefetches && where.layer + 1 < program_.layers) next = where.layer + 1;
+      }
+      const std::string key = shape + std::to_string(tiering_->kind(where.layer)) +
+                              (where.warm ? " warm " : " cold ") +
+                              std::to_string(tiering_->kind(next));
+      auto known = tiered_.find(key);
+      if (known == tiered_.end() || !options_.reuse) {
+        std::vector<Job> jobs =
+            schedule(mapper_, region, place(i), observing_timer(mapper_, region, options_));
+        tiering_->place(jobs, region, where);
+        std::vector<PrefetchChunk> chunks;
+        if (next != Tiering::kNoLayer) {
+          chunks = tiering_->prefetch(next, where.shift + layer_stride_);
+        }
+        Tiered tiered{accelerator_.run(jobs, {.prefetch = chunks, .marks = {}}), {}, i};
+        collect_wear(jobs, chunks, tiered.worn);
+        known = tiered_.insert_or_assign(key, std::move(tiered)).first;
+      }
+      add(total, known->second.outcome);
+      for (const memory::Transfer& write : known->second.worn) {
+        const std::uint64_t address = memory::without_tier(write.address);
+        const std::uint64_t moved =
+            address >= spill_base_
+                ? address
+                : address + i * layer_stride_ - known->second.instance * layer_stride_;
+        outcomes.tiers.wear.at(memory::tier_of(write.address)).write(moved, write.bytes);
+      }
+    }
+    return total;
   }
 
-  SegmentOutcome run_instance(const Segment& segment, std::uint64_t instance) {
-    const Placement placement = place(instance);
+  /// What is written to tiers that wear.
+  void collect_wear(const std::vector<Job>& jobs, const std::vector<PrefetchChunk>& chunks,
+                    std::vector<memory::Transfer>& worn) const {
+    const auto put = [&](const memory::Transfer& transfer) {
+      if (transfer.write && outcomes.tiers.wear.contains(memory::tier_of(transfer.address))) {
+        worn.push_back(transfer);
+      }
+    };
+    for (const Job& job : jobs) std::ranges::for_each(job.results, put);
+    for (const PrefetchChunk& chunk : chunks) put(chunk.write);
+  }
+
+  Placement place(std::uint64_t instance, std::uint64_t sequence = 0) const {
+    return {instance * layer_stride_ + sequence * sequence_stride_, spill_base_,
+            program_.activation_region.bytes};
+  }
+
+  SegmentOutcome run_instance(const Segment& segment, std::uint64_t instance,
+                              std::uint64_t sequence = 0) {
+    const Placement placement = place(instance, sequence);
     if (options_.timing == Timing::pe) {
       return accelerator_.run(step_jobs(segment, placement, instance));
     }
@@ -310,8 +621,10 @@ class ProgramRunner : public sc_core::sc_module {
       }
       const std::string key = reuse_key(region);
       auto known = known_.find(key);
-      if (known == known_.end()) known = known_.emplace(key, accelerator_.run(jobs)).first;
-      SegmentOutcome outcome = known->second;
+      if (known == known_.end()) {
+        known = known_.emplace(key, Known{accelerator_.run(jobs), 0, 0}).first;
+      }
+      SegmentOutcome outcome = known->second.outcome;
       for (OperationOutcome& operation : outcome.operations) operation.counts = {};
       for (const Job& job : jobs) outcome.operations[job.operation].counts += job.counts;
       add(total, outcome);
@@ -324,8 +637,18 @@ class ProgramRunner : public sc_core::sc_module {
   Mapper& mapper_;
   SimulateOptions options_;
   Progress& progress_;
-  std::uint64_t layer_stride_ = 0, spill_base_ = 0;
-  std::map<std::string, SegmentOutcome> known_;
+  std::uint64_t layer_stride_ = 0, sequence_stride_ = 0, spill_base_ = 0;
+  std::map<std::string, Known> known_;
+  std::map<std::string, Middle> middles_;
+  std::unique_ptr<Tiering> tiering_;  ///< null: all lies in DRAM
+  Tiering::Where context_;            ///< of the step
+  /// Of one instance, with what it wrote to tiers that wear.
+  struct Tiered {
+    SegmentOutcome outcome;
+    std::vector<memory::Transfer> worn;
+    std::uint64_t instance = 0;
+  };
+  std::map<std::string, Tiered> tiered_;
   TileStepper stepper_;
 };
 
@@ -336,6 +659,7 @@ SegmentOutcome analyse(const Segment& segment, Mapper& mapper, const SimulateOpt
   const configs::MachineConfig& machine = mapper.machine();
   const std::vector<Job> jobs =
       schedule(mapper, segment, {}, observing_timer(mapper, segment, options));
+  std::vector<double> at_memory(segment.operations.size());
   const double pes =
       static_cast<double>(machine.array.rows) * machine.array.cols * machine.array.count;
   SegmentOutcome outcome;
@@ -345,6 +669,10 @@ SegmentOutcome analyse(const Segment& segment, Mapper& mapper, const SimulateOpt
     OperationOutcome& operation = outcome.operations[job.operation];
     operation.counts += job.counts;
     dequantise[job.operation] += static_cast<double>(job.dequantise_cycles);
+    if (job.at_memory) {
+      at_memory[job.operation] += static_cast<double>(job.at_memory->cycles);
+      operation.at_memory += job.at_memory->pass;
+    }
     vector[job.operation] += static_cast<double>(job.vector_cycles + job.background_vector_cycles);
     for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
       for (const memory::Transfer& transfer : *list) {
@@ -363,7 +691,8 @@ SegmentOutcome analyse(const Segment& segment, Mapper& mapper, const SimulateOpt
     }
     const double compute =
         std::max(static_cast<double>(operation.counts.mac_passes) / pes, vector[i]);
-    const double memory = static_cast<double>(bytes) / machine.peak_dram_bytes_per_cycle();
+    const double memory =
+        static_cast<double>(bytes) / machine.peak_dram_bytes_per_cycle() + at_memory[i];
     const auto cycles = [](double x) { return static_cast<std::uint64_t>(std::ceil(x)); };
     auto& causes = operation.cycles_by_cause;
     const std::uint64_t longest = cycles(std::max({compute, memory, dequantise[i]}));
@@ -372,6 +701,23 @@ SegmentOutcome analyse(const Segment& segment, Mapper& mapper, const SimulateOpt
     causes[static_cast<std::size_t>(rest)] = longest - cycles(compute);
   }
   return outcome;
+}
+
+/// The same of all layers and sequences.
+SegmentOutcome analyse_step(const Segment& segment, const Step& step, const Program& program,
+                            Mapper& mapper, const SimulateOptions& options) {
+  SegmentOutcome total = repeated(analyse(segment, mapper, options), segment.repeats);
+  const std::uint64_t together = step.phase == Phase::decode ? program.sequences : 1;
+  if (step.rounds * together == 1) return total;
+  SegmentOutcome all;
+  for (const Segment& region : regions_of(segment)) {
+    const bool own = of_one_sequence(region.operations.front());
+    const SegmentOutcome some = repeated(analyse(region, mapper, options),
+                                         region.repeats * step.rounds * (own ? together : 1));
+    all.operations.insert(all.operations.end(), some.operations.begin(), some.operations.end());
+    all.dram_events += some.dram_events;
+  }
+  return all;
 }
 
 /// MACs a cycle in the formats of the program's linear layers; 0 where there is none.
@@ -475,6 +821,7 @@ Chosen chosen_for(const Operation& op, Mapper& mapper) {
 void add_mapping(OperationRow& row, const Operation& op, Mapper& mapper, std::uint64_t repeats) {
   if (op.kind == OpKind::vector) return;
   if (op.kind == OpKind::attention && passes_in_tiles(mapper.machine(), op)) return;
+  if (op.kind == OpKind::attention && attends_at_memory(mapper.machine(), op)) return;
   const Chosen mapped = chosen_for(op, mapper);
   if (!row.mapping) {
     MappingChoice& choice = row.mapping.emplace();
@@ -597,6 +944,39 @@ bool has_coded_cache(const Program& program) {
   return false;
 }
 
+void add_tier_notes(RunResult& result, const configs::MachineConfig& machine,
+                    const Outcomes& outcomes) {
+  const auto note = [&](const char* name, std::string text) {
+    result.notes.emplace_back(name, std::move(text));
+  };
+  if (!result.tiers.empty()) {
+    note("tiers",
+         "a byte has the bank and row of its address in the program in whatever memory it lies "
+         "(frames handed out by colour); energy and area of a tier as its file states them, area "
+         "not priced; wear is even inside a region");
+    for (const std::size_t rule : outcomes.idle_rules) {
+      note("idle placement rule",
+           "memory.placement[" + std::to_string(rule) + "] fits nothing of this model and recipe");
+    }
+  }
+  if (machine.memory.prefetch.staging_bytes > 0) {
+    note("prefetch",
+         "each layer runs as one region while half a staging of the next layer's weights comes in; "
+         "the first layer of every step finds nothing staged (errs upwards)");
+  }
+  if (machine.memory.swap.every_steps > 0) {
+    note("preemption",
+         "the cache goes out and comes back at once: what other sequences do meanwhile is not "
+         "timed");
+  }
+  if (machine.memory.pim.place != configs::PimPlace::none) {
+    note("attention at the memory",
+         "closed form of all-bank commands with tFAW and refresh; vectors cross the bus as traffic "
+         "of the activations; layouts such that results come back complete; nothing else uses the "
+         "memory meanwhile");
+  }
+}
+
 /// Outcomes as a result: rows, energy, area, notes.
 RunResult result_of(const Program& program, const configs::MachineConfig& machine,
                     const SimulateOptions& options, const PriceList& prices, Mapper& mapper,
@@ -612,14 +992,19 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
   result.peak_dram_bytes_per_cycle = machine.peak_dram_bytes_per_cycle();
   result.peak_macs_per_cycle = peak_macs(program, design, pes);
   result.kv_bytes = program.kv_bytes;
+  if (program.sequences > 1) result.sequences = program.sequences;
   result.notes = prices.notes();
 
   // Rows: one for each operation and format of each phase, summed over layers and decode steps.
   std::map<std::tuple<Phase, std::size_t, std::string>, std::size_t> row_of;
   std::vector<EventCounts> row_events;
+  TierTotals tiers = outcomes.tiers;
+  std::vector<std::array<std::uint64_t, memory::kMostTiers>> row_tier_bytes;
   for (std::size_t s = 0; s < program.steps.size(); ++s) {
     const Step& step = program.steps[s];
-    (step.phase == Phase::prefill ? result.prefill_tokens : result.decode_tokens) += step.kept;
+    const std::uint64_t together = step.phase == Phase::decode ? program.sequences : 1;
+    (step.phase == Phase::prefill ? result.prefill_tokens : result.decode_tokens) +=
+        step.kept * step.rounds * together;
     for (std::size_t g = 0; g < step.segments.size(); ++g) {
       const Segment& segment = step.segments[g];
       const SegmentOutcome& outcome = outcomes.steps.at(s).at(g);
@@ -632,6 +1017,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         if (inserted) {
           result.operations.push_back(describe(op, step.phase, segment));
           row_events.emplace_back();
+          row_tier_bytes.emplace_back();
         }
         OperationRow& row = result.operations[it->second];
         if (op.kind != OpKind::vector) {
@@ -639,8 +1025,10 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
           row.n = op.n;
           row.k = op.k;
         }
-        row.repeats += segment.repeats;
-        add_mapping(row, op, mapper, segment.repeats);
+        const std::uint64_t instances =
+            segment.repeats * step.rounds * (of_one_sequence(op) ? together : 1);
+        row.repeats += instances;
+        add_mapping(row, op, mapper, instances);
         row.macs += done.counts.macs;
         for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
           row.cycles_by_cause[c] += done.cycles_by_cause[c];
@@ -652,6 +1040,19 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
           bytes += done.dram_read_bytes[c] + done.dram_write_bytes[c];
         }
         constexpr std::size_t kKv = index_of(TrafficClass::kv_cache);
+        for (std::size_t t = 0; t < memory::kMostTiers; ++t) {
+          const BytesByClass& read = t == 0 ? done.dram_read_bytes : done.tier_read_bytes[t];
+          const BytesByClass& written = t == 0 ? done.dram_write_bytes : done.tier_write_bytes[t];
+          tiers.wait_cycles[t] += done.tier_wait_cycles[t];
+          for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+            tiers.read_bytes[t][c] += read[c];
+            tiers.written_bytes[t][c] += written[c];
+            row_tier_bytes[it->second][t] += read[c] + written[c];
+          }
+          if (t == 0) continue;
+          result.kv_bytes_read += read[kKv];
+          result.kv_bytes_written += written[kKv];
+        }
         result.kv_bytes_read += done.dram_read_bytes[kKv];
         result.kv_bytes_written += done.dram_write_bytes[kKv];
         result.kv_burst_bytes_read += done.counts.kv_read_burst_bytes;
@@ -669,6 +1070,9 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         row.bandwidth_bound_cycles += static_cast<std::uint64_t>(
             std::ceil(static_cast<double>(bytes) / result.peak_dram_bytes_per_cycle));
         row_events[it->second] += on_chip_events(done.counts, machine.memory);
+        row_events[it->second].add("pim.activate", done.at_memory.activates);
+        row_events[it->second].add("pim.read_bit", done.at_memory.read_bits);
+        row_events[it->second].add("pim.mac", done.at_memory.macs);
       }
     }
   }
@@ -688,6 +1092,15 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
       bytes += row.dram_read_bytes[c] + row.dram_write_bytes[c];
     }
     if (bytes > 0) row.energy_pj["dram"] = dram_pj * static_cast<double>(bytes) / all_bytes;
+    for (std::size_t t = 1; t <= machine.memory.tiers.size(); ++t) {
+      const std::uint64_t here = row_tier_bytes[i][t];
+      const std::string component = memory::tier_component(machine.memory.tiers[t - 1].name);
+      if (here == 0 || !dynamic.contains(component)) continue;
+      std::uint64_t whole = 0;
+      for (const auto& of_row : row_tier_bytes) whole += of_row[t];
+      row.energy_pj[component] =
+          dynamic.at(component) * static_cast<double>(here) / static_cast<double>(whole);
+    }
     result.cycles += row.cycles;
     (row.phase == name_of(Phase::prefill) ? result.prefill_cycles : result.decode_cycles) +=
         row.cycles;
@@ -697,19 +1110,39 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
   result.ttft_ms = clock.time(Cycles(result.prefill_cycles)).count() * 1e-6;
   if (result.decode_tokens > 0) {
     result.tpot_ms = clock.time(Cycles(result.decode_cycles)).count() * 1e-6 /
-                     static_cast<double>(result.decode_tokens);
+                     static_cast<double>(result.decode_tokens / program.sequences);
   }
   result.components = prices.components(result.events, clock.time(Cycles(result.cycles)));
   for (const ComponentRow& part : result.components) {
     result.energy_pj += part.dynamic_pj + part.static_pj;
     result.area_mm2 += part.area_mm2;
   }
+  result.tiers = tier_rows(machine, tiers, result);
+  add_tier_notes(result, machine, outcomes);
   result.notes.emplace_back("regions",
                             "the operations of a layer before, in and after attention each start "
                             "on a quiet machine: rows "
                             "precharged, refresh timer restarted, nothing prefetched; errs "
                             "upwards, by at most the load of "
                             "both halves of the weight scratchpad and one DRAM latency a region");
+  if (const std::uint64_t packets = result.events.get("noc.packet"); packets > 0) {
+    const auto waits = static_cast<double>(result.events.get("noc.wait_cycle"));
+    result.notes.emplace_back(
+        "network", fmt::format("{} packets between DMA engines and DRAM channels waited {:.2f} "
+                               "cycles each for links and queues; a segment passes link and "
+                               "channel one after the other, which errs upwards",
+                               packets, waits / static_cast<double>(packets)));
+  }
+  if (const std::uint64_t lookups = result.events.get("cache.lookup"); lookups > 0) {
+    const std::uint64_t hits = result.events.get("cache.hit");
+    result.notes.emplace_back(
+        "cache", fmt::format("{} of {} lines looked up were there ({:.1f} %); bytes of operations "
+                             "are what they asked for, the cache's part included; it is empty at "
+                             "the start of each region and written back at its end, which errs "
+                             "upwards",
+                             hits, lookups,
+                             100.0 * static_cast<double>(hits) / static_cast<double>(lookups)));
+  }
   if (!options.observations) {
     result.notes.emplace_back(
         "observed operands",
@@ -750,9 +1183,19 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         "kv cache",
         "prefill attends to fp16 keys and values before they are coded; tokens that a policy "
         "chooses by their values (salience, eviction, retrieval) are stood for by others, which "
-        "decides addresses and not amounts; scores of token policies, top-k and the tier of "
-        "retrieved rows are not timed; energy: arithmetic of decoding as scale-adds, unpacking and "
-        "look-ups without a price");
+        "decides addresses and not amounts; probabilities that a policy needs take a second pass "
+        "of its "
+        "queries over the keys, or the vector unit where the step's own scores stay on chip; the "
+        "tier of retrieved rows and the wait of their fetch for the selection are not timed");
+  }
+  if (program.sequences > 1) {
+    result.notes.emplace_back(
+        "sequences",
+        fmt::format(
+            "{} of equal length: prompts pass one after the other (TTFT is the last one's), "
+            "decode steps together; each one's cache is appended to and attended to by "
+            "itself, from a quiet machine, which errs upwards (see regions)",
+            program.sequences));
   }
   if (!program.note.empty()) result.notes.emplace_back("context", program.note);
   result.check_sums();
@@ -784,19 +1227,49 @@ std::vector<std::vector<CyclesByCause>> time_segments(std::span<const TimedProgr
   return times;
 }
 
-std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
+std::vector<RunResult> simulate_all(std::span<const TimedProgram> given,
                                     const SimulateOptions& options, Progress& progress) {
+  std::vector<TimedProgram> preempted;
+  std::span<const TimedProgram> programs = given;
+  const auto swaps = [](const TimedProgram& timed) {
+    return timed.machine.memory.swap.every_steps > 0;
+  };
+  if (std::ranges::any_of(given, swaps)) {
+    for (const TimedProgram& timed : given) {
+      preempted.push_back({with_swaps(timed.program, timed.machine.memory.swap), timed.machine});
+    }
+    programs = preempted;
+  }
   std::vector<PriceList> prices;
   std::vector<std::unique_ptr<Mapper>> mappers;
   // Every operation of every program is checked before the clock starts.
   for (const TimedProgram& timed : programs) {
-    prices.emplace_back(timed.machine);
+    prices.emplace_back(timed.machine, has_coded_cache(timed.program));
     check_fixed_names(timed.machine, timed.program);
     mappers.push_back(std::make_unique<Mapper>(timed.machine,
                                                pe::find_design(timed.machine.array.pe),
                                                options.observations.value_or(opt_profile())));
     for (const Step& step : timed.program.steps) {
       for (const Segment& segment : step.segments) schedule(*mappers.back(), segment, {});
+    }
+    if (options.timing == Timing::pe && timed.program.sequences > 1) {
+      throw ConfigError("--timing pe steps one sequence; found " +
+                        std::to_string(timed.program.sequences) + ", time them with --timing tile");
+    }
+    if (timed.program.sequences > 1 && !timed.machine.memory.tiers.empty()) {
+      throw ConfigError("machine '" + timed.machine.name +
+                        "' has memory.tiers, which place one sequence; found " +
+                        std::to_string(timed.program.sequences));
+    }
+    if (options.timing != Timing::tile && !timed.machine.memory.tiers.empty()) {
+      throw ConfigError("--timing " +
+                        std::string(kTimingNames[static_cast<std::size_t>(options.timing)]) +
+                        " knows one memory; machine '" + timed.machine.name +
+                        "' has memory.tiers, time it with --timing tile");
+    }
+    if (options.timing == Timing::pe && timed.machine.memory.pim.place != configs::PimPlace::none) {
+      throw ConfigError("--timing pe steps no attention at the memory; machine '" +
+                        timed.machine.name + "' has memory.pim, time it with --timing tile");
     }
     if (options.timing == Timing::pe && timed.machine.array.count > 1) {
       throw ConfigError("--timing pe steps one array; array.count is " +
@@ -819,7 +1292,7 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
       for (const Step& step : programs[i].program.steps) {
         std::vector<SegmentOutcome>& totals = steps.emplace_back();
         for (const Segment& segment : step.segments) {
-          totals.push_back(repeated(analyse(segment, *mappers[i], options), segment.repeats));
+          totals.push_back(analyse_step(segment, step, programs[i].program, *mappers[i], options));
         }
       }
     }

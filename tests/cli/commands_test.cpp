@@ -48,6 +48,52 @@ TEST(Run, IsTheSameByteForByteAtAnyThreadCount) {
   EXPECT_EQ(run(1), run(3));
 }
 
+TEST(Compare, PutsKvCachesSideBySideAndSaysWhatBinds) {
+  const TemporaryFolder folder;
+  const std::string page = folder.path("kv.html"), table = folder.path("kv.csv");
+  const json result = run_json(
+      "compare --kv fp16,kivi2,qserve-kv4 --machines fp16-kv-lpddr5,fp16-kv-hbm2e --batch 1,3 "
+      "--model llama-2-7b --prefill 512 --decode 3 --quiet --html " +
+      page + " --csv " + table);
+  ASSERT_EQ(result.at("points").size(), 12u);
+  for (const json& point : result.at("points")) {
+    SCOPED_TRACE(point.at("kv").dump() + point.at("machine").dump() + point.at("batch").dump());
+    std::uint64_t cycles = 0;
+    std::string most;
+    for (const auto& [resource, count] : point.at("cycles_by_resource").items()) {
+      cycles += count.get<std::uint64_t>();
+      if (most.empty() || count > point.at("cycles_by_resource").at(most)) most = resource;
+    }
+    EXPECT_EQ(cycles, point.at("run").at("summary").at("decode_cycles"));
+    EXPECT_EQ(point.at("bound_by").get<std::string>().substr(0, most.size()), most);
+    EXPECT_EQ(point.at("tpot_ms"), point.at("run").at("summary").at("tpot_ms"));
+    EXPECT_GT(point.at("row_hit_rate"), 0.5);
+    EXPECT_LE(point.at("row_hit_rate"), 1.0);
+    EXPECT_GE(point.at("kv_burst_bytes_read_per_step"), point.at("kv_bytes_read_per_step"));
+    EXPECT_EQ(point.at("dequant_utilisation") > 0, point.at("kv") != "fp16");
+    EXPECT_TRUE(point.at("fits"));
+  }
+  // The same work three times over, weights once.
+  const json &one = result.at("points").at(1), &three = result.at("points").at(7);
+  ASSERT_EQ(three.at("batch"), 3);
+  EXPECT_EQ(three.at("kv_bytes_read_per_step"), 3 * one.at("kv_bytes_read_per_step").get<double>());
+  EXPECT_LT(three.at("tpot_ms"), 3 * one.at("tpot_ms").get<double>());
+  const std::string html = read_file(page), csv = read_file(table);
+  EXPECT_THAT(html, HasSubstr("Time a token, by what each cycle waits for"));
+  EXPECT_THAT(html, HasSubstr(one.at("bound_by").get<std::string>()));
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 13);
+}
+
+TEST(Compare, KvPointsBeyondTheDramAreMarked) {
+  const json result = run_json(
+      "compare --kv fp16 --machines fp16-kv-lpddr5 --batch 64 --model llama-2-7b --prefill 8192 "
+      "--decode 1 --quiet");
+  const json& point = result.at("points").at(0);
+  EXPECT_FALSE(point.at("fits"));
+  EXPECT_GT(point.at("needed_bytes"), point.at("capacity_bytes"));
+  EXPECT_GT(point.at("tpot_ms"), 0);
+}
+
 TEST(Compare, GivesEveryPeItsArrayRecipeAndErrorBars) {
   const TemporaryFolder folder;
   const std::string page = folder.path("page.html");
@@ -115,6 +161,52 @@ TEST(Run, TimesTheCacheOfEachSystemInTheNamedRecipesPlace) {
   const Outcome unknown = run_systole("run --model llama-2-7b --kv kivi3");
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_THAT(unknown.errors, HasSubstr("kivi"));
+}
+
+/// The row of a memory.
+json memory_of(const json& result, const std::string& name) {
+  for (const json& row : result.at("tiers")) {
+    if (row.at("name") == name) return row;
+  }
+  return {};
+}
+
+TEST(Run, AnEdgeMachineReadsItsFrozenWeightsFromRramAndWearsNothing) {
+  const json result = run_json(
+      "run --machine edge-rram-tiered --model smollm2-135m --prefill 300 --decode 4 --quiet");
+  const json rram = memory_of(result, "rram"), sram = memory_of(result, "sram"),
+             dram = memory_of(result, "dram");
+  EXPECT_EQ(rram.at("capacity_bytes"), 134217728);
+  EXPECT_GT(rram.at("read_bytes").at("weights").get<double>(), 5 * 50e6);
+  EXPECT_EQ(rram.at("line_writes"), 0);
+  EXPECT_EQ(rram.at("lifetime_years"), 0.0);
+  // 44 of the prompt's tokens are older than the 256 that SRAM keeps; 32 are whole pages.
+  EXPECT_GT(dram.at("written_bytes").at("kv_cache").get<double>(), 0);
+  EXPECT_GT(sram.at("written_bytes").at("kv_cache").get<double>(),
+            4 * dram.at("written_bytes").at("kv_cache").get<double>());
+  EXPECT_GT(sram.at("written_bytes").at("activations").get<double>(), 0);
+}
+
+TEST(Run, AHostBehindPcieTakesOldTokensAndHalfTheLayersOfALargeModel) {
+  const TemporaryFolder folder;
+  const std::string h5 = folder.path("tiered.h5");
+  const json result = run_json(
+      "run --machine mixpe-128x128-host-tiered --model llama-2-7b --prefill 1200 --decode 1 "
+      "--quiet "
+      "--out " +
+      h5);
+  const json host = memory_of(result, "host");
+  EXPECT_GT(host.at("placed_bytes").get<double>(), 1.6e9);
+  EXPECT_GT(host.at("read_bytes").at("kv_cache").get<double>(), 0);
+  EXPECT_GT(host.at("link_fraction").get<double>(), 0);
+  EXPECT_GT(memory_of(result, "dram").at("written_bytes").at("weights").get<double>(), 1e9);
+  const Outcome report = run_systole("report " + h5);
+  EXPECT_THAT(report.output, HasSubstr("Memories"));
+  const Outcome wrong = run_systole(
+      "run --machine mixpe-128x128-host-tiered --set \"memory.placement=[{class: kv_cache, tier: "
+      "hots}]\"");
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_THAT(wrong.errors, HasSubstr("did you mean 'host'"));
 }
 
 TEST(Run, TimesALargeShapeWithoutWeights) {
@@ -423,8 +515,8 @@ TEST(Paper, ExitsWithOneWhereAValueDiffers) {
 }
 
 TEST(List, NamesEveryKind) {
-  for (const char* kind : {"machines", "recipes", "models", "pes", "drams", "energy", "papers",
-                           "formats", "kernels"}) {
+  for (const char* kind : {"machines", "recipes", "models", "pes", "drams", "tiers", "energy",
+                           "papers", "formats", "kernels"}) {
     const Outcome outcome = run_systole(std::string("list ") + kind);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
     EXPECT_FALSE(outcome.output.empty()) << kind;
@@ -432,7 +524,8 @@ TEST(List, NamesEveryKind) {
 }
 
 TEST(Show, PrintsEveryNameThatListPrints) {
-  for (const char* kind : {"machines", "recipes", "models", "pes", "drams", "energy", "papers"}) {
+  for (const char* kind :
+       {"machines", "recipes", "models", "pes", "drams", "tiers", "energy", "papers"}) {
     std::istringstream lines(run_systole(std::string("list ") + kind).output);
     for (std::string line; std::getline(lines, line);) {
       const std::string name = line.substr(0, line.find(' '));
