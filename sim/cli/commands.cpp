@@ -5,6 +5,8 @@ namespace {
 
 const Command kCommands[] = {
     {"run", "run a model on a machine: quality, time, energy, area", run_command},
+    {"sweep", "many machines, recipes and models at once: what is best, and what it depends on",
+     sweep_command},
     {"eval", "measure a model's perplexity under a recipe, or let it write", eval_command},
     {"verify", "compare every kernel and the clocked arrays with their definitions, bit for bit",
      verify_command},

@@ -11,6 +11,7 @@ namespace systole::cli {
 using Arguments = std::vector<std::string>;
 
 int run_command(const Arguments& arguments);
+int sweep_command(const Arguments& arguments);
 int eval_command(const Arguments& arguments);
 int verify_command(const Arguments& arguments);
 int gemm_command(const Arguments& arguments);

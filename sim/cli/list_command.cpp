@@ -7,6 +7,7 @@
 #include <map>
 
 #include "configs/library.hpp"
+#include "configs/sweep.hpp"
 #include "pe/design.hpp"
 #include "quant/axes.hpp"
 #include "quant/kernels/catalogue.hpp"
@@ -32,6 +33,14 @@ std::vector<Line> library_lines(configs::Kind kind) {
   std::vector<Line> lines;
   for (const configs::Entry& entry : configs::list(kind))
     lines.push_back({entry.name, entry.summary});
+  return lines;
+}
+
+std::vector<Line> sweep_lines() {
+  std::vector<Line> lines;
+  for (const configs::Entry& entry : configs::list_sweeps()) {
+    lines.push_back({entry.name, entry.summary});
+  }
   return lines;
 }
 
@@ -92,6 +101,7 @@ const ListKind kKinds[] = {
     {"tiers", [] { return library_lines(configs::Kind::tier); }},
     {"energy", [] { return library_lines(configs::Kind::energy); }},
     {"papers", [] { return library_lines(configs::Kind::paper); }},
+    {"sweeps", sweep_lines},
     {"formats", format_lines},
     {"kernels", kernel_lines},
 };
@@ -181,7 +191,7 @@ void print_reference() {
 int list_command(const Arguments& arguments) {
   std::vector<std::string> words;
   Options options(
-      "list [machines|recipes|models|pes|drams|tiers|energy|papers|formats|kernels]",
+      "list [machines|recipes|models|pes|drams|tiers|energy|papers|sweeps|formats|kernels]",
       "Lists what ships with Systole, a line each; without a word, everything.\n"
       "`systole show NAME` prints one of them; `systole list reference` prints the page of "
       "all formats,\naxes and kernels in Markdown.",

@@ -6,6 +6,8 @@
 #include "reports/html.hpp"
 #include "reports/json.hpp"
 #include "reports/result_file.hpp"
+#include "reports/sweep.hpp"
+#include "reports/sweep_file.hpp"
 #include "reports/terminal.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
@@ -19,9 +21,8 @@ int report_command(const Arguments& arguments) {
   std::string html, json, csv;
   bool quiet = false;
   Options options("report FILE.h5... [options]",
-                  "Renders results that `systole run --out` wrote. Several results are compared; "
-                  "the first is the\n"
-                  "base of the ratios.",
+                  "Renders results that `systole run --out` wrote, or one that `systole sweep merge` "
+                  "wrote. Several\nresults are compared; the first is the base of the ratios.",
                   "  systole report a.h5 b.h5 c.h5 --html page.html\n");
   options.value("html", "FILE", html, "a self-contained page")
       .value("json", "FILE", json, "JSON of one result, - for standard output")
@@ -37,6 +38,15 @@ int report_command(const Arguments& arguments) {
   }
   for (const std::string* path : {&html, &json, &csv}) check_writable(*path);
 
+  if (files.size() == 1 && reports::is_sweep_result(files[0])) {
+    const SweepResult sweep = reports::read_sweep_result(files[0]);
+    if (!html.empty()) write_text_file(html, reports::sweep_to_html(sweep));
+    if (!json.empty()) write_text_file(json, reports::sweep_to_json(sweep));
+    if (!csv.empty()) write_text_file(csv, reports::sweep_to_csv(sweep));
+    if (quiet || html == "-" || json == "-" || csv == "-") return 0;
+    fmt::print("{}", reports::sweep_to_terminal(sweep, colour_wanted(), output_columns()));
+    return 0;
+  }
   std::vector<RunResult> results;
   for (const std::string& file : files) results.push_back(reports::read_result(file));
   if (!html.empty()) write_text_file(html, reports::to_html(results));

@@ -1,0 +1,110 @@
+// The style and script of a sweep's page, inlined by sweep_page.cpp.
+#pragma once
+
+#include <string_view>
+
+namespace systole::reports {
+
+inline constexpr std::string_view kSweepStyle = R"css(
+.plot{display:block;width:100%;height:auto;font-size:12px;touch-action:pan-y}
+.plot text{fill:var(--ink)}.plot .tick{fill:var(--soft);font-size:11px}
+.plot .axis{stroke:var(--line)}
+.plot .line{fill:none;stroke:var(--s5);stroke-width:1;opacity:.22}
+.plot .line.bad{stroke-dasharray:2 4;opacity:.14}
+.plot .line.front{stroke:var(--s0);stroke-width:1.4;opacity:.75}
+.plot .dot{fill:var(--s5);opacity:.45}.plot .dot.bad{fill:none;stroke:var(--s5);opacity:.35}
+.plot .dot.front{fill:var(--s0);opacity:1}
+.plot .step{fill:none;stroke:var(--s0);stroke-width:1.2;opacity:.6}
+.plot .on.on{stroke:var(--s2);stroke-width:2.6;opacity:1}.plot .dot.on{fill:var(--s2);stroke:var(--card);stroke-width:1}
+.plot [data-i]{cursor:pointer}
+.controls{display:flex;flex-wrap:wrap;gap:6px 18px;margin:4px 0 10px;font-size:13px;color:var(--soft)}
+.controls select{font:inherit;color:var(--ink);background:var(--card);border:1px solid var(--line);border-radius:4px;padding:2px 4px;max-width:19rem}
+.views{display:grid;grid-template-columns:1fr 1fr;gap:14px}.views>section{margin:0;min-width:0}
+#point{position:sticky;bottom:0;z-index:2;padding:10px 20px;max-height:38vh;overflow:auto;box-shadow:0 -4px 14px rgba(0,0,0,.12)}
+#point dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr));gap:2px 18px;margin:6px 0 8px;font-size:13px}
+#point dl div{display:flex;justify-content:space-between;gap:8px;border-bottom:1px solid var(--faint)}
+#point dt{color:var(--soft)}#point dd{margin:0;font-variant-numeric:tabular-nums;text-align:right}
+.effect{display:grid;grid-template-columns:15rem 1fr 8.5rem;gap:0 10px;align-items:center;font-size:13.5px;min-height:23px}
+.effect .name{overflow-wrap:anywhere}
+@media (max-width:900px){.views{grid-template-columns:1fr}.effect{grid-template-columns:9rem 1fr 7.5rem}}
+@media print{#point{display:none}}
+)css";
+
+/// Draws from `D`: axes, figures, objectives and points as sweep_page.cpp writes them.
+inline constexpr std::string_view kSweepScript = R"js(
+const NS="http://www.w3.org/2000/svg",el=(n,a={},t)=>{const e=document.createElementNS(NS,n);for(const k in a)e.setAttribute(k,a[k]);if(t!==undefined)e.textContent=t;return e};
+const fmt=v=>v===null?"\u2013":Math.abs(v)>=1e5||(v!==0&&Math.abs(v)<1e-3)?v.toExponential(2):String(+v.toPrecision(4));
+const P=D.points,A=D.axes.length,fig=(p,f)=>p.f[f],cls=p=>p.front?"front":p.ok?"":"bad";
+const order=P.map((_,i)=>i).sort((a,b)=>(P[a].front-P[b].front)||(P[a].ok-P[b].ok));
+let pinned=-1;
+const span=vs=>{vs=vs.filter(v=>v!==null);let lo=Math.min(...vs),hi=Math.max(...vs);if(!(hi>lo)){hi=lo+(Math.abs(lo)||1);}return[lo,hi]};
+const scaleOf=(vs,a,b)=>{const[lo,hi]=span(vs);const log=lo>0&&hi/lo>30;const g=log?Math.log:x=>x;const s=v=>a+(b-a)*(g(v)-g(lo))/(g(hi)-g(lo));
+  s.ticks=log?[lo,Math.sqrt(lo*hi),hi]:[lo,(lo+hi)/2,hi];s.log=log;return s};
+function show(i){
+  document.querySelectorAll(".on").forEach(e=>e.classList.remove("on"));
+  const box=document.getElementById("point");if(i<0){box.hidden=true;return}
+  document.querySelectorAll('[data-i="'+i+'"]').forEach(e=>{e.classList.add("on");if(e.tagName!=="tr")e.parentNode.append(e)});
+  const p=P[i];box.hidden=false;box.textContent="";
+  const h=document.createElement("h4");h.textContent="Point "+p.id+(p.front?", on the front":p.ok?"":", not feasible")+(p.l?"; limited by "+p.l:"");box.append(h);
+  const dl=document.createElement("dl");
+  const put=(k,v)=>{const d=document.createElement("div"),t=document.createElement("dt"),x=document.createElement("dd");t.textContent=k;x.textContent=v;d.append(t,x);dl.append(d)};
+  D.axes.forEach((a,k)=>put(a.name,a.values[p.a[k]]));D.derived.forEach((n,k)=>put(n,fmt(p.d[k])));
+  if(!p.done)put("why not",p.m);D.figures.forEach((f,k)=>{if(p.f[k]!==null)put(f.name+(f.unit==="1"?"":" ["+f.unit+"]"),fmt(p.f[k]))});box.append(dl);
+  if(D.command){const pre=document.createElement("pre");let t=D.command;const set=[];
+    const use=(n,v)=>{if(n.startsWith("machine."))set.push(" --set "+n.slice(8)+"="+v);else if(["machine","recipe","model","kv","prefill","decode"].includes(n))t=t.replace(new RegExp(" --"+n+" \\S+|$")," --"+n+" "+v)};
+    D.axes.forEach((a,k)=>use(a.name,a.values[p.a[k]]));D.derived.forEach((n,k)=>{if(p.d[k]!==null)use(n,p.d[k])});pre.textContent=t+set.join("");box.append(pre)}
+}
+document.addEventListener("mouseover",e=>{const t=e.target.closest("[data-i]");if(t&&pinned<0)show(+t.dataset.i)});
+document.addEventListener("click",e=>{const t=e.target.closest("[data-i]");if(t){pinned=pinned===+t.dataset.i?-1:+t.dataset.i;show(+t.dataset.i)}});
+document.addEventListener("keydown",e=>{if(e.key==="Escape"){pinned=-1;show(-1)}});
+function parallel(){
+  const svg=document.getElementById("parallel"),W=1140,H=380,T=46,B=H-26,cols=[];svg.setAttribute("viewBox","0 0 "+W+" "+H);
+  D.axes.forEach((a,k)=>{const n=a.values.length;cols.push({name:a.short,get:p=>n>1?B-(B-T)*p.a[k]/(n-1):(B+T)/2,ticks:a.values.map((v,j)=>[v,n>1?B-(B-T)*j/(n-1):(B+T)/2]).filter((_,j)=>n<=12||j%Math.ceil(n/12)===0)})});
+  D.objectives.forEach(o=>{const s=scaleOf(P.map(p=>p.f[o.figure]),B,T);cols.push({name:D.figures[o.figure].name,way:o.max?"\u2191":"\u2193",get:p=>p.f[o.figure]===null?null:s(p.f[o.figure]),ticks:s.ticks.map(v=>[fmt(v),s(v)])})});
+  const x=k=>70+(W-140)*(cols.length>1?k/(cols.length-1):.5);
+  for(const i of order){let d="",pen="M";cols.forEach((c,k)=>{const y=c.get(P[i]);if(y===null)return;d+=pen+x(k).toFixed(1)+" "+y.toFixed(1);pen="L"});svg.append(el("path",{class:"line "+cls(P[i]),d,"data-i":i}))}
+  cols.forEach((c,k)=>{svg.append(el("line",{class:"axis",x1:x(k),x2:x(k),y1:T,y2:B,"pointer-events":"none"}));
+    svg.append(el("text",{x:x(k),y:k%2?32:16,"text-anchor":"middle","font-weight":600},c.name+(c.way?" "+c.way:"")));
+    c.ticks.forEach(([t,y])=>svg.append(el("text",{class:"tick",x:x(k)+5,y:y+4,"pointer-events":"none",style:"paint-order:stroke;stroke:var(--card);stroke-width:3px"},t)))});
+}
+const choose=(id,names,value,redraw)=>{const s=document.getElementById(id);names.forEach((n,k)=>{const o=document.createElement("option");o.value=k;o.textContent=n;s.append(o)});s.value=value;s.addEventListener("change",redraw);return s};
+function scatter(){
+  const svg=document.getElementById("scatter"),fx=+document.getElementById("sx").value,fy=+document.getElementById("sy").value,W=560,H=400,L=62,R=W-14,T=14,B=H-46;
+  svg.textContent="";svg.setAttribute("viewBox","0 0 "+W+" "+H);
+  const has=i=>P[i].f[fx]!==null&&P[i].f[fy]!==null,shown=order.filter(has);if(!shown.length)return;
+  const X=scaleOf(shown.map(i=>P[i].f[fx]),L,R),Y=scaleOf(shown.map(i=>P[i].f[fy]),B,T);
+  svg.append(el("path",{class:"axis",fill:"none",d:"M"+L+" "+T+"V"+B+"H"+R}));
+  X.ticks.forEach((v,k)=>svg.append(el("text",{class:"tick",x:X(v),y:B+16,"text-anchor":k===2?"end":k?"middle":"start"},fmt(v))));
+  Y.ticks.forEach(v=>svg.append(el("text",{class:"tick",x:L-6,y:Y(v)+4,"text-anchor":"end"},fmt(v))));
+  const lab=f=>D.figures[f].name+(D.figures[f].unit==="1"?"":" ["+D.figures[f].unit+"]");
+  svg.append(el("text",{x:(L+R)/2,y:H-8,"text-anchor":"middle"},lab(fx)+(X.log?", log":"")));
+  svg.append(el("text",{x:14,y:(T+B)/2,"text-anchor":"middle",transform:"rotate(-90 14 "+(T+B)/2+")"},lab(fy)+(Y.log?", log":"")));
+  if(D.objectives.some(o=>o.figure===fx)&&D.objectives.some(o=>o.figure===fy)&&D.objectives.length===2){
+    const f=shown.filter(i=>P[i].front).sort((a,b)=>P[a].f[fx]-P[b].f[fx]);svg.append(el("path",{class:"step",d:f.map((i,k)=>(k?"L":"M")+X(P[i].f[fx])+" "+Y(P[i].f[fy])).join("")}))}
+  for(const i of shown)svg.append(el("circle",{class:"dot "+cls(P[i]),cx:X(P[i].f[fx]).toFixed(1),cy:Y(P[i].f[fy]).toFixed(1),r:P[i].front?4.5:3,"data-i":i}));
+  if(pinned>=0)show(pinned);
+}
+function heat(){
+  const svg=document.getElementById("heat"),ax=+document.getElementById("hx").value,ay=+document.getElementById("hy").value,f=+document.getElementById("hf").value,W=560,H=400,L=92,R=W-10,T=10,B=H-46;
+  svg.textContent="";svg.setAttribute("viewBox","0 0 "+W+" "+H);
+  const o=D.objectives.find(o=>o.figure===f),max=o?o.max:false,X=D.axes[ax].values,Y=D.axes[ay].values,best=new Map();
+  P.forEach((p,i)=>{if(!p.ok||p.f[f]===null)return;const k=p.a[ax]+","+p.a[ay],b=best.get(k);if(b===undefined||(max?p.f[f]>P[b].f[f]:p.f[f]<P[b].f[f]))best.set(k,i)});
+  const s=best.size?scaleOf([...best.values()].map(i=>P[i].f[f]),0,1):null,w=(R-L)/X.length,h=(B-T)/Y.length;
+  X.forEach((xv,cx)=>Y.forEach((yv,cy)=>{const i=best.get(cx+","+cy),x=L+cx*w,y=B-(cy+1)*h;
+    if(i===undefined){svg.append(el("rect",{x,y,width:w-1.5,height:h-1.5,fill:"var(--faint)"}));return}
+    const q=s(P[i].f[f]),good=max?q:1-q,g=el("g",{"data-i":i});
+    g.append(el("rect",{x,y,width:w-1.5,height:h-1.5,style:"fill:color-mix(in srgb,var(--s0) "+Math.round(12+78*good)+"%,var(--card))"}));
+    if(w>44&&h>16)g.append(el("text",{x:x+w/2,y:y+h/2+4,"text-anchor":"middle","font-size":w>60?12:10,style:good>.55?"fill:#fff":""},fmt(P[i].f[f])));svg.append(g)}));
+  X.forEach((v,k)=>{if(X.length<=10||k%Math.ceil(X.length/10)===0)svg.append(el("text",{class:"tick",x:L+(k+.5)*w,y:B+15,"text-anchor":"middle"},v))});
+  Y.forEach((v,k)=>{if(Y.length<=16||k%Math.ceil(Y.length/16)===0)svg.append(el("text",{class:"tick",x:L-6,y:B-(k+.5)*h+4,"text-anchor":"end"},v))});
+  svg.append(el("text",{x:(L+R)/2,y:H-10,"text-anchor":"middle"},D.axes[ax].short));svg.append(el("text",{x:12,y:(T+B)/2,"text-anchor":"middle",transform:"rotate(-90 12 "+(T+B)/2+")"},D.axes[ay].short));
+}
+if(P.length){
+  const figures=D.figures.map(f=>f.name),axes=D.axes.map(a=>a.short),one=D.objectives[0].figure,two=D.objectives.length>1?D.objectives[1].figure:one;
+  choose("sx",figures,one,scatter);choose("sy",figures,two,scatter);
+  choose("hx",axes,0,heat);choose("hy",axes,Math.min(1,A-1),heat);choose("hf",figures,one,heat);
+  parallel();scatter();heat();document.querySelectorAll(".needs-script").forEach(e=>e.hidden=false);
+}
+)js";
+
+}  // namespace systole::reports

@@ -1,0 +1,339 @@
+// systole sweep: many points at once, journalled as they finish; status, merge and export of what
+// is there.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <optional>
+
+#include "configs/sweep.hpp"
+#include "configs/tree.hpp"
+#include "reports/sweep.hpp"
+#include "reports/sweep_file.hpp"
+#include "sim/cli/commands.hpp"
+#include "sim/cli/console.hpp"
+#include "sim/cli/options.hpp"
+#include "sim/core/error.hpp"
+#include "sim/sweep/replay.hpp"
+
+namespace systole::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A folder of sweeps: journals/*.journal, shared by all sweeps in it, and a NAME.plan a sweep.
+std::string journals_of(const std::string& folder) { return folder + "/journals"; }
+constexpr std::string_view kPlanExtension = ".plan";
+
+/// What merging needs to know of a sweep: the file as it was, and how it was searched.
+struct Plan {
+  std::string file;  ///< absolute: relative names in the text start there
+  sweep::SearchSettings search;
+  std::string text;
+};
+
+constexpr std::string_view kPlanHead = "systole-sweep-plan 1";
+
+std::string to_text(const Plan& plan) {
+  const auto& s = plan.search;
+  return fmt::format("{}\nfile {}\nsearch {}\nbudget {}\nseed {}\nshards {}\n\n{}", kPlanHead,
+                     plan.file, sweep::kSearchNames[static_cast<std::size_t>(s.kind)], s.budget,
+                     s.seed, s.shards, plan.text);
+}
+
+Plan read_plan(const std::string& path) {
+  const std::string text = configs::read_text_file(path);
+  const auto fail = [&] {
+    throw ConfigError(path + ": not a plan of this version; expected what `systole sweep` wrote");
+  };
+  const std::size_t blank = text.find("\n\n");
+  if (blank == std::string::npos) fail();
+  const std::vector<std::string_view> lines = split(std::string_view(text).substr(0, blank), '\n');
+  if (lines.size() != 6 || lines[0] != kPlanHead) fail();
+  const auto value = [&](std::size_t line, std::string_view key) {
+    if (!lines[line].starts_with(std::string(key) + " ")) fail();
+    return std::string(lines[line].substr(key.size() + 1));
+  };
+  Plan plan;
+  plan.file = value(1, "file");
+  plan.search.kind = static_cast<sweep::SearchKind>(
+      choice_of(path, "search", value(2, "search"), sweep::kSearchNames));
+  plan.search.budget = number_of(value(3, "budget"), path, "budget", "a number");
+  plan.search.seed = number_of(value(4, "seed"), path, "seed", "a number");
+  plan.search.shards = number_of(value(5, "shards"), path, "shards", "a number");
+  plan.text = text.substr(blank + 2);
+  return plan;
+}
+
+/// Plans of a folder, by name of the sweep.
+std::vector<std::string> plans_in(const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().extension() == kPlanExtension) names.push_back(it->path().stem().string());
+  }
+  if (error) throw ConfigError(folder + ": cannot be listed: " + error.message());
+  std::ranges::sort(names);
+  return names;
+}
+
+std::string plan_path(const std::string& folder, const std::string& name) {
+  return folder + "/" + name + std::string(kPlanExtension);
+}
+
+/// The plan of the sweep of that name, or of the only one.
+Plan plan_of(const std::string& folder, const std::string& name) {
+  const std::vector<std::string> names = plans_in(folder);
+  if (names.empty()) throw ConfigError(folder + ": holds no sweep (systole sweep FILE --out DIR)");
+  if (name.empty() && names.size() > 1) {
+    std::string known;
+    for (const std::string& each : names) known += (known.empty() ? "" : ", ") + each;
+    throw ConfigError(folder + ": holds several sweeps (" + known + "); expected --sweep NAME");
+  }
+  if (!name.empty() && std::ranges::find(names, name) == names.end()) {
+    throw ConfigError(unknown_name_message("sweep", name, names));
+  }
+  return read_plan(plan_path(folder, name.empty() ? names.front() : name));
+}
+
+SweepResult merged(const std::vector<std::string>& folders, const std::string& name,
+                   Progress& progress) {
+  const Plan plan = plan_of(folders.front(), name);
+  sweep::JournalContents contents;
+  for (const std::string& folder : folders) {
+    sweep::read_journals(journals_of(folder), contents);
+  }
+  const configs::SweepConfig config = configs::read_sweep(plan.text, plan.file);
+  // Shards are parts of one sweep; what is merged is the whole of it.
+  sweep::SearchSettings search = plan.search;
+  search.shards = 1;
+  return sweep::replay(config, search, SYSTOLE_VERSION, contents, progress);
+}
+
+/// A merged file, or a folder that is merged in passing.
+SweepResult open_sweep(const std::string& path, const std::string& name, Progress& progress) {
+  return fs::is_directory(path) ? merged({path}, name, progress) : reports::read_sweep_result(path);
+}
+
+int status_command(const Arguments& arguments) {
+  std::vector<std::string> folders;
+  Options options("sweep status DIR", "What a folder of sweeps holds.",
+                  "  systole sweep status runs\n");
+  options.positional(folders);
+  if (!options.parse(arguments)) return 0;
+  if (folders.size() != 1) throw ConfigError("sweep status: expected one folder");
+  const std::vector<std::string> names = plans_in(folders[0]);
+  if (names.empty()) throw ConfigError(folders[0] + ": holds no sweep");
+  sweep::JournalContents contents;
+  sweep::read_journals(journals_of(folders[0]), contents);
+  catch_interrupt();
+  for (const std::string& name : names) {
+    ConsoleProgress progress(true);
+    const SweepResult result = merged({folders[0]}, name, progress);
+    const auto count = [&](PointStatus status) {
+      return std::ranges::count_if(
+          result.points, [&](const SweepPoint& point) { return point.record.status == status; });
+    };
+    fmt::print("{}: {} of {} points finished ({} refused, {} failed), {} feasible; {}, {}\n", name,
+               result.points.size(), result.planned, count(PointStatus::refused),
+               count(PointStatus::failed),
+               std::ranges::count_if(result.points, &SweepPoint::feasible), result.timing,
+               result.search);
+  }
+  fmt::print("{} journals, {} points, {} doubled, {} bytes of torn records ignored\n",
+             contents.files, contents.records.size(), contents.doubled, contents.torn_bytes);
+  return 0;
+}
+
+int merge_command(const Arguments& arguments) {
+  std::vector<std::string> folders;
+  std::string out, name;
+  bool quiet = false;
+  Options options("sweep merge DIR... --out FILE.h5",
+                  "Writes the finished points of a sweep as one HDF5 file: the same bytes however "
+                  "many\nworkers there were and however often they were interrupted. Several "
+                  "folders: the shards\nof one sweep.",
+                  "  systole sweep merge runs --out all.h5\n");
+  options.value("out", "FILE.h5", out, "the file (see reports/SCHEMA.md)")
+      .value("sweep", "NAME", name, "which, where the folder holds several")
+      .flag("quiet", quiet, "no progress")
+      .positional(folders);
+  if (!options.parse(arguments)) return 0;
+  if (folders.empty()) throw ConfigError("sweep merge: expected a folder of a sweep");
+  if (out.empty()) throw ConfigError("sweep merge: expected --out FILE.h5");
+  check_writable(out);
+  catch_interrupt();
+  ConsoleProgress progress(quiet);
+  const SweepResult result = merged(folders, name, progress);
+  reports::write_sweep_result(out, result);
+  if (!quiet) {
+    fmt::print("{}: {} of {} points of {}\n", out, result.points.size(), result.planned,
+               result.name);
+  }
+  return 0;
+}
+
+int export_command(const Arguments& arguments) {
+  std::vector<std::string> files;
+  std::string csv, json, name;
+  Options options("sweep export FILE.h5|DIR [--csv FILE] [--json FILE]",
+                  "Writes the points of a sweep as a table or as JSON.",
+                  "  systole sweep export all.h5 --csv points.csv\n");
+  options.value("csv", "FILE", csv, "a line a point, - for standard output")
+      .value("json", "FILE", json, "all that is known, - for standard output")
+      .value("sweep", "NAME", name, "which, where the folder holds several")
+      .positional(files);
+  if (!options.parse(arguments)) return 0;
+  if (files.size() != 1) throw ConfigError("sweep export: expected one merged file or folder");
+  if (csv.empty() && json.empty()) throw ConfigError("sweep export: expected --csv or --json");
+  for (const std::string* path : {&csv, &json}) check_writable(*path);
+  catch_interrupt();
+  ConsoleProgress progress(true);
+  const SweepResult result = open_sweep(files[0], name, progress);
+  if (!csv.empty()) write_text_file(csv, reports::sweep_to_csv(result));
+  if (!json.empty()) write_text_file(json, reports::sweep_to_json(result));
+  return 0;
+}
+
+struct SweepOptions {
+  std::vector<std::string> files, share;
+  std::string out, search = "grid", shard;
+  std::optional<std::uint64_t> budget;
+  std::uint64_t jobs = 0, seed = 1;
+  bool resume = false, quiet = false;
+};
+
+bool parse(const Arguments& arguments, SweepOptions& o) {
+  Options options(
+      "sweep FILE.yaml|NAME --out DIR [options]",
+      "Evaluates the points of a sweep file in worker processes. Finished points are journalled "
+      "and\nsurvive a kill or a power cut; --resume repeats none. Ctrl-C finishes the points in "
+      "flight.\nAlso: systole sweep status DIR, sweep merge DIR --out FILE.h5, sweep export "
+      "FILE.h5|DIR.",
+      "  systole sweep mixpe-design-space --out runs --jobs 4\n"
+      "  systole sweep my.yaml --out runs --search nsga2 --budget 500\n"
+      "  systole sweep my.yaml --out part2 --shard 2/8\n"
+      "  systole sweep merge runs --out all.h5\n"
+      "  systole report all.h5 --html page.html\n");
+  options.value("out", "DIR", o.out, "folder of journals and plans, made where it is missing")
+      .number("jobs", "N", o.jobs, "worker processes (default: all processors)")
+      .flag("resume", o.resume, "go on with a sweep that the folder holds")
+      .list("share", "DIR", o.share, "another sweep's folder whose points need not be repeated")
+      .value("shard", "I/N", o.shard, "every N-th point, from the I-th")
+      .value("search", "KIND", o.search, "grid, random, sobol or nsga2 (default: grid)")
+      .optional_number("budget", "N", o.budget, "points of a search other than grid")
+      .number("seed", "S", o.seed, "of a search other than grid (default: 1)")
+      .flag("quiet", o.quiet, "no table and no progress")
+      .positional(o.files);
+  return options.parse(arguments);
+}
+
+sweep::SearchSettings search_of(const SweepOptions& o) {
+  sweep::SearchSettings search;
+  search.kind = static_cast<sweep::SearchKind>(
+      choice_of("--search", "search", o.search, sweep::kSearchNames));
+  search.seed = o.seed;
+  const bool grid = search.kind == sweep::SearchKind::grid;
+  if (grid && o.budget)
+    throw ConfigError("--budget: grid takes all points; expected another --search");
+  if (!grid && (!o.budget || *o.budget == 0)) {
+    throw ConfigError("--search " + o.search + ": expected --budget N, 1 or more");
+  }
+  constexpr std::uint64_t kMostPoints = 50'000'000;
+  search.budget = o.budget.value_or(0);
+  if (search.budget > kMostPoints) {
+    throw ConfigError(
+        fmt::format("--budget: found {}; expected at most {}", search.budget, kMostPoints));
+  }
+  if (!o.shard.empty()) {
+    const auto numbers = numbers_in("--shard", o.shard, '/', 2, "I/N with I from 1 to N");
+    search.shard = numbers[0];
+    search.shards = numbers[1];
+    if (search.shard < 1 || search.shard > search.shards) {
+      throw ConfigError("--shard: found '" + o.shard + "'; expected I/N with I from 1 to N");
+    }
+    if (search.kind == sweep::SearchKind::nsga2) {
+      throw ConfigError(
+          "--shard: nsga2 chooses points by the results of all others; expected "
+          "another --search");
+    }
+  }
+  return search;
+}
+
+int sweep(const SweepOptions& o) {
+  if (o.files.size() != 1) throw ConfigError("sweep: expected one sweep file or shipped name");
+  if (o.out.empty()) throw ConfigError("sweep: expected --out DIR");
+  const std::string path = configs::sweep_path(o.files[0]);
+  Plan plan{fs::absolute(path).lexically_normal().string(), search_of(o),
+            configs::read_text_file(path)};
+  const configs::SweepConfig config = configs::read_sweep(plan.text, path);
+  sweep::PoolSettings pool{thread_count(o.jobs), journals_of(o.out), SYSTOLE_VERSION};
+  // A tile point takes as long as a hundred analytic ones.
+  if (config.base.timing == configs::SweepTiming::tile) pool.largest_batch = 32;
+
+  std::error_code error;
+  fs::create_directories(pool.journal_folder, error);
+  if (error) throw ConfigError(pool.journal_folder + ": cannot be made: " + error.message());
+  const std::string plan_file = plan_path(o.out, config.name);
+  if (fs::exists(plan_file) && !o.resume) {
+    throw ConfigError(o.out + ": holds sweep '" + config.name +
+                      "' already; expected --resume to go on with it, or another --out");
+  }
+  sweep::JournalContents known, shared;
+  sweep::read_journals(pool.journal_folder, known);
+  for (const std::string& folder : o.share) {
+    if (!fs::is_directory(journals_of(folder))) {
+      throw ConfigError("--share: " + folder + " holds no journals");
+    }
+    sweep::read_journals(journals_of(folder), shared);
+  }
+  write_text_file(plan_file, to_text(plan));
+
+  ConsoleProgress progress(o.quiet);
+  const auto start = std::chrono::steady_clock::now();
+  const systole::sweep::SweepRun run =
+      systole::sweep::run_sweep(config, plan.search, pool, known, shared, progress);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  if (!o.quiet) {
+    fmt::print("{}", reports::sweep_to_terminal(run.result, colour_wanted(), output_columns()));
+    fmt::print("\n{} points computed and {} taken from journals in {:.2f} s by {} worker{}",
+               run.counts.computed, run.counts.known, took.count(), pool.jobs,
+               pool.jobs == 1 ? "" : "s");
+    if (run.counts.computed > 0) {
+      fmt::print(" ({:.0f} a minute), {:.0f} MiB each at most",
+                 60 * static_cast<double>(run.counts.computed) / took.count(),
+                 static_cast<double>(run.counts.peak_worker_kib) / 1024);
+    }
+    fmt::print("\n");
+  }
+  if (run.interrupted) {
+    fmt::print(stderr, "systole: interrupted; finished points are kept, --resume goes on\n");
+    return 130;
+  }
+  const auto defect = std::ranges::find(run.result.points, PointStatus::failed,
+                                        [](const SweepPoint& p) { return p.record.status; });
+  if (defect != run.result.points.end()) {
+    throw InternalError(
+        fmt::format("point {} of the sweep: {}", defect->id, defect->record.message));
+  }
+  return 0;
+}
+
+}  // namespace
+
+int sweep_command(const Arguments& arguments) {
+  if (!arguments.empty()) {
+    const Arguments rest(arguments.begin() + 1, arguments.end());
+    if (arguments[0] == "status") return status_command(rest);
+    if (arguments[0] == "merge") return merge_command(rest);
+    if (arguments[0] == "export") return export_command(rest);
+  }
+  SweepOptions o;
+  if (!parse(arguments, o)) return 0;
+  catch_interrupt();
+  return sweep(o);
+}
+
+}  // namespace systole::cli

@@ -1,0 +1,452 @@
+#include "sim/sweep/evaluate.hpp"
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cmath>
+#include <csignal>
+#include <limits>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "configs/assign.hpp"
+#include "configs/validate.hpp"
+#include "sim/core/error.hpp"
+#include "sim/core/progress.hpp"
+#include "sim/core/run_result.hpp"
+#include "sim/system/simulate.hpp"
+#include "workloads/kv_layout.hpp"
+#include "workloads/lowering.hpp"
+
+namespace systole::sweep {
+namespace {
+
+using configs::SweepParameter;
+using configs::SweepTarget;
+using configs::SweepValue;
+
+constexpr double kAbsent = std::numeric_limits<double>::quiet_NaN();
+/// Configurations kept that were read from files; when they are more, all are forgotten.
+constexpr std::size_t kCached = 256;
+constexpr int kTries = 5;
+
+SweepRecord without_figures(PointStatus status, std::string message) {
+  SweepRecord record;
+  record.status = status;
+  record.figures.fill(kAbsent);
+  record.message = std::move(message);
+  return record;
+}
+
+/// Messages of the reader name files by where they lie; results must not depend on it.
+std::string portable(std::string message) {
+  const std::string folder = configs::library_folder() + "/";
+  for (std::size_t at = 0; (at = message.find(folder, at)) != std::string::npos;) {
+    message.erase(at, folder.size());
+  }
+  return message;
+}
+
+/// "dram, 92 % (ffn_down)": the cause of most cycles, and the operation that has most of them.
+std::string limit_of(const RunResult& result) {
+  CyclesByCause sum{};
+  for (const OperationRow& row : result.operations) {
+    for (std::size_t c = 0; c < kCycleCauseCount; ++c) sum[c] += row.cycles_by_cause[c];
+  }
+  const auto cause = static_cast<std::size_t>(std::ranges::max_element(sum) - sum.begin());
+  const auto most = std::ranges::max_element(
+      result.operations, {}, [&](const OperationRow& row) { return row.cycles_by_cause[cause]; });
+  if (result.cycles == 0 || most == result.operations.end()) return "";
+  return fmt::format("{}, {:.0f} % ({})", kCycleCauseNames[cause],
+                     100.0 * static_cast<double>(sum[cause]) / static_cast<double>(result.cycles),
+                     most->name);
+}
+
+SweepRecord record_of(const RunResult& result, const configs::MachineConfig& machine) {
+  SweepRecord record;
+  record.figures.fill(kAbsent);
+  const auto put = [&](std::string_view name, std::optional<double> value) {
+    const std::size_t figure = find_figure(name);
+    SYSTOLE_CHECK(figure < kSweepFigureCount, "a figure that is not listed");
+    // One NaN for all that is absent: records are compared bit for bit.
+    record.figures[figure] = value && std::isfinite(*value) ? *value : kAbsent;
+  };
+  const auto ratio = [](double part, double whole) {
+    return whole > 0 ? std::optional(part / whole) : std::nullopt;
+  };
+  const auto cycles = static_cast<double>(result.cycles);
+  const double ms = cycles / (result.clock_mhz * 1e3), mj = result.energy_pj * 1e-9;
+  std::array<double, kCycleCauseCount> causes{};
+  for (const OperationRow& row : result.operations) {
+    for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
+      causes[c] += static_cast<double>(row.cycles_by_cause[c]);
+    }
+  }
+  put("cycles", cycles);
+  put("time_ms", ms);
+  if (result.prefill_tokens > 0) put("ttft_ms", result.ttft_ms);
+  put("tpot_ms", result.tpot_ms);
+  put("tokens_per_second", result.tokens_per_second());
+  put("energy_mj", mj);
+  put("energy_per_token_mj",
+      ratio(mj, static_cast<double>(result.prefill_tokens + result.decode_tokens)));
+  put("tokens_per_joule", result.tokens_per_joule());
+  put("power_w", ratio(mj, ms));
+  put("edp_mj_ms", mj * ms);
+  put("area_mm2", result.area_mm2);
+  put("tops_per_watt", result.tops_per_watt());
+  put("tops_per_mm2", result.tops_per_mm2());
+  put("utilisation", result.utilisation());
+  put("bandwidth_share", result.bandwidth_share());
+  put("compute_share", ratio(causes[static_cast<std::size_t>(CycleCause::compute)], cycles));
+  put("dram_share", ratio(causes[static_cast<std::size_t>(CycleCause::dram)], cycles));
+  put("macs", static_cast<double>(result.total_macs()));
+  put("dram_gb", static_cast<double>(result.total_dram_bytes()) * 1e-9);
+  put("kv_gb", static_cast<double>(result.kv_bytes) * 1e-9);
+  put("peak_macs_per_cycle", result.peak_macs_per_cycle);
+  put("peak_dram_gb_per_s", result.peak_dram_bytes_per_cycle * result.clock_mhz * 1e-3);
+  const configs::MemoryConfig& memory = machine.memory;
+  put("scratchpad_kib",
+      static_cast<double>(memory.weight.capacity_bytes + memory.activation.capacity_bytes +
+                          memory.output.capacity_bytes) /
+          1024);
+  put("dram_capacity_gib",
+      static_cast<double>(memory.dram.capacity_bytes) * memory.channels / 1073741824.0);
+  record.limit = limit_of(result);
+  return record;
+}
+
+SweepRecord simulated(const sim::TimedProgram& timed, sim::Timing timing) {
+  try {
+    Progress quiet;
+    sim::SimulateOptions options;
+    options.timing = timing;
+    return record_of(sim::simulate_all({&timed, 1}, options, quiet).front(), timed.machine);
+  } catch (const ConfigError& error) {
+    return without_figures(PointStatus::refused, portable(error.what()));
+  } catch (const InternalError& error) {
+    return without_figures(PointStatus::failed, error.what());
+  }
+}
+
+/// Simulates in a process of its own. Nothing where it was killed.
+std::optional<SweepRecord> simulated_apart(const sim::TimedProgram& timed) {
+  int ends[2];
+  SYSTOLE_CHECK(::pipe(ends) == 0, "no pipe");
+  const pid_t child = ::fork();
+  SYSTOLE_CHECK(child >= 0, "no process");
+  if (child == 0) {
+    ::close(ends[0]);
+    std::signal(SIGPIPE, SIG_DFL);  // where the worker is gone, nobody waits for this point
+    const std::string bytes = encode({}, simulated(timed, sim::Timing::tile));
+    std::size_t done = 0;
+    while (done < bytes.size()) {
+      const ssize_t n = ::write(ends[1], bytes.data() + done, bytes.size() - done);
+      if (n <= 0) ::_exit(1);
+      done += static_cast<std::size_t>(n);
+    }
+    ::_exit(0);  // nothing of the parent's is closed or written twice
+  }
+  ::close(ends[1]);
+  std::string bytes;
+  std::array<char, 4096> buffer{};
+  while (true) {
+    const ssize_t n = ::read(ends[0], buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    bytes.append(buffer.data(), static_cast<std::size_t>(n));
+  }
+  ::close(ends[0]);
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  PointKey none;
+  SweepRecord record;
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || !decode(bytes, none, record)) {
+    return std::nullopt;
+  }
+  return record;
+}
+
+/// What was read from files, by what was asked for.
+template <class Config>
+class Cache {
+ public:
+  struct Entry {
+    std::optional<Config> config;
+    std::array<std::uint64_t, 2> digest{};
+    std::string fault;  ///< where there is no config
+  };
+
+  const Entry& get(const std::string& text, const auto& load) {
+    const auto known = entries_.find(text);
+    if (known != entries_.end()) return known->second;
+    if (entries_.size() >= kCached) entries_.clear();
+    Entry entry;
+    try {
+      entry.config = load();
+      configs::Digest digest;
+      configs::add_to(digest, *entry.config);
+      entry.digest = digest.value();
+    } catch (const ConfigError& error) {
+      entry.fault = portable(error.what());
+    }
+    return entries_.emplace(text, std::move(entry)).first->second;
+  }
+
+ private:
+  std::map<std::string, Entry> entries_;
+};
+
+/// What one point asks for.
+struct Request {
+  std::string machine, recipe, model, kv;
+  double prefill = 0, decode = 0;
+  /// Set on a machine in memory; the reader is not needed for them.
+  std::vector<std::pair<const std::string*, const std::string*>> fast;
+  configs::Overrides machine_sets, recipe_sets, model_sets;
+};
+
+std::string joined(const std::string& name, const configs::Overrides& overrides) {
+  std::string text = name;
+  for (const std::string& each : overrides) text += "\n" + each;
+  return text;
+}
+
+}  // namespace
+
+struct Evaluator::State {
+  State(const PointSpace& point_space, std::string version_text)
+      : space(point_space), version(std::move(version_text)) {
+    // A path is set in memory where the base's machine takes any of its values so; other machines
+    // have the same fields.
+    const configs::SweepConfig& config = space.config();
+    configs::MachineConfig probe =
+        configs::load_machine(configs::named_from(config.folder, config.base.machine));
+    const auto add = [&](const SweepParameter& parameter, const std::string& example) {
+      bool fast = false;
+      if (parameter.target == SweepTarget::machine) {
+        try {
+          fast = configs::assign(probe, parameter.field, example) == configs::Assigned::done;
+        } catch (const ConfigError&) {
+          fast = true;  // a plain value, and this one does not fit
+        }
+      }
+      in_memory.push_back(fast);
+    };
+    for (const auto& axis : config.axes) add(axis.parameter, axis.values.front().text);
+    for (const auto& derived : config.derived) add(derived.parameter, "1");
+  }
+
+  const PointSpace& space;
+  std::string version;
+  std::vector<bool> in_memory;  ///< of axes and derived values
+  Cache<configs::MachineConfig> machines;
+  Cache<configs::Recipe> recipes;
+  Cache<configs::ModelShape> models;
+
+  std::vector<SweepValue> values;  ///< of the point; requests refer to them
+  std::string fault;               ///< of the point; empty: it can be tried
+  sim::TimedProgram timed;
+  std::string machine_text;  ///< what timed.machine was read as
+  std::string program_text;  ///< what timed.program was lowered from
+
+  Request request_of(PointId id) {
+    const configs::SweepConfig& config = space.config();
+    values = space.values(id);
+    Request r{config.base.machine,
+              config.base.recipe,
+              config.base.model,
+              config.base.kv,
+              static_cast<double>(config.base.prefill),
+              static_cast<double>(config.base.decode),
+              {},
+              {},
+              {},
+              {}};
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const bool axis = i < config.axes.size();
+      const SweepParameter& parameter =
+          axis ? config.axes[i].parameter : config.derived[i - config.axes.size()].parameter;
+      const SweepValue& value = values[i];
+      if (value.text.empty() && parameter.target != SweepTarget::nothing) {
+        fault = parameter.path + ": its expression has no value here";
+      }
+      switch (parameter.target) {
+        case SweepTarget::machine_name:
+          r.machine = value.text;
+          break;
+        case SweepTarget::recipe_name:
+          r.recipe = value.text;
+          break;
+        case SweepTarget::model_name:
+          r.model = value.text;
+          break;
+        case SweepTarget::kv_name:
+          r.kv = value.text;
+          break;
+        case SweepTarget::prefill:
+          r.prefill = value.number.value_or(-1);
+          break;
+        case SweepTarget::decode:
+          r.decode = value.number.value_or(-1);
+          break;
+        case SweepTarget::machine:
+          if (in_memory[i]) {
+            r.fast.emplace_back(&parameter.field, &value.text);
+          } else {
+            r.machine_sets.push_back(parameter.field + "=" + value.text);
+          }
+          break;
+        case SweepTarget::recipe:
+          r.recipe_sets.push_back(parameter.field + "=" + value.text);
+          break;
+        case SweepTarget::model:
+          r.model_sets.push_back(parameter.field + "=" + value.text);
+          break;
+        case SweepTarget::nothing:
+          break;
+      }
+    }
+    for (const auto& [name, tokens] :
+         {std::pair("prefill", r.prefill), std::pair("decode", r.decode)}) {
+      if (!(tokens >= 0) || tokens > (1 << 28) || tokens != std::floor(tokens)) {
+        fault = fmt::format("{}: found {}; expected a whole number from 0 to 268435456", name,
+                            configs::number_to_text(tokens));
+      }
+    }
+    return r;
+  }
+
+  /// Brings timed.machine to the point's; every point sets the same paths, so that none keeps what
+  /// another has set.
+  void set_machine(const Request& r, const std::string& path) {
+    const std::string text = joined(path, r.machine_sets);
+    if (text != machine_text) {
+      const auto& entry =
+          machines.get(text, [&] { return configs::load_machine(path, r.machine_sets); });
+      machine_text.clear();
+      if (!entry.config) {
+        fault = entry.fault;
+        return;
+      }
+      timed.machine = *entry.config;
+      machine_text = text;
+    }
+    for (const auto& [field, value] : r.fast) {
+      try {
+        configs::assign(timed.machine, *field, *value);
+      } catch (const ConfigError& error) {
+        fault += (fault.empty() ? "machine." : "; machine.") + *field + ": " + error.what();
+      }
+    }
+    if (!fault.empty()) return;
+    for (const configs::Broken& broken : configs::problems(timed.machine)) {
+      fault += (fault.empty() ? "machine." : "; machine.") + broken.path + ": " + broken.message;
+    }
+  }
+
+  PointKey resolve(PointId id) {
+    const configs::SweepConfig& config = space.config();
+    fault.clear();
+    const Request r = request_of(id);
+    const auto path = [&](const std::string& name) {
+      return configs::named_from(config.folder, name);
+    };
+    configs::Digest digest;
+    digest.add(std::string_view(version));
+    digest.add(kFiguresRevision);
+    digest.add(configs::kSweepTimingNames[static_cast<std::size_t>(config.base.timing)]);
+    digest.add(configs::kSweepPromptNames[static_cast<std::size_t>(config.base.prompt)]);
+    digest.add(r.prefill);
+    digest.add(r.decode);
+    if (fault.empty()) set_machine(r, path(r.machine));
+    if (fault.empty()) {
+      const std::string recipe_text = joined(path(r.recipe), r.recipe_sets),
+                        model_text = joined(path(r.model), r.model_sets);
+      const auto& recipe = recipes.get(
+          recipe_text, [&] { return configs::load_recipe(path(r.recipe), r.recipe_sets); });
+      const auto& model = models.get(
+          model_text, [&] { return configs::load_model_shape(path(r.model), r.model_sets); });
+      fault = recipe.fault.empty() ? model.fault : recipe.fault;
+      // By its own name: the cache hands out references into itself until it forgets all.
+      std::optional<configs::Recipe> kv;
+      std::array<std::uint64_t, 2> kv_digest{};
+      if (!r.kv.empty() && fault.empty()) {
+        const auto recipe_digest = recipe.digest;
+        const std::optional<configs::Recipe> base = recipe.config;
+        const auto& entry =
+            recipes.get(path(r.kv), [&] { return configs::load_recipe(path(r.kv)); });
+        fault = entry.fault;
+        if (entry.config) kv = workloads::with_kv(*base, *entry.config);
+        kv_digest = entry.digest;
+        digest.add(recipe_digest[0]);
+        digest.add(recipe_digest[1]);
+        digest.add(kv_digest[0]);
+        digest.add(kv_digest[1]);
+      } else if (fault.empty()) {
+        digest.add(recipe.digest[0]);
+        digest.add(recipe.digest[1]);
+      }
+      if (fault.empty()) {
+        digest.add(model.digest[0]);
+        digest.add(model.digest[1]);
+        configs::add_to(digest, timed.machine);
+        const std::string text = fmt::format("{}\n\n{}\n\n{}\n\n{} {}", recipe_text, model_text,
+                                             path(r.kv), r.prefill, r.decode);
+        if (text != program_text) {
+          program_text.clear();
+          lower(*model.config, kv ? *kv : *recipe.config, r, kv.has_value());
+          if (fault.empty()) program_text = text;
+        }
+      }
+    }
+    if (!fault.empty()) {
+      // What such a point resolves to has no content but why it has none.
+      digest.add(std::string_view(fault));
+      for (const SweepValue& value : values) digest.add(std::string_view(value.text));
+    }
+    return digest.value();
+  }
+
+  void lower(const configs::ModelShape& model, const configs::Recipe& recipe, const Request& r,
+             bool kv_study) {
+    try {
+      timed.program = workloads::lower(model, recipe, static_cast<std::uint64_t>(r.prefill),
+                                       static_cast<std::uint64_t>(r.decode), nullptr, kv_study);
+      if (space.config().base.prompt == configs::SweepPrompt::cached) {
+        std::erase_if(timed.program.steps, [](const workloads::Step& step) {
+          return step.phase == workloads::Phase::prefill;
+        });
+        if (timed.program.steps.empty()) fault = "decode: found 0 and the prompt cached";
+      }
+    } catch (const ConfigError& error) {
+      fault = portable(error.what());
+    }
+  }
+};
+
+Evaluator::Evaluator(const PointSpace& space, std::string version)
+    : state_(std::make_unique<State>(space, std::move(version))) {}
+Evaluator::~Evaluator() = default;
+
+PointKey Evaluator::key(PointId id) { return state_->resolve(id); }
+
+SweepRecord Evaluator::evaluate() {
+  if (!state_->fault.empty()) return without_figures(PointStatus::refused, state_->fault);
+  if (state_->space.config().base.timing == configs::SweepTiming::analytic) {
+    return simulated(state_->timed, sim::Timing::analytic);
+  }
+  for (int i = 0; i < kTries; ++i) {
+    if (auto record = simulated_apart(state_->timed)) return *record;
+  }
+  throw InternalError("the process of a point ended without a result, " + std::to_string(kTries) +
+                      " times");
+}
+
+}  // namespace systole::sweep

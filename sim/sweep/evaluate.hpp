@@ -1,0 +1,40 @@
+// A point resolved to a machine, a recipe, a model and a run, and what that gives.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "configs/sweep.hpp"
+#include "sim/core/sweep_result.hpp"
+#include "sim/sweep/journal.hpp"
+#include "sim/sweep/space.hpp"
+
+namespace systole::sweep {
+
+/// Part of every key beside the version: raised when the same configuration gives other figures.
+inline constexpr std::uint64_t kFiguresRevision = 1;
+
+/// Keeps what the point before has in common with this one, and no more: memory does not grow with
+/// the number of points, caches of texts excepted, which are bounded.
+class Evaluator {
+ public:
+  /// `space` must outlive it.
+  Evaluator(const PointSpace& space, std::string version);
+  ~Evaluator();
+  Evaluator(const Evaluator&) = delete;
+  Evaluator& operator=(const Evaluator&) = delete;
+
+  /// Resolves the point, as deep as its key needs.
+  PointKey key(PointId id);
+
+  /// The point of the last key(). Analytic points are computed here; a tile point in a process that
+  /// this one forks, since SystemC elaborates once in a process. Throws InternalError when that
+  /// process is killed more than a few times.
+  SweepRecord evaluate();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace systole::sweep

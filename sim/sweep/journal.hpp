@@ -1,0 +1,63 @@
+// What finished points are kept in until they are merged: append-only files, one a worker, of
+// records with their length and CRC-32. A record is either whole or not there: what a killed
+// worker, a full disk or a power cut leaves at the end of a file is not read.
+//
+// A file is the 8 bytes "SYSJNL01", then records:
+//   length  4 bytes, little-endian, of the payload
+//   crc     4 bytes, CRC-32 (IEEE 802.3) of the length's bytes and the payload
+//   payload the point's key (16 bytes), status (1), figure count (2), figures (8 each, IEEE
+//   double),
+//           then limit and message, each with its length (4) before it
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sim/core/sweep_result.hpp"
+
+namespace systole::sweep {
+
+/// What a point is: its resolved configuration, its model, the version that computed it.
+using PointKey = std::array<std::uint64_t, 2>;
+std::string key_text(const PointKey& key);
+
+std::string encode(const PointKey& key, const SweepRecord& record);
+/// False when the payload is not one of this version.
+bool decode(std::string_view payload, PointKey& key, SweepRecord& record);
+
+/// Appends to a file of its own in a folder; the file is made with the first record.
+class JournalWriter {
+ public:
+  explicit JournalWriter(std::string folder) : folder_(std::move(folder)) {}
+  ~JournalWriter();
+  JournalWriter(const JournalWriter&) = delete;
+  JournalWriter& operator=(const JournalWriter&) = delete;
+
+  void append(const PointKey& key, const SweepRecord& record);
+  /// All that was appended is on the disk when this returns. Throws ConfigError naming the file;
+  /// nothing may be appended afterwards.
+  void sync();
+
+ private:
+  void open();
+
+  std::string folder_, path_, pending_;
+  int file_ = -1;
+};
+
+struct JournalContents {
+  std::map<PointKey, SweepRecord> records;
+  std::uint64_t files = 0;
+  std::uint64_t doubled = 0;     ///< records of a point that another record has too
+  std::uint64_t torn_bytes = 0;  ///< at the ends of files, of records that are not whole
+};
+
+/// Reads all journals of a folder into `contents`; a folder that is not there holds none. Throws
+/// ConfigError when a file cannot be read, or two records of one key differ.
+void read_journals(const std::string& folder, JournalContents& contents);
+
+}  // namespace systole::sweep

@@ -1,0 +1,122 @@
+// Fronts, ranks and hypervolume against their definitions.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "sim/core/random.hpp"
+#include "sim/core/sweep_result.hpp"
+
+namespace systole {
+namespace {
+
+/// Points with small whole costs, so that ties and doubles are frequent.
+std::vector<Costs> random_costs(Random& random, std::size_t count, std::size_t objectives) {
+  std::vector<Costs> all(count);
+  for (Costs& costs : all) {
+    for (std::size_t o = 0; o < objectives; ++o) {
+      costs.push_back(static_cast<double>(random.uniform(0, 9)));
+    }
+  }
+  return all;
+}
+
+TEST(Front, RanksAreThoseOfPeelingByTheDefinition) {
+  Random random(7);
+  for (std::size_t objectives = 1; objectives <= 4; ++objectives) {
+    for (const std::size_t count : {0u, 1u, 2u, 31u, 200u}) {
+      const std::vector<Costs> all = random_costs(random, count, objectives);
+      const std::vector<std::size_t> ranks = front_ranks(all);
+      for (std::size_t i = 0; i < count; ++i) {
+        // A point's rank is one more than the highest rank of what dominates it.
+        std::size_t expected = 0;
+        for (std::size_t j = 0; j < count; ++j) {
+          if (dominates(all[j], all[i])) expected = std::max(expected, ranks[j] + 1);
+        }
+        EXPECT_EQ(ranks[i], expected) << objectives << " objectives, point " << i;
+      }
+    }
+  }
+}
+
+TEST(Front, OfAResultIsThatOfBruteForceOverItsFeasiblePoints) {
+  SweepResult result;
+  result.constraints = {"x <= 1"};
+  result.objectives = {{"tpot_ms", false}, {"tokens_per_joule", true}};
+  const std::size_t time = find_figure("tpot_ms"), rate = find_figure("tokens_per_joule");
+  Random random(3);
+  for (std::uint64_t i = 0; i < 300; ++i) {
+    SweepPoint point;
+    point.id = i;
+    point.record.figures.fill(0);
+    point.record.figures[time] = static_cast<double>(random.uniform(1, 40));
+    point.record.figures[rate] = static_cast<double>(random.uniform(1, 40));
+    point.violations = {i % 5 == 0 ? 0.25 : 0.0};
+    if (i % 7 == 0) point.record.status = PointStatus::refused;
+    if (i % 11 == 0) point.record.figures[time] = std::numeric_limits<double>::quiet_NaN();
+    result.points.push_back(point);
+  }
+  std::vector<std::size_t> expected;
+  const auto counts = [&](std::size_t i) { return i % 5 != 0 && i % 7 != 0 && i % 11 != 0; };
+  for (std::size_t i = 0; i < 300; ++i) {
+    bool beaten = !counts(i);
+    for (std::size_t j = 0; j < 300; ++j) {
+      if (!counts(j)) continue;
+      const auto& a = result.points[j].record.figures;
+      const auto& b = result.points[i].record.figures;
+      beaten = beaten || (a[time] <= b[time] && a[rate] >= b[rate] &&
+                          (a[time] < b[time] || a[rate] > b[rate]));
+    }
+    if (!beaten) expected.push_back(i);
+  }
+  EXPECT_EQ(pareto_front(result), expected);
+
+  const std::size_t best = best_point(result, result.objectives[0]);
+  const std::size_t without = best_point(result, result.objectives[0], 0);
+  EXPECT_TRUE(counts(best));
+  EXPECT_LE(result.points[without].record.figures[time], result.points[best].record.figures[time]);
+}
+
+TEST(Front, HypervolumeIsTheNumberOfUnitCubesThatSomePointDominates) {
+  Random random(11);
+  for (std::size_t objectives = 1; objectives <= 4; ++objectives) {
+    const std::vector<Costs> all = random_costs(random, 20, objectives);
+    const Costs reference(objectives, 8.0);
+    double cubes = 0;
+    const auto cells = static_cast<std::size_t>(std::pow(8, objectives));
+    for (std::size_t cell = 0; cell < cells; ++cell) {
+      const bool covered = std::ranges::any_of(all, [&](const Costs& costs) {
+        std::size_t rest = cell;
+        for (std::size_t o = 0; o < objectives; ++o, rest /= 8) {
+          if (costs[o] > static_cast<double>(rest % 8)) return false;
+        }
+        return true;
+      });
+      cubes += covered ? 1 : 0;
+    }
+    EXPECT_DOUBLE_EQ(hypervolume(all, reference), cubes) << objectives;
+  }
+}
+
+TEST(Front, MainEffectsOfAnAdditiveFigureShareItsVariance) {
+  SweepResult result;
+  result.axes = {{"a", "", {"0", "1", "2"}, true}, {"b", "", {"0", "1"}, true}};
+  for (std::uint32_t a = 0; a < 3; ++a) {
+    for (std::uint32_t b = 0; b < 2; ++b) {
+      SweepPoint point;
+      point.axis = {a, b};
+      point.record.figures.fill(0);
+      point.record.figures[0] = 10 + 2.0 * a + 1.0 * b;  // variances 8/3 and 1/4
+      result.points.push_back(point);
+    }
+  }
+  const std::vector<MainEffect> effects = main_effects(result, 0);
+  EXPECT_THAT(effects[0].means, testing::ElementsAre(10.5, 12.5, 14.5));
+  EXPECT_NEAR(effects[0].explained, (8.0 / 3) / (8.0 / 3 + 0.25), 1e-12);
+  EXPECT_NEAR(effects[0].explained + effects[1].explained, 1, 1e-12);
+  EXPECT_DOUBLE_EQ(effects[1].ratio, 12.5 / 12.0 + (13.0 / 12.0 - 12.5 / 12.0));
+}
+
+}  // namespace
+}  // namespace systole
