@@ -21,6 +21,7 @@ int bench_command(const Arguments& arguments);
 int list_command(const Arguments& arguments);
 int show_command(const Arguments& arguments);
 int report_command(const Arguments& arguments);
+int diff_command(const Arguments& arguments);
 
 struct Command {
   const char* name;
