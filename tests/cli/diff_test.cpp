@@ -43,5 +43,27 @@ TEST(DiffCommand, ExitStatusSaysEqualDifferentOrBadInput) {
   }
 }
 
+TEST(ReportCommand, WritesEveryFormatToAFileAndToStandardOutput) {
+  const TemporaryFolder folder;
+  const std::string a = folder.path("a.h5");
+  ASSERT_EQ(run_systole(kRun + a + " --json " + folder.path("a.json")).exit_code, 0);
+  for (const auto& [format, sign] :
+       {std::pair("json", "\"summary\": {"), std::pair("csv", "result,section,row,figure"),
+        std::pair("tsv", "result\tsection"), std::pair("md", "| --- | ---: |"),
+        std::pair("latex", "\\toprule")}) {
+    const std::string file = folder.path(format);
+    const std::string command = "report " + a + " --format " + format;
+    EXPECT_EQ(run_systole(command + " --out " + file).exit_code, 0) << format;
+    const std::string text = read_file(file);
+    EXPECT_NE(text.find(sign), std::string::npos) << format;
+    EXPECT_EQ(run_systole(command).output, text) << format;
+    const bool one_only = std::string(format) == "json";
+    EXPECT_EQ(run_systole(command + " " + a).exit_code, one_only ? 2 : 0) << format;
+  }
+  EXPECT_EQ(read_file(folder.path("json")), read_file(folder.path("a.json")));
+  EXPECT_EQ(run_systole("report " + a + " --format pdf").exit_code, 2);
+  EXPECT_EQ(run_systole("report " + a + " --out x").exit_code, 2);
+}
+
 }  // namespace
 }  // namespace systole::tests
