@@ -21,6 +21,8 @@ const Command kCommands[] = {
     {"list", "machines, recipes, models, PEs, DRAMs, energy tables and papers that ship",
      list_command},
     {"show", "print one of them resolved, with units, meanings and sources", show_command},
+    {"completion", "a completion script for bash or zsh", completion_command},
+    {"man", "the manual page, in troff", man_command},
     {"test", "build and run the tests (./systole test in the source tree)", nullptr},
 };
 
