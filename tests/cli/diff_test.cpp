@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/cli/process.hpp"
+#include "tests/reports/schema_checker.hpp"
 
 namespace systole::tests {
 namespace {
@@ -60,6 +61,10 @@ TEST(ReportCommand, WritesEveryFormatToAFileAndToStandardOutput) {
     const bool one_only = std::string(format) == "json";
     EXPECT_EQ(run_systole(command + " " + a).exit_code, one_only ? 2 : 0) << format;
   }
+  const auto schema = nlohmann::json::parse(
+      read_file(std::string(SYSTOLE_SOURCE_DIR) + "/reports/result.schema.json"));
+  EXPECT_EQ(reports::schema_faults(schema, nlohmann::json::parse(read_file(folder.path("json")))),
+            std::vector<std::string>{});
   EXPECT_EQ(read_file(folder.path("json")), read_file(folder.path("a.json")));
   EXPECT_EQ(run_systole("report " + a + " --format pdf").exit_code, 2);
   EXPECT_EQ(run_systole("report " + a + " --out x").exit_code, 2);
