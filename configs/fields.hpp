@@ -66,6 +66,12 @@ constexpr const auto& enum_names(Interconnect) { return kInterconnectNames; }
 constexpr const auto& enum_names(Split) { return kSplitNames; }
 constexpr const auto& enum_names(DequantisePlace) { return kDequantisePlaceNames; }
 constexpr const auto& enum_names(AttentionSchedule) { return kAttentionScheduleNames; }
+constexpr const auto& enum_names(BankPorts) { return kBankPortsNames; }
+constexpr const auto& enum_names(ScratchpadLayout) { return kScratchpadLayoutNames; }
+constexpr const auto& enum_names(CacheReplacement) { return kCacheReplacementNames; }
+constexpr const auto& enum_names(CacheWrite) { return kCacheWriteNames; }
+constexpr const auto& enum_names(NocKind) { return kNocKindNames; }
+constexpr const auto& enum_names(NocArbitration) { return kNocArbitrationNames; }
 constexpr const auto& enum_names(Objective) { return kObjectiveNames; }
 constexpr const auto& enum_names(LoopOrder) { return kLoopOrderNames; }
 constexpr const auto& enum_names(Dequantise) { return kDequantiseNames; }
@@ -378,6 +384,7 @@ void describe(V& v, C& c) {
   v("rope_elements", c.rope_elements, rate("elements a cycle that RoPE on read turns"));
   v("gather_elements", c.gather_elements, rate("elements a cycle that a permutation moves"));
   v("sparse_macs", c.sparse_macs, rate("outliers added back a cycle"));
+  v("topk_elements", c.topk_elements, rate("scores a cycle that a top-k selection takes"));
   v("latency_cycles", c.latency_cycles, Info{"code in to value out"}.in(1, 1000));
   v("staging_bytes", c.staging_bytes,
     Info{"on chip, for sinks and windows of all layers; 0: they wait in DRAM"}.in(0, kMaxBytes));
@@ -393,18 +400,64 @@ void describe(V& v, C& c) {
 template <class V, Maybe<ScratchpadConfig> C>
 void describe(V& v, C& c) {
   v("capacity_bytes", c.capacity_bytes,
-    Info{"all banks, both halves of the double buffer"}.in(64, kMaxBytes).must());
-  v("banks", c.banks, Info{"power of two; each has one port"}.in(1, 4096).must());
+    Info{"all banks, all buffers: both halves of a double buffer"}.in(64, kMaxBytes).must());
+  v("banks", c.banks,
+    Info{"power of two; each reads and writes a word a cycle unless `ports` says else"}
+        .in(1, 4096)
+        .must());
   v("word_bytes", c.word_bytes,
     Info{"power of two; one port access of one bank"}.in(1, 1024).must());
   v("read_latency_cycles", c.read_latency_cycles,
     Info{"request accepted to data valid"}.in(1, 1000));
+  rare(v, "ports", c.ports, BankPorts::r1w1, Info{"of a bank: what may happen in one cycle"});
+  rare(v, "buffers", c.buffers, 2u, Info{"2: double buffer; more: further ahead"}.in(1, 64));
+  rare(v, "layout", c.layout, ScratchpadLayout::streamed,
+       Info{"how a tile lies in it: as the array takes it, or in rows"});
 }
 
 template <class V, Maybe<DmaConfig> C>
 void describe(V& v, C& c) {
   v("segment_bytes", c.segment_bytes, Info{"longest request to one channel"}.in(1, 1 << 20));
   v("outstanding", c.outstanding, Info{"segments in flight a direction"}.in(1, 4096));
+  rare(v, "engines", c.engines, 1u,
+       Info{"pairs of a read and a write engine; transfers are divided among them"}.in(1, 64));
+  rare(v, "align_bytes", c.align_bytes, 1u,
+       Info{"power of two; requests begin and end at multiples of it"}.in(1, 1 << 20));
+  const auto cycles = [](std::string_view meaning) { return Info{meaning}.in(0, 1e6); };
+  rare(v, "descriptor_cycles", c.descriptor_cycles, 0u, cycles("to fetch and decode a descriptor"));
+  rare(v, "gather_cycles", c.gather_cycles, 0u, cycles("more for every element of a gather"));
+  rare(v, "gather_entries", c.gather_entries, 64u,
+       Info{"elements a gather descriptor holds; 1: every element has a descriptor of its own"}.in(
+           1, 65536));
+  rare(v, "descriptors", c.descriptors, 0u,
+       Info{"of an engine in progress; 0: any number"}.in(0, 65536));
+}
+
+template <class V, Maybe<NocConfig> C>
+void describe(V& v, C& c) {
+  v("kind", c.kind, Info{"what joins DMA engines and DRAM channels"});
+  v("link_bytes", c.link_bytes, Info{"power of two; moved by a link in a cycle"}.in(1, 1024));
+  v("hop_cycles", c.hop_cycles, Info{"of a flit from one queue to the next"}.in(1, 1000));
+  v("queue", c.queue, Info{"packets that an input queue holds"}.in(1, 1024));
+  v("arbitration", c.arbitration, Info{"whose packet takes a link next"});
+  v("columns", c.columns,
+    Info{"of a mesh; engines lie first in its rows, then channels"}.in(1, 64));
+  v("hop_pj_per_byte", c.hop_pj_per_byte, Info{"wires of a hop; queues are priced as SRAM"});
+}
+
+template <class V, Maybe<CacheConfig> C>
+void describe(V& v, C& c) {
+  v("capacity_bytes", c.capacity_bytes,
+    Info{"of all channels' slices together; 0: no cache"}.in(0, kMaxBytes));
+  v("line_bytes", c.line_bytes, Info{"power of two; a multiple of the burst"}.in(1, 1024));
+  v("ways", c.ways, Info{"lines of a set"}.in(1, 256));
+  v("replacement", c.replacement, Info{"least recently used, or a tree of bits"});
+  v("write", c.write, Info{"back: when a line makes room or a region ends; through: at once"});
+  v("mshrs", c.mshrs, Info{"lines that a slice waits for at once"}.in(1, 4096));
+  v("hit_cycles", c.hit_cycles, Info{"from the last look-up to the response"}.in(0, 1000));
+  v("weights", c.weights, Info{"pass through the cache"});
+  v("activations", c.activations, Info{"pass through the cache"});
+  v("kv_cache", c.kv_cache, Info{"keys and values pass through the cache"});
 }
 
 /// The key `memory.dram`: a shipped DRAM (or an inline one) and how many channels of it there are.
@@ -426,6 +479,8 @@ void describe(V& v, C& c) {
   v("activation", c.activation, Info{"scratchpad of the moving operand"}.must());
   v("output", c.output, Info{"scratchpad of partial and finished sums"}.must());
   v("dma", c.dma, Info{"moves tiles between DRAM and scratchpads"});
+  rare(v, "noc", c.noc, {}, Info{"between DMA engines and DRAM channels"});
+  rare(v, "cache", c.cache, {}, Info{"in front of the DRAM channels, for some classes of traffic"});
   DramOfMemory<C> dram{c};
   v.table("dram", Kind::dram, dram, Info{"name of a DRAM, or its values inline"}.must());
 }

@@ -91,6 +91,7 @@ struct KvDequantiserConfig {
   std::uint32_t rope_elements = 128;
   std::uint32_t gather_elements = 128;
   std::uint32_t sparse_macs = 16;
+  std::uint32_t topk_elements = 128;  ///< scores a cycle through the top-k unit
   std::uint32_t latency_cycles = 16;
   /// On chip, for sinks and windows kept whole of all layers; what does not fit waits in DRAM.
   std::uint64_t staging_bytes = 0;
@@ -107,14 +108,35 @@ struct VectorConfig {
   friend bool operator==(const VectorConfig&, const VectorConfig&) = default;
 };
 
-/// One scratchpad; capacity counts both halves of the double buffer.
+/// Ports of a bank. The shipped tables price 1r1w.
+enum class BankPorts : std::uint8_t {
+  rw1,   ///< one, which reads or writes
+  r1w1,  ///< one that reads and one that writes
+  rw2,   ///< two, either of which reads or writes
+};
+inline constexpr std::array<std::string_view, 3> kBankPortsNames = {"1rw", "1r1w", "2rw"};
+
+/// How an operand's tile lies in its scratchpad.
+enum class ScratchpadLayout : std::uint8_t {
+  streamed,   ///< in the order in which the array takes it: no conflicts
+  row_major,  ///< rows along K, as in DRAM
+  padded,     ///< the same, rows an odd number of words apart
+};
+inline constexpr std::array<std::string_view, 3> kScratchpadLayoutNames = {"streamed", "row_major",
+                                                                           "padded"};
+
+/// One scratchpad; capacity counts all of its buffers, the halves of a double buffer.
 struct ScratchpadConfig {
   std::uint64_t capacity_bytes = std::uint64_t{256} * 1024;
   std::uint32_t banks = 16;
   std::uint32_t word_bytes = 32;  ///< one port access of one bank
   std::uint32_t read_latency_cycles = 2;
+  BankPorts ports = BankPorts::r1w1;
+  std::uint32_t buffers = 2;  ///< one is filled while another is used
+  ScratchpadLayout layout = ScratchpadLayout::streamed;
 
-  std::uint64_t half_bytes() const { return capacity_bytes / 2; }
+  /// One buffer: of two, a half.
+  std::uint64_t half_bytes() const { return capacity_bytes / buffers; }
   /// One word a bank.
   std::uint64_t bytes_per_cycle() const { return std::uint64_t{banks} * word_bytes; }
 
@@ -123,9 +145,75 @@ struct ScratchpadConfig {
 
 struct DmaConfig {
   std::uint32_t segment_bytes = 2048;  ///< longest request to one channel
-  std::uint32_t outstanding = 16;      ///< segments in flight a direction
+  std::uint32_t outstanding = 16;      ///< segments in flight a direction and engine
+  std::uint32_t engines = 1;           ///< pairs of a read and a write engine
+  std::uint32_t align_bytes = 1;       ///< requests begin and end at multiples of it
+  // What a descriptor costs. No default of ours has a source (assumed): 0 leaves it out.
+  std::uint32_t descriptor_cycles = 0;  ///< to fetch and decode one
+  std::uint32_t gather_cycles = 0;      ///< more for every element of a gather's list
+  std::uint32_t gather_entries = 64;    ///< elements a gather's list holds; 1: no gathers
+  std::uint32_t descriptors = 0;        ///< of an engine in progress; 0: any number
+
+  /// Whether transfers pass through descriptors at all; otherwise engines take them as they are.
+  bool uses_descriptors() const {
+    return descriptor_cycles > 0 || gather_cycles > 0 || descriptors > 0;
+  }
 
   friend bool operator==(const DmaConfig&, const DmaConfig&) = default;
+};
+
+/// What joins DMA engines and DRAM channels.
+enum class NocKind : std::uint8_t {
+  none,      ///< wires without delay or width
+  crossbar,  ///< one switch
+  mesh,      ///< a grid of switches, routed along rows first, then along columns
+};
+inline constexpr std::array<std::string_view, 3> kNocKindNames = {"none", "crossbar", "mesh"};
+
+/// Whose packet takes a link next.
+enum class NocArbitration : std::uint8_t {
+  round_robin,
+  fixed,  ///< the lowest input: others may starve
+  age,    ///< the one that entered the network first
+};
+inline constexpr std::array<std::string_view, 3> kNocArbitrationNames = {"round_robin", "fixed",
+                                                                         "age"};
+
+/// Every default is assumed.
+struct NocConfig {
+  NocKind kind = NocKind::none;
+  std::uint32_t link_bytes = 64;  ///< a link moves in a cycle, either way; a flit
+  std::uint32_t hop_cycles = 2;   ///< of a flit from a queue over a link to the next
+  std::uint32_t queue = 4;        ///< packets that an input queue holds
+  NocArbitration arbitration = NocArbitration::round_robin;
+  std::uint32_t columns = 4;  ///< of a mesh
+  /// Wires of a hop: 1 mm at 0.1 pJ a bit (assumed).
+  double hop_pj_per_byte = 0.8;
+
+  friend bool operator==(const NocConfig&, const NocConfig&) = default;
+};
+
+/// Which line of a set makes room.
+enum class CacheReplacement : std::uint8_t { lru, plru };
+inline constexpr std::array<std::string_view, 2> kCacheReplacementNames = {"lru", "plru"};
+
+enum class CacheWrite : std::uint8_t { back, through };
+inline constexpr std::array<std::string_view, 2> kCacheWriteNames = {"back", "through"};
+
+/// A cache in front of the DRAM channels, a slice each. Every default is assumed.
+struct CacheConfig {
+  std::uint64_t capacity_bytes = 0;  ///< of all slices; 0: none
+  std::uint32_t line_bytes = 64;
+  std::uint32_t ways = 8;
+  CacheReplacement replacement = CacheReplacement::lru;
+  CacheWrite write = CacheWrite::back;
+  std::uint32_t mshrs = 16;      ///< lines a slice waits for at once
+  std::uint32_t hit_cycles = 4;  ///< from the last look-up to the response
+  bool weights = false;          ///< which traffic passes through it
+  bool activations = false;
+  bool kv_cache = true;
+
+  friend bool operator==(const CacheConfig&, const CacheConfig&) = default;
 };
 
 struct MemoryConfig {
@@ -133,6 +221,8 @@ struct MemoryConfig {
   ScratchpadConfig activation;
   ScratchpadConfig output;
   DmaConfig dma;
+  NocConfig noc;
+  CacheConfig cache;
   std::uint32_t channels = 1;
   std::uint32_t interleave_bytes =
       256;          ///< consecutive addresses go to the next channel after this many

@@ -156,12 +156,15 @@ void check_scratchpad(const ScratchpadConfig& s, std::uint64_t edge_bytes, const
   r.power_of_two(s.banks, "banks");
   r.power_of_two(s.word_bytes, "word_bytes");
   const std::uint64_t row = std::uint64_t{s.banks} * s.word_bytes;
-  r.require(s.capacity_bytes % (2 * row) == 0, "capacity_bytes",
-            "found " + number(s.capacity_bytes) + "; expected a multiple of " + number(2 * row) +
-                " (two halves of banks x word_bytes)");
-  r.require(s.capacity_bytes / 2 >= edge_bytes, "capacity_bytes",
-            "found " + number(s.capacity_bytes) + "; expected at least " + number(2 * edge_bytes) +
-                " (each half holds " + edge + ")");
+  const std::string halves =
+      s.buffers == 2 ? "two halves" : number(s.buffers) + (s.buffers == 1 ? " buffer" : " buffers");
+  r.require(s.capacity_bytes % (s.buffers * row) == 0, "capacity_bytes",
+            "found " + number(s.capacity_bytes) + "; expected a multiple of " +
+                number(s.buffers * row) + " (" + halves + " of banks x word_bytes)");
+  r.require(s.half_bytes() >= edge_bytes, "capacity_bytes",
+            "found " + number(s.capacity_bytes) + "; expected at least " +
+                number(s.buffers * edge_bytes) + " (each " + (s.buffers == 2 ? "half" : "buffer") +
+                " holds " + edge + ")");
 }
 
 /// Prices of one node, unless the table says why not.
@@ -204,6 +207,11 @@ void check_energy(const EnergyTable& e, Relations r) {
   }
 }
 
+template <class E>
+std::string name_in(E value) {
+  return std::string(enum_names(value)[static_cast<std::size_t>(value)]);
+}
+
 void check_machine(const MachineConfig& m, Problems& problems) {
   Relations r(problems, "");
   const std::vector<std::string> names = [&] {
@@ -234,6 +242,9 @@ void check_machine(const MachineConfig& m, Problems& problems) {
                    Relations(problems, "memory.activation."));
   check_scratchpad(memory.output, 4 * edge, "one array edge of 32-bit sums",
                    Relations(problems, "memory.output."));
+  r.require(memory.output.layout == ScratchpadLayout::streamed, "memory.output.layout",
+            "found '" + name_in(memory.output.layout) +
+                "'; expected streamed (sums lie as the array's columns leave them)");
   const auto reads_in_time = [&](const ScratchpadConfig& s, std::string_view path) {
     const auto bank = std::ranges::find_if(m.energy.sram_points, [&](const SramPoint& p) {
       return p.word_bytes == s.word_bytes && p.bytes * s.banks == s.capacity_bytes;
@@ -255,13 +266,42 @@ void check_machine(const MachineConfig& m, Problems& problems) {
   };
   multiple_of_burst(memory.dma.segment_bytes, "memory.dma.segment_bytes");
   multiple_of_burst(memory.interleave_bytes, "memory.dram.interleave_bytes");
+  r.power_of_two(memory.dma.align_bytes, "memory.dma.align_bytes");
+  r.require(memory.dma.align_bytes <= memory.dma.segment_bytes, "memory.dma.align_bytes",
+            "found " + number(memory.dma.align_bytes) + "; expected at most segment_bytes, " +
+                number(memory.dma.segment_bytes));
+  if (const CacheConfig& cache = memory.cache; cache.capacity_bytes > 0) {
+    r.power_of_two(cache.line_bytes, "memory.cache.line_bytes");
+    multiple_of_burst(cache.line_bytes, "memory.cache.line_bytes");
+    r.require(memory.interleave_bytes % cache.line_bytes == 0, "memory.cache.line_bytes",
+              "found " + number(cache.line_bytes) + "; expected a divisor of interleave_bytes, " +
+                  number(memory.interleave_bytes) + " (a line lies in one channel)");
+    if (cache.replacement == CacheReplacement::plru) {
+      r.power_of_two(cache.ways, "memory.cache.ways");
+    }
+    const std::uint64_t unit = std::uint64_t{2} * memory.channels * cache.ways * cache.line_bytes;
+    r.require(cache.capacity_bytes % unit == 0, "memory.cache.capacity_bytes",
+              "found " + number(cache.capacity_bytes) + "; expected a multiple of " + number(unit) +
+                  " (two sets of ways x line_bytes in each channel)");
+    r.require(cache.weights || cache.activations || cache.kv_cache, "memory.cache.kv_cache",
+              "no class of traffic passes through the cache; expected one at least");
+  }
+  r.power_of_two(memory.noc.link_bytes, "memory.noc.link_bytes");
+  if (memory.noc.kind == NocKind::mesh) {
+    const std::uint32_t points = 2 * memory.dma.engines + memory.channels;
+    r.require(memory.noc.columns <= points, "memory.noc.columns",
+              "found " + number(memory.noc.columns) + "; expected at most " + number(points) +
+                  ", the engines of both directions and the channels");
+  }
   for (const auto& [name, fixed] : m.mapping.fixed) {
     constexpr std::uint64_t kSumBytes = 4;
     const std::uint64_t bytes = kSumBytes * fixed.tile.m * fixed.tile.n;
-    r.require(bytes <= memory.output.capacity_bytes / 2, "mapping.fixed." + name + ".tile",
+    r.require(bytes <= memory.output.half_bytes(), "mapping.fixed." + name + ".tile",
               "found m " + number(fixed.tile.m) + " and n " + number(fixed.tile.n) + ", " +
                   number(bytes) + " bytes of sums; expected at most " +
-                  number(memory.output.capacity_bytes / 2) + ", half of memory.output");
+                  number(memory.output.half_bytes()) +
+                  (memory.output.buffers == 2 ? ", half of memory.output"
+                                              : ", a buffer of memory.output"));
   }
   check_dram(memory.dram, Relations(problems, "memory.dram."));
   check_energy(m.energy, Relations(problems, "energy."));
@@ -269,10 +309,6 @@ void check_machine(const MachineConfig& m, Problems& problems) {
 
 std::string path_of(Target t) {
   return "tensors." + std::string(kTargetNames[static_cast<std::size_t>(t)]);
-}
-template <class E>
-std::string name_in(E value) {
-  return std::string(enum_names(value)[static_cast<std::size_t>(value)]);
 }
 bool is_cache(Target t) { return t == Target::key || t == Target::value; }
 bool is_weight(Target t) {

@@ -7,6 +7,114 @@
 
 namespace systole::memory {
 
+namespace {
+
+bool continues(const Transfer& one, const Transfer& next) {
+  return next.traffic == one.traffic && next.write == one.write &&
+         next.address == one.address + one.bytes;
+}
+
+bool alike(const Transfer& a, const Transfer& b) {
+  return a.traffic == b.traffic && a.write == b.write;
+}
+
+/// Fewer equal rows gain nothing by a 2-D descriptor over the elements of a list.
+constexpr std::size_t kLeastRows = 3;
+
+/// How many transfers from `first` on are equal rows at one distance.
+std::size_t rows_from(std::span<const Transfer> all, std::size_t first) {
+  std::size_t end = first + 1;
+  for (; end < all.size(); ++end) {
+    const Transfer& row = all[end];
+    if (!alike(row, all[first]) || row.bytes != all[first].bytes) break;
+    if (row.address <= all[end - 1].address) break;
+    if (row.address - all[end - 1].address != all[first + 1].address - all[first].address) break;
+  }
+  return end - first;
+}
+
+}  // namespace
+
+std::vector<Transfer> Descriptor::transfers() const {
+  if (kind == Kind::gather) return list;
+  std::vector<Transfer> result(rows, row);
+  for (std::uint64_t i = 0; i < rows; ++i) result[i].address += i * stride;
+  return result;
+}
+
+std::vector<Descriptor> descriptors_for(std::span<const Transfer> transfers,
+                                        std::uint32_t gather_entries) {
+  std::vector<Transfer> pieces;
+  for (const Transfer& transfer : transfers) {
+    if (transfer.bytes == 0) continue;
+    if (!pieces.empty() && continues(pieces.back(), transfer)) {
+      pieces.back().bytes += transfer.bytes;
+    } else {
+      pieces.push_back(transfer);
+    }
+  }
+  using Kind = Descriptor::Kind;
+  std::vector<Descriptor> result;
+  const auto gather = [&](const Transfer& piece) {
+    if (gather_entries > 1 && !result.empty() && result.back().kind != Kind::strided &&
+        alike(result.back().row, piece) && result.back().list.size() < gather_entries) {
+      result.back().kind = Kind::gather;
+      result.back().list.push_back(piece);
+    } else {
+      result.push_back({Kind::linear, piece, 1, 0, {piece}});
+    }
+  };
+  for (std::size_t i = 0; i < pieces.size();) {
+    if (const std::size_t rows = rows_from(pieces, i); rows >= kLeastRows) {
+      result.push_back(
+          {Kind::strided, pieces[i], rows, pieces[i + 1].address - pieces[i].address, {}});
+      i += rows;
+    } else {
+      gather(pieces[i++]);
+    }
+  }
+  return result;
+}
+
+DescriptorQueue::DescriptorQueue(const sc_core::sc_module_name& name, ClockDomain clock,
+                                 std::uint32_t limit, std::function<void(std::uint64_t)> decoded)
+    : sc_core::sc_module(name),
+      clock_(clock),
+      limit_(limit),
+      decoded_(std::move(decoded)),
+      done_("done") {
+  SC_HAS_PROCESS(DescriptorQueue);
+  SC_METHOD(end);
+  dont_initialize();
+  sensitive << done_;
+}
+
+void DescriptorQueue::push(std::uint64_t id, Cycles cycles) {
+  waiting_.push_back({id, cycles});
+  begin();
+}
+
+void DescriptorQueue::completed() {
+  SYSTOLE_CHECK(in_progress_ > 0, std::string(name()) + ": more descriptors ended than began");
+  --in_progress_;
+  begin();
+}
+
+void DescriptorQueue::begin() {
+  if (decoding_ || waiting_.empty() || (limit_ > 0 && in_progress_ >= limit_)) return;
+  decoding_ = true;
+  peak_in_progress_ = std::max(peak_in_progress_, ++in_progress_);
+  done_.notify(clock_.time(waiting_.front().cycles));
+}
+
+void DescriptorQueue::end() {
+  const std::uint64_t id = waiting_.front().id;
+  waiting_.pop_front();
+  decoding_ = false;
+  decoded_(id);
+  begin();
+}
+
 /// The ticket travels with the payload; every payload that comes back is one of these.
 struct Dma::Packet : tlm::tlm_generic_payload {
   explicit Packet(tlm::tlm_mm_interface* pool)

@@ -1,4 +1,5 @@
-// A DMA engine: turns transfers into segments, a bounded number of them in flight.
+// A DMA engine: turns descriptors into transfers and those into segments, a bounded number of them
+// in flight.
 #pragma once
 
 #include <tlm_utils/simple_initiator_socket.h>
@@ -14,6 +15,8 @@
 #include "memory/traffic_extension.hpp"
 #include "memory/transfer.hpp"
 #include "sim/core/traffic.hpp"
+#include "sim/core/units.hpp"
+#include "sim/kernel/clock.hpp"
 
 namespace systole::memory {
 
@@ -35,6 +38,39 @@ class ChannelInterleave {
 
  private:
   std::uint64_t channels_, bytes_;
+};
+
+/// The front of an engine: fetches and decodes descriptors in order of issue, one at a time, and
+/// hands each on when it is decoded. At most `limit` (0: any number) are in progress, from the
+/// start of their fetch until `completed` says that their last byte has moved.
+class DescriptorQueue : public sc_core::sc_module {
+ public:
+  /// What is handed on: `decoded(id)`. An engine without cost and limit hands on at once.
+  DescriptorQueue(const sc_core::sc_module_name& name, ClockDomain clock, std::uint32_t limit,
+                  std::function<void(std::uint64_t id)> decoded);
+
+  /// `cycles`: of fetching and decoding it.
+  void push(std::uint64_t id, Cycles cycles);
+  void completed();
+
+  std::uint32_t in_progress() const { return in_progress_; }
+  std::uint32_t peak_in_progress() const { return peak_in_progress_; }
+
+ private:
+  struct Waiting {
+    std::uint64_t id;
+    Cycles cycles;
+  };
+  void begin();
+  void end();
+
+  kernel::Clock clock_;
+  std::uint32_t limit_;
+  std::function<void(std::uint64_t)> decoded_;
+  std::deque<Waiting> waiting_;  ///< the front one is being decoded when `decoding_`
+  bool decoding_ = false;
+  std::uint32_t in_progress_ = 0, peak_in_progress_ = 0;
+  sc_core::sc_event done_;
 };
 
 /// Moves the transfers of one direction. Per channel, segments go out in order of issue, naturally

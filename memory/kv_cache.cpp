@@ -338,9 +338,14 @@ KvDecodeWork KvCache::decode_work(std::uint64_t heads, std::uint64_t first,
     start = stop;
   }
   const auto part = [&](std::uint64_t n) { return ceil_div(n * heads, layout.heads); };
-  return {part(work.unpacks),        part(work.lookups),   part(work.multiply_adds),
-          part(work.transform_adds), part(work.rotations), part(work.gathers),
-          part(work.sparse_macs)};
+  if (first == 0 && last > 0 && layout.codebook_head_bytes > 0 && attended() < tokens_) {
+    // The index: a code of every token is unpacked, its codeword's score looked up and compared.
+    const std::uint64_t all = tokens_ * layout.heads;
+    work += {.unpacks = all, .lookups = all, .comparisons = all};
+  }
+  return {part(work.unpacks),        part(work.lookups),    part(work.multiply_adds),
+          part(work.transform_adds), part(work.rotations),  part(work.gathers),
+          part(work.sparse_macs),    part(work.comparisons)};
 }
 
 std::uint64_t KvCache::allocated_bytes() const {

@@ -13,10 +13,13 @@ void check(const configs::ScratchpadConfig& config, std::string_view where) {
   if (config.banks == 0) refuse("banks: expected a positive number, found 0");
   if (config.word_bytes == 0) refuse("word_bytes: expected a positive number, found 0");
   const std::uint64_t row = std::uint64_t{config.banks} * config.word_bytes;
-  if (config.capacity_bytes % (2 * row) != 0 || config.capacity_bytes == 0) {
-    refuse("capacity_bytes: expected a multiple of 2 halves x " + std::to_string(config.banks) +
-           " banks x " + std::to_string(config.word_bytes) + " B (" + std::to_string(2 * row) +
-           "), found " + std::to_string(config.capacity_bytes));
+  if (config.buffers == 0) refuse("buffers: expected a positive number, found 0");
+  if (config.capacity_bytes % (config.buffers * row) != 0 || config.capacity_bytes == 0) {
+    refuse("capacity_bytes: expected a multiple of " + std::to_string(config.buffers) +
+           (config.buffers == 2 ? " halves x " : " buffers x ") + std::to_string(config.banks) +
+           " banks x " + std::to_string(config.word_bytes) + " B (" +
+           std::to_string(config.buffers * row) + "), found " +
+           std::to_string(config.capacity_bytes));
   }
 }
 

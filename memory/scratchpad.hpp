@@ -15,8 +15,8 @@ namespace systole::memory {
 /// bank exactly, and a half holds at least one word of every bank.
 void check(const configs::ScratchpadConfig& config, std::string_view where);
 
-/// The value side: shape, bandwidth and access counts. Every bank has one port that moves one word
-/// a cycle.
+/// The value side: shape, bandwidth and access counts. A port of a bank moves one word a cycle;
+/// what that means for a tile is in bank_conflicts.hpp.
 class Scratchpad {
  public:
   /// Errors: ConfigError as `check`.
@@ -24,8 +24,8 @@ class Scratchpad {
                       std::string_view where = "scratchpad");
 
   Bytes capacity() const { return Bytes(config_.capacity_bytes); }
-  /// What one half of the double buffer holds.
-  Bytes half() const { return Bytes(config_.capacity_bytes / 2); }
+  /// What one buffer holds: of two, a half.
+  Bytes half() const { return Bytes(config_.half_bytes()); }
   /// All banks together, reading or writing.
   Bytes bytes_per_cycle() const { return Bytes(std::uint64_t{config_.banks} * config_.word_bytes); }
   Cycles read_latency() const { return Cycles(config_.read_latency_cycles); }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "sim/core/traffic.hpp"
 
@@ -23,6 +24,40 @@ constexpr std::uint64_t burst_bytes_of(const Transfer& transfer, std::uint64_t b
   if (transfer.bytes == 0) return 0;
   const std::uint64_t end = transfer.address + transfer.bytes;
   return ((end + burst - 1) / burst - transfer.address / burst) * burst;
+}
+
+/// What an engine is told with one descriptor. `transfers()` is the definition of what moves.
+struct Descriptor {
+  enum class Kind : std::uint8_t {
+    linear,   ///< `row`
+    strided,  ///< 2-D: `rows` rows like `row`, their addresses `stride` apart
+    gather,   ///< a list of addresses and lengths; to write, a scatter
+  };
+  Kind kind = Kind::linear;
+  Transfer row;
+  std::uint64_t rows = 1;
+  std::uint64_t stride = 0;
+  std::vector<Transfer> list;  ///< of a gather: all of one class and direction
+
+  /// What moves, in this order.
+  std::vector<Transfer> transfers() const;
+  /// Elements of the list that have to be fetched beside the descriptor.
+  std::uint64_t entries() const { return kind == Kind::gather ? list.size() : 0; }
+};
+
+/// The fewest descriptors that a walk in order finds for `transfers`: pieces that continue each
+/// other become one row, three or more equal rows at one distance a 2-D descriptor, and what is
+/// left between two of these a gather of at most `gather_entries` elements. What moves, and its
+/// order, stay as they are; transfers of no bytes are left out.
+std::vector<Descriptor> descriptors_for(std::span<const Transfer> transfers,
+                                        std::uint32_t gather_entries);
+
+/// `transfer` with both ends moved outwards to multiples of `align`, a power of two.
+constexpr Transfer aligned(const Transfer& transfer, std::uint64_t align) {
+  if (transfer.bytes == 0) return transfer;
+  const std::uint64_t first = transfer.address & ~(align - 1);
+  const std::uint64_t end = (transfer.address + transfer.bytes + align - 1) & ~(align - 1);
+  return {transfer.traffic, transfer.write, first, end - first};
 }
 
 /// As asked for.

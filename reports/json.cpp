@@ -63,6 +63,7 @@ Json summary_of(const RunResult& r) {
   s["dequant_utilisation"] = finite(r.dequant_utilisation());
   s["prefill_tokens"] = r.prefill_tokens;
   s["decode_tokens"] = r.decode_tokens;
+  if (r.sequences) s["sequences"] = *r.sequences;
   s["clock_mhz"] = finite(r.clock_mhz);
   s["peak_macs_per_cycle"] = finite(r.peak_macs_per_cycle);
   s["peak_dram_bytes_per_cycle"] = finite(r.peak_dram_bytes_per_cycle);

@@ -34,6 +34,7 @@ void describe_summary(Visitor& field, Result& r) {
   field("/summary/clock_mhz", r.clock_mhz, "MHz");
   field("/summary/prefill_tokens", r.prefill_tokens, "tokens");
   field("/summary/decode_tokens", r.decode_tokens, "tokens");
+  field("/summary/sequences", r.sequences, "sequences");
   field("/summary/cycles", r.cycles, "cycles");
   field("/summary/prefill_cycles", r.prefill_cycles, "cycles");
   field("/summary/decode_cycles", r.decode_cycles, "cycles");

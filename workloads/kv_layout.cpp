@@ -220,6 +220,31 @@ void add_forms(KvLayout& layout, const KvPlan& plan) {
   }
 }
 
+/// Which probabilities a policy needs: of a probe of the queries at each refresh (ZipCache), of all
+/// (H2O, MiKV), of the newest queries when a block is decided (SnapKV, KVCrush).
+void add_scoring(KvLayout& layout, const KvPlan& plan) {
+  const std::optional<quant::TokenPolicy>& policy = plan.salient ? plan.salient : plan.evict;
+  if (!policy) return;
+  switch (policy->scorer) {
+    case quant::Scorer::normalised:
+      layout.score_prompt_share = policy->probe;
+      layout.score_every = policy->refresh;
+      layout.score_rows = std::max<std::uint64_t>(
+          1, static_cast<std::uint64_t>(policy->probe * policy->refresh + 0.5));
+      break;
+    case quant::Scorer::accumulated:
+      layout.score_prompt_share = 1;
+      layout.score_every = layout.score_rows = 1;
+      break;
+    case quant::Scorer::snap:
+      layout.score_prompt_rows = layout.score_rows = policy->queries;
+      layout.score_every = policy->block;
+      break;
+    default:
+      break;
+  }
+}
+
 KvLayout layout_of(const KvPlan& plan) {
   KvLayout layout;
   layout.heads = plan.shape.kv_heads;
@@ -238,6 +263,7 @@ KvLayout layout_of(const KvPlan& plan) {
     form.counts_page_padding = page != 0 && box == 1;
     form.align_bytes = std::max<std::uint64_t>(plan.policy.layout.align_bytes, 1);
   }
+  add_scoring(layout, plan);
   if (plan.salient) layout.token_planes.push_back({KvRole::classes, 1, false, 1, 1});
   if (plan.retrieve && plan.tensor == KvTensor::key) {
     const std::uint64_t codewords = std::max<std::uint64_t>(plan.retrieve->codewords, 2);
@@ -255,6 +281,16 @@ KvLayout layout_of(const KvPlan& plan) {
 }
 
 }  // namespace
+
+configs::Recipe with_kv(configs::Recipe recipe, const configs::Recipe& kv) {
+  using configs::Target;
+  for (const Target target : {Target::key, Target::value}) recipe[target] = kv[target];
+  for (const Target target : {Target::query, Target::probability}) {
+    if (kv[target] != quant::TensorPolicy{}) recipe[target] = kv[target];
+  }
+  recipe.name += "+" + kv.name;
+  return recipe;
+}
 
 KvLayout kv_layout(KvTensor tensor, const quant::KvShape& shape, const quant::TensorPolicy& policy,
                    const std::string& where) {

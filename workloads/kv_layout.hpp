@@ -21,4 +21,7 @@ namespace systole::workloads {
 KvLayout kv_layout(quant::KvTensor tensor, const quant::KvShape& shape,
                    const quant::TensorPolicy& policy, const std::string& where);
 
+/// The recipe with the KV cache of another: what that one says nothing of stays.
+configs::Recipe with_kv(configs::Recipe recipe, const configs::Recipe& kv);
+
 }  // namespace systole::workloads

@@ -29,6 +29,7 @@ constexpr std::uint64_t kTensorAlignment = 64;  // a burst of every shipped DRAM
 constexpr std::uint64_t kLayerAlignment =
     1024 * 1024;  // a multiple of every shipped address-map period
 constexpr std::uint64_t kMaxTokens = 1u << 20;
+constexpr std::uint64_t kMostSequences = 1024;
 constexpr std::uint64_t kFloatBytes = 4;
 /// Routers are small and decide much: released checkpoints quantise none of them (assumed here).
 constexpr Format kRouterFormat = Format::fp16;
@@ -64,10 +65,11 @@ struct FfnMap {
 /// Where the first layer keeps everything; layer i is `stride` x i further.
 struct LayerMap {
   Region attn_norm, q, k, v, output, ffn_norm;
-  Region router;             ///< nothing in a dense model
-  std::vector<FfnMap> ffns;  ///< one, or the experts'
-  Region key_cache, value_cache;
+  Region router;                  ///< nothing in a dense model
+  std::vector<FfnMap> ffns;       ///< one, or the experts'
+  Region key_cache, value_cache;  ///< of the first sequence
   std::uint64_t stride = 0;
+  std::uint64_t sequence_stride = 0;  ///< to the same of the next sequence
   std::uint64_t weight_bytes = 0;
 };
 
@@ -138,7 +140,7 @@ struct MemoryMap {
   Region embedding, head, final_norm;
   std::vector<LayerRun> runs;
   std::vector<LayerMap> layers;  ///< of each run, where the first layer of the model would lie
-  std::uint64_t layer_stride = 0;
+  std::uint64_t layer_stride = 0, sequence_stride = 0;
   std::uint64_t weight_bytes = 0;
   std::uint64_t end_of_layers = 0;
   CacheLayouts caches;
@@ -147,7 +149,7 @@ struct MemoryMap {
 
 LayerMap map_layer(const ModelShape& shape, const Recipe& recipe, const WeightPrecision& weights,
                    std::uint32_t layer_index, std::uint64_t base, std::uint64_t cache_tokens,
-                   const CacheLayouts& caches) {
+                   const CacheLayouts& caches, std::uint64_t sequences) {
   AddressMap map(base);
   LayerMap layer;
   auto place = [&](std::uint64_t bytes) {
@@ -181,12 +183,15 @@ LayerMap map_layer(const ModelShape& shape, const Recipe& recipe, const WeightPr
   };
   layer.key_cache = cache(caches.key, Target::key);
   layer.value_cache = cache(caches.value, Target::value);
-  layer.stride = round_up(map.next() - base, kLayerAlignment);
+  layer.sequence_stride = round_up(map.next() - layer.key_cache.address, kLayerAlignment);
+  layer.stride =
+      round_up(map.next() - base + (sequences - 1) * layer.sequence_stride, kLayerAlignment);
   return layer;
 }
 
 MemoryMap map_memory(const ModelShape& shape, const Recipe& recipe, const WeightPrecision& weights,
-                     std::uint64_t cache_tokens, std::uint64_t prompt, bool kv_study) {
+                     std::uint64_t cache_tokens, std::uint64_t prompt, bool kv_study,
+                     std::uint64_t sequences) {
   AddressMap map;
   MemoryMap memory;
   memory.caches = cache_layouts(shape, recipe, cache_tokens, kv_study);
@@ -204,10 +209,11 @@ MemoryMap map_memory(const ModelShape& shape, const Recipe& recipe, const Weight
   // Every layer at the same distance: that of the largest.
   for (const LayerRun& run : layer_runs(shape, weights)) {
     memory.layers.push_back(
-        map_layer(shape, recipe, weights, run.first, base, cache_tokens, memory.caches));
+        map_layer(shape, recipe, weights, run.first, base, cache_tokens, memory.caches, sequences));
     memory.runs.push_back(run);
     memory.weight_bytes += (run.last - run.first) * memory.layers.back().weight_bytes;
     memory.layer_stride = std::max(memory.layer_stride, memory.layers.back().stride);
+    memory.sequence_stride = std::max(memory.sequence_stride, memory.layers.back().sequence_stride);
   }
   memory.end_of_layers = base + shape.layers * memory.layer_stride;
   if (memory.caches.key) {
@@ -221,17 +227,21 @@ MemoryMap map_memory(const ModelShape& shape, const Recipe& recipe, const Weight
   return memory;
 }
 
-/// Writes the operations of one step: `tokens` new tokens that end a context of `context`.
+/// Writes the operations of one step: `tokens` new tokens of each of `sequences` sequences, each of
+/// which ends a context of `context`. Cache operations are of one sequence.
 class StepWriter {
  public:
   StepWriter(const ModelShape& shape, const Recipe& recipe, const WeightPrecision& weights,
-             const MemoryMap& memory, std::uint64_t tokens, std::uint64_t context, const ReadBy& by)
+             const MemoryMap& memory, std::uint64_t tokens, std::uint64_t context,
+             std::uint64_t sequences, const ReadBy& by)
       : shape_(shape),
         recipe_(recipe),
         weights_(weights),
         memory_(memory),
         tokens_(tokens),
         context_(context),
+        sequences_(sequences),
+        all_(tokens * sequences),
         by_(by) {}
 
   std::vector<Segment> segments() {
@@ -254,11 +264,11 @@ class StepWriter {
     // A look-up reads one row a token; where the rows lie depends on the token ids, so the first
     // ones stand for all.
     const std::uint64_t row = memory_.embedding.bytes / shape_.vocab;
-    Operation& look_up = vector("embedding", VectorOp::embedding, tokens_, shape_.hidden);
+    Operation& look_up = vector("embedding", VectorOp::embedding, all_, shape_.hidden);
     look_up.stationary_region = memory_.embedding;
-    look_up.stationary_region.bytes = std::min(tokens_ * row, memory_.embedding.bytes);
-    look_up.input_bytes = tokens_ * sizeof(std::uint32_t);
-    look_up.output_bytes = floats(tokens_, shape_.hidden);
+    look_up.stationary_region.bytes = std::min(all_ * row, memory_.embedding.bytes);
+    look_up.input_bytes = all_ * sizeof(std::uint32_t);
+    look_up.output_bytes = floats(all_, shape_.hidden);
     return std::exchange(operations_, {});
   }
 
@@ -267,8 +277,8 @@ class StepWriter {
     layer_index_ = index;
     layer_offset_ = index * memory_.layer_stride;
     using enum LinearName;
-    norm("attn_norm", tokens_, map.attn_norm);
-    quantise_activation("attn_quantise", tokens_, shape_.hidden);
+    norm("attn_norm", all_, map.attn_norm);
+    quantise_activation("attn_quantise", all_, shape_.hidden);
     linear(attn_q, map.q);
     linear(attn_k, map.k);
     linear(attn_v, map.v);
@@ -277,10 +287,10 @@ class StepWriter {
     append("k_append", Target::key, map.key_cache);
     append("v_append", Target::value, map.value_cache);
     attention(map);
-    quantise_activation("attn_out_quantise", tokens_, shape_.q_dim());
+    quantise_activation("attn_out_quantise", all_, shape_.q_dim());
     linear(attn_output, map.output);
     residual("attn_residual");
-    norm("ffn_norm", tokens_, map.ffn_norm);
+    norm("ffn_norm", all_, map.ffn_norm);
     if (shape_.experts == 0) {
       feed_forward(map.ffns.front());
     } else {
@@ -305,11 +315,11 @@ class StepWriter {
   /// The SwiGLU of a dense model.
   void feed_forward(const FfnMap& map) {
     using enum LinearName;
-    quantise_activation("ffn_quantise", tokens_, shape_.hidden);
+    quantise_activation("ffn_quantise", all_, shape_.hidden);
     linear(ffn_gate, map.gate);
     linear(ffn_up, map.up);
-    swiglu(tokens_);
-    quantise_activation("ffn_down_quantise", tokens_, shape_.intermediate);
+    swiglu(all_);
+    quantise_activation("ffn_down_quantise", all_, shape_.intermediate);
     linear(ffn_down, map.down);
   }
 
@@ -318,13 +328,13 @@ class StepWriter {
   /// for it) over experts that lie evenly between the first and the last.
   void experts(const LayerMap& map) {
     using enum LinearName;
-    Operation& route = vector("ffn_route", VectorOp::route, tokens_,
-                              std::uint64_t{shape_.experts} * shape_.hidden);
+    Operation& route =
+        vector("ffn_route", VectorOp::route, all_, std::uint64_t{shape_.experts} * shape_.hidden);
     route.stationary_region = map.router;
-    route.input_bytes = before_quantise(Target::activation, tokens_, shape_.hidden);
-    route.output_bytes = floats(tokens_, shape_.experts_per_token);
-    quantise_activation("ffn_quantise", tokens_, shape_.hidden);
-    const std::uint64_t visits = tokens_ * shape_.experts_per_token;
+    route.input_bytes = before_quantise(Target::activation, all_, shape_.hidden);
+    route.output_bytes = floats(all_, shape_.experts_per_token);
+    quantise_activation("ffn_quantise", all_, shape_.hidden);
+    const std::uint64_t visits = all_ * shape_.experts_per_token;
     const std::uint64_t active = std::min<std::uint64_t>(shape_.experts, visits);
     for (std::uint64_t i = 0; i < active; ++i) {
       const auto expert = static_cast<std::uint32_t>(i * shape_.experts / active);
@@ -340,24 +350,24 @@ class StepWriter {
     }
     Operation& combine = vector("ffn_combine", VectorOp::combine, visits, shape_.hidden);
     combine.input_bytes = floats(visits, shape_.hidden);
-    combine.output_bytes = floats(tokens_, shape_.hidden);
+    combine.output_bytes = floats(all_, shape_.hidden);
   }
 
   std::vector<Operation> head() {
-    norm("final_norm", 1, memory_.final_norm);
-    quantise_activation("head_quantise", 1, shape_.hidden);
+    norm("final_norm", sequences_, memory_.final_norm);
+    quantise_activation("head_quantise", sequences_, shape_.hidden);
     Operation& classifier = add("classifier", OpKind::gemm);
-    classifier.m = 1;
+    classifier.m = sequences_;
     classifier.n = shape_.vocab;
     classifier.k = shape_.hidden;
     classifier.moving = recipe_[Target::activation].spec();
     classifier.stationary = recipe_[Target::head].spec();
     classifier.stationary_region = memory_.head;
-    classifier.input_bytes = stored_bytes(classifier.moving, 1, shape_.hidden);
-    classifier.output_bytes = floats(1, shape_.vocab);
-    Operation& argmax = vector("argmax", VectorOp::argmax, 1, shape_.vocab);
-    argmax.input_bytes = floats(1, shape_.vocab);
-    argmax.output_bytes = sizeof(std::uint32_t);
+    classifier.input_bytes = stored_bytes(classifier.moving, sequences_, shape_.hidden);
+    classifier.output_bytes = floats(sequences_, shape_.vocab);
+    Operation& argmax = vector("argmax", VectorOp::argmax, sequences_, shape_.vocab);
+    argmax.input_bytes = floats(sequences_, shape_.vocab);
+    argmax.output_bytes = sequences_ * sizeof(std::uint32_t);
     return std::exchange(operations_, {});
   }
 
@@ -396,14 +406,14 @@ class StepWriter {
   /// format pass apart.
   void linear(LinearName name, const Region& region) {
     QuantSpec spec = recipe_[Target::activation].spec();
-    const std::uint64_t first = early_tokens();
+    const std::uint64_t first = early_tokens() * sequences_;
     if (first > 0) {
       QuantSpec early = spec;
       early.format = recipe_[Target::activation].tokens.front().high;
       product(name, std::nullopt, early, first, region);
-      if (first < tokens_) operations_.back().part = fmt::format("first {} tokens", first);
+      if (first < all_) operations_.back().part = fmt::format("first {} tokens", first);
     }
-    if (first < tokens_) product(name, std::nullopt, spec, tokens_ - first, region);
+    if (first < all_) product(name, std::nullopt, spec, all_ - first, region);
   }
 
   /// Tokens of this step that a token policy of the activations keeps in its high format.
@@ -449,13 +459,12 @@ class StepWriter {
   }
 
   void rope() {
-    Operation& operation =
-        vector("rope", VectorOp::rope, tokens_, shape_.q_dim() + shape_.kv_dim());
-    operation.input_bytes = floats(tokens_, operation.width);
+    Operation& operation = vector("rope", VectorOp::rope, all_, shape_.q_dim() + shape_.kv_dim());
+    operation.input_bytes = floats(all_, operation.width);
     operation.output_bytes =
-        before_quantise(Target::query, tokens_, shape_.q_dim()) +
-        (memory_.caches.key ? floats(tokens_, shape_.kv_dim())
-                            : before_quantise(Target::key, tokens_, shape_.kv_dim()));
+        before_quantise(Target::query, all_, shape_.q_dim()) +
+        (memory_.caches.key ? floats(all_, shape_.kv_dim())
+                            : before_quantise(Target::key, all_, shape_.kv_dim()));
   }
 
   void quantise_qkv() {
@@ -464,14 +473,14 @@ class StepWriter {
       const bool cached = target != Target::query && memory_.caches.key;
       if (cached || quant::is_ieee(recipe_[target].format)) return;
       width += heads * shape_.head_dim;
-      stored += per_head(target, heads);
+      stored += sequences_ * per_head(target, heads);
     };
     take(Target::query, shape_.heads);
     take(Target::key, shape_.kv_heads);
     take(Target::value, shape_.kv_heads);
     if (width == 0) return;
-    Operation& operation = vector("qkv_quantise", VectorOp::quantise, tokens_, width);
-    operation.input_bytes = floats(tokens_, width);
+    Operation& operation = vector("qkv_quantise", VectorOp::quantise, all_, width);
+    operation.input_bytes = floats(all_, width);
     operation.output_bytes = stored;
   }
 
@@ -560,15 +569,21 @@ class StepWriter {
         operation.stationary_cache = cache_region(Target::key, map.key_cache, context_);
         operation.context_cache = cache_region(Target::value, map.value_cache, context_);
       }
+      // Keys and values of a policy are chosen by one scoring.
+      for (const auto& side : {memory_.caches.key, memory_.caches.value}) {
+        const std::uint64_t scored = kv_scored_rows(side->layout, tokens_, context_, prefill());
+        operation.scored_rows = std::max(operation.scored_rows, scored * operation.share);
+        operation.scores_own = !prefill() && tokens_ == 1 && side->layout.score_every == 1;
+      }
     }
     operation.input_bytes = per_head(Target::query, shape_.heads);
     operation.output_bytes = before_quantise(Target::activation, tokens_, shape_.q_dim());
   }
 
   void residual(const char* name) {
-    Operation& operation = vector(name, VectorOp::residual_add, tokens_, shape_.hidden);
-    operation.input_bytes = 2 * floats(tokens_, shape_.hidden);
-    operation.output_bytes = floats(tokens_, shape_.hidden);
+    Operation& operation = vector(name, VectorOp::residual_add, all_, shape_.hidden);
+    operation.input_bytes = 2 * floats(all_, shape_.hidden);
+    operation.output_bytes = floats(all_, shape_.hidden);
   }
 
   void swiglu(std::uint64_t rows) {
@@ -583,6 +598,8 @@ class StepWriter {
   const MemoryMap& memory_;
   std::uint64_t tokens_;
   std::uint64_t context_;
+  std::uint64_t sequences_;
+  std::uint64_t all_;  ///< tokens of all sequences, which pass together but for the cache
   ReadBy by_;
   std::uint32_t layer_index_ = 0;
   std::uint64_t layer_offset_ = 0;
@@ -608,23 +625,44 @@ void check_tokens(const ModelShape& shape, std::uint64_t prefill, std::uint64_t 
 
 }  // namespace
 
+namespace {
+
+void check_sequences(std::uint64_t sequences, bool decided, const Recipe& recipe) {
+  if (sequences == 0 || sequences > kMostSequences) {
+    throw ConfigError(fmt::format("{} sequences; expected 1 to {}", sequences, kMostSequences));
+  }
+  if (sequences > 1 && decided) {
+    throw ConfigError(
+        fmt::format("recipe {} decides its steps by one sequence's tokens; expected "
+                    "1 sequence, found {}",
+                    recipe.name, sequences));
+  }
+}
+
+}  // namespace
+
 Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefill_tokens,
-              std::uint64_t decode_tokens, const PrecisionDecisions* decisions, bool kv_study) {
+              std::uint64_t decode_tokens, const PrecisionDecisions* decisions, bool kv_study,
+              std::uint64_t sequences) {
   const ModelShape shape = validated(given, "model " + given.name);
   require_timed(recipe);
   check_tokens(shape, prefill_tokens, decode_tokens, kv_study);
   const WeightPrecision weights(recipe, decisions);
   std::vector<PrecisionDecisions::Pass> passes(decode_tokens, {1, 1, {}});
   const bool decided = needs_passes(recipe);
+  check_sequences(sequences, decided, recipe);
   if (decided) passes = decisions->passes;
   std::uint64_t longest = prefill_tokens, length = prefill_tokens;
   for (const PrecisionDecisions::Pass& pass : passes) {
     longest = std::max(longest, length + pass.tokens);
     length += pass.kept;
   }
-  const MemoryMap memory = map_memory(shape, recipe, weights, longest, prefill_tokens, kv_study);
+  const MemoryMap memory =
+      map_memory(shape, recipe, weights, longest, prefill_tokens, kv_study, sequences);
 
   Program program;
+  program.sequences = sequences;
+  program.sequence_stride_bytes = memory.sequence_stride;
   program.model = shape.name;
   program.recipe = recipe.name;
   program.weight_bytes = memory.weight_bytes;
@@ -639,6 +677,7 @@ Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefi
                                                  cache_token_bytes(shape, recipe[Target::value]));
     program.kv_bytes = length * program.kv_bytes_per_token;
   }
+  program.kv_bytes *= sequences;
   if (shape.max_positions != 0 && longest > shape.max_positions) {
     program.note = fmt::format(
         "{} tokens where the model has {} positions: the time of a longer context, not its quality",
@@ -650,8 +689,12 @@ Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefi
   program.steps.reserve(1 + passes.size());
   auto add_step = [&](Phase phase, const PrecisionDecisions::Pass& pass, std::uint64_t context,
                       const ReadBy& by) {
-    StepWriter writer(shape, recipe, weights, memory, pass.tokens, context, by);
-    program.steps.push_back({phase, pass.tokens, pass.kept, context, writer.segments()});
+    // Prompts pass one after the other, decode steps of all sequences together.
+    const bool together = phase == Phase::decode;
+    StepWriter writer(shape, recipe, weights, memory, pass.tokens, context,
+                      together ? sequences : 1, by);
+    program.steps.push_back(
+        {phase, pass.tokens, pass.kept, context, writer.segments(), together ? 1 : sequences});
   };
   add_step(Phase::prefill, {prefill_tokens, prefill_tokens, {}}, prefill_tokens, {});
   std::uint64_t kept = 0;

@@ -44,10 +44,15 @@ namespace systole::workloads {
 /// prefill attends to fp16 keys and values that are kept beside it for the time of a layer, and
 /// k_append, v_append code what is due, maintenance included.
 ///
+/// `sequences` equal ones: prompts pass one after the other (Step::rounds), decode steps together,
+/// so that the weights are read once a step; each has K and V regions of its own in every layer,
+/// and its cache operations are written once (Segment: the first sequence's).
+///
 /// Errors: ConfigError for an invalid shape or recipe, no prompt, or more tokens than
 /// `max_positions` (when not 0; with `kv_study` a note instead).
 Program lower(const configs::ModelShape& shape, const configs::Recipe& recipe,
               std::uint64_t prefill_tokens, std::uint64_t decode_tokens,
-              const PrecisionDecisions* decisions = nullptr, bool kv_study = false);
+              const PrecisionDecisions* decisions = nullptr, bool kv_study = false,
+              std::uint64_t sequences = 1);
 
 }  // namespace systole::workloads

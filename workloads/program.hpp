@@ -94,6 +94,10 @@ struct Operation {
   /// Attention then has n = the tokens that a query meets. Prefill attends to keys and values as
   /// they come, before coding: those are regions.
   std::optional<CacheRegion> stationary_cache, context_cache, written_cache;
+  /// attention: query rows of a head whose normalised probabilities a token policy needs besides,
+  /// and whether these are the step's own, whose scores may be kept.
+  std::uint64_t scored_rows = 0;
+  bool scores_own = false;
   std::uint64_t input_bytes =
       0;  ///< moving operand(s) as stored on chip or, when they do not fit, in DRAM
   std::uint64_t output_bytes = 0;  ///< result as the next operation reads it
@@ -120,11 +124,20 @@ struct Step {
   std::uint64_t kept = 0;     ///< of them, what stays: a speculative draft's are computed again
   std::uint64_t context = 0;  ///< tokens in the cache at its end
   std::vector<Segment> segments;
+  std::uint64_t rounds = 1;  ///< once for each of so many sequences, one after the other
 };
+
+/// What the cache holds of a sequence is its own: kv_append and attention are written for the first
+/// one, and done for every sequence of the step, `sequence_stride_bytes` further in DRAM.
+constexpr bool of_one_sequence(const Operation& op) {
+  return op.kind == OpKind::attention || op.vector_op == VectorOp::kv_append;
+}
 
 struct Program {
   std::string model, recipe;
   std::vector<Step> steps;
+  std::uint64_t sequences = 1;  ///< `kv_bytes` are of all
+  std::uint64_t sequence_stride_bytes = 0;
   std::uint64_t weight_bytes = 0;        ///< stored bytes of all weights, metadata included
   std::uint64_t kv_bytes_per_token = 0;  ///< all layers, metadata included; the mean of a codec's
   std::uint64_t kv_bytes = 0;            ///< held at the end, all layers

@@ -1,4 +1,5 @@
-// systole compare: PEs on the same silicon, each with a recipe that suits it.
+// systole compare: PEs on the same silicon, each with a recipe that suits it; or KV-cache systems
+// on several machines.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -11,12 +12,14 @@
 #include "configs/library.hpp"
 #include "pe/design.hpp"
 #include "reports/equal_area.hpp"
+#include "reports/kv_comparison.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/cli/models.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/core/error.hpp"
 #include "sim/system/equal_area.hpp"
+#include "sim/system/kv_comparison.hpp"
 #include "workloads/perplexity.hpp"
 
 namespace systole::cli {
@@ -24,14 +27,16 @@ namespace {
 
 struct CompareOptions {
   std::string area, pes, model = "llama-2-7b", machine = "mixpe-128x128", energy, recipe, recipes;
-  std::string proxy = kEmbeddedModel, html, json;
+  std::string kv, machines, batch = "1";
+  std::string proxy = kEmbeddedModel, html, json, csv;
   std::uint64_t prefill = 2048, decode = 8, threads = 0;
-  bool recipe_per_pe = false, no_eval = false, quiet = false;
+  std::vector<std::string> overrides;
+  bool recipe_per_pe = false, no_eval = false, exact = false, quiet = false;
 };
 
 bool parse(const Arguments& arguments, CompareOptions& o) {
   Options options(
-      "compare --equal-area MM2 --pes A,B,... [options]",
+      "compare --equal-area MM2 --pes A,B,... | --kv A,B,... --machines M,N,... [options]",
       "Gives every PE the same array area, in otherwise the same machine, and runs one model on "
       "each with a\n"
       "recipe that suits it: time, energy and where they go, with the bands of the prices and the "
@@ -41,10 +46,16 @@ bool parse(const Arguments& arguments, CompareOptions& o) {
       "of 8, columns\n"
       "of 2, sides at most 2 : 1; of the arrays that fill it, the one on which the model's "
       "products take the\n"
-      "fewest cycles.",
+      "fewest cycles.\n"
+      "With --kv: the decode steps of one model with each KV cache on each machine and batch: "
+      "bytes, "
+      "bursts,\n"
+      "row hits, time, energy, and which resource binds.",
       "  systole compare --equal-area 9.7 --pes mixpe-w4a8,int8-mac,fp16-mac --recipe-per-pe "
       "--html page.html\n"
-      "  systole compare --equal-area 2 --pes olive,ant,int8-mac --prefill 512 --json out.json\n");
+      "  systole compare --equal-area 2 --pes olive,ant,int8-mac --prefill 512 --json out.json\n"
+      "  systole compare --kv fp16,kivi2,kvquant-nuq3-1pct,qserve-kv4,rotatekv2,zipcache "
+      "--machines fp16-kv-lpddr5,fp16-kv-hbm2e --batch 1,8,64 --prefill 32768 --html page.html\n");
   options.group("What to compare")
       .value("equal-area", "MM2", o.area, "square millimetres of PEs for each")
       .value("pes", "A,B,...", o.pes, "processing elements, see `systole list pes`")
@@ -59,6 +70,14 @@ bool parse(const Arguments& arguments, CompareOptions& o) {
       .value("machine", "NAME|FILE", o.machine,
              "what is not the array is this machine's (default: " + o.machine + ")")
       .value("energy", "NAME|FILE", o.energy, "energy table (default: the machine's)");
+  options.group("KV caches")
+      .value("kv", "A,B,...", o.kv,
+             "recipes whose keys and values are compared, see `systole list recipes`")
+      .value("machines", "M,N,...", o.machines, "machines to compare them on")
+      .value("batch", "N,...", o.batch, "sequences decoded together (default: 1)")
+      .list("set", "PATH=VALUE", o.overrides, "override a field of every machine")
+      .flag("exact", o.exact, "simulate every decode step and round, as `systole run --exact`")
+      .value("csv", "FILE", o.csv, "a line a point");
   options.group("Quality")
       .value("proxy", "NAME|FILE", o.proxy,
              "model with weights whose perplexity stands for the compared one's (default: the "
@@ -159,11 +178,76 @@ Model proxy_model(const CompareOptions& o) {
 
 }  // namespace
 
+namespace {
+
+/// Names with commas between them, each once.
+std::vector<std::string> names_of(const std::string& option, const std::string& text) {
+  std::vector<std::string> names;
+  for (const std::string_view part : split(text, ',')) {
+    if (part.empty()) {
+      throw ConfigError(option + ": found '" + text + "'; expected names with commas");
+    }
+    if (std::ranges::find(names, part) != names.end()) {
+      throw ConfigError(option + ": '" + std::string(part) + "' is named twice");
+    }
+    names.emplace_back(part);
+  }
+  return names;
+}
+
+int compare_kv(const CompareOptions& o) {
+  if (!o.area.empty() || !o.pes.empty() || o.recipe_per_pe || !o.recipes.empty()) {
+    throw ConfigError(
+        "--kv compares caches; expected it without --equal-area, --pes and their "
+        "recipes");
+  }
+  if (o.machines.empty()) {
+    throw ConfigError("compare --kv: expected --machines M,N,...; see `systole list machines`");
+  }
+  std::vector<configs::Recipe> systems;
+  for (const std::string& name : names_of("--kv", o.kv)) {
+    systems.push_back(configs::load_recipe(name));
+  }
+  std::vector<configs::MachineConfig> machines;
+  for (const std::string& name : names_of("--machines", o.machines)) {
+    machines.push_back(configs::load_machine(name, o.overrides));
+    if (!o.energy.empty()) machines.back().energy = configs::load_energy(o.energy);
+  }
+  std::vector<std::uint64_t> batches;
+  for (const std::string_view part : split(o.batch, ',')) {
+    batches.push_back(number_of(part, "--batch", o.batch, "numbers of sequences with commas"));
+  }
+  const configs::Recipe recipe = configs::load_recipe(o.recipe.empty() ? "fp16" : o.recipe);
+  const Model model = resolve_model(o.model, "");
+  ConsoleProgress progress(o.quiet);
+  KvComparisonResult result = sim::compare_kv(systems, machines, batches, recipe, model.shape,
+                                              o.prefill, o.decode, o.exact, progress);
+  result.version = SYSTOLE_VERSION;
+  result.command = command_line();
+  for (KvPoint& point : result.points) {
+    point.run.version = result.version;
+    point.run.command = result.command;
+  }
+  if (!o.html.empty()) write_text_file(o.html, reports::kv_comparison_to_html(result));
+  if (!o.json.empty()) write_text_file(o.json, reports::kv_comparison_to_json(result));
+  if (!o.csv.empty()) write_text_file(o.csv, reports::kv_comparison_to_csv(result));
+  if (!o.quiet && o.html != "-" && o.json != "-" && o.csv != "-") {
+    fmt::print("{}", reports::kv_comparison_to_terminal(result, colour_wanted()));
+  }
+  return 0;
+}
+
+}  // namespace
+
 int compare_command(const Arguments& arguments) {
   CompareOptions o;
   if (!parse(arguments, o)) return 0;
   catch_interrupt();
-  for (const std::string* path : {&o.html, &o.json}) check_writable(*path);
+  for (const std::string* path : {&o.html, &o.json, &o.csv}) check_writable(*path);
+  if (!o.kv.empty()) return compare_kv(o);
+  if (!o.machines.empty() || !o.csv.empty() || o.exact || o.batch != "1" || !o.overrides.empty()) {
+    throw ConfigError("--machines, --batch, --set, --exact and --csv go with --kv A,B,...");
+  }
 
   const double area = parse_area(o.area);
   const std::vector<sim::Contender> list = contenders(o);

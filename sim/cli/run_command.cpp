@@ -17,6 +17,7 @@
 #include "sim/core/error.hpp"
 #include "sim/system/simulate.hpp"
 #include "workloads/captured_operands.hpp"
+#include "workloads/kv_layout.hpp"
 #include "workloads/lowering.hpp"
 #include "workloads/observations.hpp"
 #include "workloads/perplexity.hpp"
@@ -28,12 +29,12 @@ constexpr std::string_view kDefaultRecipe = "mixpe-w4a8";
 
 struct RunOptions {
   std::string model = kEmbeddedModel, tokenizer, machine = "mixpe-128x128", recipe, kv;
-  std::uint64_t prefill = 128, decode = 32, threads = 0;
+  std::uint64_t prefill = 128, decode = 32, batch = 1, threads = 0;
   std::string text, calibration, split = kTextDelimiter;
   std::vector<std::string> overrides;
   std::string out, json, html, csv;
   std::string timing = "tile", overlap;
-  bool no_eval = false, no_reuse = false, quiet = false;
+  bool no_eval = false, no_reuse = false, exact = false, quiet = false;
 };
 
 bool parse(const Arguments& arguments, RunOptions& o) {
@@ -76,7 +77,10 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       .value("overlap", "serial|preload|ideal", o.overlap,
              "what an array-sized tile hides of its neighbours (default: the machine's)")
       .number("prefill", "TOKENS", o.prefill, "prompt length (default: 128)")
-      .number("decode", "TOKENS", o.decode, "tokens generated after it (default: 32)");
+      .number("decode", "TOKENS", o.decode, "tokens generated after it (default: 32)")
+      .number("batch", "N", o.batch,
+              "equal sequences, each with a KV cache of its own: prompts pass one after the other, "
+              "decode steps together (default: 1)");
   options.group("Quality")
       .value("text", "FILE", o.text,
              "text to evaluate (default: the embedded model's held-out text)")
@@ -96,19 +100,11 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       .flag(
           "no-reuse", o.no_reuse,
           "simulate every layer, also those equal to one already simulated (same figures, slower)")
+      .flag("exact", o.exact,
+            "with --kv: simulate every round of loops and every decode step; without this flag a "
+            "few stand for the others, and the result bounds what that changes")
       .flag("quiet", o.quiet, "no table and no progress");
   return options.parse(arguments);
-}
-
-/// The recipe with the KV cache of another: what that one says nothing of stays.
-configs::Recipe with_kv(configs::Recipe recipe, const configs::Recipe& kv) {
-  using configs::Target;
-  for (const Target target : {Target::key, Target::value}) recipe[target] = kv[target];
-  for (const Target target : {Target::query, Target::probability}) {
-    if (kv[target] != quant::TensorPolicy{}) recipe[target] = kv[target];
-  }
-  recipe.name += "+" + kv.name;
-  return recipe;
 }
 
 /// The first `prefill` tokens of the texts, which are read again from the start where they are
@@ -145,7 +141,7 @@ int run_command(const Arguments& arguments) {
   const bool kv_study = !o.kv.empty();
   if (o.recipe.empty()) o.recipe = kv_study ? "fp16" : kDefaultRecipe;
   configs::Recipe recipe = configs::load_recipe(o.recipe);
-  if (kv_study) recipe = with_kv(std::move(recipe), configs::load_recipe(o.kv));
+  if (kv_study) recipe = workloads::with_kv(std::move(recipe), configs::load_recipe(o.kv));
   const Model model = resolve_model(o.model, o.tokenizer);
   const std::string text = o.text.empty() ? model.default_text : o.text;
   if (!o.text.empty() && !model.weights) {
@@ -161,12 +157,14 @@ int run_command(const Arguments& arguments) {
       evaluate && (workloads::needs_passes(recipe) || workloads::needs_shares(recipe));
   std::optional<workloads::Program> program;
   if (!decide)
-    program = workloads::lower(model.shape, recipe, o.prefill, o.decode, nullptr, kv_study);
+    program =
+        workloads::lower(model.shape, recipe, o.prefill, o.decode, nullptr, kv_study, o.batch);
   const std::vector<std::string> texts =
       evaluate ? workloads::read_texts(text, o.split) : std::vector<std::string>{};
 
   ConsoleProgress progress(o.quiet);
-  sim::SimulateOptions simulate_options{.reuse = !o.no_reuse, .timing = timing};
+  sim::SimulateOptions simulate_options{
+      .reuse = !o.no_reuse, .extrapolate = kv_study && !o.exact, .timing = timing};
   std::optional<workloads::CalibratedModel> calibrated;
   std::optional<workloads::PrecisionDecisions> decisions;
   std::optional<workloads::FunctionalExecutor> executor;
@@ -192,7 +190,8 @@ int run_command(const Arguments& arguments) {
       tokens.resize(std::min<std::uint64_t>(tokens.size(), o.prefill));
       decisions =
           workloads::decide_precision(*executor, *model.weights->tokenizer, tokens, o.decode);
-      program = workloads::lower(model.shape, recipe, o.prefill, o.decode, &*decisions, kv_study);
+      program = workloads::lower(model.shape, recipe, o.prefill, o.decode, &*decisions, kv_study,
+                                 o.batch);
     }
   }
   std::optional<workloads::CapturedOperands> operands;

@@ -64,18 +64,19 @@ KvDecodeWork& KvDecodeWork::operator+=(const KvDecodeWork& other) {
   rotations += other.rotations;
   gathers += other.gathers;
   sparse_macs += other.sparse_macs;
+  comparisons += other.comparisons;
   return *this;
 }
 
 KvDecodeWork KvDecodeWork::operator*(std::uint64_t n) const {
   return {unpacks * n,   lookups * n, multiply_adds * n, transform_adds * n,
-          rotations * n, gathers * n, sparse_macs * n};
+          rotations * n, gathers * n, sparse_macs * n,   comparisons * n};
 }
 
 KvDecodeWork KvDecodeWork::part(std::uint64_t index, std::uint64_t parts) const {
   const auto of = [&](std::uint64_t n) { return n * (index + 1) / parts - n * index / parts; };
   return {of(unpacks),   of(lookups), of(multiply_adds), of(transform_adds),
-          of(rotations), of(gathers), of(sparse_macs)};
+          of(rotations), of(gathers), of(sparse_macs),   of(comparisons)};
 }
 
 std::uint64_t KvForm::box_tokens() const {
@@ -208,6 +209,16 @@ KvStored kv_stored(const KvLayout& layout, std::uint64_t tokens) {
     add(plane.role, p.held() * plane_bits(plane, layout.heads));
   }
   return stored;
+}
+
+std::uint64_t kv_scored_rows(const KvLayout& layout, std::uint64_t rows, std::uint64_t tokens,
+                             bool prompt) {
+  if (prompt) {
+    return std::min(rows, layout.score_prompt_rows + share_of(layout.score_prompt_share, rows));
+  }
+  const bool due =
+      layout.score_every > 0 && tokens / layout.score_every != (tokens - rows) / layout.score_every;
+  return due ? layout.score_rows : 0;
 }
 
 std::uint64_t kv_attended(const KvLayout& layout, std::uint64_t tokens) {

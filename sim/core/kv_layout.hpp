@@ -31,6 +31,7 @@ struct KvDecodeWork {
   std::uint64_t rotations = 0;       ///< elements turned by RoPE on read
   std::uint64_t gathers = 0;         ///< elements moved by an index
   std::uint64_t sparse_macs = 0;
+  std::uint64_t comparisons = 0;  ///< scores that a top-k selection looks at
 
   KvDecodeWork& operator+=(const KvDecodeWork& other);
   KvDecodeWork operator*(std::uint64_t tokens) const;
@@ -82,7 +83,12 @@ struct KvLayout {
   std::vector<double> age_shares;
   /// Eviction; evict_block 0: none.
   std::uint64_t evict_block = 0, evict_blocks = 0, evict_sinks = 0, evict_recent = 0;
-  double fetched_share = 0;  ///< whole: of the tokens, besides sinks and window
+  /// Probabilities that the choice of tokens needs; nothing of a policy that needs none.
+  double score_prompt_share = 0;        ///< of the prompt's query rows
+  std::uint64_t score_prompt_rows = 0;  ///< of its newest
+  std::uint64_t score_every = 0;        ///< steps between scorings of a decode; 1: every step
+  std::uint64_t score_rows = 0;         ///< query rows of one; 1 with every step: the step's own
+  double fetched_share = 0;             ///< whole: of the tokens, besides sinks and window
 
   /// Heads whose tokens are read together, because what they share lies together.
   bool heads_together() const;
@@ -103,6 +109,11 @@ struct KvStored {
   std::uint64_t total() const { return codes + metadata + outliers + full + index + padding; }
 };
 KvStored kv_stored(const KvLayout& layout, std::uint64_t tokens);
+
+/// Query rows of a head that a step of `rows` new tokens, after which `tokens` were appended,
+/// scores for the layout's policy.
+std::uint64_t kv_scored_rows(const KvLayout& layout, std::uint64_t rows, std::uint64_t tokens,
+                             bool prompt);
 
 /// Tokens that one query attends to: all held, or sinks, window and the fetched share.
 std::uint64_t kv_attended(const KvLayout& layout, std::uint64_t tokens);

@@ -52,7 +52,7 @@ std::optional<double> RunResult::dequant_utilisation() const {
 
 std::optional<double> RunResult::tokens_per_second() const {
   if (!tpot_ms) return std::nullopt;
-  return ratio(1e3, *tpot_ms);
+  return ratio(1e3 * static_cast<double>(sequences.value_or(1)), *tpot_ms);
 }
 
 std::optional<double> RunResult::tokens_per_joule() const {

@@ -123,8 +123,9 @@ struct RunResult {
   KeyValues config_echo;  ///< resolved configuration, "memory.dram.channels" -> "4", in field order
 
   double clock_mhz = 0;
-  std::uint64_t prefill_tokens = 0;
+  std::uint64_t prefill_tokens = 0;  ///< of all sequences
   std::uint64_t decode_tokens = 0;
+  std::optional<std::uint64_t> sequences;  ///< where there are several
 
   std::vector<OperationRow> operations;  ///< in program order, prefill first
   std::vector<ComponentRow> components;
@@ -135,7 +136,7 @@ struct RunResult {
   std::uint64_t cycles = 0;  ///< = sum of operations' cycles
   std::uint64_t prefill_cycles = 0;
   std::uint64_t decode_cycles = 0;
-  double ttft_ms = 0;  ///< time to first token: the prefill, up to its argmax
+  double ttft_ms = 0;  ///< time to first token: the prefill of all, up to its argmax
   std::optional<double>
       tpot_ms;           ///< time per output token: mean over decode steps; absent without decode
   double energy_pj = 0;  ///< = sum of components' dynamic + static
@@ -157,7 +158,7 @@ struct RunResult {
   std::optional<double> bandwidth_share() const;  ///< DRAM bytes / (cycles x peak bytes per cycle)
   /// Share of the decode steps' cycles in which the KV dequantiser works; absent without decode.
   std::optional<double> dequant_utilisation() const;
-  std::optional<double> tokens_per_second() const;  ///< decode rate, one sequence
+  std::optional<double> tokens_per_second() const;  ///< decode rate, all sequences
   std::optional<double> tokens_per_joule()
       const;                                    ///< all tokens (prefill + decode) over all energy
   std::optional<double> tops_per_watt() const;  ///< 2 x MACs / energy

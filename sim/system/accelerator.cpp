@@ -9,12 +9,11 @@
 namespace systole::sim {
 namespace {
 
-constexpr std::uint64_t kHalves = 2;  // of every double buffer
 /// Jobs whose results may be on their way through the array at once; a fold takes at least as long
 /// as its rows, so that three fill the longest way.
 constexpr std::uint64_t kMostInside = 8;
 
-std::uint64_t halves_of(const Load& load) { return load.whole ? kHalves : 1; }
+std::uint64_t buffers_of(const Load& load, std::uint64_t all) { return load.whole ? all : 1; }
 
 }  // namespace
 
@@ -35,7 +34,10 @@ Accelerator::Accelerator(const sc_core::sc_module_name& name, const configs::Mac
     : sc_module(name),
       memory("memory", machine.memory, machine.clock_mhz),
       clock_(ClockDomain(machine.clock_mhz)),
-      to_dequantiser_("to_dequantiser", kHalves + kMostInside),
+      stationary_buffers_(machine.memory.weight.buffers),
+      moving_buffers_(machine.memory.activation.buffers),
+      sum_buffers_(machine.memory.output.buffers),
+      to_dequantiser_("to_dequantiser", sum_buffers_ + kMostInside),
       to_vector_("to_vector", 1),
       to_storage_("to_storage", 1) {
   SC_HAS_PROCESS(Accelerator);
@@ -46,7 +48,8 @@ Accelerator::Accelerator(const sc_core::sc_module_name& name, const configs::Mac
   SC_THREAD(store);
 }
 
-SegmentOutcome Accelerator::run(std::span<const Job> jobs) {
+SegmentOutcome Accelerator::run(std::span<const Job> jobs, std::span<const std::uint64_t> marks,
+                                std::vector<SegmentOutcome>* at_marks) {
   SegmentOutcome outcome;
   if (jobs.empty()) return outcome;
   outcome.operations.resize(jobs.back().operation + 1);
@@ -65,10 +68,17 @@ SegmentOutcome Accelerator::run(std::span<const Job> jobs) {
   segment_started_.notify(sc_core::SC_ZERO_TIME);
 
   for (std::uint64_t i = 0; i < jobs.size(); ++i) {
+    for (; !marks.empty() && marks.front() == i; marks = marks.subspan(1)) {
+      at_marks->push_back({outcome.operations, memory.events().since(start)});
+    }
     OperationOutcome& operation = outcome.operations[jobs[i].operation];
     issue(jobs[i], i, operation);
     if (i + 1 == jobs.size() || jobs[i + 1].operation != jobs[i].operation)
       end_operation(operation);
+  }
+  if (memory.cache(0) != nullptr) {
+    memory.flush();
+    account(outcome.operations.back(), CycleCause::dram);
   }
   outcome.dram_events = memory.events().since(start);
   return outcome;
@@ -87,13 +97,14 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
     background_done_.wait_for(*job.needs_background);
     account(outcome, CycleCause::dependency);
   }
-  // Two jobs' sums have a place in the accumulators. Those of a job whose results are still on
-  // their way through the array have not reached theirs: columns use them as much later as rows do.
+  // Every buffer of the accumulators holds one job's sums, usually two. Those of a job whose
+  // results are still on their way through the array have not reached theirs: columns use them as
+  // much later as rows do.
   const std::uint64_t occupied = job.stream_cycles + job.fill_drain_cycles + job.scratchpad_cycles;
   const std::uint64_t inside =
       occupied == 0 ? 0 : std::min<std::uint64_t>(job.tail_cycles / occupied, kMostInside);
-  if (finish_issued_ >= kHalves + inside) {
-    finished_.wait_for(finish_issued_ - kHalves - inside + 1);
+  if (finish_issued_ >= sum_buffers_ + inside) {
+    finished_.wait_for(finish_issued_ - sum_buffers_ - inside + 1);
     account(outcome, held_by_);
   }
 
@@ -135,8 +146,9 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
     account(outcome, held_by_);
   }
 
-  if (job.stationary.frees_half) stationary_freed_.advance(halves_of(job.stationary));
-  if (job.moving.frees_half) moving_freed_.advance(halves_of(job.moving));
+  if (job.stationary.frees_half)
+    stationary_freed_.advance(buffers_of(job.stationary, stationary_buffers_));
+  if (job.moving.frees_half) moving_freed_.advance(buffers_of(job.moving, moving_buffers_));
   outcome.counts += job.counts;
   ++jobs_issued_;
   for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
@@ -166,15 +178,15 @@ void Accelerator::end_operation(OperationOutcome& outcome) {
   operations_ended_.advance();
 }
 
-void Accelerator::load(Load Job::*which, Milestone& loaded, Milestone& freed,
+void Accelerator::load(Load Job::*which, Milestone& loaded, Milestone& freed, std::uint64_t buffers,
                        bool after_predecessors) {
   std::uint64_t taken = 0;
   for (const Job& job : jobs_) {
     const Load& load = job.*which;
     if (after_predecessors) operations_ended_.wait_for(job.operation);
     if (load.takes_half) {
-      taken += halves_of(load);
-      if (taken > kHalves) freed.wait_for(taken - kHalves);
+      taken += buffers_of(load, buffers);
+      if (taken > buffers) freed.wait_for(taken - buffers);
     }
     if (!load.transfers.empty()) memory.transfer(load.transfers);
     loaded.advance();
@@ -184,7 +196,7 @@ void Accelerator::load(Load Job::*which, Milestone& loaded, Milestone& freed,
 void Accelerator::load_stationary() {
   for (;;) {
     sc_core::wait(segment_started_);
-    load(&Job::stationary, stationary_loaded_, stationary_freed_, false);
+    load(&Job::stationary, stationary_loaded_, stationary_freed_, stationary_buffers_, false);
   }
 }
 
@@ -195,7 +207,7 @@ void Accelerator::load_moving() {
     // otherwise depend on which of them ended the segment before, and with it which transfer comes
     // first.
     sc_core::wait(sc_core::SC_ZERO_TIME);
-    load(&Job::moving, moving_loaded_, moving_freed_, true);
+    load(&Job::moving, moving_loaded_, moving_freed_, moving_buffers_, true);
   }
 }
 

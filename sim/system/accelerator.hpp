@@ -43,7 +43,10 @@ class Accelerator : public sc_core::sc_module {
  public:
   Accelerator(const sc_core::sc_module_name& name, const configs::MachineConfig& machine);
 
-  SegmentOutcome run(std::span<const Job> jobs);
+  SegmentOutcome run(std::span<const Job> jobs) { return run(jobs, {}, nullptr); }
+  /// `marks`: ascending indices of jobs; `at_marks` gets the outcome as each of them may issue.
+  SegmentOutcome run(std::span<const Job> jobs, std::span<const std::uint64_t> marks,
+                     std::vector<SegmentOutcome>* at_marks);
 
   /// Since construction: grows while anything is done.
   std::uint64_t jobs_issued() const { return jobs_issued_; }
@@ -78,7 +81,8 @@ class Accelerator : public sc_core::sc_module {
   void run_vector();
   void store();
 
-  void load(Load Job::*which, Milestone& loaded, Milestone& freed, bool after_predecessors);
+  void load(Load Job::*which, Milestone& loaded, Milestone& freed, std::uint64_t buffers,
+            bool after_predecessors);
   void issue(const Job& job, std::uint64_t index, OperationOutcome& outcome);
   void end_operation(OperationOutcome& outcome);
   void wait_cycles(std::uint64_t cycles);
@@ -89,6 +93,7 @@ class Accelerator : public sc_core::sc_module {
   void account(OperationOutcome& outcome, CycleCause cause);
 
   kernel::Clock clock_;
+  std::uint64_t stationary_buffers_, moving_buffers_, sum_buffers_;
   std::span<const Job> jobs_;
   sc_core::sc_event segment_started_;
   Cycles mark_;

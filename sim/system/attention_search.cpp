@@ -28,15 +28,20 @@ constexpr double kResolution = 0.003;
 /// moves so many bytes a cycle, each transfer a latency later.
 class Timeline {
  public:
-  Timeline(double bytes_per_cycle, double latency)
-      : bytes_per_cycle_(bytes_per_cycle), latency_(latency) {}
+  Timeline(const configs::MemoryConfig& memory, double bytes_per_cycle, double latency)
+      : bytes_per_cycle_(bytes_per_cycle), latency_(latency), sum_buffers_(memory.output.buffers) {
+    stationary_.buffers = memory.weight.buffers;
+    moving_.buffers = memory.activation.buffers;
+  }
 
   void add(const Job& job) {
     const double ready = std::max(load(stationary_, job.stationary), load(moving_, job.moving));
     double issue = std::max(issued_, ready);
     if (job.needs_background) issue = std::max(issue, background_.at(*job.needs_background - 1));
-    // Two jobs' sums have a place in the accumulators.
-    if (finished_.size() >= 2) issue = std::max(issue, finished_[finished_.size() - 2]);
+    // Every buffer of the accumulators holds one job's sums.
+    if (finished_.size() >= sum_buffers_) {
+      issue = std::max(issue, finished_[finished_.size() - sum_buffers_]);
+    }
     if (job.reconfigure_cycles > 0) {
       issue = std::max(issue, array_empty_) + static_cast<double>(job.reconfigure_cycles);
     }
@@ -54,6 +59,7 @@ class Timeline {
  private:
   /// A loader and the halves of its scratchpad.
   struct Loader {
+    std::size_t buffers = 2;
     double idle = 0;
     std::size_t taken = 0;
     std::vector<double> freed;
@@ -66,8 +72,10 @@ class Timeline {
   double load(Loader& loader, const Load& load) {
     double start = loader.idle;
     if (load.takes_half) {
-      loader.taken += load.whole ? 2 : 1;
-      if (loader.taken > 2) start = std::max(start, loader.freed.at(loader.taken - 3));
+      loader.taken += load.whole ? loader.buffers : 1;
+      if (loader.taken > loader.buffers) {
+        start = std::max(start, loader.freed.at(loader.taken - loader.buffers - 1));
+      }
     }
     if (const std::uint64_t bytes = memory::total_bytes(load.transfers); bytes > 0)
       start = move(start, bytes);
@@ -75,7 +83,9 @@ class Timeline {
     return start;
   }
   void free_half(Loader& loader, const Load& load) const {
-    if (load.frees_half) loader.freed.insert(loader.freed.end(), load.whole ? 2 : 1, issued_);
+    if (load.frees_half) {
+      loader.freed.insert(loader.freed.end(), load.whole ? loader.buffers : 1, issued_);
+    }
   }
   void finish(const Job& job, double issue) {
     const bool stores = !job.results.empty();
@@ -97,6 +107,7 @@ class Timeline {
   }
 
   double bytes_per_cycle_, latency_;
+  std::size_t sum_buffers_;
   double dram_ = 0, issued_ = 0, array_empty_ = 0, dequantiser_ = 0, vector_ = 0, end_ = 0;
   Loader stationary_, moving_;
   std::vector<double> finished_, background_;
@@ -192,7 +203,7 @@ std::vector<AttentionMapping> Mapper::attention_candidates(const Operation& op) 
 MappingCost Mapper::attention_cost(const Operation& op, const AttentionMapping& map) {
   MappingCost cost;
   const std::uint64_t heads = std::min<std::uint64_t>(op.batch, 2);
-  Timeline timeline(dram_bytes_per_cycle_, static_cast<double>(dram_latency_));
+  Timeline timeline(machine_.memory, dram_bytes_per_cycle_, static_cast<double>(dram_latency_));
   std::uint64_t read = 0, written = 0;
   double first = 0;
   const std::vector<Job> jobs = attention_jobs(*this, op, map, heads);

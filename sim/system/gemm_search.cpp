@@ -240,8 +240,15 @@ Mapper::Mapper(const configs::MachineConfig& machine, const pe::PeDesign& design
   refresh_interval_cycles_ = dram.refi / clocks_per_cycle;
   dram_latency_ = static_cast<std::uint64_t>(
       std::ceil((dram.rcd_read + dram.cl + dram.burst_clocks) / clocks_per_cycle));
-  // No more than the outstanding segments arrive in one latency.
-  const double in_flight = static_cast<double>(memory.dma.outstanding) * memory.dma.segment_bytes;
+  // No more than the outstanding segments arrive in one latency, nor than the engines' links take.
+  const double engines = memory.dma.engines;
+  const double in_flight =
+      engines * static_cast<double>(memory.dma.outstanding) * memory.dma.segment_bytes;
+  if (memory.noc.kind != configs::NocKind::none) {
+    dram_latency_ += 2 * memory.noc.hop_cycles;
+    dram_bytes_per_cycle_ =
+        std::min(dram_bytes_per_cycle_, engines * static_cast<double>(memory.noc.link_bytes));
+  }
   dram_bytes_per_cycle_ = std::min(
       dram_bytes_per_cycle_, in_flight / (static_cast<double>(dram_latency_) +
                                           memory.dma.segment_bytes / channel_bytes_per_cycle_));
@@ -278,8 +285,13 @@ MappingCost Mapper::cost(const Operation& op, const GemmParts& parts,
         const ArrayOperands& operands = part.operands;
         const bool last = &k == &ks.last();
         const bool ends_part = last || (&k)[1].part != &part;
-        const TileWork tile(memory, pe::arrays_work(machine_.array, design_,
-                                                    shape_of(m.size, n.size, k.size, operands)));
+        p.weight = weight_bytes(op, part, n.size, k.size);
+        p.activation = load_input ? input_bytes(op, m.size, k.size) : 0;
+        const TileWork tile(
+            machine_,
+            pe::arrays_work(machine_.array, design_, shape_of(m.size, n.size, k.size, operands)),
+            {m.size, n.size, k.size, 1, weights_outer ? 0 : p.weight,
+             weights_outer || sums_outer ? p.activation : 0});
         p.array = tile.occupied_cycles();
         p.tail = tile.tail_cycles();
         total.macs += m.size * n.size * k.size * times;
@@ -301,8 +313,6 @@ MappingCost Mapper::cost(const Operation& op, const GemmParts& parts,
                        pe::dequantise_cycles(machine_.dequantiser, elements);
         total.dequantise_fma += (sums.operations() + elements.operations()) * times;
 
-        p.weight = weight_bytes(op, part, n.size, k.size);
-        p.activation = load_input ? input_bytes(op, m.size, k.size) : 0;
         if (last && store_output) {
           p.result = slice(slice(op.output_bytes, 0, m.size, op.m).bytes, 0, n.size, op.n).bytes;
         }
@@ -509,9 +519,11 @@ double Mapper::objective(const MappingCost& cost) const {
 
 void Mapper::mark_whole(const Operation& op, const GemmParts& parts, GemmMapping& map) const {
   const Footprint bytes = footprint(op, parts, map);
-  map.whole_weight = bytes.weight > machine_.memory.weight.half_bytes();
+  map.whole_weight =
+      bytes.weight > machine_.memory.weight.half_bytes() || machine_.memory.weight.buffers == 1;
   map.whole_activation = !stays_on_chip(machine_, op.input_bytes) &&
-                         bytes.activation > machine_.memory.activation.half_bytes();
+                         (bytes.activation > machine_.memory.activation.half_bytes() ||
+                          machine_.memory.activation.buffers == 1);
 }
 
 std::optional<Mapper::Misfit> Mapper::misfit(const Operation& op, const GemmParts& parts,

@@ -5,6 +5,7 @@
 #include <tuple>
 #include <vector>
 
+#include "memory/bank_conflicts.hpp"
 #include "sim/core/error.hpp"
 #include "sim/core/units.hpp"
 
@@ -17,17 +18,57 @@ std::string format_pair(quant::Format stationary, quant::Format moving) {
 
 }  // namespace
 
-TileWork::TileWork(const configs::MemoryConfig& memory, const pe::ArrayWork& array)
+TileWork::TileWork(const configs::MachineConfig& machine, const pe::ArrayWork& array,
+                   const TilePlan& plan)
     : work(array),
       weight_bytes(ceil_div(array.weight_bits, 8)),
       activation_bytes(ceil_div(array.activation_bits, 8)),
       sum_read_bytes(array.partial_sum_reads * kAccumulatorBytes),
       sum_write_bytes(array.partial_sum_writes * kAccumulatorBytes) {
-  const std::uint64_t delivery =
-      std::max({ceil_div(weight_bytes, memory.weight.bytes_per_cycle()),
-                ceil_div(activation_bytes, memory.activation.bytes_per_cycle()),
-                ceil_div(sum_read_bytes, memory.output.bytes_per_cycle()),
-                ceil_div(sum_write_bytes, memory.output.bytes_per_cycle())});
+  using configs::BankPorts;
+  using configs::Dataflow;
+  // Both operands lie in rows along K. What is held in the array, or multiplied into held sums,
+  // comes an element from each of many rows; what streams past held operands, along a row.
+  const configs::ArrayConfig& shape = machine.array;
+  const configs::MemoryConfig& memory = machine.memory;
+  struct Words {
+    std::uint64_t bits, count, bytes;
+  };
+  const auto delivery_of = [&](const configs::ScratchpadConfig& pad, const Words& words,
+                               bool along_row, std::uint64_t edge, std::uint64_t rows,
+                               std::uint64_t fill) {
+    // The usual case, of which a search asks for very many tiles.
+    if (pad.layout == configs::ScratchpadLayout::streamed && pad.ports == BankPorts::r1w1) {
+      return ceil_div(words.bytes, pad.bytes_per_cycle());
+    }
+    memory::OperandTile tile;
+    tile.bits = words.bits;
+    tile.element_bits =
+        words.count == 0 ? 1 : std::max<std::uint64_t>(1, ceil_div(words.bits, words.count));
+    tile.row_elements = plan.k;
+    tile.lanes_along_row = along_row;
+    const std::uint64_t lanes = along_row ? std::min<std::uint64_t>(shape.rows, plan.k)
+                                          : std::min(edge * shape.count, rows * plan.products);
+    tile.lanes = std::max<std::uint64_t>(1, lanes);
+    tile.fill_bytes = fill;
+    return memory::delivery_cycles(pad, tile);
+  };
+  const Dataflow flow = shape.dataflow;
+  const std::uint64_t weights =
+      delivery_of(memory.weight, {array.weight_bits, array.weight_words, weight_bytes},
+                  flow == Dataflow::input_stationary, shape.cols, plan.n, plan.weight_fill_bytes);
+  const std::uint64_t activations = delivery_of(
+      memory.activation, {array.activation_bits, array.activation_words, activation_bytes},
+      flow == Dataflow::weight_stationary,
+      flow == Dataflow::output_stationary ? shape.rows : shape.cols, plan.m,
+      plan.activation_fill_bytes);
+  const std::uint64_t row = memory.output.bytes_per_cycle();
+  std::uint64_t sums = ceil_div(std::max(sum_read_bytes, sum_write_bytes), row);
+  if (memory.output.ports != BankPorts::r1w1) {  // reads and writes share ports
+    const std::uint64_t ports = memory.output.ports == BankPorts::rw2 ? 2 : 1;
+    sums = ceil_div(sum_read_bytes + sum_write_bytes, ports * row);
+  }
+  const std::uint64_t delivery = std::max({weights, activations, sums});
   scratchpad_cycles = delivery > work.repeat_cycles ? delivery - work.repeat_cycles : 0;
 }
 

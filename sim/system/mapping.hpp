@@ -196,11 +196,18 @@ class Mapper {
 
 inline constexpr std::uint64_t kAccumulatorBytes = 4;  ///< int32 or fp32
 
+/// What decides how a tile's operands lie in their scratchpads, and what is written beside them:
+/// the job's own loads stand for those of the next one.
+struct TilePlan {
+  std::uint64_t m = 0, n = 0, k = 0;
+  std::uint64_t products = 1;  ///< such tiles side by side
+  std::uint64_t weight_fill_bytes = 0, activation_fill_bytes = 0;
+};
+
 /// One tile on the array: its work, what the scratchpads move for it, and how long the array is
-/// taken. Each scratchpad has one read and one write port a bank; the slowest stream paces the
-/// array.
+/// taken. The slowest scratchpad (memory::delivery_cycles) paces the array.
 struct TileWork {
-  TileWork(const configs::MemoryConfig& memory, const pe::ArrayWork& array);
+  TileWork(const configs::MachineConfig& machine, const pe::ArrayWork& array, const TilePlan& plan);
 
   pe::ArrayWork work;
   std::uint64_t weight_bytes, activation_bytes;  ///< read

@@ -11,6 +11,7 @@
 #include "memory/sram_model.hpp"
 #include "pe/design.hpp"
 #include "sim/core/error.hpp"
+#include "sim/system/kv_dequantiser.hpp"
 
 namespace systole::sim {
 namespace {
@@ -140,7 +141,139 @@ void PriceList::price_edge(const configs::MachineConfig& machine) {
   }
 }
 
-PriceList::PriceList(const configs::MachineConfig& machine) {
+/// A hop: the flit into a queue, out of it, and over the wires. A queue is one bank of packets of a
+/// DMA segment each, as the table's fit prices so small an SRAM.
+void PriceList::price_noc(const configs::MachineConfig& machine) {
+  const configs::NocConfig& noc = machine.memory.noc;
+  const std::uint64_t points = 2 * machine.memory.dma.engines + machine.memory.channels;
+  // A crossbar has a queue for every source, of requests or of responses; a switch of a mesh has
+  // five of both kinds.
+  const std::uint64_t queues = noc.kind == configs::NocKind::crossbar
+                                   ? points
+                                   : 2 * 5 * ceil_div(points, noc.columns) * noc.columns;
+  configs::ScratchpadConfig queue;
+  queue.banks = 1;
+  queue.word_bytes = noc.link_bytes;
+  queue.capacity_bytes =
+      ceil_div(std::uint64_t{noc.queue} * machine.memory.dma.segment_bytes, 2 * noc.link_bytes) *
+      2 * noc.link_bytes;
+  const memory::SramPrice sram = memory::price_sram(machine.energy, queue);
+  price("noc.flit_hop",
+        sram.read_pj_per_word + sram.write_pj_per_word + noc.hop_pj_per_byte * noc.link_bytes);
+  price("noc.packet", 0);
+  price("noc.wait_cycle", 0);
+  const auto count = static_cast<double>(queues);
+  parts_["noc"] = {Milliwatts(count * sram.leakage_mw),
+                   SquareMillimetres(count * sram.area_mm2),
+                   "queues: " + sram.source + "; switches and wires not stated",
+                   "queues: " + sram.source + "; wires " + number(noc.hop_pj_per_byte) +
+                       " pJ a byte and hop (assumed)",
+                   sram.area_band,
+                   sram.energy_band};
+  more_components_.emplace_back("noc");
+}
+
+/// A slice is two SRAMs: lines, and the tags of a set in one word of 4 bytes a way (assumed: tag,
+/// state and age).
+void PriceList::price_cache(const configs::MachineConfig& machine) {
+  const configs::CacheConfig& cache = machine.memory.cache;
+  constexpr std::uint32_t kTagBytes = 4;
+  configs::ScratchpadConfig data;
+  data.banks = 1;
+  data.capacity_bytes = cache.capacity_bytes / machine.memory.channels;
+  data.word_bytes = cache.line_bytes;
+  configs::ScratchpadConfig tags = data;
+  tags.word_bytes = kTagBytes * cache.ways;
+  tags.capacity_bytes = data.capacity_bytes / cache.line_bytes * kTagBytes;
+  const memory::SramPrice line = memory::price_sram(machine.energy, data);
+  const memory::SramPrice tag = memory::price_sram(machine.energy, tags);
+  price("cache.lookup", tag.read_pj_per_word);
+  price("cache.hit", 0);
+  price("cache.miss", tag.write_pj_per_word);
+  price("cache.line_read", line.read_pj_per_word);
+  price("cache.line_write", line.write_pj_per_word);
+  const double slices = machine.memory.channels;
+  const std::string source = "lines: " + line.source + "; tags: " + tag.source;
+  parts_["cache"] = {Milliwatts(slices * (line.leakage_mw + tag.leakage_mw)),
+                     SquareMillimetres(slices * (line.area_mm2 + tag.area_mm2)),
+                     source,
+                     source,
+                     std::max(line.area_band, tag.area_band),
+                     std::max(line.energy_band, tag.energy_band)};
+  const double cycles = (line.access_ns + tag.access_ns) * machine.clock_mhz * 1e-3;
+  if (cycles > cache.hit_cycles) {
+    table_notes_.emplace_back("latency of the cache",
+                              "memory.cache.hit_cycles is " + std::to_string(cache.hit_cycles) +
+                                  "; by the energy table tags and line take " + number(cycles));
+  }
+  more_components_.emplace_back("cache");
+}
+
+/// Stages of the KV dequantiser out of the table's adders and multipliers, as many as its rates
+/// say. Arithmetic stages are what their operations are. No table has the others as blocks of their
+/// own; they are taken for an adder with about as many gates (assumed, a factor of two either way):
+///   unpack      three stages of byte multiplexers                    int8_add
+///   look-up     a 16-to-1 multiplexer of fp16, one path of which moves: the gates of two
+///   int32_add,
+///               the energy of one
+///   gather      seven stages of fp16 multiplexers (128 lanes)        int32_add
+///   comparison  a 16-bit subtraction                                 int16_add
+void PriceList::price_kv_dequantiser(const configs::MachineConfig& machine, double uw_per_um2) {
+  constexpr double kAssumedBand = 1.0;
+  const configs::EnergyTable& table = machine.energy;
+  const auto op = [&](const char* name) -> const configs::OpPrice& {
+    return op_price(table, name);
+  };
+  const configs::OpPrice &byte = op("int8_add"), &half = op("int16_add"), &word = op("int32_add");
+  const configs::OpPrice &add = op("fp16_add"), &multiply = op("fp16_mul");
+  const configs::OpPrice &wide_add = op("fp32_add"), &wide_multiply = op("fp32_mul");
+  struct Stage {
+    double pj, um2, band;
+  };
+  const auto arithmetic = [](const configs::OpPrice& a, double count, const configs::OpPrice& b) {
+    return Stage{count * a.pj + b.pj, count * a.area_um2 + b.area_um2,
+                 std::max(a.area_band, b.area_band)};
+  };
+  const Stage gather{word.pj, word.area_um2, kAssumedBand};
+  const Stage sparse = arithmetic(multiply, 1, wide_add);
+  const Stage stages[] = {{byte.pj, byte.area_um2, kAssumedBand},
+                          arithmetic(wide_multiply, 1, wide_add),  // as a lane of the dequantiser
+                          {word.pj, 2 * word.area_um2, kAssumedBand},
+                          {add.pj, add.area_um2, add.area_band},
+                          arithmetic(multiply, 2, add),
+                          gather,
+                          {sparse.pj + gather.pj, sparse.um2 + gather.um2, kAssumedBand},
+                          {half.pj, half.area_um2, kAssumedBand}};
+  static_assert(std::size(stages) == kKvStages.size());
+  double area = 0, area_off = 0;
+  for (std::size_t i = 0; i < kKvStages.size(); ++i) {
+    price(kKvStages[i].event, stages[i].pj);
+    const double um2 = machine.kv_dequantiser.*kKvStages[i].rate * stages[i].um2;
+    area += um2;
+    area_off += um2 * stages[i].band;
+  }
+  Part part{Milliwatts(area * uw_per_um2 * 1e-3),
+            from_um2(area),
+            "adders and multipliers of the table, as many as its rates; unpackers, look-ups, "
+            "gathers and the top-k unit assumed",
+            "operations of its stages; unpackers, look-ups, gathers and comparisons assumed",
+            area > 0 ? area_off / area : 0,
+            kAssumedBand / 2};
+  if (const std::uint64_t staging = machine.kv_dequantiser.staging_bytes; staging > 0) {
+    // Banks of 64 KiB and 64-byte words: area and leakage only, its accesses are the scratchpad's.
+    configs::ScratchpadConfig buffer;
+    constexpr std::uint64_t kBank = 65536;
+    buffer.word_bytes = 64;
+    buffer.banks = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, ceil_div(staging, kBank)));
+    buffer.capacity_bytes = std::max<std::uint64_t>(staging, 1024 * buffer.banks);
+    const memory::SramPrice sram = memory::price_sram(table, buffer);
+    part.area = part.area + SquareMillimetres(sram.area_mm2);
+    part.standing = part.standing + Milliwatts(sram.leakage_mw);
+  }
+  parts_["kv_dequantiser"] = part;
+}
+
+PriceList::PriceList(const configs::MachineConfig& machine, bool decodes_cache) {
   const configs::EnergyTable& table = machine.energy;
   const std::string scaling = configs::scaling_note(table);
   table_notes_.emplace_back("node", number(table.node_nm) + " nm, energy table '" + table.name +
@@ -171,6 +304,7 @@ PriceList::PriceList(const configs::MachineConfig& machine) {
   };
   parts_["dequantiser"] = lanes(machine.dequantiser.lanes);
   parts_["vector"] = lanes(machine.vector.lanes);
+  if (decodes_cache) price_kv_dequantiser(machine, uw_per_um2);
 
   const auto scratchpad = [&](const std::string& name, const configs::ScratchpadConfig& config) {
     const memory::SramPrice sram = memory::price_sram(table, config);
@@ -183,9 +317,28 @@ PriceList::PriceList(const configs::MachineConfig& machine) {
                     sram.area_band,
                     sram.energy_band};
   };
+  for (const configs::ScratchpadConfig* each :
+       {&machine.memory.weight, &machine.memory.activation, &machine.memory.output}) {
+    if (each->ports == configs::BankPorts::r1w1) continue;
+    table_notes_.emplace_back(
+        "scratchpad ports",
+        "priced as banks of one read and one write port, for want of figures: "
+        "a 1rw bank is smaller and cheaper, a 2rw bank larger and dearer");
+    break;
+  }
   scratchpad("weight_scratchpad", machine.memory.weight);
   scratchpad("activation_scratchpad", machine.memory.activation);
   scratchpad("output_scratchpad", machine.memory.output);
+
+  if (machine.memory.dma.uses_descriptors()) {
+    price("dma.descriptor", 0);
+    price("dma.gather_entry", 0);
+    table_notes_.emplace_back("DMA descriptors",
+                              "their fetch takes time and is counted, but has no price");
+  }
+
+  if (machine.memory.noc.kind != configs::NocKind::none) price_noc(machine);
+  if (machine.memory.cache.capacity_bytes > 0) price_cache(machine);
 
   const configs::DramConfig& dram = machine.memory.dram;
   const memory::DramPrices prices = memory::dram_prices(dram);
@@ -225,7 +378,7 @@ std::map<std::string, double> PriceList::dynamic_pj(const EventCounts& events) c
 std::vector<ComponentRow> PriceList::components(const EventCounts& events, Nanoseconds time) const {
   const std::map<std::string, Price> sums = dynamic(events);
   std::vector<ComponentRow> rows;
-  for (const char* name : kComponents) {
+  for (const std::string& name : component_names()) {
     const Part& part = parts_.at(name);
     ComponentRow row;
     row.name = name;
@@ -249,15 +402,24 @@ std::vector<ComponentRow> PriceList::components(const EventCounts& events, Nanos
   return rows;
 }
 
+std::vector<std::string> PriceList::component_names() const {
+  std::vector<std::string> names;
+  for (const char* name : kComponents) {
+    if (parts_.contains(name)) names.emplace_back(name);
+  }
+  names.insert(names.end(), more_components_.begin(), more_components_.end());
+  return names;
+}
+
 KeyValues PriceList::notes() const {
   KeyValues notes = table_notes_;
   std::string area, energy;
-  for (const char* name : kComponents) {
+  for (const std::string& name : component_names()) {
     const Part& part = parts_.at(name);
     const std::string comma = energy.empty() ? "" : ", ";
     energy += comma + name + " " + band_text(part.energy_band);
     if (part.area.count() > 0) {
-      area += (area.empty() ? "" : ", ") + std::string(name) + " " + band_text(part.area_band);
+      area += (area.empty() ? "" : ", ") + name + " " + band_text(part.area_band);
     }
   }
   notes.emplace_back("energy bands", energy + "; the run's range has all parts at the same end");

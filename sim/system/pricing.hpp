@@ -30,9 +30,11 @@
 
 namespace systole::sim {
 
-/// The parts that reports show, in this order.
+/// The parts that machines have, in the order of reports, the KV dequantiser with a coded cache
+/// only; behind them those that only some machines have.
 inline constexpr const char* kComponents[] = {"array",
                                               "dequantiser",
+                                              "kv_dequantiser",
                                               "vector",
                                               "weight_scratchpad",
                                               "activation_scratchpad",
@@ -42,7 +44,7 @@ inline constexpr const char* kComponents[] = {"array",
 class PriceList {
  public:
   /// Throws ConfigError when the table lacks a price that the machine needs.
-  explicit PriceList(const configs::MachineConfig& machine);
+  explicit PriceList(const configs::MachineConfig& machine, bool decodes_cache = false);
 
   /// Dynamic energy of `events`, by component.
   std::map<std::string, double> dynamic_pj(const EventCounts& events) const;
@@ -67,11 +69,16 @@ class PriceList {
   };
   void price_array(const configs::MachineConfig& machine);
   void price_edge(const configs::MachineConfig& machine);
+  void price_noc(const configs::MachineConfig& machine);
+  void price_cache(const configs::MachineConfig& machine);
+  std::vector<std::string> component_names() const;
+  void price_kv_dequantiser(const configs::MachineConfig& machine, double uw_per_um2);
   void price(const std::string& event, double pj) { events_[event] = {pj, pj}; }
   std::map<std::string, Price> dynamic(const EventCounts& events) const;
 
   std::map<std::string, Price, std::less<>> events_;
   std::map<std::string, Part> parts_;
+  std::vector<std::string> more_components_;
   KeyValues table_notes_;
 };
 

@@ -130,20 +130,24 @@ class Scheduler {
     const std::uint64_t cycles = kv_dequantise_cycles(machine_.kv_dequantiser, work);
     job.dequantise_cycles += cycles;
     job.counts.kv_dequantise_cycles += cycles;
-    job.counts.dequantise_fma += kv_dequantise_operations(work);
+    job.counts.kv_work += work;
   }
 
   /// Array time and scratchpad traffic of out[m, n] += moving[m, k] * stationary[k, n].
-  /// `heads` > 1: as many such products, one an array; their operands are not observed.
+  /// `heads` > 1: as many such products, one an array; their operands are not observed. `macs`:
+  /// useful ones, where the products are not all whole.
   void add_array_work(Job& job, std::uint64_t m, std::uint64_t n, std::uint64_t k,
-                      const ArrayOperands& operands, TilePlace place, std::uint64_t heads = 1) {
+                      const ArrayOperands& operands, TilePlace place, std::uint64_t heads = 1,
+                      std::optional<std::uint64_t> macs = std::nullopt) {
     const pe::GemmShape shape = mapper_.shape_of(m, n, k, operands);
     place.operation = operation_;
     const TimedTile timed = heads > 1 ? TimedTile{side_by_side(shape, heads), {}}
                             : timer_
                                 ? timer_(shape, place)
                                 : TimedTile{pe::arrays_work(machine_.array, design_, shape), {}};
-    const TileWork tile(machine_.memory, timed.work);
+    const TileWork tile(
+        machine_, timed.work,
+        {m, n, k, heads, job.counts.weight_write_bytes, job.counts.activation_write_bytes});
     const pe::ArrayWork& work = tile.work;
     job.stream_cycles = work.stream_cycles;
     job.fill_drain_cycles = work.repeat_cycles - work.stream_cycles;
@@ -152,7 +156,7 @@ class Scheduler {
     const pe::Mode* mode = design_.mode(operands.stationary, operands.moving);
     if (mode != mode_) job.reconfigure_cycles = design_.reconfigure_cycles;
     mode_ = mode;
-    job.counts.macs += heads * m * n * k;
+    job.counts.macs += macs.value_or(heads * m * n * k);
     job.counts.mac_passes += work.mac_passes;
     count_edge(job.counts, design_, work);
     job.counts.passes_zero += timed.passes.zero;
@@ -362,6 +366,7 @@ class Scheduler {
     const CacheSide keys = side_of(op.stationary_region, op.stationary_cache);
     const CacheSide values = side_of(op.context_region, op.context_cache);
     const AttentionTiling map = tile_attention(machine_, op);
+    splits_ = splits_of(op, map, score_operands, context_operands);
     const std::uint64_t rows = op.m * op.share;
     const bool load_input = !stays_on_chip(machine_, op.input_bytes);
     const bool store_output = !stays_on_chip(machine_, op.output_bytes);
@@ -405,6 +410,7 @@ class Scheduler {
               const std::uint64_t bytes =
                   slice(op.output_bytes / op.batch * heads, r0, r1, rows).bytes;
               job.counts.output_read_bytes += heads * (r1 - r0) * op.k * kAccumulatorBytes;
+              if (splits_ > 1) add_reduction(job, op, heads * (r1 - r0));
               if (store_output) {
                 spill(job.results, true, bytes);
               } else {
@@ -419,7 +425,53 @@ class Scheduler {
           chunk(false, c);
         }
       }
+      if (op.scored_rows > 0) add_scoring(op, keys, score_operands, map, h0, h1);
     }
+  }
+
+  /// Probabilities for a token policy, of heads [h0, h1). Running sums leave none behind: the
+  /// policy's query rows pass over the keys once more, now that their maxima and sums are known,
+  /// causally where they are spread over a prompt. The step's own scores are not computed again
+  /// where they stay in the output scratchpad. Then the selection, one score a token.
+  void add_scoring(const Operation& op, const CacheSide& keys, const ArrayOperands& operands,
+                   const AttentionTiling& map, std::uint64_t h0, std::uint64_t h1) {
+    const std::uint64_t heads = h1 - h0;
+    const auto accumulate = [&](Job& job, std::uint64_t rows, std::uint64_t tokens) {
+      // Exponential and division of what is not there yet, and the sum by token.
+      const LaneOps ops = lane_ops(VectorOp::softmax, heads * rows, tokens) +
+                          LaneOps{1, 0} * (heads * rows * tokens);
+      job.background_vector_cycles = vector_time(ops);
+      count(job, ops);
+      job.counts.output_read_bytes += heads * rows * tokens * kAccumulatorBytes;
+      ++background_;
+    };
+    const bool kept = op.scores_own && heads * op.scored_rows * (op.n + op.k) * kAccumulatorBytes <=
+                                           machine_.memory.output.half_bytes();
+    if (kept) {
+      accumulate(new_job(), op.scored_rows, op.n);
+    } else {
+      const std::uint64_t most = std::max<std::uint64_t>(1, map.row_block);
+      for (std::uint64_t n0 = 0; n0 < op.n; n0 += map.n_chunk) {
+        const std::uint64_t n1 = std::min(op.n, n0 + map.n_chunk);
+        const std::uint64_t rows =
+            op.m > 1 ? ceil_div(op.scored_rows * (op.n - n0), op.n) : op.scored_rows;
+        for (std::uint64_t r0 = 0; r0 < rows; r0 += most) {
+          const std::uint64_t r1 = std::min(rows, r0 + most);
+          for (std::uint64_t h = h0; h < h1; h += map.parallel) {
+            const std::uint64_t some = std::min(map.parallel, h1 - h);
+            Job& job = new_job();
+            job.stationary.takes_half = r0 == 0 && h == h0;
+            job.stationary.frees_half = r1 == rows && h + some == h1;
+            if (job.stationary.takes_half) load_cache(job, keys, op, h0, h1, n0, n1);
+            add_array_work(job, r1 - r0, n1 - n0, op.k, operands,
+                           {.product = Product::scores, .head = h, .m0 = r0, .n0 = n0}, some);
+            if (h + some == h1) accumulate(job, r1 - r0, n1 - n0);
+          }
+        }
+      }
+    }
+    Job& job = new_job();
+    decode(job, {.comparisons = op.n});
   }
 
   /// Query rows [r0, r1) of `heads` heads from `head` on against cached tokens [n0, n1).
@@ -429,10 +481,45 @@ class Scheduler {
     std::uint64_t tokens() const { return n1 - n0; }
   };
 
+  /// Arrays that share the cached tokens of a head (Dao et al., "Flash-Decoding for long-context
+  /// inference", 2023): where there are more arrays than heads, as many as make a decode step's
+  /// array time and the final reduction shortest. Of coded caches: plain ones keep a head an array.
+  std::uint64_t splits_of(const Operation& op, const AttentionTiling& map,
+                          const ArrayOperands& scores, const ArrayOperands& context) const {
+    if (op.m != 1 || !op.stationary_cache) return 1;
+    const std::uint64_t chunk = std::min(map.n_chunk, op.n), rows = op.share;
+    const auto cost = [&](std::uint64_t splits) {
+      const std::uint64_t tokens = ceil_div(chunk, splits), products = map.parallel * splits;
+      const std::uint64_t array =
+          side_by_side(mapper_.shape_of(rows, tokens, op.k, scores), products).repeat_cycles +
+          side_by_side(mapper_.shape_of(rows, op.k, tokens, context), products).repeat_cycles;
+      return ceil_div(op.n, chunk) * array +
+             (splits > 1 ? vector_time(reduction_ops(op, map.parallel * rows, splits)) : 0);
+    };
+    std::uint64_t best = 1;
+    for (std::uint64_t splits = 2; splits * map.parallel <= machine_.array.count; ++splits) {
+      if (splits <= chunk && cost(splits) < cost(best)) best = splits;
+    }
+    return best;
+  }
+
+  /// Parts of `rows` rows are scaled to the common maximum and added.
+  static LaneOps reduction_ops(const Operation& op, std::uint64_t rows, std::uint64_t splits) {
+    return LaneOps{1, 1} * (rows * op.k * splits);
+  }
+  void add_reduction(Job& job, const Operation& op, std::uint64_t rows) {
+    const LaneOps ops = reduction_ops(op, rows, splits_);
+    job.background_vector_cycles += vector_time(ops);
+    count(job, ops);
+    job.counts.output_read_bytes += rows * op.k * splits_ * kAccumulatorBytes;
+    ++background_;
+  }
+
   void add_scores(Job& job, const Operation& op, const ArrayOperands& operands,
                   const AttentionTile& t) {
-    add_array_work(job, t.rows(), t.tokens(), op.k, operands,
-                   {.product = Product::scores, .head = t.head, .m0 = t.r0, .n0 = t.n0}, t.heads);
+    add_array_work(job, t.rows(), ceil_div(t.tokens(), splits_), op.k, operands,
+                   {.product = Product::scores, .head = t.head, .m0 = t.r0, .n0 = t.n0},
+                   t.heads * splits_, t.heads * t.rows() * t.tokens() * op.k);
     if (group_sums()) {
       scale_sums(job, t.heads * t.rows() * t.tokens(), 1, op.stationary.affine, true);
     }
@@ -441,9 +528,10 @@ class Scheduler {
 
   void add_context(Job& job, const Operation& op, const ArrayOperands& operands,
                    const AttentionTile& t, bool onto_sums) {
-    add_array_work(job, t.rows(), op.k, t.tokens(), operands,
-                   {.product = Product::context, .head = t.head, .m0 = t.r0, .k0 = t.n0}, t.heads);
-    const std::uint64_t sums = t.heads * t.rows() * op.k;
+    add_array_work(job, t.rows(), op.k, ceil_div(t.tokens(), splits_), operands,
+                   {.product = Product::context, .head = t.head, .m0 = t.r0, .k0 = t.n0},
+                   t.heads * splits_, t.heads * t.rows() * t.tokens() * op.k);
+    const std::uint64_t sums = t.heads * splits_ * t.rows() * op.k;
     if (group_sums()) scale_sums(job, sums, 1, op.stationary_context.affine, true);
     if (operands.dequantise_elements) scale_elements(job, t.heads * t.tokens() * op.k);
     if (onto_sums) job.counts.output_read_bytes += sums * kAccumulatorBytes;
@@ -621,7 +709,7 @@ class Scheduler {
     const bool store_output = !stays_on_chip(machine_, op.output_bytes);
     // Rows are cut so that a piece of input and output fits its half.
     const std::uint64_t widest = std::max(op.input_bytes, op.output_bytes);
-    const std::uint64_t half = machine_.memory.activation.capacity_bytes / 2;
+    const std::uint64_t half = machine_.memory.activation.half_bytes();
     const std::uint64_t pieces =
         std::clamp<std::uint64_t>(ceil_div(widest, half), 1, std::max<std::uint64_t>(op.rows, 1));
     for (std::uint64_t piece = 0; piece < pieces; ++piece) {
@@ -664,6 +752,7 @@ class Scheduler {
   const pe::Mode* mode_ = nullptr;  ///< of the array's last job
   std::uint32_t operation_ = 0;
   std::uint64_t background_ = 0;
+  std::uint64_t splits_ = 1;  ///< of the tiled attention that is being added
   std::uint64_t spill_offset_ = 0;
   std::vector<Job> jobs_;
 };
@@ -696,7 +785,8 @@ constexpr std::uint64_t WorkCounts::*kCounters[] = {
     &WorkCounts::kv_read_burst_bytes,
     &WorkCounts::kv_write_burst_bytes,
 };
-static_assert(sizeof(WorkCounts) == std::size(kCounters) * sizeof(std::uint64_t));
+static_assert(sizeof(WorkCounts) ==
+              std::size(kCounters) * sizeof(std::uint64_t) + sizeof(KvDecodeWork));
 
 }  // namespace
 
@@ -711,12 +801,14 @@ void count_edge(WorkCounts& counts, const pe::PeDesign& design, const pe::ArrayW
 
 WorkCounts& WorkCounts::operator+=(const WorkCounts& other) {
   for (const auto counter : kCounters) this->*counter += other.*counter;
+  kv_work += other.kv_work;
   return *this;
 }
 
 WorkCounts WorkCounts::operator*(std::uint64_t times) const {
   WorkCounts product;
   for (const auto counter : kCounters) product.*counter = this->*counter * times;
+  product.kv_work = kv_work * times;
   return product;
 }
 

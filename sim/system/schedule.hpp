@@ -14,6 +14,7 @@
 #include "pe/array_timing.hpp"
 #include "pe/design.hpp"
 #include "sim/core/event_counts.hpp"
+#include "sim/core/kv_layout.hpp"
 #include "sim/system/pass_kinds.hpp"
 #include "workloads/operand_source.hpp"
 #include "workloads/program.hpp"
@@ -35,6 +36,7 @@ struct WorkCounts {
   std::uint64_t activation_read_bytes = 0, activation_write_bytes = 0;
   std::uint64_t output_read_bytes = 0, output_write_bytes = 0;
   std::uint64_t kv_dequantise_cycles = 0;  ///< that the KV dequantiser works
+  KvDecodeWork kv_work;                    ///< what it does
   std::uint64_t kv_read_burst_bytes = 0, kv_write_burst_bytes = 0;  ///< cache traffic, whole bursts
 
   WorkCounts& operator+=(const WorkCounts& other);

@@ -22,9 +22,11 @@
 #include "sim/kernel/simulation.hpp"
 #include "sim/kernel/systemc.hpp"
 #include "sim/system/accelerator.hpp"
+#include "sim/system/kv_dequantiser.hpp"
 #include "sim/system/mapping.hpp"
 #include "sim/system/pricing.hpp"
 #include "sim/system/schedule.hpp"
+#include "sim/system/steady_state.hpp"
 #include "sim/system/tile_stepper.hpp"
 
 namespace systole::sim {
@@ -58,6 +60,7 @@ EventCounts on_chip_events(const WorkCounts& counts, const configs::MemoryConfig
     if (count > 0) events.add(event, count);
   }
   events.add("dequantiser.scale_add", counts.dequantise_fma);
+  for (const KvStage& stage : kKvStages) events.add(stage.event, counts.kv_work.*stage.work);
   events.add("vector.add", counts.vector_adds);
   events.add("vector.multiply", counts.vector_multiplies);
   events.add("weight_scratchpad.read_word", words(counts.weight_read_bytes, memory.weight));
@@ -87,6 +90,7 @@ std::string reuse_key(const Segment& segment) {
     put(static_cast<int>(op.kind), op.m, op.n, op.k, op.batch, op.share,
         static_cast<int>(op.dequantise), static_cast<int>(op.vector_op), op.rows, op.width,
         op.input_bytes, op.output_bytes);
+    put(op.scored_rows, op.scores_own);
     put_spec(op.moving);
     put_spec(op.stationary);
     for (const workloads::WeightPart& part : op.weight_parts) {
@@ -113,12 +117,10 @@ std::string reuse_key(const Segment& segment) {
 /// does not, so that decode steps share the latter. Each region starts on a quiet machine, whether
 /// it is reused or not.
 std::vector<Segment> regions_of(const Segment& segment) {
-  const auto grows = [](const Operation& op) {
-    return op.kind == OpKind::attention || op.vector_op == workloads::VectorOp::kv_append;
-  };
   std::vector<Segment> regions;
   for (const Operation& op : segment.operations) {
-    if (regions.empty() || grows(regions.back().operations.back()) != grows(op)) {
+    if (regions.empty() ||
+        of_one_sequence(regions.back().operations.back()) != of_one_sequence(op)) {
       regions.push_back({segment.name, segment.repeats, {}});
     }
     regions.back().operations.push_back(op);
@@ -180,6 +182,26 @@ ArrayTimer observing_timer(const Mapper& mapper, const Segment& segment,
   };
 }
 
+/// Cycles that were not simulated but follow from some that were, layers and steps included, and by
+/// how much they may be off.
+struct Shortcuts {
+  std::uint64_t round_cycles = 0, round_bound = 0;  ///< rounds of loops
+  std::uint64_t step_cycles = 0, step_bound = 0;    ///< decode steps
+};
+
+std::uint64_t cycles_of(const SegmentOutcome& outcome) {
+  std::uint64_t cycles = 0;
+  for (const OperationOutcome& operation : outcome.operations) cycles += operation.cycles();
+  return cycles;
+}
+
+/// " and 64 sequences (weights ..., KV cache ...)", where there are several.
+std::string sequences_text(const Program& program) {
+  if (program.sequences == 1) return "";
+  return fmt::format(" and {} sequences ({} bytes of weights, {} of KV cache)", program.sequences,
+                     program.weight_bytes, program.kv_bytes);
+}
+
 /// Drives the accelerator through the program, one segment after the other, and collects the
 /// outcomes.
 class ProgramRunner : public sc_core::sc_module {
@@ -201,7 +223,11 @@ class ProgramRunner : public sc_core::sc_module {
     for (const Segment& segment : program.steps.at(0).segments)
       layers = std::max(layers, segment.repeats);
     layers = std::max(layers, program.layers);
-    layer_stride_ = ceil_div(program.layer_stride_bytes, period) * period;
+    // So are sequences; where that takes more, the layers move apart.
+    sequence_stride_ = ceil_div(program.sequence_stride_bytes, period) * period;
+    const std::uint64_t apart =
+        (program.sequences - 1) * (sequence_stride_ - program.sequence_stride_bytes);
+    layer_stride_ = ceil_div(program.layer_stride_bytes + apart, period) * period;
     const workloads::Region& spill = program.activation_region;
     spill_base_ =
         ceil_div(spill.address + layers * (layer_stride_ - program.layer_stride_bytes), period) *
@@ -209,9 +235,10 @@ class ProgramRunner : public sc_core::sc_module {
     const std::uint64_t needed = spill_base_ + spill.bytes,
                         capacity = accelerator_.memory.capacity().count();
     if (needed > capacity) {
-      throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe +
-                        "' needs " + std::to_string(needed) + " bytes of DRAM; machine '" +
-                        machine.name + "' has " + std::to_string(capacity) +
+      throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe + "'" +
+                        sequences_text(program) + " needs " + std::to_string(needed) +
+                        " bytes of DRAM; machine '" + machine.name + "' has " +
+                        std::to_string(capacity) +
                         " (memory.dram.channels x memory.dram.capacity_bytes)");
     }
     SC_HAS_PROCESS(ProgramRunner);
@@ -221,6 +248,7 @@ class ProgramRunner : public sc_core::sc_module {
   }
 
   Outcomes outcomes;
+  Shortcuts shortcuts;
   bool ended = false;
   std::exception_ptr failure;
   /// Grows while anything is done.
@@ -229,13 +257,14 @@ class ProgramRunner : public sc_core::sc_module {
  private:
   void run() {
     try {
+      if (extrapolates()) plan_steps();
       for (std::size_t i = 0; i < program_.steps.size(); ++i) {
         const Step& step = program_.steps[i];
         std::vector<SegmentOutcome>& totals = outcomes.steps.emplace_back();
         stepper_.begin(i, step.tokens);
         std::uint64_t layer = 0;
         for (const Segment& segment : step.segments) {
-          totals.push_back(run_segment(segment, layer));
+          totals.push_back(run_segment(segment, layer, step));
           if (segment.name.starts_with("layer")) layer += segment.repeats;
         }
         stepper_.end();
@@ -243,18 +272,39 @@ class ProgramRunner : public sc_core::sc_module {
         if (progress_.cancelled()) throw Interrupted();
       }
       if (options_.timing == Timing::pe) outcomes.notes = stepper_.notes();
+      note_shortcuts();
     } catch (...) {
       failure = std::current_exception();  // must not unwind through the SystemC scheduler
     }
     ended = true;
   }
 
+  void note_shortcuts() {
+    const std::uint64_t left_out = shortcuts.round_cycles + shortcuts.step_cycles;
+    if (left_out == 0) return;
+    const auto share = [](std::uint64_t part, std::uint64_t whole) {
+      return whole == 0 ? std::string("0 %")
+                        : fmt::format("{:.2g} %", 100.0 * static_cast<double>(part) /
+                                                      static_cast<double>(whole));
+    };
+    outcomes.notes.emplace_back(
+        "extrapolated",
+        fmt::format("{} cycles of loops taken from their rounds before, off by at most {} of "
+                    "these; {} cycles of decode steps taken from one of as many tokens within a "
+                    "thousandth or interpolated between "
+                    "the first and the last simulated, off by at most {} of these; DRAM activates "
+                    "and refreshes of both likewise; bytes, bursts and operations are exact; "
+                    "--exact simulates all",
+                    shortcuts.round_cycles, share(shortcuts.round_bound, shortcuts.round_cycles),
+                    shortcuts.step_cycles, share(shortcuts.step_bound, shortcuts.step_cycles)));
+  }
+
   /// `layer`: of the segment's first instance.
-  SegmentOutcome run_segment(const Segment& segment, std::uint64_t layer) {
+  SegmentOutcome run_segment(const Segment& segment, std::uint64_t layer, const Step& step) {
     SegmentOutcome total;
     for (const Segment& region : regions_of(segment)) {
       const SegmentOutcome outcome =
-          stepper_.has_operands() ? step_region(region, layer) : run_region(region);
+          stepper_.has_operands() ? step_region(region, layer) : run_region(region, step);
       total.operations.insert(total.operations.end(), outcome.operations.begin(),
                               outcome.operations.end());
       total.dram_events += outcome.dram_events;
@@ -262,24 +312,170 @@ class ProgramRunner : public sc_core::sc_module {
     return total;
   }
 
-  SegmentOutcome run_region(const Segment& region) {
-    if (options_.reuse) {
-      const std::string key = reuse_key(region);
-      auto known = known_.find(key);
-      if (known == known_.end()) known = known_.emplace(key, run_instance(region, 0)).first;
-      return repeated(known->second, region.repeats);
+  /// A region's outcome, and how much of it was not simulated.
+  struct Known {
+    SegmentOutcome outcome;
+    std::uint64_t left_out_cycles = 0, bound_cycles = 0;
+  };
+  /// A decode step's region between those of an earlier and a later step with equal appends.
+  struct Middle {
+    Segment shorter, longer;
+    double share = 0;
+    double growth = 0;  ///< where only the earlier step is simulated: tokens more, of its own
+  };
+
+  bool extrapolates() const {
+    return options_.extrapolate && options_.reuse && options_.timing == Timing::tile &&
+           !stepper_.has_operands();
+  }
+
+  const Known& known(const Segment& region) {
+    const std::string key = reuse_key(region);
+    const auto it = known_.find(key);
+    if (it != known_.end()) return it->second;
+    Known once;
+    if (extrapolates()) {
+      once = run_shortened(region);
+    } else {
+      once.outcome = run_instance(region, 0);
     }
-    SegmentOutcome total = run_instance(region, 0);
-    for (std::uint64_t i = 1; i < region.repeats; ++i) add(total, run_instance(region, i));
+    return known_.emplace(key, std::move(once)).first->second;
+  }
+
+  Known run_shortened(const Segment& region) {
+    const std::vector<Job> all =
+        schedule(mapper_, region, place(0), observing_timer(mapper_, region, options_));
+    const ShortenedJobs some = shorten(mapper_.machine(), all);
+    if (some.stretches.empty()) return {accelerator_.run(all), 0, 0};
+    const std::vector<std::uint64_t> marks = some.marks();
+    std::vector<SegmentOutcome> at_marks;
+    SegmentOutcome kept = accelerator_.run(some.jobs, marks, &at_marks);
+    Extrapolated whole = extrapolate(some, std::move(kept), at_marks);
+    // Not as steady as it looked.
+    constexpr std::uint64_t kMostPartsOfBound = 500;
+    if (whole.bound_cycles * kMostPartsOfBound > cycles_of(whole.outcome)) {
+      return {accelerator_.run(all), 0, 0};
+    }
+    return {std::move(whole.outcome), whole.left_out_cycles, whole.bound_cycles};
+  }
+
+  /// Appends of about equal size, of one segment, among decode steps near each other.
+  std::string append_class(const Segment& region, std::size_t step) {
+    constexpr std::size_t kMostSteps = 64;
+    Segment appends{region.name, region.repeats, {}};
+    for (const Operation& op : region.operations) {
+      if (op.kind == OpKind::vector) appends.operations.push_back(op);
+    }
+    double work = 0;
+    for (const Job& job : schedule(mapper_, appends, place(0))) {
+      work += static_cast<double>(job.vector_cycles + job.dequantise_cycles);
+      for (const auto* list : {&job.moving.transfers, &job.results}) {
+        work += static_cast<double>(memory::total_bytes(*list));
+      }
+    }
+    return fmt::format("{} {} {} {} {}", region.name, region.operations.size(),
+                       region.operations.back().scored_rows, step / kMostSteps,
+                       std::lround(2 * std::log2(1 + work)));
+  }
+
+  void plan_steps() {
+    struct Member {
+      Segment region;
+      std::size_t step = 0;
+      std::uint64_t tokens = 0;
+    };
+    std::map<std::string, std::vector<Member>> classes;
+    for (std::size_t i = 0; i < program_.steps.size(); ++i) {
+      if (program_.steps[i].phase != Phase::decode) continue;
+      for (const Segment& segment : program_.steps[i].segments) {
+        for (Segment& region : regions_of(segment)) {
+          const Operation& last = region.operations.back();
+          if (last.kind != OpKind::attention || last.m != 1) continue;
+          const std::uint64_t tokens = last.n;
+          classes[append_class(region, i)].push_back({std::move(region), i, tokens});
+        }
+      }
+    }
+    for (auto& [name, members] : classes) {
+      const Member &first = members.front(), &last = members.back();
+      // A thousandth more tokens is no other work: the first step stands for all.
+      constexpr std::uint64_t kAlike = 1000;
+      const bool alike =
+          last.tokens >= first.tokens && (last.tokens - first.tokens) * kAlike <= first.tokens;
+      for (std::size_t i = 1; i + (alike ? 0 : 1) < members.size(); ++i) {
+        const Member& member = members[i];
+        if (alike) {
+          const double growth =
+              static_cast<double>(last.tokens - first.tokens) / static_cast<double>(first.tokens);
+          middles_.emplace(reuse_key(member.region), Middle{first.region, first.region, 0, growth});
+          continue;
+        }
+        if (member.tokens < first.tokens || member.tokens > last.tokens) continue;
+        middles_.emplace(reuse_key(member.region),
+                         Middle{first.region, last.region,
+                                static_cast<double>(member.step - first.step) /
+                                    static_cast<double>(last.step - first.step),
+                                0});
+      }
+    }
+  }
+
+  SegmentOutcome run_middle(const Segment& region, const Middle& middle, std::uint64_t times) {
+    const Known &shorter = known(middle.shorter), &longer = known(middle.longer);
+    const SegmentOutcome one =
+        between(shorter.outcome, longer.outcome, middle.share, schedule(mapper_, region, place(0)),
+                mapper_.machine().memory.dram.burst_bytes);
+    const std::uint64_t a = cycles_of(shorter.outcome), b = cycles_of(longer.outcome);
+    // Attention grows with the context. Appends of a class differ by up to a factor of sqrt(2).
+    std::uint64_t appends = 0;
+    for (std::size_t o = 0; o < region.operations.size(); ++o) {
+      if (region.operations[o].kind == OpKind::vector) {
+        appends += longer.outcome.operations[o].cycles();
+      }
+    }
+    shortcuts.step_cycles += times * cycles_of(one);
+    // At most twice in proportion, where a chunk begins.
+    const auto grown =
+        static_cast<std::uint64_t>(std::ceil(2 * middle.growth * static_cast<double>(a)));
+    shortcuts.step_bound += times * (grown + (b > a ? b - a : a - b) + appends / 2 +
+                                     std::max(shorter.bound_cycles, longer.bound_cycles));
+    return repeated(one, times);
+  }
+
+  /// Layers, and sequences where each has its own cache, are placed alike modulo the memory's
+  /// period, so that one stands for all.
+  SegmentOutcome run_region(const Segment& region, const Step& step) {
+    const bool own = of_one_sequence(region.operations.front());
+    const std::uint64_t together = step.phase == Phase::decode ? program_.sequences : 1;
+    const std::uint64_t sequences = step.rounds * (own ? together : 1);
+    if (options_.reuse) {
+      const std::uint64_t times = region.repeats * sequences;
+      if (const auto middle = middles_.find(reuse_key(region)); middle != middles_.end()) {
+        return run_middle(region, middle->second, times);
+      }
+      const Known& one = known(region);
+      shortcuts.round_cycles += times * one.left_out_cycles;
+      shortcuts.round_bound += times * one.bound_cycles;
+      return repeated(one.outcome, times);
+    }
+    SegmentOutcome total;
+    total.operations.resize(region.operations.size());
+    for (std::uint64_t i = 0; i < region.repeats; ++i) {
+      for (std::uint64_t s = 0; s < sequences; ++s) {
+        add(total, run_instance(region, i, own ? s : 0));
+      }
+    }
     return total;
   }
 
-  Placement place(std::uint64_t instance) const {
-    return {instance * layer_stride_, spill_base_, program_.activation_region.bytes};
+  Placement place(std::uint64_t instance, std::uint64_t sequence = 0) const {
+    return {instance * layer_stride_ + sequence * sequence_stride_, spill_base_,
+            program_.activation_region.bytes};
   }
 
-  SegmentOutcome run_instance(const Segment& segment, std::uint64_t instance) {
-    const Placement placement = place(instance);
+  SegmentOutcome run_instance(const Segment& segment, std::uint64_t instance,
+                              std::uint64_t sequence = 0) {
+    const Placement placement = place(instance, sequence);
     if (options_.timing == Timing::pe) {
       return accelerator_.run(step_jobs(segment, placement, instance));
     }
@@ -310,8 +506,10 @@ class ProgramRunner : public sc_core::sc_module {
       }
       const std::string key = reuse_key(region);
       auto known = known_.find(key);
-      if (known == known_.end()) known = known_.emplace(key, accelerator_.run(jobs)).first;
-      SegmentOutcome outcome = known->second;
+      if (known == known_.end()) {
+        known = known_.emplace(key, Known{accelerator_.run(jobs), 0, 0}).first;
+      }
+      SegmentOutcome outcome = known->second.outcome;
       for (OperationOutcome& operation : outcome.operations) operation.counts = {};
       for (const Job& job : jobs) outcome.operations[job.operation].counts += job.counts;
       add(total, outcome);
@@ -324,8 +522,9 @@ class ProgramRunner : public sc_core::sc_module {
   Mapper& mapper_;
   SimulateOptions options_;
   Progress& progress_;
-  std::uint64_t layer_stride_ = 0, spill_base_ = 0;
-  std::map<std::string, SegmentOutcome> known_;
+  std::uint64_t layer_stride_ = 0, sequence_stride_ = 0, spill_base_ = 0;
+  std::map<std::string, Known> known_;
+  std::map<std::string, Middle> middles_;
   TileStepper stepper_;
 };
 
@@ -372,6 +571,23 @@ SegmentOutcome analyse(const Segment& segment, Mapper& mapper, const SimulateOpt
     causes[static_cast<std::size_t>(rest)] = longest - cycles(compute);
   }
   return outcome;
+}
+
+/// The same of all layers and sequences.
+SegmentOutcome analyse_step(const Segment& segment, const Step& step, const Program& program,
+                            Mapper& mapper, const SimulateOptions& options) {
+  SegmentOutcome total = repeated(analyse(segment, mapper, options), segment.repeats);
+  const std::uint64_t together = step.phase == Phase::decode ? program.sequences : 1;
+  if (step.rounds * together == 1) return total;
+  SegmentOutcome all;
+  for (const Segment& region : regions_of(segment)) {
+    const bool own = of_one_sequence(region.operations.front());
+    const SegmentOutcome some = repeated(analyse(region, mapper, options),
+                                         region.repeats * step.rounds * (own ? together : 1));
+    all.operations.insert(all.operations.end(), some.operations.begin(), some.operations.end());
+    all.dram_events += some.dram_events;
+  }
+  return all;
 }
 
 /// MACs a cycle in the formats of the program's linear layers; 0 where there is none.
@@ -612,6 +828,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
   result.peak_dram_bytes_per_cycle = machine.peak_dram_bytes_per_cycle();
   result.peak_macs_per_cycle = peak_macs(program, design, pes);
   result.kv_bytes = program.kv_bytes;
+  if (program.sequences > 1) result.sequences = program.sequences;
   result.notes = prices.notes();
 
   // Rows: one for each operation and format of each phase, summed over layers and decode steps.
@@ -619,7 +836,9 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
   std::vector<EventCounts> row_events;
   for (std::size_t s = 0; s < program.steps.size(); ++s) {
     const Step& step = program.steps[s];
-    (step.phase == Phase::prefill ? result.prefill_tokens : result.decode_tokens) += step.kept;
+    const std::uint64_t together = step.phase == Phase::decode ? program.sequences : 1;
+    (step.phase == Phase::prefill ? result.prefill_tokens : result.decode_tokens) +=
+        step.kept * step.rounds * together;
     for (std::size_t g = 0; g < step.segments.size(); ++g) {
       const Segment& segment = step.segments[g];
       const SegmentOutcome& outcome = outcomes.steps.at(s).at(g);
@@ -639,8 +858,10 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
           row.n = op.n;
           row.k = op.k;
         }
-        row.repeats += segment.repeats;
-        add_mapping(row, op, mapper, segment.repeats);
+        const std::uint64_t instances =
+            segment.repeats * step.rounds * (of_one_sequence(op) ? together : 1);
+        row.repeats += instances;
+        add_mapping(row, op, mapper, instances);
         row.macs += done.counts.macs;
         for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
           row.cycles_by_cause[c] += done.cycles_by_cause[c];
@@ -697,7 +918,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
   result.ttft_ms = clock.time(Cycles(result.prefill_cycles)).count() * 1e-6;
   if (result.decode_tokens > 0) {
     result.tpot_ms = clock.time(Cycles(result.decode_cycles)).count() * 1e-6 /
-                     static_cast<double>(result.decode_tokens);
+                     static_cast<double>(result.decode_tokens / program.sequences);
   }
   result.components = prices.components(result.events, clock.time(Cycles(result.cycles)));
   for (const ComponentRow& part : result.components) {
@@ -710,6 +931,24 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
                             "precharged, refresh timer restarted, nothing prefetched; errs "
                             "upwards, by at most the load of "
                             "both halves of the weight scratchpad and one DRAM latency a region");
+  if (const std::uint64_t packets = result.events.get("noc.packet"); packets > 0) {
+    const auto waits = static_cast<double>(result.events.get("noc.wait_cycle"));
+    result.notes.emplace_back(
+        "network", fmt::format("{} packets between DMA engines and DRAM channels waited {:.2f} "
+                               "cycles each for links and queues; a segment passes link and "
+                               "channel one after the other, which errs upwards",
+                               packets, waits / static_cast<double>(packets)));
+  }
+  if (const std::uint64_t lookups = result.events.get("cache.lookup"); lookups > 0) {
+    const std::uint64_t hits = result.events.get("cache.hit");
+    result.notes.emplace_back(
+        "cache", fmt::format("{} of {} lines looked up were there ({:.1f} %); bytes of operations "
+                             "are what they asked for, the cache's part included; it is empty at "
+                             "the start of each region and written back at its end, which errs "
+                             "upwards",
+                             hits, lookups,
+                             100.0 * static_cast<double>(hits) / static_cast<double>(lookups)));
+  }
   if (!options.observations) {
     result.notes.emplace_back(
         "observed operands",
@@ -750,9 +989,19 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         "kv cache",
         "prefill attends to fp16 keys and values before they are coded; tokens that a policy "
         "chooses by their values (salience, eviction, retrieval) are stood for by others, which "
-        "decides addresses and not amounts; scores of token policies, top-k and the tier of "
-        "retrieved rows are not timed; energy: arithmetic of decoding as scale-adds, unpacking and "
-        "look-ups without a price");
+        "decides addresses and not amounts; probabilities that a policy needs take a second pass "
+        "of its "
+        "queries over the keys, or the vector unit where the step's own scores stay on chip; the "
+        "tier of retrieved rows and the wait of their fetch for the selection are not timed");
+  }
+  if (program.sequences > 1) {
+    result.notes.emplace_back(
+        "sequences",
+        fmt::format(
+            "{} of equal length: prompts pass one after the other (TTFT is the last one's), "
+            "decode steps together; each one's cache is appended to and attended to by "
+            "itself, from a quiet machine, which errs upwards (see regions)",
+            program.sequences));
   }
   if (!program.note.empty()) result.notes.emplace_back("context", program.note);
   result.check_sums();
@@ -790,13 +1039,17 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
   std::vector<std::unique_ptr<Mapper>> mappers;
   // Every operation of every program is checked before the clock starts.
   for (const TimedProgram& timed : programs) {
-    prices.emplace_back(timed.machine);
+    prices.emplace_back(timed.machine, has_coded_cache(timed.program));
     check_fixed_names(timed.machine, timed.program);
     mappers.push_back(std::make_unique<Mapper>(timed.machine,
                                                pe::find_design(timed.machine.array.pe),
                                                options.observations.value_or(opt_profile())));
     for (const Step& step : timed.program.steps) {
       for (const Segment& segment : step.segments) schedule(*mappers.back(), segment, {});
+    }
+    if (options.timing == Timing::pe && timed.program.sequences > 1) {
+      throw ConfigError("--timing pe steps one sequence; found " +
+                        std::to_string(timed.program.sequences) + ", time them with --timing tile");
     }
     if (options.timing == Timing::pe && timed.machine.array.count > 1) {
       throw ConfigError("--timing pe steps one array; array.count is " +
@@ -819,7 +1072,7 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
       for (const Step& step : programs[i].program.steps) {
         std::vector<SegmentOutcome>& totals = steps.emplace_back();
         for (const Segment& segment : step.segments) {
-          totals.push_back(repeated(analyse(segment, *mappers[i], options), segment.repeats));
+          totals.push_back(analyse_step(segment, step, programs[i].program, *mappers[i], options));
         }
       }
     }

@@ -48,6 +48,52 @@ TEST(Run, IsTheSameByteForByteAtAnyThreadCount) {
   EXPECT_EQ(run(1), run(3));
 }
 
+TEST(Compare, PutsKvCachesSideBySideAndSaysWhatBinds) {
+  const TemporaryFolder folder;
+  const std::string page = folder.path("kv.html"), table = folder.path("kv.csv");
+  const json result = run_json(
+      "compare --kv fp16,kivi2,qserve-kv4 --machines fp16-kv-lpddr5,fp16-kv-hbm2e --batch 1,3 "
+      "--model llama-2-7b --prefill 512 --decode 3 --quiet --html " +
+      page + " --csv " + table);
+  ASSERT_EQ(result.at("points").size(), 12u);
+  for (const json& point : result.at("points")) {
+    SCOPED_TRACE(point.at("kv").dump() + point.at("machine").dump() + point.at("batch").dump());
+    std::uint64_t cycles = 0;
+    std::string most;
+    for (const auto& [resource, count] : point.at("cycles_by_resource").items()) {
+      cycles += count.get<std::uint64_t>();
+      if (most.empty() || count > point.at("cycles_by_resource").at(most)) most = resource;
+    }
+    EXPECT_EQ(cycles, point.at("run").at("summary").at("decode_cycles"));
+    EXPECT_EQ(point.at("bound_by").get<std::string>().substr(0, most.size()), most);
+    EXPECT_EQ(point.at("tpot_ms"), point.at("run").at("summary").at("tpot_ms"));
+    EXPECT_GT(point.at("row_hit_rate"), 0.5);
+    EXPECT_LE(point.at("row_hit_rate"), 1.0);
+    EXPECT_GE(point.at("kv_burst_bytes_read_per_step"), point.at("kv_bytes_read_per_step"));
+    EXPECT_EQ(point.at("dequant_utilisation") > 0, point.at("kv") != "fp16");
+    EXPECT_TRUE(point.at("fits"));
+  }
+  // The same work three times over, weights once.
+  const json &one = result.at("points").at(1), &three = result.at("points").at(7);
+  ASSERT_EQ(three.at("batch"), 3);
+  EXPECT_EQ(three.at("kv_bytes_read_per_step"), 3 * one.at("kv_bytes_read_per_step").get<double>());
+  EXPECT_LT(three.at("tpot_ms"), 3 * one.at("tpot_ms").get<double>());
+  const std::string html = read_file(page), csv = read_file(table);
+  EXPECT_THAT(html, HasSubstr("Time a token, by what each cycle waits for"));
+  EXPECT_THAT(html, HasSubstr(one.at("bound_by").get<std::string>()));
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 13);
+}
+
+TEST(Compare, KvPointsBeyondTheDramAreMarked) {
+  const json result = run_json(
+      "compare --kv fp16 --machines fp16-kv-lpddr5 --batch 64 --model llama-2-7b --prefill 8192 "
+      "--decode 1 --quiet");
+  const json& point = result.at("points").at(0);
+  EXPECT_FALSE(point.at("fits"));
+  EXPECT_GT(point.at("needed_bytes"), point.at("capacity_bytes"));
+  EXPECT_GT(point.at("tpot_ms"), 0);
+}
+
 TEST(Compare, GivesEveryPeItsArrayRecipeAndErrorBars) {
   const TemporaryFolder folder;
   const std::string page = folder.path("page.html");

@@ -46,6 +46,57 @@ TEST(Validate, AcceptsWhatShips) {
   EXPECT_EQ(recipe([](auto&) {}), "");
 }
 
+TEST(Validate, AlignsRequestsToPowersOfTwoWithinASegment) {
+  EXPECT_EQ(machine([](auto& m) { m.memory.dma.align_bytes = 48; }),
+            "memory.dma.align_bytes: found 48; expected a power of two");
+  EXPECT_EQ(machine([](auto& m) { m.memory.dma.align_bytes = 8192; }),
+            "memory.dma.align_bytes: found 8192; expected at most segment_bytes, 4096");
+}
+
+TEST(Validate, AMeshHasNoMoreColumnsThanEndPoints) {
+  EXPECT_EQ(machine([](auto& m) { m.memory.noc.link_bytes = 48; }),
+            "memory.noc.link_bytes: found 48; expected a power of two");
+  EXPECT_EQ(machine([](auto& m) {
+              m.memory.channels = 4;
+              m.memory.noc.kind = NocKind::mesh;
+              m.memory.noc.columns = 7;
+            }),
+            "memory.noc.columns: found 7; expected at most 6, the engines of both directions and "
+            "the channels");
+}
+
+TEST(Validate, BuffersDivideAScratchpadAndSumsAreStreamed) {
+  EXPECT_EQ(machine([](auto& m) { m.memory.weight.buffers = 3; }),
+            "memory.weight.capacity_bytes: found 524288; expected a multiple of 1536 (3 buffers of "
+            "banks x word_bytes)");
+  EXPECT_EQ(machine([](auto& m) { m.memory.output.layout = ScratchpadLayout::padded; }),
+            "memory.output.layout: found 'padded'; expected streamed (sums lie as the array's "
+            "columns leave them)");
+}
+
+TEST(Validate, ACacheHasWholeSetsOfWholeBurstsInEachChannel) {
+  const auto cache = [](auto change) {
+    return machine([&](auto& m) {
+      m.memory.channels = 4;
+      m.memory.interleave_bytes = 256;
+      m.memory.cache.capacity_bytes = 65536;
+      change(m.memory.cache);
+    });
+  };
+  EXPECT_EQ(cache([](auto&) {}), "");
+  EXPECT_EQ(
+      cache([](auto& c) { c.capacity_bytes = 5000; }),
+      "memory.cache.capacity_bytes: found 5000; expected a multiple of 4096 (two sets of ways "
+      "x line_bytes in each channel)");
+  EXPECT_EQ(
+      cache([](auto& c) { c.line_bytes = 512; }),
+      "memory.cache.line_bytes: found 512; expected a divisor of interleave_bytes, 256 (a line "
+      "lies in one channel)");
+  EXPECT_EQ(cache([](auto& c) { c.kv_cache = false; }),
+            "memory.cache.kv_cache: no class of traffic passes through the cache; expected one at "
+            "least");
+}
+
 TEST(Validate, ChecksRangesOfStructsMadeInCode) {
   EXPECT_EQ(machine([](auto& m) { m.array.rows = 0; }),
             "array.rows: found 0; expected a whole number from 1 to 4096");

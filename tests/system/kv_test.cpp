@@ -94,7 +94,8 @@ TEST(KvRun, EverySystemHoldsWhatItsCodecStoresAndReadsWhatItHolds) {
     EXPECT_GE(summary.at("kv_burst_bytes_written"), summary.at("kv_bytes_written")) << name;
     const double busy = summary.at("dequant_utilisation");
     EXPECT_LE(busy, 1.0) << name;
-    const bool codes = name != "fp16" && name != "kvcrush" && name != "a2ats";
+    // A2ATS decodes its index, KVCrush selects now and then.
+    const bool codes = name != "fp16" && name != "kvcrush";
     EXPECT_EQ(busy > 0, codes) << name;
   }
 }
@@ -127,6 +128,112 @@ TEST(KvRun, WindowsThatFitOnChipMoveNothing) {
   EXPECT_EQ(on_chip.at("kv_bytes"), in_dram.at("kv_bytes"));
 }
 
+json run_program(const workloads::Program& program, const configs::MachineConfig& machine) {
+  return json::parse(simulate_in_child(program, machine));
+}
+
+TEST(KvRun, ASlowTopKUnitBindsRetrieval) {
+  auto machine = configs::load_machine("fp16-kv-lpddr5");
+  const workloads::Program program =
+      workloads::lower(kv_shape(), with_cache("a2ats"), 4000, 2, nullptr, true);
+  const json wide = run_program(program, machine);
+  machine.kv_dequantiser.topk_elements = 1;
+  const json narrow = run_program(program, machine);
+  EXPECT_EQ(attention_of(narrow).at("bound"), "dequantiser");
+  EXPECT_NE(attention_of(wide).at("bound"), "dequantiser");
+  EXPECT_GT(attention_of(narrow).at("cycles"), attention_of(wide).at("cycles"));
+  EXPECT_EQ(attention_of(narrow).at("dram_read_bytes"), attention_of(wide).at("dram_read_bytes"));
+}
+
+TEST(KvRun, PoliciesThatNeedProbabilitiesPayForThem) {
+  const auto machine = configs::load_machine("fp16-kv-lpddr5");
+  const auto prefill_of = [](const json& result) {
+    for (const json& row : result.at("operations")) {
+      if (row.at("name") == "attention" && row.at("phase") == "prefill") return row;
+    }
+    return json();
+  };
+  const auto macs_of = [&](const std::string& name) {
+    const auto program = workloads::lower(kv_shape(), with_cache(name), 2000, 1, nullptr, true);
+    return prefill_of(run_program(program, machine)).at("macs").get<double>();
+  };
+  // Every query over every key once more, causally (MiKV), a tenth of them (ZipCache), the newest
+  // eight (KVCrush).
+  const double plain = macs_of("fp16"), square = 2000.0 * 2000.0 * 128 * 4 * kv_shape().layers;
+  EXPECT_EQ(macs_of("kivi2"), plain);
+  const double all = macs_of("mikv") - plain;
+  EXPECT_GE(all / square, 0.5);
+  EXPECT_LE(all / square, 0.75);
+  EXPECT_NEAR((macs_of("zipcache") - plain) / all, 0.1, 0.005);
+  EXPECT_NEAR((macs_of("kvcrush") - plain) / all, 8.0 / 2000, 0.002);
+  // The step's own scores stay on chip where they fit and are computed again where they do not.
+  const auto program = workloads::lower(kv_shape(), with_cache("mikv"), 4000, 2, nullptr, true);
+  auto small = machine;
+  small.memory.output.capacity_bytes = 1u << 17;
+  const json kept = run_program(program, machine), again = run_program(program, small);
+  EXPECT_GT(attention_of(again).at("macs"), attention_of(kept).at("macs"));
+  EXPECT_GT(attention_of(again).at("dram_read_bytes").at("kv_cache"),
+            attention_of(kept).at("dram_read_bytes").at("kv_cache"));
+}
+
+TEST(KvRun, MoreArraysThanHeadsShareTheTokensOfAHead) {
+  auto machine = configs::load_machine("fp16-kv-lpddr5");
+  machine.kv_dequantiser.lanes = 65536;
+  const workloads::Program program =
+      workloads::lower(kv_shape(), with_cache("qserve-kv4"), 4000, 2, nullptr, true);
+  json by_arrays[3];
+  const std::uint32_t counts[] = {4, 8, 32};
+  for (std::size_t i = 0; i < 3; ++i) {
+    machine.array.count = counts[i];
+    by_arrays[i] = attention_of(run_program(program, machine));
+  }
+  // Four heads: eight arrays take half of the tokens of one each, and no product is lost or made.
+  EXPECT_LT(by_arrays[1].at("cycles"), by_arrays[0].at("cycles"));
+  EXPECT_LE(by_arrays[2].at("cycles"), by_arrays[1].at("cycles"));
+  EXPECT_EQ(by_arrays[1].at("macs"), by_arrays[0].at("macs"));
+  EXPECT_EQ(by_arrays[2].at("macs"), by_arrays[0].at("macs"));
+}
+
+TEST(KvRun, GroupedQueriesReadTheCacheOnce) {
+  const auto machine = configs::load_machine("fp16-kv-lpddr5");
+  configs::ModelShape grouped = kv_shape();
+  grouped.heads = 4 * grouped.kv_heads;
+  const auto read = [&](const configs::ModelShape& shape) {
+    const auto program = workloads::lower(shape, with_cache("kivi2"), 1000, 2, nullptr, true);
+    return attention_of(run_program(program, machine));
+  };
+  const json one = read(kv_shape()), four = read(grouped);
+  EXPECT_EQ(one.at("dram_read_bytes").at("kv_cache"), four.at("dram_read_bytes").at("kv_cache"));
+  EXPECT_EQ(four.at("macs"), 4 * one.at("macs").get<std::uint64_t>());
+}
+
+TEST(KvRun, TheDequantiserHasAnAreaAndItsEventsPrices) {
+  auto machine = configs::load_machine("fp16-kv-lpddr5");
+  const auto part_of = [](const json& result) {
+    for (const json& part : result.at("components")) {
+      if (part.at("name") == "kv_dequantiser") return part;
+    }
+    return json();
+  };
+  const json part = part_of(run("rotatekv2", machine));
+  EXPECT_GT(part.at("dynamic_pj"), 0);
+  EXPECT_GT(part.at("area_mm2"), 0);
+  EXPECT_EQ(part_of(run("fp16", machine)).at("dynamic_pj"), 0);
+  // Every rate is silicon.
+  for (const sim::KvStage& stage : sim::kKvStages) {
+    auto wider = machine;
+    (wider.kv_dequantiser.*stage.rate) *= 2;
+    EXPECT_GT(part_of(run("fp16", wider)).at("area_mm2"), part.at("area_mm2")) << stage.name;
+  }
+  auto staged = machine;
+  staged.kv_dequantiser.staging_bytes = 1u << 20;
+  EXPECT_GT(part_of(run("fp16", staged)).at("area_mm2"), part.at("area_mm2"));
+  // A plain cache meets no such unit.
+  const auto plain =
+      json::parse(simulate_in_child(small_program(), configs::load_machine("mixpe-128x128")));
+  EXPECT_TRUE(part_of(plain).is_null());
+}
+
 TEST(KvDequantiser, TakesItsSlowestStageAndItsLatency) {
   const configs::KvDequantiserConfig unit;
   EXPECT_EQ(sim::kv_dequantise_cycles(unit, {}), 0u);
@@ -136,6 +243,8 @@ TEST(KvDequantiser, TakesItsSlowestStageAndItsLatency) {
   EXPECT_EQ(sim::kv_dequantise_cycles(unit, work), 16u + 11);
   work.sparse_macs = 16 * 20;
   EXPECT_EQ(sim::kv_dequantise_cycles(unit, work), 16u + 20);
+  work.comparisons = 128 * 21;
+  EXPECT_EQ(sim::kv_dequantise_cycles(unit, work), 16u + 21);
 }
 
 }  // namespace

@@ -1,0 +1,492 @@
+#include "reports/kv_comparison.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <vector>
+
+#include "reports/csv.hpp"
+#include "reports/format.hpp"
+#include "reports/html_style.hpp"
+#include "reports/json.hpp"
+#include "reports/markup.hpp"
+
+namespace systole::reports {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Colours of KvResource, the same on the whole page.
+constexpr std::array<std::size_t, kKvResourceNames.size()> kResourceColours = {0, 2, 6, 3};
+
+/// Parts of the energy as the page shows them: components that belong together.
+struct EnergyPart {
+  std::string_view label;
+  std::size_t colour;
+  std::vector<std::string_view> components;
+};
+const std::vector<EnergyPart>& energy_parts() {
+  static const std::vector<EnergyPart> parts = {
+      {"DRAM", 0, {"dram"}},
+      {"KV dequantiser", 2, {"kv_dequantiser"}},
+      {"array", 6, {"array"}},
+      {"vector unit", 3, {"vector"}},
+      {"scratchpads", 4, {"weight_scratchpad", "activation_scratchpad", "output_scratchpad"}},
+      {"other dequantiser", 5, {"dequantiser"}}};
+  return parts;
+}
+
+double energy_of(const KvPoint& point, const EnergyPart& part) {
+  double pj = 0;
+  for (const ComponentRow& row : point.run.components) {
+    if (std::ranges::find(part.components, row.name) != part.components.end()) {
+      pj += row.dynamic_pj + row.static_pj;
+    }
+  }
+  return point.run.decode_tokens > 0 ? pj / static_cast<double>(point.run.decode_tokens) : 0;
+}
+
+double per_step(const KvPoint& point, std::uint64_t whole) {
+  return point.steps > 0 ? static_cast<double>(whole) / static_cast<double>(point.steps) : 0;
+}
+
+double share(std::uint64_t part, std::uint64_t whole) {
+  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
+}
+
+double kv_dequantiser_mm2(const KvPoint& point) {
+  for (const ComponentRow& row : point.run.components) {
+    if (row.name == "kv_dequantiser") return row.area_mm2;
+  }
+  return 0;
+}
+
+/// What a figure of a point is called, and what it is: the one list behind JSON, CSV and the table.
+struct Column {
+  const char* name;     ///< of JSON and CSV
+  const char* heading;  ///< of the table
+  std::function<double(const KvPoint&)> value;
+  std::string (*text)(double);
+};
+std::string count_text(double value) { return format_count(value); }
+std::string share_text(double value) { return format_share(value); }
+std::string area_text(double value) { return format_area_mm2(value); }
+
+const std::vector<Column>& columns() {
+  static const std::vector<Column> list = {
+      {"tpot_ms", "time a token", [](const KvPoint& p) { return p.tpot_ms(); }, format_time_ms},
+      {"tokens_per_second", "tokens/s, all",
+       [](const KvPoint& p) { return p.run.tokens_per_second().value_or(0); }, count_text},
+      {"energy_pj_per_token", "energy a token",
+       [](const KvPoint& p) { return p.energy_pj_per_token(); }, format_energy_pj},
+      {"kv_bytes", "KV held", [](const KvPoint& p) { return static_cast<double>(p.run.kv_bytes); },
+       format_bytes},
+      {"kv_bytes_read_per_step", "KV read a step",
+       [](const KvPoint& p) { return per_step(p, p.run.kv_bytes_read); }, format_bytes},
+      {"kv_burst_bytes_read_per_step", "in bursts",
+       [](const KvPoint& p) { return per_step(p, p.run.kv_burst_bytes_read); }, format_bytes},
+      {"kv_bytes_written_per_step", "KV written a step",
+       [](const KvPoint& p) { return per_step(p, p.run.kv_bytes_written); }, format_bytes},
+      {"kv_burst_bytes_written_per_step", "in bursts",
+       [](const KvPoint& p) { return per_step(p, p.run.kv_burst_bytes_written); }, format_bytes},
+      {"dram_bursts_per_step", "bursts a step, all traffic",
+       [](const KvPoint& p) { return per_step(p, p.bursts); }, count_text},
+      {"row_hit_rate", "row hits", [](const KvPoint& p) { return p.row_hit_rate(); }, share_text},
+      {"bandwidth_share", "DRAM use",
+       [](const KvPoint& p) { return p.run.bandwidth_share().value_or(0); }, share_text},
+      {"dequant_utilisation", "KV dequantiser use",
+       [](const KvPoint& p) { return p.run.dequant_utilisation().value_or(0); }, share_text},
+      {"kv_dequantiser_mm2", "KV dequantiser area", kv_dequantiser_mm2, area_text},
+  };
+  return list;
+}
+
+std::string gib(std::uint64_t bytes) {
+  return number(static_cast<double>(bytes) / (1u << 30), 3) + " GiB";
+}
+
+// --- page ----------------------------------------------------------------------------------------
+
+constexpr std::string_view kStyle = R"css(
+.lead{font-size:17px;line-height:1.5;max-width:84ch;margin:10px 0 4px}
+.kv main,.kv header,.kv footer{max-width:1320px}
+.kv .row{grid-template-columns:9.7rem 1fr 4.2rem 3.2rem 7.4rem;min-height:27px}
+.kv .row.plain{grid-template-columns:9.7rem 1fr 4.6rem 3.6rem}
+.kv .binds{white-space:normal;line-height:1.2;font-size:12.5px}
+.kv .two{margin-bottom:14px}
+.kv svg.bar{height:16px}
+.kv .best .name{font-weight:650}
+.kv .over .name::after{content:" \2020";color:var(--s2)}
+.kv h2{margin-top:34px}
+td.hot{font-weight:650;color:var(--s2)}
+td .meter{display:inline-block;width:44px;height:7px;margin-left:7px;vertical-align:1px;background:var(--faint);border-radius:2px;overflow:hidden}
+td .meter i{display:block;height:100%;background:var(--s2)}
+@media (max-width:620px){.kv .row,.kv .row.plain{grid-template-columns:minmax(0,1fr) auto auto}}
+)css";
+
+class KvPage {
+ public:
+  explicit KvPage(const KvComparisonResult& result) : result_(result) {}
+
+  std::string operator()() {
+    const std::string title = fmt::format("{} KV caches, {} context", result_.systems.size(),
+                                          format_count(static_cast<double>(result_.prefill)));
+    add("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+        "content=\"width=device-width,initial-scale=1\"><title>{}</title><style>{}{}</style>"
+        "</head><body class=\"kv\">\n<header><p class=\"sub\">Systole · KV-cache systems side by "
+        "side</p><h1>{} decoding behind {} tokens: {} KV caches</h1>",
+        escaped(title), kPageStyle, kStyle, escaped(result_.model), format_exact(result_.prefill),
+        result_.systems.size());
+    add("<p class=\"sub\">{} decode steps · machines {}</p><p class=\"lead\">{}</p></header>\n"
+        "<main>\n",
+        result_.decode, escaped(joined(result_.machines)), escaped(kv_comparison_verdict(result_)));
+    time();
+    energy();
+    bytes();
+    stages();
+    table();
+    notes();
+    add("</main>\n<footer>Systole {}<pre>{}</pre></footer>\n<script>{}</script></body></html>\n",
+        escaped(result_.version), escaped(result_.command), kPageScript);
+    return std::move(out_);
+  }
+
+ private:
+  template <class... Args>
+  void add(fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(std::back_inserter(out_), format, std::forward<Args>(args)...);
+  }
+
+  static std::string joined(const std::vector<std::string>& names) {
+    std::string text;
+    for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+    return text;
+  }
+
+  static std::string sequences(std::uint64_t batch) {
+    return batch == 1 ? "one sequence" : fmt::format("{} sequences", batch);
+  }
+
+  struct Bar {
+    std::vector<Segment> segments;
+    double value = 0;
+    std::string text, binds;
+  };
+
+  /// A panel for every machine and batch, bars to a common scale within a batch.
+  void grid(const std::function<Bar(const KvPoint&)>& bar_of, bool binds) {
+    for (std::size_t b = 0; b < result_.batches.size(); ++b) {
+      double full = 0;
+      for (std::size_t m = 0; m < result_.machines.size(); ++m) {
+        for (std::size_t s = 0; s < result_.systems.size(); ++s) {
+          full = std::max(full, bar_of(result_.at(b, m, s)).value);
+        }
+      }
+      add("<div class=\"two\">\n");
+      for (std::size_t m = 0; m < result_.machines.size(); ++m) {
+        add("<section><h3>{}</h3><p class=\"note\">{}</p>\n", escaped(result_.machines[m]),
+            sequences(result_.batches[b]));
+        std::size_t best = 0;
+        for (std::size_t s = 1; s < result_.systems.size(); ++s) {
+          if (bar_of(result_.at(b, m, s)).value < bar_of(result_.at(b, m, best)).value) best = s;
+        }
+        const double base = bar_of(result_.at(b, m, 0)).value;
+        for (std::size_t s = 0; s < result_.systems.size(); ++s) {
+          const KvPoint& point = result_.at(b, m, s);
+          const Bar bar = bar_of(point);
+          const std::string hint =
+              point.fits() ? point.kv
+                           : fmt::format("{}: does not fit, needs {} of {}", point.kv,
+                                         gib(point.needed_bytes), gib(point.capacity_bytes));
+          add("<div class=\"row{}{}{}\" title=\"{}\"><span class=\"name\">{}</span><span "
+              "class=\"track\">{}</span><span class=\"num\">{}</span><span class=\"num "
+              "dim\">{}</span>",
+              binds ? "" : " plain", s == best ? " best" : "", point.fits() ? "" : " over",
+              escaped(hint), escaped(point.kv), bar_svg(bar.segments, full), escaped(bar.text),
+              escaped(format_ratio(share_of(bar.value, base))));
+          if (binds) add("<span class=\"bound binds\">{}</span>", escaped(bar.binds));
+          add("</div>\n");
+        }
+        add("</section>\n");
+      }
+      add("</div>\n");
+    }
+  }
+
+  void footnote() {
+    if (std::ranges::all_of(result_.points, [](const KvPoint& p) { return p.fits(); })) return;
+    add("<p class=\"note\">† weights and caches do not fit the machine's DRAM: timed as if it had "
+        "more at the same bandwidth.</p>\n");
+  }
+
+  void time() {
+    add("<h2>Time a token, by what each cycle waits for</h2><ul class=\"legend\">");
+    for (std::size_t r = 0; r < kKvResourceNames.size(); ++r) {
+      add("<li>{}{}</li>", swatch_svg(kResourceColours[r]), escaped(kKvResourceNames[r]));
+    }
+    add("</ul><p class=\"note\">Right: time a step of all sequences, relative to {}, and the "
+        "resource that binds the step. Bars of a row of panels share a scale.</p>\n",
+        escaped(result_.systems[0]));
+    footnote();
+    grid(
+        [](const KvPoint& point) {
+          Bar bar;
+          bar.value = point.tpot_ms();
+          bar.text = format_time_ms(bar.value);
+          bar.binds = point.name_of(point.binds());
+          for (std::size_t r = 0; r < kKvResourceNames.size(); ++r) {
+            const double part = share(point.cycles[r], point.run.decode_cycles);
+            bar.segments.push_back({part * bar.value, kResourceColours[r],
+                                    fmt::format("{}: {}", kKvResourceNames[r], format_share(part)),
+                                    false});
+          }
+          return bar;
+        },
+        true);
+  }
+
+  void energy() {
+    add("<h2>Energy a token</h2><ul class=\"legend\">");
+    for (const EnergyPart& part : energy_parts()) {
+      add("<li>{}{}</li>", swatch_svg(part.colour), escaped(part.label));
+    }
+    add("</ul><p class=\"note\">Dynamic and standing, of a token of one sequence: weights are "
+        "shared "
+        "by the batch, caches are not.</p>\n");
+    grid(
+        [](const KvPoint& point) {
+          Bar bar;
+          bar.value = point.energy_pj_per_token();
+          bar.text = format_energy_pj(bar.value);
+          for (const EnergyPart& part : energy_parts()) {
+            const double pj = energy_of(point, part);
+            bar.segments.push_back(
+                {pj, part.colour, fmt::format("{}: {}", part.label, format_energy_pj(pj)), false});
+          }
+          return bar;
+        },
+        false);
+  }
+
+  /// Of one sequence: the batch changes it by a factor only.
+  void bytes() {
+    add("<h2>What a step moves for one sequence</h2><div class=\"two\">\n");
+    for (const bool write : {false, true}) {
+      const auto whole = [&](const KvPoint& p) {
+        const double bursts =
+            per_step(p, write ? p.run.kv_burst_bytes_written : p.run.kv_burst_bytes_read);
+        const double used = per_step(p, write ? p.run.kv_bytes_written : p.run.kv_bytes_read);
+        const auto n = static_cast<double>(p.batch);
+        return std::pair(used / n, bursts / n);
+      };
+      add("<section><h3>{}</h3><p class=\"note\">{} Pale: the rest of the bursts it takes. Right: "
+          "in bursts, and bursts over bytes. On {}.</p>\n",
+          write ? "Written to the cache" : "Read from the cache",
+          write ? "Mean of the steps, groups that close and codes rewritten included."
+                : "All that attention reads.",
+          escaped(result_.machines[0]));
+      double full = 0;
+      for (std::size_t s = 0; s < result_.systems.size(); ++s) {
+        full = std::max(full, whole(result_.at(0, 0, s)).second);
+      }
+      for (std::size_t s = 0; s < result_.systems.size(); ++s) {
+        const KvPoint& point = result_.at(0, 0, s);
+        const auto [used, bursts] = whole(point);
+        const std::vector<Segment> segments = {
+            {used, 1, "bytes: " + format_bytes(used), false},
+            {bursts - used, 1, "rest of bursts: " + format_bytes(bursts - used), true}};
+        add("<div class=\"row plain\"><span class=\"name\">{}</span><span "
+            "class=\"track\">{}</span><span class=\"num\">{}</span><span class=\"num "
+            "dim\">{}</span></div>\n",
+            escaped(point.kv), bar_svg(segments, full), escaped(format_bytes(bursts)),
+            escaped(format_ratio(share_of(bursts, used))));
+      }
+      add("</section>\n");
+    }
+    add("</div>\n");
+  }
+
+  void stages() {
+    const std::size_t last = result_.batches.size() - 1;
+    add("<section><h3>How busy the KV dequantiser's stages are</h3><p class=\"note\">Share of the "
+        "decode cycles that each stage would take alone, at {}. A stage that binds is at the end "
+        "of "
+        "its rate in every chunk.</p><div class=\"wide\"><table><thead><tr><th>system</th>"
+        "<th>machine</th>",
+        sequences(result_.batches[last]));
+    for (const KvStageWork& stage : result_.points.front().stages) {
+      add("<th class=\"num\">{}</th>", escaped(stage.name));
+    }
+    add("</tr></thead><tbody>\n");
+    for (std::size_t s = 0; s < result_.systems.size(); ++s) {
+      for (std::size_t m = 0; m < result_.machines.size(); ++m) {
+        const KvPoint& point = result_.at(last, m, s);
+        add("<tr><td>{}</td><td>{}</td>", escaped(point.kv), escaped(point.machine));
+        const KvStageWork* slowest = point.slowest_stage();
+        for (const KvStageWork& stage : point.stages) {
+          const double busy = share(stage.cycles, point.run.decode_cycles);
+          add("<td class=\"num{}\">{}{}</td>", &stage == slowest ? " hot" : "",
+              stage.operations == 0 ? std::string(kAbsent) : escaped(format_share(busy)),
+              stage.operations == 0
+                  ? ""
+                  : fmt::format("<span class=\"meter\"><i style=\"width:{:.1f}%\"></i></span>",
+                                100 * std::min(1.0, busy)));
+        }
+        add("</tr>\n");
+      }
+    }
+    add("</tbody></table></div></section>\n");
+  }
+
+  void table() {
+    add("<section><h3>All figures</h3><div class=\"wide\"><table class=\"sortable "
+        "operations\"><thead><tr><th>system</th><th>machine</th><th "
+        "class=\"num\">batch</th><th>the "
+        "step is bound by</th><th>attention by</th>");
+    for (const Column& column : columns()) add("<th class=\"num\">{}</th>", column.heading);
+    add("<th class=\"num\">needs</th></tr></thead><tbody>\n");
+    for (const KvPoint& point : result_.points) {
+      add("<tr><td>{}</td><td>{}</td><td class=\"num\" data-v=\"{}\">{}</td><td>{}</td><td>{}</td>",
+          escaped(point.kv), escaped(point.machine), point.batch, point.batch,
+          escaped(point.name_of(point.binds())), escaped(point.name_of(point.attention_binds())));
+      for (const Column& column : columns()) {
+        const double value = column.value(point);
+        add("<td class=\"num\" data-v=\"{}\">{}</td>", value, escaped(column.text(value)));
+      }
+      add("<td class=\"num{}\" data-v=\"{}\">{}</td></tr>\n", point.fits() ? "" : " hot",
+          point.needed_bytes, escaped(gib(point.needed_bytes) + (point.fits() ? "" : " †")));
+    }
+    add("</tbody></table></div></section>\n");
+  }
+
+  void notes() {
+    add("<section><h3>How far to trust it</h3><table class=\"pairs\"><tbody>\n");
+    for (const auto& [name, text] : result_.notes) {
+      add("<tr><th>{}</th><td>{}</td></tr>\n", escaped(name), escaped(text));
+    }
+    add("</tbody></table></section>\n");
+  }
+
+  const KvComparisonResult& result_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string kv_comparison_verdict(const KvComparisonResult& result) {
+  std::string text;
+  for (std::size_t b = 0; b < result.batches.size(); ++b) {
+    for (std::size_t m = 0; m < result.machines.size(); ++m) {
+      std::size_t best = 0;
+      for (std::size_t s = 1; s < result.systems.size(); ++s) {
+        if (result.at(b, m, s).tpot_ms() < result.at(b, m, best).tpot_ms()) best = s;
+      }
+      const KvPoint& first = result.at(b, m, 0);
+      const KvPoint& winner = result.at(b, m, best);
+      const std::optional<double> gain = share_of(first.tpot_ms(), winner.tpot_ms());
+      text +=
+          (text.empty() ? "" : " ") +
+          fmt::format(
+              "{}, batch {}: {} decodes a step in {}{}, bound by the {}.", result.machines[m],
+              result.batches[b], winner.kv, format_time_ms(winner.tpot_ms()),
+              best == 0 ? "" : fmt::format(" ({} the speed of {})", format_ratio(gain), first.kv),
+              winner.name_of(winner.binds()));
+    }
+  }
+  return text;
+}
+
+std::string kv_comparison_to_terminal(const KvComparisonResult& result, bool colour) {
+  const auto styled = [&](std::string_view code, const std::string& text) {
+    return colour ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text;
+  };
+  std::string out = styled("1", fmt::format("{} behind {} tokens", printable(result.model),
+                                            format_exact(result.prefill))) +
+                    "\n";
+  std::vector<std::vector<std::string>> lines = {{"system", "machine", "batch", "time", "energy",
+                                                  "KV read", "row hits", "dequant", "bound by",
+                                                  "attention by"}};
+  for (const KvPoint& p : result.points) {
+    lines.push_back({printable(p.kv) + (p.fits() ? "" : " †"), printable(p.machine),
+                     std::to_string(p.batch), format_time_ms(p.tpot_ms()),
+                     format_energy_pj(p.energy_pj_per_token()),
+                     format_bytes(per_step(p, p.run.kv_bytes_read)), format_share(p.row_hit_rate()),
+                     format_share(p.run.dequant_utilisation()), p.name_of(p.binds()),
+                     p.name_of(p.attention_binds())});
+  }
+  for (std::size_t l = 0; l < lines.size(); ++l) {
+    std::string line;
+    for (std::size_t c = 0; c < lines[l].size(); ++c) {
+      std::size_t widest = 0;
+      for (const auto& other : lines) widest = std::max(widest, display_width(other[c]));
+      line += (c > 0 ? "  " : "") + fit(lines[l][c], widest, c >= 2 && c <= 7);
+    }
+    out += (l == 0 ? styled("2", line) : line) + "\n";
+  }
+  if (std::ranges::any_of(result.points, [](const KvPoint& p) { return !p.fits(); })) {
+    out += "† does not fit the machine's DRAM: timed as if it did\n";
+  }
+  return out;
+}
+
+std::string kv_comparison_to_html(const KvComparisonResult& result) { return KvPage(result)(); }
+
+std::string kv_comparison_to_json(const KvComparisonResult& result) {
+  Json document;
+  document["summary"] = {{"model", result.model},
+                         {"prefill", result.prefill},
+                         {"decode", result.decode},
+                         {"systems", result.systems},
+                         {"machines", result.machines},
+                         {"batches", result.batches},
+                         {"verdict", kv_comparison_verdict(result)},
+                         {"version", result.version},
+                         {"command", result.command}};
+  document["points"] = Json::array();
+  for (const KvPoint& point : result.points) {
+    Json entry = {{"kv", point.kv},
+                  {"machine", point.machine},
+                  {"batch", point.batch},
+                  {"bound_by", point.name_of(point.binds())},
+                  {"attention_bound_by", point.name_of(point.attention_binds())},
+                  {"fits", point.fits()},
+                  {"needed_bytes", point.needed_bytes},
+                  {"capacity_bytes", point.capacity_bytes}};
+    for (const Column& column : columns()) entry[column.name] = column.value(point);
+    entry["dram_activates"] = point.activates;
+    for (std::size_t r = 0; r < kKvResourceNames.size(); ++r) {
+      entry["cycles_by_resource"][std::string(kKvResourceNames[r])] = point.cycles[r];
+      entry["attention_cycles_by_resource"][std::string(kKvResourceNames[r])] =
+          point.attention_cycles[r];
+    }
+    for (const KvStageWork& stage : point.stages) {
+      entry["stages"][stage.name] = {{"operations", stage.operations}, {"cycles", stage.cycles}};
+    }
+    entry["run"] = Json::parse(to_json(point.run));
+    document["points"].push_back(std::move(entry));
+  }
+  document["notes"] = Json::object();
+  for (const auto& [name, text] : result.notes) document["notes"][name] = text;
+  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string kv_comparison_to_csv(const KvComparisonResult& result) {
+  std::string out = "kv,machine,batch,bound_by,attention_bound_by,fits,needed_bytes,capacity_bytes";
+  for (const Column& column : columns()) out += fmt::format(",{}", column.name);
+  out += "\r\n";
+  for (const KvPoint& p : result.points) {
+    out += fmt::format("{},{},{},{},{},{},{},{}", csv_cell(p.kv), csv_cell(p.machine), p.batch,
+                       csv_cell(p.name_of(p.binds())), csv_cell(p.name_of(p.attention_binds())),
+                       p.fits(), p.needed_bytes, p.capacity_bytes);
+    for (const Column& column : columns()) out += fmt::format(",{}", column.value(p));
+    out += "\r\n";
+  }
+  return out;
+}
+
+}  // namespace systole::reports

@@ -1,0 +1,27 @@
+// KV-cache systems side by side: for a terminal, as a page, as JSON and as CSV. All show the same
+// figures.
+#pragma once
+
+#include <string>
+
+#include "sim/core/kv_comparison_result.hpp"
+
+namespace systole::reports {
+
+/// Which system decodes fastest where, and what binds it: a sentence a machine and batch.
+std::string kv_comparison_verdict(const KvComparisonResult& result);
+
+/// A line a point.
+std::string kv_comparison_to_terminal(const KvComparisonResult& result, bool colour);
+
+/// A self-contained page: time by what binds, energy by part, bytes and bursts, the dequantiser's
+/// stages, all figures, notes.
+std::string kv_comparison_to_html(const KvComparisonResult& result);
+
+/// {"summary": ..., "points": [...], "notes": {...}}; a point holds its whole run.
+std::string kv_comparison_to_json(const KvComparisonResult& result);
+
+/// RFC 4180, a line a point, names end in their units.
+std::string kv_comparison_to_csv(const KvComparisonResult& result);
+
+}  // namespace systole::reports
