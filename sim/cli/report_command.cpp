@@ -8,6 +8,7 @@
 #include "reports/result_file.hpp"
 #include "reports/tables.hpp"
 #include "reports/terminal.hpp"
+#include "reports/trace.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/cli/options.hpp"
@@ -16,13 +17,14 @@
 namespace systole::cli {
 namespace {
 
-constexpr std::string_view kFormats[] = {"json", "csv", "tsv", "md", "latex"};
+constexpr std::string_view kFormats[] = {"json", "csv", "tsv", "md", "latex", "perfetto"};
 
 std::string rendered(std::string_view format, const std::vector<RunResult>& results) {
   if (format == "csv") return reports::to_tidy_csv(results);
   if (format == "tsv") return reports::to_tidy_tsv(results);
   if (format == "md") return reports::to_markdown(results);
   if (format == "latex") return reports::to_latex(results);
+  if (format == "perfetto") return reports::rows_to_trace(results[0]);
   return reports::to_json(results[0]);
 }
 
@@ -41,9 +43,9 @@ int report_command(const Arguments& arguments) {
   options.value("html", "FILE", html, "a self-contained page")
       .value("json", "FILE", json, "JSON of one result, - for standard output")
       .value("csv", "FILE", csv, "the operations of one result as a table, - for standard output")
-      .value("format", "json|csv|tsv|md|latex", format,
-             "what --out gets: JSON of one result, all figures as a tidy table, or tables for a "
-             "document")
+      .value("format", "json|csv|tsv|md|latex|perfetto", format,
+             "what --out gets: JSON of one result, all figures as a tidy table, tables for a "
+             "document, or its rows as a trace (systole run --trace has every tile)")
       .value("out", "FILE", out, "where --format goes (default: standard output)")
       .flag("quiet", quiet, "no table on the terminal")
       .positional(files);
@@ -55,10 +57,10 @@ int report_command(const Arguments& arguments) {
         "report: --json and --csv take one result; several can be compared with --html");
   }
   if (format.empty() && !out.empty())
-    throw ConfigError("report: --out needs --format json, csv, tsv, md or latex");
+    throw ConfigError("report: --out needs --format json, csv, tsv, md, latex or perfetto");
   if (!format.empty()) {
     choice_of("--format", "format", format, kFormats);
-    if (files.size() > 1 && format == "json")
+    if (files.size() > 1 && (format == "json" || format == "perfetto"))
       throw ConfigError("report: --format " + format + " takes one result");
     if (out.empty()) out = "-";
   }

@@ -50,15 +50,15 @@ TEST(ReportCommand, WritesEveryFormatToAFileAndToStandardOutput) {
   ASSERT_EQ(run_systole(kRun + a + " --json " + folder.path("a.json")).exit_code, 0);
   for (const auto& [format, sign] :
        {std::pair("json", "\"summary\": {"), std::pair("csv", "result,section,row,figure"),
-        std::pair("tsv", "result\tsection"), std::pair("md", "| --- | ---: |"),
-        std::pair("latex", "\\toprule")}) {
+        std::pair("tsv", "result\tsection"), std::pair("perfetto", "\"traceEvents\""),
+        std::pair("md", "| --- | ---: |"), std::pair("latex", "\\toprule")}) {
     const std::string file = folder.path(format);
     const std::string command = "report " + a + " --format " + format;
     EXPECT_EQ(run_systole(command + " --out " + file).exit_code, 0) << format;
     const std::string text = read_file(file);
     EXPECT_NE(text.find(sign), std::string::npos) << format;
     EXPECT_EQ(run_systole(command).output, text) << format;
-    const bool one_only = std::string(format) == "json";
+    const bool one_only = std::string(format) == "json" || std::string(format) == "perfetto";
     EXPECT_EQ(run_systole(command + " " + a).exit_code, one_only ? 2 : 0) << format;
   }
   const auto schema = nlohmann::json::parse(
