@@ -145,6 +145,10 @@ class FlowWriter {
   void operator()(std::string_view key, const T& member, const Info&) {
     text_ += (text_.empty() ? "" : ", ") + std::string(key) + ": " + flow(member);
   }
+  template <class T>
+  void table(std::string_view key, Kind, const T& member, const Info& info) {
+    (*this)(key, member, info);
+  }
   std::string text() const { return "{" + text_ + "}"; }
 
  private:
@@ -253,6 +257,7 @@ KeyValues echo(const MachineConfig& config) { return flatten(config); }
 KeyValues echo(const Recipe& config) { return flatten(config); }
 KeyValues echo(const ModelShape& config) { return flatten(config); }
 KeyValues echo(const DramConfig& config) { return flatten(config); }
+KeyValues echo(const TierConfig& config) { return flatten(config); }
 KeyValues echo(const EnergyTable& config) { return flatten(config); }
 KeyValues echo(const PaperConfig& config) { return flatten(config); }
 
@@ -260,6 +265,7 @@ std::string show(const MachineConfig& config) { return yaml(config); }
 std::string show(const Recipe& config) { return yaml(config); }
 std::string show(const ModelShape& config) { return yaml(config); }
 std::string show(const DramConfig& config) { return yaml(config); }
+std::string show(const TierConfig& config) { return yaml(config); }
 std::string show(const EnergyTable& config) { return yaml(config); }
 std::string show(const PaperConfig& config) { return yaml(config); }
 std::string show(const PePrice& config) { return yaml(config); }

@@ -14,6 +14,7 @@ KeyValues echo(const MachineConfig&);
 KeyValues echo(const Recipe&);
 KeyValues echo(const ModelShape&);
 KeyValues echo(const DramConfig&);
+KeyValues echo(const TierConfig&);
 KeyValues echo(const EnergyTable&);
 KeyValues echo(const PaperConfig&);
 
@@ -22,6 +23,7 @@ std::string show(const MachineConfig&);
 std::string show(const Recipe&);
 std::string show(const ModelShape&);
 std::string show(const DramConfig&);
+std::string show(const TierConfig&);
 std::string show(const EnergyTable&);
 std::string show(const PaperConfig&);
 std::string show(const PePrice&);

@@ -15,17 +15,18 @@
 #include "configs/model.hpp"
 #include "configs/paper.hpp"
 #include "configs/recipe.hpp"
+#include "configs/tier.hpp"
 
 namespace systole::configs {
 
 /// The kinds of file of the shipped library; each is a folder of configs/.
-enum class Kind : std::uint8_t { machine, recipe, model, dram, energy, paper };
-inline constexpr std::array<std::string_view, 6> kKindNames = {"machine", "recipe", "model",
-                                                               "dram",    "energy", "paper"};
-inline constexpr std::array<std::string_view, 6> kKindTitles = {"machine", "recipe",       "model",
-                                                                "DRAM",    "energy table", "paper"};
-inline constexpr std::array<std::string_view, 6> kKindFolders = {"machines", "recipes", "models",
-                                                                 "dram",     "energy",  "papers"};
+enum class Kind : std::uint8_t { machine, recipe, model, dram, tier, energy, paper };
+inline constexpr std::array<std::string_view, 7> kKindNames = {"machine", "recipe", "model", "dram",
+                                                               "tier",    "energy", "paper"};
+inline constexpr std::array<std::string_view, 7> kKindTitles = {
+    "machine", "recipe", "model", "DRAM", "memory tier", "energy table", "paper"};
+inline constexpr std::array<std::string_view, 7> kKindFolders = {
+    "machines", "recipes", "models", "dram", "tiers", "energy", "papers"};
 
 /// What a field means and which values it may have. Integers: low..high inclusive.
 struct Info {
@@ -84,6 +85,10 @@ constexpr const auto& enum_names(BufferScope) { return kBufferScopeNames; }
 constexpr const auto& enum_names(PagePolicy) { return kPagePolicyNames; }
 constexpr const auto& enum_names(RefreshMode) { return kRefreshModeNames; }
 constexpr const auto& enum_names(EccMode) { return kEccModeNames; }
+constexpr const auto& enum_names(TierKind) { return kTierKindNames; }
+constexpr const auto& enum_names(PlacedClass) { return kPlacedClassNames; }
+constexpr const auto& enum_names(PlacedSalience) { return kPlacedSalienceNames; }
+constexpr const auto& enum_names(PimPlace) { return kPimPlaceNames; }
 constexpr const auto& enum_names(quant::Format) { return quant::kFormatNames; }
 constexpr const auto& enum_names(quant::Granularity) { return quant::kGranularityNames; }
 constexpr const auto& enum_names(quant::Affine) { return quant::kAffineNames; }
@@ -473,6 +478,114 @@ void describe(V& v, DramOfMemory<Memory>& c) {
   describe(v, c.memory.dram);
 }
 
+// --- tiers -------------------------------------------------------------------------------------
+template <class V, Maybe<LinkConfig> C>
+void describe(V& v, C& c) {
+  v("bandwidth_gbs", c.bandwidth_gbs, Info{"10^9 bytes a second each way"}.above_zero().must());
+  v("latency_ns", c.latency_ns, Info{"each way, after the last byte has left"}.in(0, 1e9).must());
+  v("packet_bytes", c.packet_bytes, Info{"largest payload of a packet"}.in(1, 65536).must());
+  v("header_bytes", c.header_bytes,
+    Info{"of every packet, request and acknowledgement"}.in(0, 65536).must());
+  v("requests", c.requests, Info{"under way together"}.in(1, 65536).must());
+  v("pj_per_bit", c.pj_per_bit, Info{"of a bit on the wire"}.in(0, 1e6).must());
+  rare(v, "standby_mw", c.standby_mw, 0.0, Info{"while powered"}.in(0, 1e9));
+}
+
+/// A tier is of one kind: the other kind's fields are not printed, and refused by validate.
+template <class V, Maybe<TierConfig> C>
+void describe(V& v, C& c) {
+  const TierConfig usual;
+  const auto ns = [](std::string_view meaning) { return Info{meaning}.in(0, 1e9); };
+  const auto gbs = [](std::string_view meaning) { return Info{meaning}.in(0, 1e6); };
+  const auto pj = [](std::string_view meaning) { return Info{meaning}.in(0, 1e9); };
+  describe_identity(v, c);
+  v("kind", c.kind, Info{"banks of cells, or channels of a DRAM"}.must());
+  rare(v, "link", c.link, usual.link, Info{"between the accelerator and the tier"});
+  rare(v, "capacity_bytes", c.capacity_bytes, usual.capacity_bytes,
+       Info{"of the tier; dram: 0 is channels x the DRAM's"}.in(0, 1e15));
+  rare(v, "granularity_bytes", c.granularity_bytes, usual.granularity_bytes,
+       Info{"one access of one bank; a part costs all of it"}.in(1, 65536));
+  rare(v, "banks", c.banks, usual.banks,
+       Info{"consecutive accesses go to consecutive banks"}.in(1, 4096));
+  rare(v, "queue", c.queue, usual.queue, Info{"requests held"}.in(1, 65536));
+  rare(v, "read_latency_ns", c.read_latency_ns, usual.read_latency_ns, ns("an access of a bank"));
+  rare(v, "write_latency_ns", c.write_latency_ns, usual.write_latency_ns,
+       ns("until a bank has written"));
+  rare(v, "read_bandwidth_gbs", c.read_bandwidth_gbs, usual.read_bandwidth_gbs,
+       gbs("of all banks"));
+  rare(v, "write_bandwidth_gbs", c.write_bandwidth_gbs, usual.write_bandwidth_gbs,
+       gbs("of all banks, writing"));
+  rare(v, "read_pj_per_byte", c.read_pj_per_byte, usual.read_pj_per_byte,
+       pj("of a byte of an access"));
+  rare(v, "write_pj_per_byte", c.write_pj_per_byte, usual.write_pj_per_byte,
+       pj("of a byte written"));
+  rare(v, "standby_mw", c.standby_mw, usual.standby_mw, pj("leakage or idle power"));
+  rare(v, "endurance_writes", c.endurance_writes, usual.endurance_writes,
+       Info{"that a line stands; 0: wear does not matter"}.in(0, 1e18));
+  rare(v, "wear_region_bytes", c.wear_region_bytes, usual.wear_region_bytes,
+       Info{"writes are counted by regions of so many bytes"}.in(1, kMaxBytes));
+  rare(v, "channels", c.channels, usual.channels, Info{"of the DRAM"}.in(1, 1024));
+  rare(v, "interleave_bytes", c.interleave_bytes, usual.interleave_bytes,
+       Info{"consecutive addresses go to the next channel after so many bytes"}.in(1, 1 << 20));
+  if constexpr (requires { V::kLeavesOutDefaults; }) {
+    if (c.kind == TierKind::dram) v.table("dram", Kind::dram, c.dram, Info{"its standard"});
+  } else {
+    v.table("dram", Kind::dram, c.dram, Info{"name of a DRAM, or its values inline"});
+  }
+  v("energy_source", c.energy_source, Info{"where the energies come from"}.must());
+  rare(v, "energy_band", c.energy_band, 0.0, kBand);
+}
+
+template <class V, Maybe<TierOfMachine> C>
+void describe(V& v, C& c) {
+  v("name", c.name, Info{"as rules and reports say it"}.must());
+  v.table("tier", Kind::tier, c.tier, Info{"name of a memory tier, or its values inline"}.must());
+  rare(v, "capacity_bytes", c.capacity_bytes, std::uint64_t{0},
+       Info{"instead of the tier's"}.in(1, 1e15));
+  rare(v, "channels", c.channels, 0u, Info{"instead of the tier's"}.in(1, 1024));
+}
+
+template <class V, Maybe<PlacementRule> C>
+void describe(V& v, C& c) {
+  const PlacementRule usual;
+  rare(v, "class", c.of, usual.of, Info{"whose bytes"});
+  rare(v, "first_layer", c.first_layer, usual.first_layer, Info{"from layer"}.in(0, kLastLayer));
+  rare(v, "last_layer", c.last_layer, usual.last_layer,
+       Info{"up to layer, inclusive"}.in(0, kLastLayer));
+  rare(v, "older_than", c.older_than, usual.older_than,
+       Info{"KV: tokens with at least so many after them"}.in(0, 1e9));
+  rare(v, "page_tokens", c.page_tokens, usual.page_tokens,
+       Info{"tokens that grow old together"}.in(1, 65536));
+  rare(v, "salience", c.salience, usual.salience, Info{"which part of a KV cache"});
+  rare(v, "tokens", c.tokens, usual.tokens, Info{"how many are sinks"}.in(0, 1e9));
+  v("tier", c.tier, Info{"where they lie: dram or one of memory.tiers"}.must());
+}
+
+template <class V, Maybe<PrefetchConfig> C>
+void describe(V& v, C& c) {
+  v("staging_bytes", c.staging_bytes,
+    Info{"half for the layer that computes, half for the next"}.in(0, 1e15));
+  v("tier", c.tier, Info{"where the staging lies"});
+  v("chunk_bytes", c.chunk_bytes, Info{"read, then written, as one"}.in(64, 1 << 30));
+  v("chunks", c.chunks, Info{"of them under way"}.in(1, 256));
+}
+
+template <class V, Maybe<SwapConfig> C>
+void describe(V& v, C& c) {
+  v("every_steps", c.every_steps, Info{"decode steps between preemptions"}.in(1, 1e9).must());
+  v("tier", c.tier, Info{"where the cache waits"}.must());
+}
+
+template <class V, Maybe<PimConfig> C>
+void describe(V& v, C& c) {
+  v("place", c.place, Info{"where attention of single tokens is computed"});
+  v("macs_per_clock", c.macs_per_clock, Info{"of one unit, in memory clocks"}.in(1, 65536));
+  v("mac_pj", c.mac_pj, Info{"one multiply-accumulate of a unit"}.in(0, 1e6));
+  v("read_pj_per_bit", c.read_pj_per_bit, Info{"from the cells to the unit"}.in(0, 1e6));
+  v("activate_pj", c.activate_pj, Info{"of one bank's row; 0: the DRAM's"}.in(0, 1e9));
+  v("source", c.source, Info{"where the figures come from"});
+}
+
 template <class V, Maybe<MemoryConfig> C>
 void describe(V& v, C& c) {
   v("weight", c.weight, Info{"scratchpad of the stationary operand"}.must());
@@ -483,6 +596,11 @@ void describe(V& v, C& c) {
   rare(v, "cache", c.cache, {}, Info{"in front of the DRAM channels, for some classes of traffic"});
   DramOfMemory<C> dram{c};
   v.table("dram", Kind::dram, dram, Info{"name of a DRAM, or its values inline"}.must());
+  rare(v, "tiers", c.tiers, {}, Info{"memories besides the DRAM"});
+  rare(v, "placement", c.placement, {}, Info{"whose bytes lie where; the first rule that fits"});
+  rare(v, "prefetch", c.prefetch, {}, Info{"of the next layer's weights"});
+  rare(v, "swap", c.swap, {}, Info{"preemption of the sequence"});
+  rare(v, "pim", c.pim, {}, Info{"attention at the memory"});
 }
 
 template <class V, Maybe<TileConfig> C>

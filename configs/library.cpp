@@ -157,6 +157,9 @@ ModelShape load_model_shape(const std::string& name_or_path, const Overrides& ov
 DramConfig load_dram(const std::string& name_or_path, const Overrides& overrides) {
   return load<DramConfig>(Kind::dram, name_or_path, overrides);
 }
+TierConfig load_tier(const std::string& name_or_path, const Overrides& overrides) {
+  return load<TierConfig>(Kind::tier, name_or_path, overrides);
+}
 std::map<std::string, std::string> load_pe_recipes(const std::string& path) {
   const std::string file = path.empty() ? library_folder() + "/compare/recipes.yaml" : path;
   Faults faults;
@@ -198,6 +201,8 @@ std::string show(Kind kind, const std::string& name_or_path, const Overrides& ov
       return show(load_model_shape(name_or_path, overrides));
     case Kind::dram:
       return show(load_dram(name_or_path, overrides));
+    case Kind::tier:
+      return show(load_tier(name_or_path, overrides));
     case Kind::energy:
       return show(load_energy(name_or_path, overrides));
     case Kind::paper:

@@ -50,6 +50,7 @@ MachineConfig load_machine(const std::string& name_or_path, const Overrides& ove
 Recipe load_recipe(const std::string& name_or_path, const Overrides& overrides = {});
 ModelShape load_model_shape(const std::string& name_or_path, const Overrides& overrides = {});
 DramConfig load_dram(const std::string& name_or_path, const Overrides& overrides = {});
+TierConfig load_tier(const std::string& name_or_path, const Overrides& overrides = {});
 EnergyTable load_energy(const std::string& name_or_path, const Overrides& overrides = {});
 PaperConfig load_paper(const std::string& name_or_path, const Overrides& overrides = {});
 

@@ -7,9 +7,11 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "configs/dram.hpp"
 #include "configs/energy.hpp"
+#include "configs/tier.hpp"
 
 namespace systole::configs {
 
@@ -227,6 +229,11 @@ struct MemoryConfig {
   std::uint32_t interleave_bytes =
       256;          ///< consecutive addresses go to the next channel after this many
   DramConfig dram;  ///< resolved from the shipped name or a file
+  std::vector<TierOfMachine> tiers;      ///< besides it; none: everything lies in DRAM
+  std::vector<PlacementRule> placement;  ///< the first that fits
+  PrefetchConfig prefetch;
+  SwapConfig swap;
+  PimConfig pim;
 
   friend bool operator==(const MemoryConfig&, const MemoryConfig&) = default;
 };

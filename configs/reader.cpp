@@ -224,6 +224,10 @@ constexpr Kind kind_of<DramConfig>() {
   return Kind::dram;
 }
 template <>
+constexpr Kind kind_of<TierConfig>() {
+  return Kind::tier;
+}
+template <>
 constexpr Kind kind_of<EnergyTable>() {
   return Kind::energy;
 }
@@ -342,6 +346,7 @@ SYSTOLE_INSTANTIATE(MachineConfig)
 SYSTOLE_INSTANTIATE(Recipe)
 SYSTOLE_INSTANTIATE(ModelShape)
 SYSTOLE_INSTANTIATE(DramConfig)
+SYSTOLE_INSTANTIATE(TierConfig)
 SYSTOLE_INSTANTIATE(EnergyTable)
 SYSTOLE_INSTANTIATE(PaperConfig)
 #undef SYSTOLE_INSTANTIATE

@@ -29,6 +29,11 @@ std::string number(double value) {
   return {buffer.data(), result.ptr};
 }
 
+template <class E>
+std::string name_in(E value) {
+  return std::string(enum_names(value)[static_cast<std::size_t>(value)]);
+}
+
 /// Checks every number against its field's range, for structs that no reader has checked.
 class RangeChecker {
  public:
@@ -151,6 +156,158 @@ void check_dram(const DramConfig& d, Relations r) {
                 " (it would do nothing but refresh)");
 }
 
+/// A tier is of one kind and says everything of it, and nothing of the other.
+void check_tier(const TierConfig& t, Problems& problems, const std::string& prefix) {
+  Relations r(problems, prefix);
+  const bool cells = t.kind == TierKind::cells;
+  const auto belongs = [&](std::string_view path, bool given, bool needed) {
+    if (needed) {
+      r.require(given, path,
+                cells ? "missing; expected it for a tier of cells"
+                      : "missing; expected it for a tier of DRAM");
+    } else {
+      r.require(!given, path,
+                cells ? "given for a tier of cells; expected it of kind dram alone"
+                      : "given for a tier of DRAM; expected it of kind cells alone");
+    }
+  };
+  belongs("granularity_bytes", t.granularity_bytes != 0, cells);
+  belongs("banks", t.banks != 0, cells);
+  belongs("queue", t.queue != 0, cells);
+  belongs("read_latency_ns", t.read_latency_ns > 0, cells);
+  belongs("write_latency_ns", t.write_latency_ns > 0, cells);
+  belongs("read_bandwidth_gbs", t.read_bandwidth_gbs > 0, cells);
+  belongs("write_bandwidth_gbs", t.write_bandwidth_gbs > 0, cells);
+  belongs("dram", !t.dram.name.empty(), !cells);
+  if (cells) {
+    belongs("capacity_bytes", t.capacity_bytes != 0, true);
+    if (t.granularity_bytes != 0) {
+      r.require(t.capacity_bytes % t.granularity_bytes == 0, "capacity_bytes",
+                "found " + number(t.capacity_bytes) +
+                    "; expected a multiple of granularity_bytes, " + number(t.granularity_bytes));
+    }
+    const TierConfig usual;
+    r.require(t.channels == usual.channels, "channels",
+              "given for a tier of cells; expected it of kind dram alone");
+    r.require((t.endurance_writes > 0) == (t.wear_region_bytes > 0), "wear_region_bytes",
+              "found " + number(t.wear_region_bytes) + " with endurance_writes " +
+                  number(t.endurance_writes) + "; expected both or neither");
+    if (t.granularity_bytes != 0 && t.wear_region_bytes != 0) {
+      r.require(t.wear_region_bytes % t.granularity_bytes == 0, "wear_region_bytes",
+                "found " + number(t.wear_region_bytes) +
+                    "; expected a multiple of granularity_bytes, " + number(t.granularity_bytes));
+    }
+    return;
+  }
+  for (const auto& [path, given] : {std::pair("read_pj_per_byte", t.read_pj_per_byte > 0),
+                                    std::pair("write_pj_per_byte", t.write_pj_per_byte > 0),
+                                    std::pair("standby_mw", t.standby_mw > 0),
+                                    std::pair("endurance_writes", t.endurance_writes > 0),
+                                    std::pair("wear_region_bytes", t.wear_region_bytes > 0)}) {
+    belongs(path, given, false);
+  }
+  if (t.dram.name.empty()) return;
+  r.require(t.capacity_bytes <= t.dram.data_bytes() * t.channels, "capacity_bytes",
+            "found " + number(t.capacity_bytes) + "; expected at most " +
+                number(t.dram.data_bytes() * t.channels) +
+                ", channels x what a channel of the DRAM holds");
+  check_dram(t.dram, Relations(problems, prefix + "dram."));
+  r.require(t.interleave_bytes % t.dram.burst_bytes == 0, "interleave_bytes",
+            "found " + number(t.interleave_bytes) + "; expected a multiple of the burst, " +
+                number(t.dram.burst_bytes) + " bytes");
+}
+
+/// Tiers by name, and rules that can hold.
+void check_tiers(const MemoryConfig& memory, Problems& problems) {
+  Relations r(problems, "memory.");
+  constexpr std::size_t kMostTiers = 7;  // beside the DRAM: memory::kMostTiers
+  r.require(
+      memory.tiers.size() <= kMostTiers, "tiers",
+      "found " + number(memory.tiers.size()) + " tiers; expected at most " + number(kMostTiers));
+  std::vector<std::string> names = {std::string(kDramTier)};
+  for (std::size_t i = 0; i < memory.tiers.size(); ++i) {
+    const TierOfMachine& tier = memory.tiers[i];
+    const std::string path = "tiers[" + std::to_string(i) + "]";
+    const auto plain = [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+    };
+    r.require(!tier.name.empty() && std::ranges::all_of(tier.name, plain), path + ".name",
+              "found '" + tier.name + "'; expected letters a to z, digits and '_'");
+    r.require(std::ranges::find(names, tier.name) == names.end(), path + ".name",
+              "a second tier '" + tier.name + "'; expected each name once ('dram' is memory.dram)");
+    names.push_back(tier.name);
+    r.require(tier.channels == 0 || tier.tier.kind == TierKind::dram, path + ".channels",
+              "given for a tier of cells; expected it for a tier of DRAM");
+    check_tier(tier.resolved(), problems, "memory." + path + ".tier.");
+    const std::uint32_t burst = tier.tier.kind == TierKind::dram ? tier.tier.dram.burst_bytes : 1;
+    r.require(burst == 0 || memory.dma.segment_bytes % burst == 0, "dma.segment_bytes",
+              "found " + number(memory.dma.segment_bytes) +
+                  "; expected a multiple of the burst of " + path + ", " + number(burst) +
+                  " bytes");
+  }
+  const auto known = [&](const std::string& tier, const std::string& path) {
+    r.require(std::ranges::find(names, tier) != names.end(), path,
+              unknown_name_message("tier of this machine", tier, names));
+  };
+  for (std::size_t i = 0; i < memory.placement.size(); ++i) {
+    const PlacementRule& rule = memory.placement[i];
+    const std::string path = "placement[" + std::to_string(i) + "]";
+    known(rule.tier, path + ".tier");
+    r.require(rule.first_layer <= rule.last_layer, path + ".last_layer",
+              "found " + number(rule.last_layer) + "; expected at least first_layer, " +
+                  number(rule.first_layer));
+    const bool cache = rule.of == PlacedClass::kv_cache || rule.of == PlacedClass::keys ||
+                       rule.of == PlacedClass::values;
+    r.require(cache || rule.older_than == 0, path + ".older_than",
+              "given for class " + name_in(rule.of) + "; expected kv_cache, keys or values");
+    r.require(cache || rule.salience == PlacedSalience::any, path + ".salience",
+              "given for class " + name_in(rule.of) + "; expected kv_cache, keys or values");
+    r.require((rule.salience == PlacedSalience::sinks) == (rule.tokens > 0), path + ".tokens",
+              "found " + number(rule.tokens) + " with salience " + name_in(rule.salience) +
+                  "; expected a number of tokens with sinks, and 0 with anything else");
+    r.require(
+        rule.older_than == 0 || rule.salience == PlacedSalience::any, path + ".older_than",
+        "given with salience " + name_in(rule.salience) + "; expected one of the two in a rule");
+    const bool layered = rule.of != PlacedClass::activations && rule.of != PlacedClass::embeddings;
+    r.require(layered || (rule.first_layer == 0 && rule.last_layer == kLastLayer),
+              path + ".first_layer",
+              "given for class " + name_in(rule.of) + ", which belongs to no layer");
+  }
+  r.require(memory.placement.empty() || !memory.tiers.empty(), "placement",
+            "rules without tiers; expected memory.tiers");
+  if (memory.prefetch.staging_bytes > 0) {
+    known(memory.prefetch.tier, "prefetch.tier");
+    r.require(!memory.tiers.empty(), "prefetch.staging_bytes",
+              "found " + number(memory.prefetch.staging_bytes) +
+                  " without tiers to prefetch from; expected memory.tiers");
+  } else {
+    r.require(memory.prefetch == PrefetchConfig{}, "prefetch.staging_bytes",
+              "found 0 with other prefetch settings; expected a positive number");
+  }
+  if (memory.swap.every_steps > 0) {
+    known(memory.swap.tier, "swap.tier");
+    r.require(!memory.tiers.empty(), "swap.tier",
+              "found '" + memory.swap.tier + "' without tiers; expected memory.tiers");
+  }
+  if (memory.pim.place != PimPlace::none) {
+    for (std::size_t i = 0; i < memory.placement.size(); ++i) {
+      const PlacementRule& rule = memory.placement[i];
+      const bool elsewhere = rule.of != PlacedClass::weights &&
+                             rule.of != PlacedClass::embeddings &&
+                             rule.of != PlacedClass::activations && rule.tier != kDramTier;
+      r.require(!elsewhere, "placement[" + std::to_string(i) + "].tier",
+                "found '" + rule.tier +
+                    "' for a KV cache that memory.pim reads; expected dram, "
+                    "where its units are");
+    }
+    r.require(!memory.pim.source.empty(), "pim.source",
+              "missing; expected where the figures come from");
+  } else {
+    r.require(memory.pim == PimConfig{}, "pim.place",
+              "found none with other pim settings; expected bank or channel");
+  }
+}
+
 void check_scratchpad(const ScratchpadConfig& s, std::uint64_t edge_bytes, const std::string& edge,
                       Relations r) {
   r.power_of_two(s.banks, "banks");
@@ -205,11 +362,6 @@ void check_energy(const EnergyTable& e, Relations r) {
               "found " + number(point.bytes) + "; expected at least one word of " +
                   number(point.word_bytes));
   }
-}
-
-template <class E>
-std::string name_in(E value) {
-  return std::string(enum_names(value)[static_cast<std::size_t>(value)]);
 }
 
 void check_machine(const MachineConfig& m, Problems& problems) {
@@ -304,6 +456,7 @@ void check_machine(const MachineConfig& m, Problems& problems) {
                                               : ", a buffer of memory.output"));
   }
   check_dram(memory.dram, Relations(problems, "memory.dram."));
+  check_tiers(memory, problems);
   check_energy(m.energy, Relations(problems, "energy."));
 }
 
@@ -610,6 +763,7 @@ void find_relations(const MachineConfig& c, Problems& p) { check_machine(c, p); 
 void find_relations(const Recipe& c, Problems& p) { check_recipe(c, Relations(p, "")); }
 void find_relations(const ModelShape& c, Problems& p) { check_model(c, Relations(p, "")); }
 void find_relations(const DramConfig& c, Problems& p) { check_dram(c, Relations(p, "")); }
+void find_relations(const TierConfig& c, Problems& p) { check_tier(c, p, ""); }
 void find_relations(const EnergyTable& c, Problems& p) { check_energy(c, Relations(p, "")); }
 
 /// Names of a list of named things, each once.
@@ -797,6 +951,7 @@ std::vector<Broken> problems(const MachineConfig& config) { return all_problems(
 std::vector<Broken> problems(const Recipe& config) { return all_problems(config); }
 std::vector<Broken> problems(const ModelShape& config) { return all_problems(config); }
 std::vector<Broken> problems(const DramConfig& config) { return all_problems(config); }
+std::vector<Broken> problems(const TierConfig& config) { return all_problems(config); }
 std::vector<Broken> problems(const EnergyTable& config) { return all_problems(config); }
 std::vector<Broken> problems(const PaperConfig& config) { return all_problems(config); }
 
@@ -811,6 +966,9 @@ void validate_policies(const Recipe& config) {
 }
 void validate(const ModelShape& config) { throw_problems("model", config, all_problems(config)); }
 void validate(const DramConfig& config) { throw_problems("DRAM", config, all_problems(config)); }
+void validate(const TierConfig& config) {
+  throw_problems("memory tier", config, all_problems(config));
+}
 void validate(const EnergyTable& config) {
   throw_problems("energy table", config, all_problems(config));
 }

@@ -21,6 +21,7 @@ std::vector<Broken> problems(const MachineConfig&);
 std::vector<Broken> problems(const Recipe&);
 std::vector<Broken> problems(const ModelShape&);
 std::vector<Broken> problems(const DramConfig&);
+std::vector<Broken> problems(const TierConfig&);
 std::vector<Broken> problems(const EnergyTable&);
 std::vector<Broken> problems(const PaperConfig&);
 
@@ -33,6 +34,7 @@ void validate(const Recipe&);
 void validate_policies(const Recipe&);
 void validate(const ModelShape&);
 void validate(const DramConfig&);
+void validate(const TierConfig&);
 void validate(const EnergyTable&);
 void validate(const PaperConfig&);
 

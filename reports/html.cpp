@@ -7,6 +7,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -170,6 +171,7 @@ class Page {
     operations(r, phases, merged);
     mappings(r, phases, merged);
     components(r);
+    tiers(r);
     key_values("Assumptions and approximations", r.notes, true);
     key_values("Configuration", r.config_echo, false);
     events(r);
@@ -424,6 +426,41 @@ class Page {
         "class=\"num\">{}</td><td></td><td></td></tr>\n",
         format_energy_pj(r.energy_pj), format_energy_pj(dynamic), format_energy_pj(rest),
         format_area_mm2(r.area_mm2));
+    out_ += "</tbody></table></div></section>\n";
+  }
+
+  void tiers(const RunResult& r) {
+    if (r.tiers.empty()) return;
+    const TierRow* binding = r.binding_tier();
+    out_ +=
+        "<section><h3>Memories</h3><div class=\"wide\"><table><thead><tr><th>memory</th><th "
+        "class=\"num\">capacity</th><th class=\"num\">placed</th><th class=\"num\">spilled</th><th "
+        "class=\"num\">read</th><th class=\"num\">written</th><th class=\"num\">busy</th><th "
+        "class=\"num\">link</th><th class=\"num\">waited for, cycles</th><th "
+        "class=\"num\">energy</th><th class=\"num\">lines written</th><th "
+        "class=\"num\">lasts, years</th></tr></thead><tbody>\n";
+    const auto bytes = [&](double value) { return figure_cell(format_bytes(value), value); };
+    const auto sum = [](const BytesByClass& of) {
+      return static_cast<double>(std::accumulate(of.begin(), of.end(), std::uint64_t{0}));
+    };
+    const auto count = [&](std::uint64_t value) {
+      return figure_cell(format_count(static_cast<double>(value)), static_cast<double>(value));
+    };
+    for (const TierRow& row : r.tiers) {
+      out_ += "<tr>" + cell(row.name + (&row == binding ? " (binds)" : "")) +
+              bytes(static_cast<double>(row.capacity_bytes)) +
+              bytes(static_cast<double>(row.placed_bytes)) +
+              bytes(static_cast<double>(row.spilled_bytes)) + bytes(sum(row.read_bytes)) +
+              bytes(sum(row.written_bytes)) +
+              figure_cell(format_share(row.busy_fraction), row.busy_fraction) +
+              figure_cell(format_share(row.link_fraction), row.link_fraction) +
+              count(row.wait_cycles) + figure_cell(format_energy_pj(row.energy_pj), row.energy_pj) +
+              count(row.line_writes) +
+              figure_cell(row.lifetime_years > 0 ? fmt::format("{:.3g}", row.lifetime_years)
+                                                 : std::string(kAbsent),
+                          row.lifetime_years) +
+              "</tr>\n";
+    }
     out_ += "</tbody></table></div></section>\n";
   }
 

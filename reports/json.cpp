@@ -137,6 +137,25 @@ Json component_of(const ComponentRow& row) {
   return c;
 }
 
+Json tier_of(const TierRow& row, bool binds) {
+  Json t;
+  t["name"] = row.name;
+  t["capacity_bytes"] = row.capacity_bytes;
+  t["placed_bytes"] = row.placed_bytes;
+  t["spilled_bytes"] = row.spilled_bytes;
+  t["read_bytes"] = by_name(row.read_bytes, kTrafficClassNames);
+  t["written_bytes"] = by_name(row.written_bytes, kTrafficClassNames);
+  t["busy_fraction"] = finite(row.busy_fraction);
+  t["link_fraction"] = finite(row.link_fraction);
+  t["wait_cycles"] = row.wait_cycles;
+  t["binds"] = binds;
+  t["energy_pj"] = finite(row.energy_pj);
+  t["line_writes"] = row.line_writes;
+  t["most_region_writes"] = row.most_region_writes;
+  t["lifetime_years"] = finite(row.lifetime_years);
+  return t;
+}
+
 }  // namespace
 
 std::string to_json(const RunResult& result) {
@@ -146,6 +165,12 @@ std::string to_json(const RunResult& result) {
   for (const OperationRow& row : result.operations) root["operations"].push_back(operation_of(row));
   root["components"] = Json::array();
   for (const ComponentRow& row : result.components) root["components"].push_back(component_of(row));
+  if (!result.tiers.empty()) {
+    root["tiers"] = Json::array();
+    for (const TierRow& row : result.tiers) {
+      root["tiers"].push_back(tier_of(row, &row == result.binding_tier()));
+    }
+  }
   root["events"] = Json::object();
   for (const auto& [event, count] : result.events) root["events"][event] = count;
   root["config"] = object_of(result.config_echo);

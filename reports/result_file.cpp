@@ -142,6 +142,24 @@ void describe_components(Visitor& column) {
   column.later("/components/area_band", &Row::area_band, "1");
 }
 
+template <class Visitor>
+void describe_tiers(Visitor& column) {
+  using Row = TierRow;
+  column("/tiers/name", &Row::name, "", kNoNames);
+  column("/tiers/capacity_bytes", &Row::capacity_bytes, "bytes", kNoNames);
+  column("/tiers/placed_bytes", &Row::placed_bytes, "bytes", kNoNames);
+  column("/tiers/spilled_bytes", &Row::spilled_bytes, "bytes", kNoNames);
+  column("/tiers/read_bytes", &Row::read_bytes, "bytes", kTrafficClassNames);
+  column("/tiers/written_bytes", &Row::written_bytes, "bytes", kTrafficClassNames);
+  column("/tiers/busy_fraction", &Row::busy_fraction, "1", kNoNames);
+  column("/tiers/link_fraction", &Row::link_fraction, "1", kNoNames);
+  column("/tiers/wait_cycles", &Row::wait_cycles, "cycles", kNoNames);
+  column("/tiers/energy_pj", &Row::energy_pj, "pJ", kNoNames);
+  column("/tiers/line_writes", &Row::line_writes, "1", kNoNames);
+  column("/tiers/most_region_writes", &Row::most_region_writes, "1", kNoNames);
+  column("/tiers/lifetime_years", &Row::lifetime_years, "years", kNoNames);
+}
+
 struct EventEntry {
   std::string name;
   std::uint64_t count = 0;
@@ -377,6 +395,12 @@ void write_result(const std::string& path, const RunResult& result) {
   ColumnWriter components{file, result.components};
   describe_components(components);
 
+  if (!result.tiers.empty()) {
+    file.group("/tiers");
+    ColumnWriter tiers{file, result.tiers};
+    describe_tiers(tiers);
+  }
+
   std::vector<EventEntry> events;
   for (const auto& [name, count] : result.events) events.push_back({name, count});
   file.group("/events");
@@ -426,6 +450,11 @@ RunResult read_result(const std::string& path) {
 
   ColumnReader<ComponentRow> components{file, result.components};
   describe_components(components);
+
+  if (file.has("/tiers")) {
+    ColumnReader<TierRow> tiers{file, result.tiers};
+    describe_tiers(tiers);
+  }
 
   std::vector<EventEntry> events;
   ColumnReader<EventEntry> event_columns{file, events};

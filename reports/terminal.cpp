@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -132,6 +133,30 @@ void print_energy(Screen& screen, const RunResult& r) {
                                fit(format_energy_pj(row.static_pj), 9, true));
     }
     screen.line(text);
+  }
+}
+
+/// One line a memory, where there are several.
+void print_tiers(Screen& screen, const RunResult& r) {
+  if (r.tiers.empty()) return;
+  const TierRow* binding = r.binding_tier();
+  screen.heading("Memories", binding == nullptr
+                                 ? std::string("none is waited for")
+                                 : "waited for longest: " + printable(binding->name));
+  const auto sum = [](const BytesByClass& bytes) {
+    return format_bytes(static_cast<double>(std::accumulate(bytes.begin(), bytes.end(), 0ull)));
+  };
+  for (const TierRow& row : r.tiers) {
+    std::string text = fmt::format(
+        "  {} {} placed, read {}, written {}, busy {}, waited {}", fit(printable(row.name), 10),
+        fit(format_bytes(static_cast<double>(row.placed_bytes)), 8, true), sum(row.read_bytes),
+        sum(row.written_bytes), format_share(row.busy_fraction),
+        format_cycles_as_time(static_cast<double>(row.wait_cycles), r));
+    if (row.spilled_bytes > 0) {
+      text += ", spilled " + format_bytes(static_cast<double>(row.spilled_bytes));
+    }
+    if (row.lifetime_years > 0) text += fmt::format(", lasts {:.3g} years", row.lifetime_years);
+    screen.line(fit(text, std::min(screen.width(), display_width(text))));
   }
 }
 
@@ -295,6 +320,7 @@ std::string to_terminal(const RunResult& result, bool colour, unsigned width) {
   const std::vector<std::string> phases = phases_of(result);
   print_headline(screen, result);
   print_energy(screen, result);
+  print_tiers(screen, result);
   print_causes(screen, result, phases);
   for (const std::string& phase : phases) print_operations(screen, result, phase);
   print_mappings(screen, result, phases);

@@ -89,6 +89,7 @@ const ListKind kKinds[] = {
     {"models", model_lines},
     {"pes", pe_lines},
     {"drams", [] { return library_lines(configs::Kind::dram); }},
+    {"tiers", [] { return library_lines(configs::Kind::tier); }},
     {"energy", [] { return library_lines(configs::Kind::energy); }},
     {"papers", [] { return library_lines(configs::Kind::paper); }},
     {"formats", format_lines},
@@ -180,7 +181,7 @@ void print_reference() {
 int list_command(const Arguments& arguments) {
   std::vector<std::string> words;
   Options options(
-      "list [machines|recipes|models|pes|drams|energy|papers|formats|kernels]",
+      "list [machines|recipes|models|pes|drams|tiers|energy|papers|formats|kernels]",
       "Lists what ships with Systole, a line each; without a word, everything.\n"
       "`systole show NAME` prints one of them; `systole list reference` prints the page of "
       "all formats,\naxes and kernels in Markdown.",

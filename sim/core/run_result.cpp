@@ -20,6 +20,11 @@ bool nearly_equal(double a, double b) {
 
 }  // namespace
 
+const TierRow* RunResult::binding_tier() const {
+  const auto longest = std::ranges::max_element(tiers, {}, &TierRow::wait_cycles);
+  return longest == tiers.end() || longest->wait_cycles == 0 ? nullptr : &*longest;
+}
+
 std::uint64_t RunResult::total_macs() const {
   std::uint64_t sum = 0;
   for (const OperationRow& row : operations) sum += row.macs;

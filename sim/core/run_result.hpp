@@ -98,6 +98,24 @@ struct ComponentRow {
   double area_band = 0;
 };
 
+/// One memory of a machine with several: DRAM first, then its tiers.
+struct TierRow {
+  std::string name;
+  std::uint64_t capacity_bytes = 0;
+  std::uint64_t placed_bytes = 0;   ///< of the program, all classes
+  std::uint64_t spilled_bytes = 0;  ///< that were to lie here and found no room
+  BytesByClass read_bytes{}, written_bytes{};
+  double busy_fraction = 0;       ///< of the run, at its peak rate
+  double link_fraction = 0;       ///< of the busier way of its link; 0 without one
+  std::uint64_t wait_cycles = 0;  ///< in which the accelerator waited for this memory
+  double energy_pj = 0;           ///< dynamic and standing
+  std::uint64_t line_writes = 0;  ///< of a memory that wears
+  std::uint64_t most_region_writes = 0;
+  double lifetime_years = 0;  ///< all going on as in the run; 0: it does not wear
+
+  friend bool operator==(const TierRow&, const TierRow&) = default;
+};
+
 /// A figure's lowest and highest value.
 struct Range {
   double low = 0, high = 0;
@@ -151,6 +169,8 @@ struct RunResult {
   std::uint64_t kv_burst_bytes_read = 0, kv_burst_bytes_written = 0;  ///< of whole bursts
   std::uint64_t kv_dequantise_cycles = 0;  ///< that the decode steps keep the KV dequantiser busy
 
+  std::vector<TierRow> tiers;  ///< empty where DRAM is the only memory
+
   std::optional<Quality> quality;
 
   // Derived figures, absent where the denominator is zero.
@@ -167,6 +187,8 @@ struct RunResult {
   Range energy_range_pj() const;
   Range area_range_mm2() const;
   std::optional<double> tops_per_mm2() const;  ///< 2 x MACs / time / area
+  /// The memory that the accelerator waited for longest, of several the first; null for none.
+  const TierRow* binding_tier() const;
   std::uint64_t total_macs() const;
   std::uint64_t total_dram_bytes() const;
 

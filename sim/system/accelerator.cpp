@@ -1,3 +1,4 @@
+#define SC_INCLUDE_DYNAMIC_PROCESSES  // sc_spawn
 #include "sim/system/accelerator.hpp"
 
 #include <algorithm>
@@ -47,31 +48,49 @@ Accelerator::Accelerator(const sc_core::sc_module_name& name, const configs::Mac
   SC_THREAD(finish);
   SC_THREAD(run_vector);
   SC_THREAD(store);
+  if (machine.memory.tiers.empty()) return;
+  tiers = std::make_unique<memory::Tiers>("tiers", machine.memory, memory);
+  if (machine.memory.prefetch.staging_bytes == 0) return;
+  for (std::uint32_t i = 0; i < machine.memory.prefetch.chunks; ++i) {
+    sc_core::sc_spawn([this] { prefetch(); }, ("prefetch" + std::to_string(i)).c_str());
+  }
 }
 
-SegmentOutcome Accelerator::run(std::span<const Job> jobs, std::span<const std::uint64_t> marks,
-                                std::vector<SegmentOutcome>* at_marks) {
+SegmentOutcome Accelerator::run(std::span<const Job> jobs, const Besides& besides) {
   SegmentOutcome outcome;
   if (jobs.empty()) return outcome;
   outcome.operations.resize(jobs.back().operation + 1);
   align_to_clock();
   memory.quiesce();
-  const EventCounts start = memory.events();
+  if (tiers) tiers->quiesce();
+  const auto events = [&] {
+    EventCounts counts = memory.events();
+    if (tiers) counts += tiers->events();
+    return counts;
+  };
+  const EventCounts start = events();
 
   jobs_ = jobs;
-  for (Milestone* milestone :
-       {&stationary_loaded_, &stationary_freed_, &moving_loaded_, &moving_freed_,
-        &operations_ended_, &finished_, &background_started_, &background_done_, &stored_}) {
+  for (Milestone* milestone : {&stationary_loaded_, &stationary_freed_, &moving_loaded_,
+                               &moving_freed_, &operations_ended_, &finished_, &background_started_,
+                               &background_done_, &stored_, &prefetched_}) {
     milestone->reset();
+  }
+  if (tiers) {
+    slowest_stationary_.assign(jobs.size(), 0);
+    slowest_moving_.assign(jobs.size(), 0);
+    prefetch_ = besides.prefetch;
+    next_chunk_ = 0;
   }
   finish_issued_ = background_issued_ = store_issued_ = 0;
   mark_ = clock_.now();
   segment_start_ = sc_core::sc_time_stamp();
   segment_started_.notify(sc_core::SC_ZERO_TIME);
 
+  std::span<const std::uint64_t> marks = besides.marks;
   for (std::uint64_t i = 0; i < jobs.size(); ++i) {
     for (; !marks.empty() && marks.front() == i; marks = marks.subspan(1)) {
-      at_marks->push_back({outcome.operations, memory.events().since(start)});
+      besides.at_marks->push_back({outcome.operations, events().since(start)});
     }
     OperationOutcome& operation = outcome.operations[jobs[i].operation];
     issue(jobs[i], i, operation);
@@ -82,15 +101,25 @@ SegmentOutcome Accelerator::run(std::span<const Job> jobs, std::span<const std::
     memory.flush();
     account(outcome.operations.back(), CycleCause::dram);
   }
-  outcome.dram_events = memory.events().since(start);
+  if (!besides.prefetch.empty()) {
+    prefetched_.wait_for(besides.prefetch.size());
+    OperationOutcome& last = outcome.operations.back();
+    account_tier(last, slowest_prefetch_);
+    for (const PrefetchChunk& chunk : besides.prefetch) {
+      for (const memory::Transfer& read : chunk.reads) count(last, read);
+      count(last, chunk.write);
+    }
+  }
+  outcome.dram_events = events().since(start);
   return outcome;
 }
 
 void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& outcome) {
   decodes_cache_ = decodes_cache_ || job.counts.kv_dequantise_cycles > 0;
   stationary_loaded_.wait_for(index + 1);
+  if (tiers) account_tier(outcome, slowest_stationary_[index]);
   moving_loaded_.wait_for(index + 1);
-  account(outcome, CycleCause::dram);
+  account_tier(outcome, tiers ? slowest_moving_[index] : 0);
   if (job.needs_background) {
     if (decodes_cache_) {  // the scores were late for their softmax because their keys were
       background_started_.wait_for(*job.needs_background);
@@ -153,6 +182,11 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
   account(outcome, CycleCause::scratchpad);
   wait_cycles(job.vector_cycles);
   account(outcome, CycleCause::compute);
+  if (job.at_memory) {
+    wait_cycles(job.at_memory->cycles);
+    account_tier(outcome, 0);
+    outcome.at_memory += job.at_memory->pass;
+  }
 
   if (job.dequantise_in_loop) {
     wait_for_array(outcome);
@@ -173,11 +207,16 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
   outcome.counts += job.counts;
   ++jobs_issued_;
   for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
-    for (const memory::Transfer& transfer : *list) {
-      auto& bytes = transfer.write ? outcome.dram_write_bytes : outcome.dram_read_bytes;
-      bytes[index_of(transfer.traffic)] += transfer.bytes;
-    }
+    for (const memory::Transfer& transfer : *list) count(outcome, transfer);
   }
+}
+
+void Accelerator::count(OperationOutcome& outcome, const memory::Transfer& transfer) {
+  const std::uint32_t tier = memory::tier_of(transfer.address);
+  auto& bytes = tier > 0
+                    ? (transfer.write ? outcome.tier_write_bytes : outcome.tier_read_bytes)[tier]
+                    : (transfer.write ? outcome.dram_write_bytes : outcome.dram_read_bytes);
+  bytes[index_of(transfer.traffic)] += transfer.bytes;
 }
 
 void Accelerator::wait_for_array(OperationOutcome& outcome) {
@@ -194,14 +233,33 @@ void Accelerator::end_operation(OperationOutcome& outcome) {
   background_done_.wait_for(background_issued_);
   account(outcome, CycleCause::dependency);
   stored_.wait_for(store_issued_);
-  account(outcome, CycleCause::dram);
+  account_tier(outcome, slowest_store_);
   decodes_cache_ = false;
   operations_ended_.advance();
 }
 
+std::uint32_t Accelerator::transfer(std::span<const memory::Transfer> transfers) {
+  if (tiers) return tiers->transfer(transfers);
+  memory.transfer(transfers);
+  return 0;
+}
+
+void Accelerator::prefetch() {
+  for (;;) {
+    sc_core::wait(segment_started_);
+    while (next_chunk_ < prefetch_.size()) {
+      const PrefetchChunk& chunk = prefetch_[next_chunk_++];
+      slowest_prefetch_ = transfer(chunk.reads);
+      transfer({&chunk.write, 1});
+      prefetched_.advance();
+    }
+  }
+}
+
 void Accelerator::load(Load Job::*which, Milestone& loaded, Milestone& freed, std::uint64_t buffers,
-                       bool after_predecessors) {
+                       bool after_predecessors, std::vector<std::uint32_t>& slowest) {
   std::uint64_t taken = 0;
+  std::size_t index = 0;
   for (const Job& job : jobs_) {
     const Load& load = job.*which;
     if (after_predecessors) operations_ended_.wait_for(job.operation);
@@ -213,12 +271,14 @@ void Accelerator::load(Load Job::*which, Milestone& loaded, Milestone& freed, st
     }
     if (!load.transfers.empty()) {
       const std::uint64_t begin = recorded_ == nullptr ? 0 : segment_ps();
-      memory.transfer(load.transfers);
+      const std::uint32_t last = transfer(load.transfers);
+      if (tiers) slowest[index] = last;
       if (recorded_ != nullptr) {
         record(after_predecessors ? TimelineTrack::load_moving : TimelineTrack::load_stationary,
                job.operation, begin, segment_ps(), memory::total_bytes(load.transfers));
       }
     }
+    ++index;
     loaded.advance();
   }
 }
@@ -226,7 +286,8 @@ void Accelerator::load(Load Job::*which, Milestone& loaded, Milestone& freed, st
 void Accelerator::load_stationary() {
   for (;;) {
     sc_core::wait(segment_started_);
-    load(&Job::stationary, stationary_loaded_, stationary_freed_, stationary_buffers_, false);
+    load(&Job::stationary, stationary_loaded_, stationary_freed_, stationary_buffers_, false,
+         slowest_stationary_);
   }
 }
 
@@ -237,7 +298,7 @@ void Accelerator::load_moving() {
     // otherwise depend on which of them ended the segment before, and with it which transfer comes
     // first.
     sc_core::wait(sc_core::SC_ZERO_TIME);
-    load(&Job::moving, moving_loaded_, moving_freed_, moving_buffers_, true);
+    load(&Job::moving, moving_loaded_, moving_freed_, moving_buffers_, true, slowest_moving_);
   }
 }
 
@@ -282,7 +343,7 @@ void Accelerator::store() {
   for (;;) {
     const Stores results = to_storage_.pop();
     const std::uint64_t begin = recorded_ == nullptr ? 0 : segment_ps();
-    memory.transfer(results.transfers);
+    slowest_store_ = transfer(results.transfers);
     if (recorded_ != nullptr) {
       record(TimelineTrack::store, results.operation, begin, segment_ps(),
              memory::total_bytes(results.transfers));
@@ -317,9 +378,19 @@ void Accelerator::align_to_clock() {
 }
 
 void Accelerator::account(OperationOutcome& outcome, CycleCause cause) {
+  account(outcome, cause, slowest_store_);
+}
+
+void Accelerator::account_tier(OperationOutcome& outcome, std::uint32_t tier) {
+  account(outcome, CycleCause::dram, tier);
+}
+
+void Accelerator::account(OperationOutcome& outcome, CycleCause cause, std::uint32_t tier) {
   align_to_clock();
   const Cycles now = clock_.now();
-  outcome.cycles_by_cause[static_cast<std::size_t>(cause)] += (now - mark_).count();
+  const std::uint64_t cycles = (now - mark_).count();
+  outcome.cycles_by_cause[static_cast<std::size_t>(cause)] += cycles;
+  if (cause == CycleCause::dram) outcome.tier_wait_cycles[tier] += cycles;
   mark_ = now;
 }
 

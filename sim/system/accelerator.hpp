@@ -3,18 +3,22 @@
 // finds out how long it takes.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "configs/machine.hpp"
 #include "memory/memory_system.hpp"
+#include "memory/tier.hpp"
 #include "sim/core/run_result.hpp"
 #include "sim/core/timeline.hpp"
 #include "sim/kernel/channel.hpp"
 #include "sim/kernel/clock.hpp"
 #include "sim/kernel/systemc.hpp"
 #include "sim/system/schedule.hpp"
+#include "sim/system/tiering.hpp"
 
 namespace systole::sim {
 
@@ -24,13 +28,27 @@ struct OperationOutcome {
   BytesByClass dram_read_bytes{};
   BytesByClass dram_write_bytes{};
   WorkCounts counts;
+  memory::PimPass at_memory;
+  /// Beside the DRAM, of tiers 1, 2, ...; and cycles waited for the tier that came last (0: DRAM).
+  std::array<BytesByClass, memory::kMostTiers> tier_read_bytes{}, tier_write_bytes{};
+  std::array<std::uint64_t, memory::kMostTiers> tier_wait_cycles{};
 
   std::uint64_t cycles() const;
 };
 
 struct SegmentOutcome {
   std::vector<OperationOutcome> operations;
-  EventCounts dram_events;
+  EventCounts dram_events;  ///< and those of the tiers
+};
+
+/// What a run is asked for besides its jobs.
+struct Besides {
+  /// Moved meanwhile, in this order, as many at once as the machine has chunks for; what is still
+  /// to come when the jobs have ended is waited for.
+  std::span<const PrefetchChunk> prefetch{};
+  /// Ascending indices of jobs; `at_marks` gets the outcome as each of them may issue.
+  std::span<const std::uint64_t> marks{};
+  std::vector<SegmentOutcome>* at_marks = nullptr;
 };
 
 /// Runs segments one after the other. Call `run` from one SC_THREAD; it returns when the segment
@@ -44,10 +62,7 @@ class Accelerator : public sc_core::sc_module {
  public:
   Accelerator(const sc_core::sc_module_name& name, const configs::MachineConfig& machine);
 
-  SegmentOutcome run(std::span<const Job> jobs) { return run(jobs, {}, nullptr); }
-  /// `marks`: ascending indices of jobs; `at_marks` gets the outcome as each of them may issue.
-  SegmentOutcome run(std::span<const Job> jobs, std::span<const std::uint64_t> marks,
-                     std::vector<SegmentOutcome>* at_marks);
+  SegmentOutcome run(std::span<const Job> jobs, const Besides& besides = {});
 
   /// Segments run from now on are recorded there; null: not.
   void record_to(TimelineRegion* region) { recorded_ = region; }
@@ -56,6 +71,7 @@ class Accelerator : public sc_core::sc_module {
   std::uint64_t jobs_issued() const { return jobs_issued_; }
 
   memory::MemorySystem memory;
+  std::unique_ptr<memory::Tiers> tiers;  ///< null: all lies in DRAM
 
  private:
   /// A count that only grows within a segment; processes wait for it to reach a value.
@@ -101,15 +117,23 @@ class Accelerator : public sc_core::sc_module {
   void record(TimelineLevel level, std::int64_t by);
 
   void load(Load Job::*which, Milestone& loaded, Milestone& freed, std::uint64_t buffers,
-            bool after_predecessors);
+            bool after_predecessors, std::vector<std::uint32_t>& slowest);
+  /// Returns the tier that came last.
+  std::uint32_t transfer(std::span<const memory::Transfer> transfers);
+  void prefetch();
   void issue(const Job& job, std::uint64_t index, OperationOutcome& outcome);
+  static void count(OperationOutcome& outcome, const memory::Transfer& transfer);
   void end_operation(OperationOutcome& outcome);
   void wait_cycles(std::uint64_t cycles);
   /// Until the last result of the array's last job has left it.
   void wait_for_array(OperationOutcome& outcome);
   void align_to_clock();
-  /// Puts the cycles since `mark_` down to `cause`.
+  /// Puts the cycles since `mark_` down to `cause`; to the tier that took the last results where
+  /// that is memory.
   void account(OperationOutcome& outcome, CycleCause cause);
+  /// The same of what DRAM or a tier was waited for.
+  void account_tier(OperationOutcome& outcome, std::uint32_t tier);
+  void account(OperationOutcome& outcome, CycleCause cause, std::uint32_t tier);
 
   kernel::Clock clock_;
   std::uint64_t stationary_buffers_, moving_buffers_, sum_buffers_;
@@ -127,6 +151,12 @@ class Accelerator : public sc_core::sc_module {
   Milestone background_done_;     ///< softmax blocks through the vector unit
   Milestone stored_;              ///< pieces whose results are in DRAM
   std::uint64_t jobs_issued_ = 0;
+  // With tiers: of each job's loads, and of the last results, the tier that came last.
+  std::vector<std::uint32_t> slowest_stationary_, slowest_moving_;
+  std::uint32_t slowest_store_ = 0, slowest_prefetch_ = 0;
+  std::span<const PrefetchChunk> prefetch_;
+  std::size_t next_chunk_ = 0;
+  Milestone prefetched_;
   bool decodes_cache_ = false;  ///< this operation waits for the KV dequantiser
   std::uint64_t finish_issued_ = 0, background_issued_ = 0, store_issued_ = 0;
   /// Why the last piece left the dequantiser when it did: its own work, the vector unit or DRAM not

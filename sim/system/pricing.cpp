@@ -9,6 +9,7 @@
 #include "configs/scaling.hpp"
 #include "memory/dram_energy.hpp"
 #include "memory/sram_model.hpp"
+#include "memory/tier.hpp"
 #include "pe/design.hpp"
 #include "sim/core/error.hpp"
 #include "sim/system/kv_dequantiser.hpp"
@@ -34,10 +35,9 @@ const configs::PePrice& pe_price(const configs::EnergyTable& table, const std::s
 }
 
 /// Events that come with time, not with work: they count as static energy.
-constexpr std::array<const char*, 3> kOfTime = {"dram.refresh", "dram.bank_refresh",
-                                                "dram.power_down_clock"};
+constexpr std::array<const char*, 3> kOfTime = {"refresh", "bank_refresh", "power_down_clock"};
 bool of_time(const std::string& event) {
-  return std::ranges::find(kOfTime, event) != kOfTime.end();
+  return std::ranges::find(kOfTime, event.substr(event.find('.') + 1)) != kOfTime.end();
 }
 
 SquareMillimetres from_um2(double um2) { return SquareMillimetres(um2 * 1e-6); }
@@ -170,7 +170,7 @@ void PriceList::price_noc(const configs::MachineConfig& machine) {
                        " pJ a byte and hop (assumed)",
                    sram.area_band,
                    sram.energy_band};
-  more_components_.emplace_back("noc");
+  components_.emplace_back("noc");
 }
 
 /// A slice is two SRAMs: lines, and the tags of a set in one word of 4 bytes a way (assumed: tag,
@@ -206,7 +206,7 @@ void PriceList::price_cache(const configs::MachineConfig& machine) {
                               "memory.cache.hit_cycles is " + std::to_string(cache.hit_cycles) +
                                   "; by the energy table tags and line take " + number(cycles));
   }
-  more_components_.emplace_back("cache");
+  components_.emplace_back("cache");
 }
 
 /// Stages of the KV dequantiser out of the table's adders and multipliers, as many as its rates
@@ -280,6 +280,9 @@ PriceList::PriceList(const configs::MachineConfig& machine, bool decodes_cache) 
                                         "'; DRAM is priced apart");
   if (!scaling.empty()) table_notes_.emplace_back("node scaling", scaling);
   if (!table.mixed_nodes.empty()) table_notes_.emplace_back("mixed nodes", table.mixed_nodes);
+  for (const std::string name : kComponents) {
+    if (name != "kv_dequantiser" || decodes_cache) components_.push_back(name);
+  }
   price_array(machine);
   price_edge(machine);
 
@@ -354,6 +357,44 @@ PriceList::PriceList(const configs::MachineConfig& machine, bool decodes_cache) 
                     dram.energy_source,
                     0,
                     dram.energy_band};
+  price_tiers(machine);
+}
+
+void PriceList::price_tiers(const configs::MachineConfig& machine) {
+  for (const configs::TierOfMachine& entry : machine.memory.tiers) {
+    const configs::TierConfig tier = entry.resolved();
+    const std::string name = memory::tier_component(entry.name);
+    double standing = tier.standby_mw;
+    if (tier.kind == configs::TierKind::cells) {
+      price(name + ".read_byte", tier.read_pj_per_byte);
+      price(name + ".write_byte", tier.write_pj_per_byte);
+    } else {
+      const memory::DramPrices prices = memory::dram_prices(tier.dram);
+      price(name + ".activate", prices.activate);
+      price(name + ".read_bit", prices.read_bit);
+      price(name + ".write_bit", prices.write_bit);
+      price(name + ".refresh", prices.refresh);
+      price(name + ".bank_refresh", prices.bank_refresh);
+      price(name + ".power_down_clock", prices.power_down);
+      standing += prices.standby_mw * tier.channels;
+    }
+    price(name + ".link_down_bit", tier.link.pj_per_bit);
+    price(name + ".link_up_bit", tier.link.pj_per_bit);
+    parts_[name] = {Milliwatts(standing + tier.link.standby_mw),
+                    SquareMillimetres(0),
+                    "not priced",
+                    tier.energy_source,
+                    0,
+                    tier.energy_band};
+    components_.push_back(name);
+  }
+  const configs::PimConfig& pim = machine.memory.pim;
+  if (pim.place == configs::PimPlace::none) return;
+  price("pim.activate", pim.activate_pj > 0 ? pim.activate_pj : machine.memory.dram.activate_pj);
+  price("pim.read_bit", pim.read_pj_per_bit);
+  price("pim.mac", pim.mac_pj);
+  parts_["pim"] = {Milliwatts(0), SquareMillimetres(0), "not priced", pim.source, 0, 0};
+  components_.emplace_back("pim");
 }
 
 std::map<std::string, PriceList::Price> PriceList::dynamic(const EventCounts& events) const {
@@ -378,7 +419,7 @@ std::map<std::string, double> PriceList::dynamic_pj(const EventCounts& events) c
 std::vector<ComponentRow> PriceList::components(const EventCounts& events, Nanoseconds time) const {
   const std::map<std::string, Price> sums = dynamic(events);
   std::vector<ComponentRow> rows;
-  for (const std::string& name : component_names()) {
+  for (const std::string& name : components_) {
     const Part& part = parts_.at(name);
     ComponentRow row;
     row.name = name;
@@ -387,10 +428,11 @@ std::vector<ComponentRow> PriceList::components(const EventCounts& events, Nanos
       row.dynamic_high_pj = it->second.high_pj;
     }
     row.static_pj = energy(part.standing, time).count();
-    if (row.name == "dram") {
-      for (const char* event : kOfTime) {
-        row.static_pj += events_.at(event).pj * static_cast<double>(events.get(event));
-      }
+    for (const char* event : kOfTime) {
+      const std::string of_part = name + "." + event;
+      const auto price = events_.find(of_part);
+      if (price == events_.end()) continue;
+      row.static_pj += price->second.pj * static_cast<double>(events.get(of_part));
     }
     row.area_mm2 = part.area.count();
     row.area_source = part.area_source;
@@ -402,19 +444,10 @@ std::vector<ComponentRow> PriceList::components(const EventCounts& events, Nanos
   return rows;
 }
 
-std::vector<std::string> PriceList::component_names() const {
-  std::vector<std::string> names;
-  for (const char* name : kComponents) {
-    if (parts_.contains(name)) names.emplace_back(name);
-  }
-  names.insert(names.end(), more_components_.begin(), more_components_.end());
-  return names;
-}
-
 KeyValues PriceList::notes() const {
   KeyValues notes = table_notes_;
   std::string area, energy;
-  for (const std::string& name : component_names()) {
+  for (const std::string& name : components_) {
     const Part& part = parts_.at(name);
     const std::string comma = energy.empty() ? "" : ", ";
     energy += comma + name + " " + band_text(part.energy_band);

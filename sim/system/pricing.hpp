@@ -71,14 +71,14 @@ class PriceList {
   void price_edge(const configs::MachineConfig& machine);
   void price_noc(const configs::MachineConfig& machine);
   void price_cache(const configs::MachineConfig& machine);
-  std::vector<std::string> component_names() const;
   void price_kv_dequantiser(const configs::MachineConfig& machine, double uw_per_um2);
+  void price_tiers(const configs::MachineConfig& machine);
   void price(const std::string& event, double pj) { events_[event] = {pj, pj}; }
   std::map<std::string, Price> dynamic(const EventCounts& events) const;
 
   std::map<std::string, Price, std::less<>> events_;
   std::map<std::string, Part> parts_;
-  std::vector<std::string> more_components_;
+  std::vector<std::string> components_;  ///< kComponents and what the machine has besides
   KeyValues table_notes_;
 };
 

@@ -1,9 +1,11 @@
 #include "sim/system/schedule.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 
 #include "memory/kv_cache.hpp"
+#include "memory/pim.hpp"
 #include "pe/dequantiser.hpp"
 #include "pe/multi_array.hpp"
 #include "sim/core/error.hpp"
@@ -40,7 +42,9 @@ class Scheduler {
         add_gemm(operation);
         break;
       case OpKind::attention:
-        if (passes_in_tiles(machine_, operation)) {
+        if (attends_at_memory(machine_, operation)) {
+          add_memory_attention(operation);
+        } else if (passes_in_tiles(machine_, operation)) {
           add_tiled_attention(operation);
         } else {
           add_attention(operation, mapper_.map_attention(operation).mapping, operation.batch);
@@ -699,6 +703,47 @@ class Scheduler {
     }
   }
 
+  /// Attention of one token by units at the memory (memory::pim_pass): the query goes to them, the
+  /// scores come back, are normalised here, go there as probabilities, and the context comes back.
+  /// Each waits for the one before; vectors cross the bus as traffic of the activations' ring
+  /// (approximation: to rows, where the units have buffers). Scores and contexts come back complete
+  /// (layout by AttAcc, ASPLOS 2024: keys by token, values by channel), two bytes an element, as
+  /// the units of AiM and HBM-PIM have them.
+  void add_memory_attention(const Operation& op) {
+    constexpr std::uint64_t kVectorBytes = 2;
+    const configs::DramConfig& dram = machine_.memory.dram;
+    const auto step = [&](bool to_memory, std::uint64_t bytes) -> Job& {
+      Job& job = new_job();
+      job.moving.takes_half = job.moving.frees_half = true;
+      job.moving.whole = true;  // so that no load passes the work before it
+      spill(job.moving.transfers, to_memory, bytes);
+      (to_memory ? job.counts.activation_read_bytes : job.counts.activation_write_bytes) += bytes;
+      return job;
+    };
+    const auto pass = [&](Job& job, const workloads::Region& region) {
+      const memory::PimPass done = memory::pim_pass(
+          dram, machine_.memory.channels, machine_.memory.pim, region.bytes, op.macs() / 2);
+      const double cycles =
+          std::ceil(static_cast<double>(done.clocks) * machine_.clock_mhz / dram.clock_mhz);
+      job.at_memory =
+          std::make_shared<const MemoryWork>(MemoryWork{static_cast<std::uint64_t>(cycles), done});
+      job.counts.macs += op.macs() / 2;
+    };
+    const std::uint64_t rows = op.batch * op.m * op.share;
+    Job& query = step(true, op.input_bytes);
+    if (!stays_on_chip(machine_, op.input_bytes)) {
+      spill(query.moving.transfers, false, op.input_bytes);
+    }
+    pass(query, op.stationary_region);
+    Job& scores = step(false, rows * op.n * kVectorBytes);
+    const LaneOps ops = lane_ops(VectorOp::softmax, rows, op.n);
+    scores.vector_cycles = vector_time(ops);
+    count(scores, ops);
+    pass(step(true, rows * op.n * kVectorBytes), op.context_region);
+    Job& context = step(false, rows * op.k * kVectorBytes);
+    if (!stays_on_chip(machine_, op.output_bytes)) spill(context.results, true, op.output_bytes);
+  }
+
   void add_vector(const Operation& op) {
     if (op.written_cache) {
       add_cache_append(op);
@@ -789,6 +834,16 @@ static_assert(sizeof(WorkCounts) ==
               std::size(kCounters) * sizeof(std::uint64_t) + sizeof(KvDecodeWork));
 
 }  // namespace
+
+bool attends_at_memory(const configs::MachineConfig& machine, const Operation& operation) {
+  if (machine.memory.pim.place == configs::PimPlace::none || operation.m != 1) return false;
+  if (operation.stationary_cache || operation.context_cache) {
+    throw ConfigError("machine '" + machine.name +
+                      "': memory.pim: the units read keys and values as they are, and this recipe "
+                      "codes its cache; expected an uncoded one, or pim.place none");
+  }
+  return true;
+}
 
 void count_edge(WorkCounts& counts, const pe::PeDesign& design, const pe::ArrayWork& work,
                 std::uint64_t times) {

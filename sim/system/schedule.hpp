@@ -5,12 +5,14 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
 
 #include "configs/machine.hpp"
 #include "memory/memory_system.hpp"
+#include "memory/pim.hpp"
 #include "pe/array_timing.hpp"
 #include "pe/design.hpp"
 #include "sim/core/event_counts.hpp"
@@ -57,6 +59,12 @@ struct Load {
   std::vector<memory::Transfer> transfers;
 };
 
+/// What units at the memory do for a job.
+struct MemoryWork {
+  std::uint64_t cycles = 0;  ///< of the accelerator
+  memory::PimPass pass;
+};
+
 /// One job. Order of events: both loads are in; the accumulators of the job before last are free;
 /// the array runs; finished sums leave through the dequantiser, the vector unit
 /// (`background_vector_cycles`) and the DMA.
@@ -74,6 +82,7 @@ struct Job {
   std::uint64_t scratchpad_cycles =
       0;                            ///< by which the scratchpads' ports are slower than the array
   std::uint64_t vector_cycles = 0;  ///< in the foreground: the operation is the vector unit's own
+  std::shared_ptr<const MemoryWork> at_memory;  ///< after both loads, units at the memory; or null
   std::uint64_t dequantise_cycles = 0;
   std::uint64_t background_vector_cycles = 0;  ///< softmax of this block, beside the array
   std::optional<std::uint64_t>
@@ -115,6 +124,11 @@ struct TimedTile {
 
 /// Where an array's work comes from: pe::arrays_work, or the clocked array.
 using ArrayTimer = std::function<TimedTile(const pe::GemmShape&, const TilePlace&)>;
+
+/// Whether the memory's own units compute this attention: one new token, where the machine has
+/// them.
+bool attends_at_memory(const configs::MachineConfig& machine,
+                       const workloads::Operation& operation);
 
 class Mapper;
 struct AttentionMapping;

@@ -27,6 +27,8 @@
 #include "sim/system/pricing.hpp"
 #include "sim/system/schedule.hpp"
 #include "sim/system/steady_state.hpp"
+#include "sim/system/tier_report.hpp"
+#include "sim/system/tiering.hpp"
 #include "sim/system/tile_stepper.hpp"
 
 namespace systole::sim {
@@ -116,7 +118,9 @@ std::string reuse_key(const Segment& segment) {
 /// A segment cut into what depends on the context length (cache appends and attention) and what
 /// does not, so that decode steps share the latter. Each region starts on a quiet machine, whether
 /// it is reused or not.
-std::vector<Segment> regions_of(const Segment& segment) {
+/// With `whole` the segment is one region: weights that are prefetched come while any of it runs.
+std::vector<Segment> regions_of(const Segment& segment, bool whole = false) {
+  if (whole) return {segment};
   std::vector<Segment> regions;
   for (const Operation& op : segment.operations) {
     if (regions.empty() ||
@@ -134,12 +138,20 @@ void add(SegmentOutcome& total, const SegmentOutcome& other, std::uint64_t times
     OperationOutcome& sum = total.operations[i];
     const OperationOutcome& one = other.operations[i];
     sum.counts += one.counts * times;
+    sum.at_memory += one.at_memory * times;
     for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
       sum.cycles_by_cause[c] += times * one.cycles_by_cause[c];
     }
     for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
       sum.dram_read_bytes[c] += times * one.dram_read_bytes[c];
       sum.dram_write_bytes[c] += times * one.dram_write_bytes[c];
+    }
+    for (std::size_t t = 0; t < memory::kMostTiers; ++t) {
+      sum.tier_wait_cycles[t] += times * one.tier_wait_cycles[t];
+      for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+        sum.tier_read_bytes[t][c] += times * one.tier_read_bytes[t][c];
+        sum.tier_write_bytes[t][c] += times * one.tier_write_bytes[t][c];
+      }
     }
   }
   total.dram_events += other.dram_events.times(times);
@@ -155,7 +167,9 @@ SegmentOutcome repeated(const SegmentOutcome& one, std::uint64_t repeats) {
 /// What one program did: [step][segment], each the sum of the segment's repeats.
 struct Outcomes {
   std::vector<std::vector<SegmentOutcome>> steps;
-  KeyValues notes;  ///< on how it was timed
+  KeyValues notes;   ///< on how it was timed
+  TierTotals tiers;  ///< placed and worn; the rest is in the steps
+  std::vector<std::size_t> idle_rules;
 };
 
 /// The closed form of a tile with the kinds of its passes that observations expect; null, which
@@ -202,6 +216,38 @@ std::string sequences_text(const Program& program) {
                      program.weight_bytes, program.kv_bytes);
 }
 
+/// The program with its preemptions: after every so many decode steps the cache of all layers goes
+/// out to the tier of the machine's memory.swap and comes back.
+Program with_swaps(const Program& program, const configs::SwapConfig& swap) {
+  Program swapped = program;
+  if (swap.every_steps == 0) return swapped;
+  std::uint64_t decoded = 0;
+  for (Step& step : swapped.steps) {
+    if (step.phase != Phase::decode || ++decoded % swap.every_steps != 0) continue;
+    Segment& segment = step.segments.emplace_back();
+    segment.name = kSwapSegment;
+    segment.repeats = program.layers;
+    for (const char* name : {kSwapOut, kSwapIn}) {
+      Operation& op = segment.operations.emplace_back();
+      op.name = name;
+      op.rows = step.context;  // tokens
+    }
+  }
+  return swapped;
+}
+
+/// What the whole program takes of each tier, and which of them wear.
+void note_placement(Outcomes& outcomes, const Tiering& tiering,
+                    const configs::MachineConfig& machine) {
+  for (std::uint32_t t = 0; t <= machine.memory.tiers.size(); ++t) {
+    outcomes.tiers.placed[t] = tiering.placed(t);
+    outcomes.tiers.spilled[t] = tiering.spilled(t);
+    if (t == 0) continue;
+    const configs::TierConfig tier = machine.memory.tiers[t - 1].resolved();
+    if (tier.endurance_writes > 0) outcomes.tiers.wear.try_emplace(t, tier);
+  }
+}
+
 /// Drives the accelerator through the program, one segment after the other, and collects the
 /// outcomes.
 class ProgramRunner : public sc_core::sc_module {
@@ -218,7 +264,8 @@ class ProgramRunner : public sc_core::sc_module {
         stepper_(mapper, options.operands) {
     // Layers are placed a multiple of the memory's period apart, so that each meets the same banks
     // and conflicts.
-    const std::uint64_t period = accelerator_.memory.address_period_bytes();
+    const std::uint64_t period = accelerator_.tiers ? accelerator_.tiers->address_period_bytes()
+                                                    : accelerator_.memory.address_period_bytes();
     std::uint64_t layers = 0;
     for (const Segment& segment : program.steps.at(0).segments)
       layers = std::max(layers, segment.repeats);
@@ -234,7 +281,14 @@ class ProgramRunner : public sc_core::sc_module {
         period;
     const std::uint64_t needed = spill_base_ + spill.bytes,
                         capacity = accelerator_.memory.capacity().count();
-    if (needed > capacity) {
+    if (accelerator_.tiers) {
+      if (options.timeline != nullptr) {
+        throw ConfigError("--trace: machine '" + machine.name +
+                          "' has memory tiers, whose transfers are not recorded");
+      }
+      tiering_ = std::make_unique<Tiering>(program, machine, layer_stride_, spill_base_);
+      note_placement(outcomes, *tiering_, machine);
+    } else if (needed > capacity) {
       throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe + "'" +
                         sequences_text(program) + " needs " + std::to_string(needed) +
                         " bytes of DRAM; machine '" + machine.name + "' has " +
@@ -262,10 +316,12 @@ class ProgramRunner : public sc_core::sc_module {
         const Step& step = program_.steps[i];
         std::vector<SegmentOutcome>& totals = outcomes.steps.emplace_back();
         stepper_.begin(i, step.tokens);
+        context_ = {Tiering::kNoLayer, step.context - step.tokens, step.context, 0, false};
         std::uint64_t layer = 0;
         for (const Segment& segment : step.segments) {
-          totals.push_back(run_segment(segment, layer, step));
-          if (segment.name.starts_with("layer")) layer += segment.repeats;
+          const bool swap = segment.name == kSwapSegment;
+          totals.push_back(run_segment(segment, swap ? 0 : layer, step));
+          if (segment.name.starts_with("layer") && !swap) layer += segment.repeats;
         }
         stepper_.end();
         progress_.report("simulating", i + 1, program_.steps.size());
@@ -273,6 +329,7 @@ class ProgramRunner : public sc_core::sc_module {
       }
       if (options_.timing == Timing::pe) outcomes.notes = stepper_.notes();
       note_shortcuts();
+      if (tiering_) outcomes.idle_rules = tiering_->idle_rules();
     } catch (...) {
       failure = std::current_exception();  // must not unwind through the SystemC scheduler
     }
@@ -303,10 +360,14 @@ class ProgramRunner : public sc_core::sc_module {
   SegmentOutcome run_segment(const Segment& segment, std::uint64_t layer, const Step& step) {
     SegmentOutcome total;
     std::vector<std::vector<std::uint32_t>> recorded;
-    for (const Segment& region : regions_of(segment)) {
+    const bool layered = segment.name.starts_with("layer");
+    const bool whole = tiering_ && tiering_->prefetches() && layered;
+    for (const Segment& region : regions_of(segment, whole)) {
       ran_.clear();
-      const SegmentOutcome outcome =
-          stepper_.has_operands() ? step_region(region, layer) : run_region(region, step);
+      const SegmentOutcome outcome = tiering_
+                                         ? run_tiered(region, layered ? layer : Tiering::kNoLayer)
+                                     : stepper_.has_operands() ? step_region(region, layer)
+                                                               : run_region(region, step);
       recorded.push_back(std::move(ran_));
       total.operations.insert(total.operations.end(), outcome.operations.begin(),
                               outcome.operations.end());
@@ -406,7 +467,7 @@ class ProgramRunner : public sc_core::sc_module {
     if (some.stretches.empty()) return {accelerator_.run(all), 0, 0};
     const std::vector<std::uint64_t> marks = some.marks();
     std::vector<SegmentOutcome> at_marks;
-    SegmentOutcome kept = accelerator_.run(some.jobs, marks, &at_marks);
+    SegmentOutcome kept = accelerator_.run(some.jobs, {.prefetch = {}, .marks = marks, .at_marks = &at_marks});
     Extrapolated whole = extrapolate(some, std::move(kept), at_marks);
     // Not as steady as it looked.
     constexpr std::uint64_t kMostPartsOfBound = 500;
@@ -526,6 +587,64 @@ class ProgramRunner : public sc_core::sc_module {
     return total;
   }
 
+  /// Layers that lie in the same tiers run alike; those that begin or end a prefetch do not.
+  SegmentOutcome run_tiered(const Segment& region, std::uint64_t first_layer) {
+    const bool layered = first_layer != Tiering::kNoLayer;
+    const bool prefetches = layered && tiering_->prefetches() && region.name != kSwapSegment;
+    const std::string shape = reuse_key(region);
+    SegmentOutcome total;
+    total.operations.resize(region.operations.size());
+    for (std::uint64_t i = 0; i < region.repeats; ++i) {
+      Tiering::Where where = context_;
+      where.shift = i * layer_stride_;
+      std::uint32_t next = Tiering::kNoLayer;
+      if (layered) {
+        where.layer = static_cast<std::uint32_t>(first_layer + i);
+        where.shift += first_layer * program_.layer_stride_bytes;
+        where.warm = prefetches && where.layer > 0;
+        if (prefetches && where.layer + 1 < program_.layers) next = where.layer + 1;
+      }
+      const std::string key = shape + std::to_string(tiering_->kind(where.layer)) +
+                              (where.warm ? " warm " : " cold ") +
+                              std::to_string(tiering_->kind(next));
+      auto known = tiered_.find(key);
+      if (known == tiered_.end() || !options_.reuse) {
+        std::vector<Job> jobs =
+            schedule(mapper_, region, place(i), observing_timer(mapper_, region, options_));
+        tiering_->place(jobs, region, where);
+        std::vector<PrefetchChunk> chunks;
+        if (next != Tiering::kNoLayer) {
+          chunks = tiering_->prefetch(next, where.shift + layer_stride_);
+        }
+        Tiered tiered{accelerator_.run(jobs, {.prefetch = chunks, .marks = {}}), {}, i};
+        collect_wear(jobs, chunks, tiered.worn);
+        known = tiered_.insert_or_assign(key, std::move(tiered)).first;
+      }
+      add(total, known->second.outcome);
+      for (const memory::Transfer& write : known->second.worn) {
+        const std::uint64_t address = memory::without_tier(write.address);
+        const std::uint64_t moved =
+            address >= spill_base_
+                ? address
+                : address + i * layer_stride_ - known->second.instance * layer_stride_;
+        outcomes.tiers.wear.at(memory::tier_of(write.address)).write(moved, write.bytes);
+      }
+    }
+    return total;
+  }
+
+  /// What is written to tiers that wear.
+  void collect_wear(const std::vector<Job>& jobs, const std::vector<PrefetchChunk>& chunks,
+                    std::vector<memory::Transfer>& worn) const {
+    const auto put = [&](const memory::Transfer& transfer) {
+      if (transfer.write && outcomes.tiers.wear.contains(memory::tier_of(transfer.address))) {
+        worn.push_back(transfer);
+      }
+    };
+    for (const Job& job : jobs) std::ranges::for_each(job.results, put);
+    for (const PrefetchChunk& chunk : chunks) put(chunk.write);
+  }
+
   Placement place(std::uint64_t instance, std::uint64_t sequence = 0) const {
     return {instance * layer_stride_ + sequence * sequence_stride_, spill_base_,
             program_.activation_region.bytes};
@@ -588,6 +707,15 @@ class ProgramRunner : public sc_core::sc_module {
   std::uint64_t layer_stride_ = 0, sequence_stride_ = 0, spill_base_ = 0;
   std::map<std::string, Known> known_;
   std::map<std::string, Middle> middles_;
+  std::unique_ptr<Tiering> tiering_;  ///< null: all lies in DRAM
+  Tiering::Where context_;            ///< of the step
+  /// Of one instance, with what it wrote to tiers that wear.
+  struct Tiered {
+    SegmentOutcome outcome;
+    std::vector<memory::Transfer> worn;
+    std::uint64_t instance = 0;
+  };
+  std::map<std::string, Tiered> tiered_;
   TileStepper stepper_;
   // The timeline's, where there is one.
   std::vector<std::uint32_t> ran_;  ///< recordings of the present region's instances, in order
@@ -603,6 +731,7 @@ SegmentOutcome analyse(const Segment& segment, Mapper& mapper, const SimulateOpt
   const configs::MachineConfig& machine = mapper.machine();
   const std::vector<Job> jobs =
       schedule(mapper, segment, {}, observing_timer(mapper, segment, options));
+  std::vector<double> at_memory(segment.operations.size());
   const double pes =
       static_cast<double>(machine.array.rows) * machine.array.cols * machine.array.count;
   SegmentOutcome outcome;
@@ -612,6 +741,10 @@ SegmentOutcome analyse(const Segment& segment, Mapper& mapper, const SimulateOpt
     OperationOutcome& operation = outcome.operations[job.operation];
     operation.counts += job.counts;
     dequantise[job.operation] += static_cast<double>(job.dequantise_cycles);
+    if (job.at_memory) {
+      at_memory[job.operation] += static_cast<double>(job.at_memory->cycles);
+      operation.at_memory += job.at_memory->pass;
+    }
     vector[job.operation] += static_cast<double>(job.vector_cycles + job.background_vector_cycles);
     for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
       for (const memory::Transfer& transfer : *list) {
@@ -630,7 +763,8 @@ SegmentOutcome analyse(const Segment& segment, Mapper& mapper, const SimulateOpt
     }
     const double compute =
         std::max(static_cast<double>(operation.counts.mac_passes) / pes, vector[i]);
-    const double memory = static_cast<double>(bytes) / machine.peak_dram_bytes_per_cycle();
+    const double memory =
+        static_cast<double>(bytes) / machine.peak_dram_bytes_per_cycle() + at_memory[i];
     const auto cycles = [](double x) { return static_cast<std::uint64_t>(std::ceil(x)); };
     auto& causes = operation.cycles_by_cause;
     const std::uint64_t longest = cycles(std::max({compute, memory, dequantise[i]}));
@@ -759,6 +893,7 @@ Chosen chosen_for(const Operation& op, Mapper& mapper) {
 void add_mapping(OperationRow& row, const Operation& op, Mapper& mapper, std::uint64_t repeats) {
   if (op.kind == OpKind::vector) return;
   if (op.kind == OpKind::attention && passes_in_tiles(mapper.machine(), op)) return;
+  if (op.kind == OpKind::attention && attends_at_memory(mapper.machine(), op)) return;
   const Chosen mapped = chosen_for(op, mapper);
   if (!row.mapping) {
     MappingChoice& choice = row.mapping.emplace();
@@ -881,6 +1016,39 @@ bool has_coded_cache(const Program& program) {
   return false;
 }
 
+void add_tier_notes(RunResult& result, const configs::MachineConfig& machine,
+                    const Outcomes& outcomes) {
+  const auto note = [&](const char* name, std::string text) {
+    result.notes.emplace_back(name, std::move(text));
+  };
+  if (!result.tiers.empty()) {
+    note("tiers",
+         "a byte has the bank and row of its address in the program in whatever memory it lies "
+         "(frames handed out by colour); energy and area of a tier as its file states them, area "
+         "not priced; wear is even inside a region");
+    for (const std::size_t rule : outcomes.idle_rules) {
+      note("idle placement rule",
+           "memory.placement[" + std::to_string(rule) + "] fits nothing of this model and recipe");
+    }
+  }
+  if (machine.memory.prefetch.staging_bytes > 0) {
+    note("prefetch",
+         "each layer runs as one region while half a staging of the next layer's weights comes in; "
+         "the first layer of every step finds nothing staged (errs upwards)");
+  }
+  if (machine.memory.swap.every_steps > 0) {
+    note("preemption",
+         "the cache goes out and comes back at once: what other sequences do meanwhile is not "
+         "timed");
+  }
+  if (machine.memory.pim.place != configs::PimPlace::none) {
+    note("attention at the memory",
+         "closed form of all-bank commands with tFAW and refresh; vectors cross the bus as traffic "
+         "of the activations; layouts such that results come back complete; nothing else uses the "
+         "memory meanwhile");
+  }
+}
+
 /// Outcomes as a result: rows, energy, area, notes.
 RunResult result_of(const Program& program, const configs::MachineConfig& machine,
                     const SimulateOptions& options, const PriceList& prices, Mapper& mapper,
@@ -902,6 +1070,8 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
   // Rows: one for each operation and format of each phase, summed over layers and decode steps.
   std::map<std::tuple<Phase, std::size_t, std::string>, std::size_t> row_of;
   std::vector<EventCounts> row_events;
+  TierTotals tiers = outcomes.tiers;
+  std::vector<std::array<std::uint64_t, memory::kMostTiers>> row_tier_bytes;
   for (std::size_t s = 0; s < program.steps.size(); ++s) {
     const Step& step = program.steps[s];
     const std::uint64_t together = step.phase == Phase::decode ? program.sequences : 1;
@@ -919,6 +1089,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         if (inserted) {
           result.operations.push_back(describe(op, step.phase, segment));
           row_events.emplace_back();
+          row_tier_bytes.emplace_back();
         }
         OperationRow& row = result.operations[it->second];
         if (op.kind != OpKind::vector) {
@@ -941,6 +1112,19 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
           bytes += done.dram_read_bytes[c] + done.dram_write_bytes[c];
         }
         constexpr std::size_t kKv = index_of(TrafficClass::kv_cache);
+        for (std::size_t t = 0; t < memory::kMostTiers; ++t) {
+          const BytesByClass& read = t == 0 ? done.dram_read_bytes : done.tier_read_bytes[t];
+          const BytesByClass& written = t == 0 ? done.dram_write_bytes : done.tier_write_bytes[t];
+          tiers.wait_cycles[t] += done.tier_wait_cycles[t];
+          for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+            tiers.read_bytes[t][c] += read[c];
+            tiers.written_bytes[t][c] += written[c];
+            row_tier_bytes[it->second][t] += read[c] + written[c];
+          }
+          if (t == 0) continue;
+          result.kv_bytes_read += read[kKv];
+          result.kv_bytes_written += written[kKv];
+        }
         result.kv_bytes_read += done.dram_read_bytes[kKv];
         result.kv_bytes_written += done.dram_write_bytes[kKv];
         result.kv_burst_bytes_read += done.counts.kv_read_burst_bytes;
@@ -958,6 +1142,9 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         row.bandwidth_bound_cycles += static_cast<std::uint64_t>(
             std::ceil(static_cast<double>(bytes) / result.peak_dram_bytes_per_cycle));
         row_events[it->second] += on_chip_events(done.counts, machine.memory);
+        row_events[it->second].add("pim.activate", done.at_memory.activates);
+        row_events[it->second].add("pim.read_bit", done.at_memory.read_bits);
+        row_events[it->second].add("pim.mac", done.at_memory.macs);
       }
     }
   }
@@ -977,6 +1164,15 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
       bytes += row.dram_read_bytes[c] + row.dram_write_bytes[c];
     }
     if (bytes > 0) row.energy_pj["dram"] = dram_pj * static_cast<double>(bytes) / all_bytes;
+    for (std::size_t t = 1; t <= machine.memory.tiers.size(); ++t) {
+      const std::uint64_t here = row_tier_bytes[i][t];
+      const std::string component = memory::tier_component(machine.memory.tiers[t - 1].name);
+      if (here == 0 || !dynamic.contains(component)) continue;
+      std::uint64_t whole = 0;
+      for (const auto& of_row : row_tier_bytes) whole += of_row[t];
+      row.energy_pj[component] =
+          dynamic.at(component) * static_cast<double>(here) / static_cast<double>(whole);
+    }
     result.cycles += row.cycles;
     (row.phase == name_of(Phase::prefill) ? result.prefill_cycles : result.decode_cycles) +=
         row.cycles;
@@ -993,6 +1189,8 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
     result.energy_pj += part.dynamic_pj + part.static_pj;
     result.area_mm2 += part.area_mm2;
   }
+  result.tiers = tier_rows(machine, tiers, result);
+  add_tier_notes(result, machine, outcomes);
   result.notes.emplace_back("regions",
                             "the operations of a layer before, in and after attention each start "
                             "on a quiet machine: rows "
@@ -1101,12 +1299,22 @@ std::vector<std::vector<CyclesByCause>> time_segments(std::span<const TimedProgr
   return times;
 }
 
-std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
+std::vector<RunResult> simulate_all(std::span<const TimedProgram> given,
                                     const SimulateOptions& options, Progress& progress) {
-  SYSTOLE_CHECK(options.timeline == nullptr ||
-                    (programs.size() == 1 && !options.extrapolate &&
-                     options.timing != Timing::analytic),
+  SYSTOLE_CHECK(options.timeline == nullptr || (given.size() == 1 && !options.extrapolate &&
+                                                options.timing != Timing::analytic),
                 "a timeline is of one program that is simulated whole");
+  std::vector<TimedProgram> preempted;
+  std::span<const TimedProgram> programs = given;
+  const auto swaps = [](const TimedProgram& timed) {
+    return timed.machine.memory.swap.every_steps > 0;
+  };
+  if (std::ranges::any_of(given, swaps)) {
+    for (const TimedProgram& timed : given) {
+      preempted.push_back({with_swaps(timed.program, timed.machine.memory.swap), timed.machine});
+    }
+    programs = preempted;
+  }
   std::vector<PriceList> prices;
   std::vector<std::unique_ptr<Mapper>> mappers;
   // Every operation of every program is checked before the clock starts.
@@ -1122,6 +1330,21 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
     if (options.timing == Timing::pe && timed.program.sequences > 1) {
       throw ConfigError("--timing pe steps one sequence; found " +
                         std::to_string(timed.program.sequences) + ", time them with --timing tile");
+    }
+    if (timed.program.sequences > 1 && !timed.machine.memory.tiers.empty()) {
+      throw ConfigError("machine '" + timed.machine.name +
+                        "' has memory.tiers, which place one sequence; found " +
+                        std::to_string(timed.program.sequences));
+    }
+    if (options.timing != Timing::tile && !timed.machine.memory.tiers.empty()) {
+      throw ConfigError("--timing " +
+                        std::string(kTimingNames[static_cast<std::size_t>(options.timing)]) +
+                        " knows one memory; machine '" + timed.machine.name +
+                        "' has memory.tiers, time it with --timing tile");
+    }
+    if (options.timing == Timing::pe && timed.machine.memory.pim.place != configs::PimPlace::none) {
+      throw ConfigError("--timing pe steps no attention at the memory; machine '" +
+                        timed.machine.name + "' has memory.pim, time it with --timing tile");
     }
     if (options.timing == Timing::pe && timed.machine.array.count > 1) {
       throw ConfigError("--timing pe steps one array; array.count is " +

@@ -163,6 +163,52 @@ TEST(Run, TimesTheCacheOfEachSystemInTheNamedRecipesPlace) {
   EXPECT_THAT(unknown.errors, HasSubstr("kivi"));
 }
 
+/// The row of a memory.
+json memory_of(const json& result, const std::string& name) {
+  for (const json& row : result.at("tiers")) {
+    if (row.at("name") == name) return row;
+  }
+  return {};
+}
+
+TEST(Run, AnEdgeMachineReadsItsFrozenWeightsFromRramAndWearsNothing) {
+  const json result = run_json(
+      "run --machine edge-rram-tiered --model smollm2-135m --prefill 300 --decode 4 --quiet");
+  const json rram = memory_of(result, "rram"), sram = memory_of(result, "sram"),
+             dram = memory_of(result, "dram");
+  EXPECT_EQ(rram.at("capacity_bytes"), 134217728);
+  EXPECT_GT(rram.at("read_bytes").at("weights").get<double>(), 5 * 50e6);
+  EXPECT_EQ(rram.at("line_writes"), 0);
+  EXPECT_EQ(rram.at("lifetime_years"), 0.0);
+  // 44 of the prompt's tokens are older than the 256 that SRAM keeps; 32 are whole pages.
+  EXPECT_GT(dram.at("written_bytes").at("kv_cache").get<double>(), 0);
+  EXPECT_GT(sram.at("written_bytes").at("kv_cache").get<double>(),
+            4 * dram.at("written_bytes").at("kv_cache").get<double>());
+  EXPECT_GT(sram.at("written_bytes").at("activations").get<double>(), 0);
+}
+
+TEST(Run, AHostBehindPcieTakesOldTokensAndHalfTheLayersOfALargeModel) {
+  const TemporaryFolder folder;
+  const std::string h5 = folder.path("tiered.h5");
+  const json result = run_json(
+      "run --machine mixpe-128x128-host-tiered --model llama-2-7b --prefill 1200 --decode 1 "
+      "--quiet "
+      "--out " +
+      h5);
+  const json host = memory_of(result, "host");
+  EXPECT_GT(host.at("placed_bytes").get<double>(), 1.6e9);
+  EXPECT_GT(host.at("read_bytes").at("kv_cache").get<double>(), 0);
+  EXPECT_GT(host.at("link_fraction").get<double>(), 0);
+  EXPECT_GT(memory_of(result, "dram").at("written_bytes").at("weights").get<double>(), 1e9);
+  const Outcome report = run_systole("report " + h5);
+  EXPECT_THAT(report.output, HasSubstr("Memories"));
+  const Outcome wrong = run_systole(
+      "run --machine mixpe-128x128-host-tiered --set \"memory.placement=[{class: kv_cache, tier: "
+      "hots}]\"");
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_THAT(wrong.errors, HasSubstr("did you mean 'host'"));
+}
+
 TEST(Run, TimesALargeShapeWithoutWeights) {
   const json result = run_json(
       "run --model llama-2-7b --machine mixpe-128x128 --recipe mixpe-w4a8 --prefill 2048 --decode "
@@ -469,8 +515,8 @@ TEST(Paper, ExitsWithOneWhereAValueDiffers) {
 }
 
 TEST(List, NamesEveryKind) {
-  for (const char* kind : {"machines", "recipes", "models", "pes", "drams", "energy", "papers",
-                           "formats", "kernels"}) {
+  for (const char* kind : {"machines", "recipes", "models", "pes", "drams", "tiers", "energy",
+                           "papers", "formats", "kernels"}) {
     const Outcome outcome = run_systole(std::string("list ") + kind);
     EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
     EXPECT_FALSE(outcome.output.empty()) << kind;
@@ -478,7 +524,8 @@ TEST(List, NamesEveryKind) {
 }
 
 TEST(Show, PrintsEveryNameThatListPrints) {
-  for (const char* kind : {"machines", "recipes", "models", "pes", "drams", "energy", "papers"}) {
+  for (const char* kind :
+       {"machines", "recipes", "models", "pes", "drams", "tiers", "energy", "papers"}) {
     std::istringstream lines(run_systole(std::string("list ") + kind).output);
     for (std::string line; std::getline(lines, line);) {
       const std::string name = line.substr(0, line.find(' '));

@@ -119,6 +119,8 @@ TEST(Fuzz, DamagedRecipesAreReadOrRefused) {
 }
 TEST(Fuzz, DamagedDramsAreReadOrRefused) {
   survive<DramConfig>(read_text_file(path_of(Kind::dram, "hbm2-2.0")), 2000);
+  survive<TierConfig>(read_text_file(path_of(Kind::tier, "ssd-nvme")), 2000);
+  survive<MachineConfig>(read_text_file(path_of(Kind::machine, "edge-rram-tiered")), 200);
 }
 TEST(Fuzz, DamagedMachinesAreReadOrRefused) {
   survive<MachineConfig>(read_text_file(path_of(Kind::machine, "mixpe-16x16")), 600);

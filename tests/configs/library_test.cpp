@@ -48,6 +48,20 @@ TEST(Library, ShipsModelsThatLoadAndRoundTrip) {
 TEST(Library, ShipsDramsThatLoadAndRoundTrip) {
   expect_all_load_and_round_trip<DramConfig>(Kind::dram, load_dram);
 }
+TEST(Library, ShipsMemoryTiersThatLoadAndRoundTrip) {
+  expect_all_load_and_round_trip<TierConfig>(Kind::tier, load_tier);
+}
+
+TEST(Library, KeepsTheBanksOfItsTiersBusyForNoLongerThanAnAccessTakes) {
+  for (const std::string& name : names(Kind::tier)) {
+    const TierConfig tier = load_tier(name);
+    if (tier.kind != TierKind::cells) continue;
+    const double bytes = static_cast<double>(tier.granularity_bytes) * tier.banks;
+    EXPECT_LE(bytes / tier.read_bandwidth_gbs, tier.read_latency_ns) << name;
+    EXPECT_LE(bytes / tier.write_bandwidth_gbs, tier.write_latency_ns) << name;
+    EXPECT_GE(tier.write_latency_ns, tier.read_latency_ns) << name;
+  }
+}
 TEST(Library, ShipsEnergyTablesThatLoadAndRoundTrip) {
   expect_all_load_and_round_trip<EnergyTable>(Kind::energy, load_energy);
 }

@@ -33,6 +33,21 @@ class RandomResult {
       r.components.push_back(
           {text(), real(), real(), real(), text(), text(), real(), real(), real()});
     }
+    for (std::uint64_t i = below(4); i > 0; --i) {
+      TierRow tier;
+      tier.name = text();
+      for (std::uint64_t* value :
+           {&tier.capacity_bytes, &tier.placed_bytes, &tier.spilled_bytes, &tier.read_bytes[0],
+            &tier.read_bytes[2], &tier.written_bytes[1], &tier.wait_cycles, &tier.line_writes,
+            &tier.most_region_writes}) {
+        *value = count();
+      }
+      for (double* value :
+           {&tier.busy_fraction, &tier.link_fraction, &tier.energy_pj, &tier.lifetime_years}) {
+        *value = real();
+      }
+      r.tiers.push_back(tier);
+    }
     for (std::uint64_t i = below(20); i > 0; --i) {
       const std::string name = text();  // a second count could wrap to 0, which is no event
       const std::uint64_t n = count();

@@ -49,6 +49,22 @@ inline void expect_same(const RunResult& a, const RunResult& b) {
     EXPECT_EQ(x.energy_pj, y.energy_pj);
     EXPECT_EQ(x.mapping, y.mapping);
   }
+  ASSERT_EQ(a.tiers.size(), b.tiers.size());
+  for (std::size_t i = 0; i < a.tiers.size(); ++i) {
+    EXPECT_EQ(a.tiers[i].name, b.tiers[i].name);
+    EXPECT_EQ(a.tiers[i].capacity_bytes, b.tiers[i].capacity_bytes);
+    EXPECT_EQ(a.tiers[i].placed_bytes, b.tiers[i].placed_bytes);
+    EXPECT_EQ(a.tiers[i].spilled_bytes, b.tiers[i].spilled_bytes);
+    EXPECT_EQ(a.tiers[i].read_bytes, b.tiers[i].read_bytes);
+    EXPECT_EQ(a.tiers[i].written_bytes, b.tiers[i].written_bytes);
+    expect_same(a.tiers[i].busy_fraction, b.tiers[i].busy_fraction, "busy_fraction");
+    expect_same(a.tiers[i].link_fraction, b.tiers[i].link_fraction, "link_fraction");
+    EXPECT_EQ(a.tiers[i].wait_cycles, b.tiers[i].wait_cycles);
+    expect_same(a.tiers[i].energy_pj, b.tiers[i].energy_pj, "tier energy_pj");
+    EXPECT_EQ(a.tiers[i].line_writes, b.tiers[i].line_writes);
+    EXPECT_EQ(a.tiers[i].most_region_writes, b.tiers[i].most_region_writes);
+    expect_same(a.tiers[i].lifetime_years, b.tiers[i].lifetime_years, "lifetime_years");
+  }
   ASSERT_EQ(a.components.size(), b.components.size());
   for (std::size_t i = 0; i < a.components.size(); ++i) {
     EXPECT_EQ(a.components[i].name, b.components[i].name);
