@@ -124,6 +124,47 @@ std::string format_ratio(std::optional<double> ratio) {
   return number(*ratio) + "\u00d7";
 }
 
+std::string format_figure(std::string_view name, double value) {
+  using Print = std::string (*)(double);
+  constexpr auto plain = [](double v) { return number(v); };
+  constexpr auto four_digits = [](double v) { return number(v, 4); };
+  constexpr auto share = [](double v) { return format_share(v); };
+  constexpr auto whole = [](double v) { return fmt::format("{:.0f}", v); };
+  struct Named {
+    std::string_view part;
+    Print print;
+  };
+  // The first whose text occurs in the name: rates before what they are rates of.
+  static constexpr std::array<Named, 20> kFigures = {{{"bytes_per_cycle", plain},
+                                                      {"macs_per_cycle", format_count},
+                                                      {"tokens_per_", plain},
+                                                      {"tops_per_", plain},
+                                                      {"perplexity", four_digits},
+                                                      {"nll", four_digits},
+                                                      {"clock_mhz", four_digits},
+                                                      {"seed", whole},
+                                                      {"repeats", whole},
+                                                      {"tile.", whole},
+                                                      {"utilisation", share},
+                                                      {"share", share},
+                                                      {"band", share},
+                                                      {"bytes", format_bytes},
+                                                      {"_pj", format_energy_pj},
+                                                      {"_ms", format_time_ms},
+                                                      {"_mm2", format_area_mm2},
+                                                      {"cycles", format_count},
+                                                      {"macs", format_count},
+                                                      {"tokens", format_count}}};
+  // A product's extents are read as they are.
+  if (name == "m" || name == "n" || name == "k") return whole(value);
+  for (const Named& figure : kFigures) {
+    if (name.find(figure.part) != std::string_view::npos) {
+      return std::isfinite(value) ? figure.print(value) : std::string(kAbsent);
+    }
+  }
+  return value == std::floor(value) ? format_count(value) : number(value);
+}
+
 std::string format_exact(std::uint64_t count) {
   const std::string digits = std::to_string(count);
   std::string text;

@@ -28,6 +28,10 @@ std::string format_area_mm2(double square_millimetres);
 std::string format_share(std::optional<double> share);  ///< 0.4131 -> "41.3 %"
 std::string format_ratio(std::optional<double> ratio);  ///< 2.5 -> "2.50\u00d7"
 
+/// `value` in the unit and with the digits of the figure called `name` in JSON and in tables
+/// ("ttft_ms", "cycles_by_cause.dram"): the one table that all printed forms share.
+std::string format_figure(std::string_view name, double value);
+
 /// Every digit, thousands separated by a thin space (U+2009): "12 345 678".
 std::string format_exact(std::uint64_t count);
 

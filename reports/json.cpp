@@ -175,6 +175,7 @@ std::string to_json(const RunResult& result) {
   for (const auto& [event, count] : result.events) root["events"][event] = count;
   root["config"] = object_of(result.config_echo);
   root["notes"] = object_of(result.notes);
+  root["schema_version"] = kJsonSchemaVersion;
   return root.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -1,13 +1,19 @@
 // A result as JSON: for scripts, and for people who diff two runs.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "sim/core/run_result.hpp"
 
 namespace systole::reports {
 
-/// Pretty-printed JSON (two spaces, one trailing newline) in a fixed key order:
+/// `schema_version` of the document, which result.schema.json describes. Raised when a key is
+/// removed or changes its meaning.
+inline constexpr std::uint64_t kJsonSchemaVersion = 1;
+
+/// Pretty-printed JSON (two spaces, one trailing newline) in a fixed key order, as
+/// reports/result.schema.json says:
 ///   summary     headline and derived figures, units in the key names; null where a figure is
 ///   absent operations  one object a row, cycles_by_cause and DRAM bytes as objects by name
 ///   components, events, config, notes

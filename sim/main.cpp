@@ -24,7 +24,7 @@ void print_overview() {
       "Usage: systole COMMAND [options]\n\nCommands:\n",
       SYSTOLE_VERSION);
   for (const auto& command : systole::cli::all_commands()) {
-    fmt::print("  {:<8} {}\n", command.name, command.summary);
+    fmt::print("  {:<10} {}\n", command.name, command.summary);
   }
   fmt::print(
       "\n`systole COMMAND --help` explains a command. Start with: systole run\n\n"

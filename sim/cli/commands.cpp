@@ -18,9 +18,13 @@ const Command kCommands[] = {
     {"bench", "measure the host: rates of the kernels beside its peak and other libraries",
      bench_command},
     {"report", "turn results into a page, side by side", report_command},
+    {"diff", "compare two results figure by figure; exit status for regression tests",
+     diff_command},
     {"list", "machines, recipes, models, PEs, DRAMs, energy tables and papers that ship",
      list_command},
     {"show", "print one of them resolved, with units, meanings and sources", show_command},
+    {"completion", "a completion script for bash or zsh", completion_command},
+    {"man", "the manual page, in troff", man_command},
     {"test", "build and run the tests (./systole test in the source tree)", nullptr},
 };
 

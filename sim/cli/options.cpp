@@ -25,6 +25,9 @@ std::uint64_t parse_number(const std::string& option, const std::string& text) {
   return number;
 }
 
+/// Where parse() puts the table instead of parsing, while table_of asks for one.
+OptionTable* wanted_table = nullptr;
+
 }  // namespace
 
 struct Options::Impl {
@@ -32,6 +35,14 @@ struct Options::Impl {
   std::vector<std::unique_ptr<po::options_description>> groups;
   std::vector<std::function<void(const po::variables_map&)>> store;
   std::vector<std::string> names;
+  std::string group = "Options";
+  std::vector<OptionTable::Entry> entries;
+
+  void note(const std::string& name, const std::string& placeholder, const std::string& help,
+            bool repeats = false) {
+    names.push_back(name);
+    entries.push_back({group, name, placeholder, help, repeats});
+  }
   std::vector<std::string>* positional = nullptr;
 
   po::options_description& current() {
@@ -44,7 +55,7 @@ struct Options::Impl {
 
   void add(const std::string& name, const std::string& placeholder, const std::string& help,
            std::function<void(const std::string&)> assign) {
-    names.push_back(name);
+    note(name, placeholder, help);
     current().add_options()(name.c_str(), po::value<std::string>()->value_name(placeholder),
                             help.c_str());
     store.push_back([name, assign = std::move(assign)](const po::variables_map& values) {
@@ -63,13 +74,14 @@ Options::Options(std::string usage, std::string description, std::string example
 Options::~Options() = default;
 
 Options& Options::group(std::string_view title) {
+  impl_->group = title;
   impl_->groups.push_back(std::make_unique<po::options_description>(
       std::string(title), kHelpColumns, kHelpColumns / 2));
   return *this;
 }
 
 Options& Options::flag(const std::string& name, bool& target, const std::string& help) {
-  impl_->names.push_back(name);
+  impl_->note(name, "", help);
   impl_->current().add_options()(name.c_str(), po::bool_switch(), help.c_str());
   impl_->store.push_back(
       [name, &target](const po::variables_map& values) { target = values[name].as<bool>(); });
@@ -98,7 +110,7 @@ Options& Options::optional_number(const std::string& name, const std::string& pl
 
 Options& Options::list(const std::string& name, const std::string& placeholder,
                        std::vector<std::string>& target, const std::string& help) {
-  impl_->names.push_back(name);
+  impl_->note(name, placeholder, help, true);
   impl_->current().add_options()(
       name.c_str(), po::value<std::vector<std::string>>()->value_name(placeholder), help.c_str());
   impl_->store.push_back([name, &target](const po::variables_map& values) {
@@ -115,6 +127,10 @@ Options& Options::positional(std::vector<std::string>& target) {
 bool Options::parse(const std::vector<std::string>& arguments) {
   bool help = false;
   group("Help").flag("help", help, "print this page");
+  if (wanted_table != nullptr) {
+    *wanted_table = {impl_->usage, impl_->description, impl_->examples, impl_->entries};
+    return false;
+  }
 
   po::options_description all;
   for (const auto& group : impl_->groups) all.add(*group);
@@ -162,6 +178,14 @@ bool Options::parse(const std::vector<std::string>& arguments) {
     *impl_->positional = words;
   }
   return true;
+}
+
+OptionTable Options::table_of(int (*command)(const std::vector<std::string>&)) {
+  OptionTable table;
+  wanted_table = &table;
+  command({});
+  wanted_table = nullptr;
+  return table;
 }
 
 std::size_t number_of(std::string_view text, std::string_view option, std::string_view whole,

@@ -12,6 +12,16 @@
 
 namespace systole::cli {
 
+/// What a command's Options declare, for completion and the manual page.
+struct OptionTable {
+  struct Entry {
+    std::string group, name, placeholder, help;  ///< no placeholder: a flag
+    bool repeats = false;
+  };
+  std::string usage, description, examples;
+  std::vector<Entry> entries;
+};
+
 class Options {
  public:
   /// `usage` is the line after "Usage: systole "; `description` and `examples` are paragraphs of
@@ -39,6 +49,10 @@ class Options {
   /// Fills the targets. Returns false when --help was asked for and printed. Throws ConfigError,
   /// naming the nearest option, on anything unknown, doubled, or malformed.
   bool parse(const std::vector<std::string>& arguments);
+
+  /// What `command` declares: it is called, and its parse() hands over the table and returns false,
+  /// as it does for --help. A command does nothing before it parses.
+  static OptionTable table_of(int (*command)(const std::vector<std::string>&));
 
  private:
   struct Impl;

@@ -8,25 +8,47 @@
 #include "reports/result_file.hpp"
 #include "reports/sweep.hpp"
 #include "reports/sweep_file.hpp"
+#include "reports/tables.hpp"
 #include "reports/terminal.hpp"
+#include "reports/trace.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/core/error.hpp"
 
 namespace systole::cli {
+namespace {
+
+constexpr std::string_view kFormats[] = {"json", "csv", "tsv", "md", "latex", "perfetto"};
+
+std::string rendered(std::string_view format, const std::vector<RunResult>& results) {
+  if (format == "csv") return reports::to_tidy_csv(results);
+  if (format == "tsv") return reports::to_tidy_tsv(results);
+  if (format == "md") return reports::to_markdown(results);
+  if (format == "latex") return reports::to_latex(results);
+  if (format == "perfetto") return reports::rows_to_trace(results[0]);
+  return reports::to_json(results[0]);
+}
+
+}  // namespace
 
 int report_command(const Arguments& arguments) {
   std::vector<std::string> files;
-  std::string html, json, csv;
+  std::string html, json, csv, format, out;
   bool quiet = false;
-  Options options("report FILE.h5... [options]",
-                  "Renders results that `systole run --out` wrote, or one that `systole sweep merge` "
-                  "wrote. Several\nresults are compared; the first is the base of the ratios.",
-                  "  systole report a.h5 b.h5 c.h5 --html page.html\n");
+  Options options(
+      "report FILE.h5... [options]",
+      "Renders results that `systole run --out` wrote, or one that `systole sweep merge` "
+      "wrote. Several\nresults are compared; the first is the base of the ratios.",
+      "  systole report a.h5 b.h5 c.h5 --html page.html\n"
+      "  systole report a.h5 b.h5 --format latex --out tables.tex\n");
   options.value("html", "FILE", html, "a self-contained page")
       .value("json", "FILE", json, "JSON of one result, - for standard output")
       .value("csv", "FILE", csv, "the operations of one result as a table, - for standard output")
+      .value("format", "json|csv|tsv|md|latex|perfetto", format,
+             "what --out gets: JSON of one result, all figures as a tidy table, tables for a "
+             "document, or its rows as a trace (systole run --trace has every tile)")
+      .value("out", "FILE", out, "where --format goes (default: standard output)")
       .flag("quiet", quiet, "no table on the terminal")
       .positional(files);
   if (!options.parse(arguments)) return 0;
@@ -36,9 +58,20 @@ int report_command(const Arguments& arguments) {
     throw ConfigError(
         "report: --json and --csv take one result; several can be compared with --html");
   }
-  for (const std::string* path : {&html, &json, &csv}) check_writable(*path);
+  if (format.empty() && !out.empty())
+    throw ConfigError("report: --out needs --format json, csv, tsv, md, latex or perfetto");
+  if (!format.empty()) {
+    choice_of("--format", "format", format, kFormats);
+    if (files.size() > 1 && (format == "json" || format == "perfetto"))
+      throw ConfigError("report: --format " + format + " takes one result");
+    if (out.empty()) out = "-";
+  }
+  for (const std::string* path : {&html, &json, &csv, &out}) check_writable(*path);
 
   if (files.size() == 1 && reports::is_sweep_result(files[0])) {
+    if (!format.empty())
+      throw ConfigError("report: --format takes results of runs; " + files[0] +
+                        " is a sweep, which has --html, --json and --csv");
     const SweepResult sweep = reports::read_sweep_result(files[0]);
     if (!html.empty()) write_text_file(html, reports::sweep_to_html(sweep));
     if (!json.empty()) write_text_file(json, reports::sweep_to_json(sweep));
@@ -52,7 +85,8 @@ int report_command(const Arguments& arguments) {
   if (!html.empty()) write_text_file(html, reports::to_html(results));
   if (!json.empty()) write_text_file(json, reports::to_json(results[0]));
   if (!csv.empty()) write_text_file(csv, reports::operations_to_csv(results[0]));
-  if (quiet || html == "-" || json == "-" || csv == "-") return 0;
+  if (!format.empty()) write_text_file(out, rendered(format, results));
+  if (!format.empty() || quiet || html == "-" || json == "-" || csv == "-") return 0;
   if (results.size() > 1) {
     fmt::print("{}", reports::comparison_to_terminal(results, colour_wanted(), output_columns()));
   } else {

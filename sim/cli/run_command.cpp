@@ -2,6 +2,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <optional>
 
 #include "configs/library.hpp"
@@ -10,6 +12,7 @@
 #include "reports/json.hpp"
 #include "reports/result_file.hpp"
 #include "reports/terminal.hpp"
+#include "reports/trace.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/cli/models.hpp"
@@ -32,7 +35,7 @@ struct RunOptions {
   std::uint64_t prefill = 128, decode = 32, batch = 1, threads = 0;
   std::string text, calibration, split = kTextDelimiter;
   std::vector<std::string> overrides;
-  std::string out, json, html, csv;
+  std::string out, json, html, csv, trace, trace_window;
   std::string timing = "tile", overlap;
   bool no_eval = false, no_reuse = false, exact = false, quiet = false;
 };
@@ -97,6 +100,11 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       .value("json", "FILE", o.json, "the result as JSON, - for standard output")
       .value("html", "FILE", o.html, "the result as a page")
       .value("csv", "FILE", o.csv, "the operations as a table")
+      .value("trace", "FILE.json", o.trace,
+             "what each part of the machine did when, for ui.perfetto.dev; simulates exactly")
+      .value("trace-window", "FROM:TO", o.trace_window,
+             "microseconds of the program whose tiles are all shown, repeated layers' too "
+             "(default: those that were simulated)")
       .flag(
           "no-reuse", o.no_reuse,
           "simulate every layer, also those equal to one already simulated (same figures, slower)")
@@ -121,18 +129,48 @@ std::vector<std::uint32_t> prompt_of(const workloads::LlamaModel& model,
   return prompt;
 }
 
+/// "120:180.5", in microseconds.
+reports::TraceWindow parse_window(const std::string& text) {
+  const auto fault = [&] {
+    return ConfigError("--trace-window: found '" + text +
+                       "'; expected microseconds FROM:TO such as 120:180.5");
+  };
+  const std::vector<std::string_view> parts = split(text, ':');
+  if (parts.size() != 2) throw fault();
+  const auto picoseconds = [&](std::string_view part) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+    // 1e12 us are eleven days.
+    if (part.empty() || error != std::errc() || end != part.data() + part.size() ||
+        !(value >= 0 && value <= 1e12)) {
+      throw fault();
+    }
+    return static_cast<std::uint64_t>(std::llround(value * 1e6));
+  };
+  const reports::TraceWindow window{picoseconds(parts[0]), picoseconds(parts[1])};
+  if (window.begin_ps >= window.end_ps) throw fault();
+  return window;
+}
+
 }  // namespace
 
 int run_command(const Arguments& arguments) {
   RunOptions o;
   if (!parse(arguments, o)) return 0;
   catch_interrupt();
-  for (const std::string* path : {&o.out, &o.json, &o.html, &o.csv}) check_writable(*path);
+  for (const std::string* path : {&o.out, &o.json, &o.html, &o.csv, &o.trace})
+    check_writable(*path);
 
   // All that the user can get wrong is found before anything takes time.
   const unsigned threads = thread_count(o.threads);
   const auto timing =
       static_cast<sim::Timing>(choice_of("--timing", "choice", o.timing, sim::kTimingNames));
+  std::optional<reports::TraceWindow> window;
+  if (!o.trace_window.empty()) window = parse_window(o.trace_window);
+  if (window && o.trace.empty()) throw ConfigError("--trace-window needs --trace FILE.json");
+  if (!o.trace.empty() && timing == sim::Timing::analytic) {
+    throw ConfigError("--trace: --timing analytic knows no times; expected tile or pe");
+  }
   if (!o.overlap.empty()) {
     choice_of("--overlap", "choice", o.overlap, configs::kFoldOverlapNames);
     o.overrides.push_back("array.fold_overlap=" + o.overlap);
@@ -163,8 +201,9 @@ int run_command(const Arguments& arguments) {
       evaluate ? workloads::read_texts(text, o.split) : std::vector<std::string>{};
 
   ConsoleProgress progress(o.quiet);
-  sim::SimulateOptions simulate_options{
-      .reuse = !o.no_reuse, .extrapolate = kv_study && !o.exact, .timing = timing};
+  sim::SimulateOptions simulate_options{.reuse = !o.no_reuse,
+                                        .extrapolate = kv_study && !o.exact && o.trace.empty(),
+                                        .timing = timing};
   std::optional<workloads::CalibratedModel> calibrated;
   std::optional<workloads::PrecisionDecisions> decisions;
   std::optional<workloads::FunctionalExecutor> executor;
@@ -201,6 +240,8 @@ int run_command(const Arguments& arguments) {
     operands.emplace(*executor, prompt_of(*model.weights, texts, o.prefill));
     simulate_options.operands = &*operands;
   }
+  Timeline timeline;
+  if (!o.trace.empty()) simulate_options.timeline = &timeline;
   RunResult result = sim::simulate(*program, machine, simulate_options, progress);
   operands.reset();
   if (decisions) result.notes.emplace_back("precision", "decided by " + decisions->source);
@@ -226,7 +267,10 @@ int run_command(const Arguments& arguments) {
   if (!o.json.empty()) write_text_file(o.json, reports::to_json(result));
   if (!o.html.empty()) write_text_file(o.html, reports::to_html({&result, 1}));
   if (!o.csv.empty()) write_text_file(o.csv, reports::operations_to_csv(result));
-  const bool stdout_taken = o.json == "-" || o.html == "-" || o.csv == "-";
+  if (!o.trace.empty()) {
+    write_text_file(o.trace, reports::to_trace(timeline, window ? &*window : nullptr));
+  }
+  const bool stdout_taken = o.trace == "-" || o.json == "-" || o.html == "-" || o.csv == "-";
   if (!o.quiet && !stdout_taken) {
     fmt::print("{}", reports::to_terminal(result, colour_wanted(), output_columns()));
   }

@@ -2,6 +2,7 @@
 #include "sim/system/accelerator.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -83,6 +84,7 @@ SegmentOutcome Accelerator::run(std::span<const Job> jobs, const Besides& beside
   }
   finish_issued_ = background_issued_ = store_issued_ = 0;
   mark_ = clock_.now();
+  segment_start_ = sc_core::sc_time_stamp();
   segment_started_.notify(sc_core::SC_ZERO_TIME);
 
   std::span<const std::uint64_t> marks = besides.marks;
@@ -155,10 +157,22 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
     const sc_core::sc_time end =
         job.vector_cycles > 0 ? sc_core::sc_time_stamp() + clock_.time(Cycles(job.vector_cycles))
                               : std::max(array_empty_, sc_core::sc_time_stamp());
-    to_dequantiser_.push({job.dequantise_cycles, end, job.background_vector_cycles, job.results});
+    record(TimelineLevel::unfinished_pieces, 1);
+    to_dequantiser_.push(
+        {job.dequantise_cycles, end, job.background_vector_cycles, job.results, job.operation});
     ++finish_issued_;
     background_issued_ += job.background_vector_cycles > 0 ? 1 : 0;
     store_issued_ += job.results.empty() ? 0 : 1;
+  }
+  if (recorded_ != nullptr) {  // these waits are exact
+    const std::uint64_t now = segment_ps();
+    const auto later = [&](std::uint64_t cycles) {
+      return now + static_cast<std::uint64_t>(
+                       std::llround(clock_.time(Cycles(cycles)).to_seconds() * 1e12));
+    };
+    record(TimelineTrack::array, job.operation, now, later(occupied));
+    record(TimelineTrack::vector, job.operation, later(occupied),
+           later(occupied + job.vector_cycles));
   }
   wait_cycles(job.stream_cycles);
   account(outcome, CycleCause::compute);
@@ -180,9 +194,16 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
     account(outcome, held_by_);
   }
 
-  if (job.stationary.frees_half)
-    stationary_freed_.advance(buffers_of(job.stationary, stationary_buffers_));
-  if (job.moving.frees_half) moving_freed_.advance(buffers_of(job.moving, moving_buffers_));
+  if (job.stationary.frees_half) {
+    const std::uint64_t freed = buffers_of(job.stationary, stationary_buffers_);
+    stationary_freed_.advance(freed);
+    record(TimelineLevel::weight_buffers, -static_cast<std::int64_t>(freed));
+  }
+  if (job.moving.frees_half) {
+    const std::uint64_t freed = buffers_of(job.moving, moving_buffers_);
+    moving_freed_.advance(freed);
+    record(TimelineLevel::activation_buffers, -static_cast<std::int64_t>(freed));
+  }
   outcome.counts += job.counts;
   ++jobs_issued_;
   for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
@@ -245,10 +266,17 @@ void Accelerator::load(Load Job::*which, Milestone& loaded, Milestone& freed, st
     if (load.takes_half) {
       taken += buffers_of(load, buffers);
       if (taken > buffers) freed.wait_for(taken - buffers);
+      record(after_predecessors ? TimelineLevel::activation_buffers : TimelineLevel::weight_buffers,
+             static_cast<std::int64_t>(buffers_of(load, buffers)));
     }
     if (!load.transfers.empty()) {
+      const std::uint64_t begin = recorded_ == nullptr ? 0 : segment_ps();
       const std::uint32_t last = transfer(load.transfers);
       if (tiers) slowest[index] = last;
+      if (recorded_ != nullptr) {
+        record(after_predecessors ? TimelineTrack::load_moving : TimelineTrack::load_stationary,
+               job.operation, begin, segment_ps(), memory::total_bytes(load.transfers));
+      }
     }
     ++index;
     loaded.advance();
@@ -277,7 +305,11 @@ void Accelerator::load_moving() {
 void Accelerator::finish() {
   for (;;) {
     Finish piece = to_dequantiser_.pop();
+    const std::uint64_t begin = recorded_ == nullptr ? 0 : segment_ps();
     wait_cycles(piece.dequantise_cycles);
+    if (recorded_ != nullptr) {
+      record(TimelineTrack::dequantiser, piece.operation, begin, segment_ps());
+    }
     if (sc_core::sc_time_stamp() < piece.array_end) {
       sc_core::wait(piece.array_end - sc_core::sc_time_stamp());
     }
@@ -286,30 +318,54 @@ void Accelerator::finish() {
                            .value();  // a number: the stamp itself is a reference to the present
     if (piece.background_vector_cycles > 0) {
       background_started_.advance();
-      to_vector_.push(piece.background_vector_cycles);
+      to_vector_.push({piece.background_vector_cycles, piece.operation});
     }
     const auto handed_over = sc_core::sc_time_stamp().value();
-    if (!piece.results.empty()) to_storage_.push(std::move(piece.results));
+    if (!piece.results.empty()) to_storage_.push({std::move(piece.results), piece.operation});
     if (handed_over > ready) held_by_ = CycleCause::dependency;
     if (sc_core::sc_time_stamp().value() > handed_over) held_by_ = CycleCause::dram;
     finished_.advance();
+    record(TimelineLevel::unfinished_pieces, -1);
   }
 }
 
 void Accelerator::run_vector() {
   for (;;) {
-    const std::uint64_t cycles = to_vector_.pop();
-    wait_cycles(cycles);
+    const Softmax piece = to_vector_.pop();
+    const std::uint64_t begin = recorded_ == nullptr ? 0 : segment_ps();
+    wait_cycles(piece.cycles);
+    if (recorded_ != nullptr) record(TimelineTrack::softmax, piece.operation, begin, segment_ps());
     background_done_.advance();
   }
 }
 
 void Accelerator::store() {
   for (;;) {
-    const std::vector<memory::Transfer> results = to_storage_.pop();
-    slowest_store_ = transfer(results);
+    const Stores results = to_storage_.pop();
+    const std::uint64_t begin = recorded_ == nullptr ? 0 : segment_ps();
+    slowest_store_ = transfer(results.transfers);
+    if (recorded_ != nullptr) {
+      record(TimelineTrack::store, results.operation, begin, segment_ps(),
+             memory::total_bytes(results.transfers));
+    }
     stored_.advance();
   }
+}
+
+std::uint64_t Accelerator::segment_ps() const {
+  return static_cast<std::uint64_t>(
+      std::llround((sc_core::sc_time_stamp() - segment_start_).to_seconds() * 1e12));
+}
+
+void Accelerator::record(TimelineTrack track, std::uint32_t operation, std::uint64_t begin_ps,
+                         std::uint64_t end_ps, std::uint64_t bytes) {
+  if (recorded_ == nullptr || end_ps == begin_ps) return;
+  recorded_->slices.push_back({begin_ps, end_ps, bytes, operation, track});
+}
+
+void Accelerator::record(TimelineLevel level, std::int64_t by) {
+  if (recorded_ == nullptr) return;
+  recorded_->changes.push_back({segment_ps(), static_cast<std::int32_t>(by), level});
 }
 
 void Accelerator::wait_cycles(std::uint64_t cycles) {

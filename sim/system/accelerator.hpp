@@ -13,6 +13,7 @@
 #include "memory/memory_system.hpp"
 #include "memory/tier.hpp"
 #include "sim/core/run_result.hpp"
+#include "sim/core/timeline.hpp"
 #include "sim/kernel/channel.hpp"
 #include "sim/kernel/clock.hpp"
 #include "sim/kernel/systemc.hpp"
@@ -63,6 +64,9 @@ class Accelerator : public sc_core::sc_module {
 
   SegmentOutcome run(std::span<const Job> jobs, const Besides& besides = {});
 
+  /// Segments run from now on are recorded there; null: not.
+  void record_to(TimelineRegion* region) { recorded_ = region; }
+
   /// Since construction: grows while anything is done.
   std::uint64_t jobs_issued() const { return jobs_issued_; }
 
@@ -89,6 +93,16 @@ class Accelerator : public sc_core::sc_module {
     sc_core::sc_time array_end;
     std::uint64_t background_vector_cycles = 0;
     std::vector<memory::Transfer> results;
+    std::uint32_t operation = 0;
+  };
+  /// What the vector unit and the storer get from the dequantiser.
+  struct Softmax {
+    std::uint64_t cycles = 0;
+    std::uint32_t operation = 0;
+  };
+  struct Stores {
+    std::vector<memory::Transfer> transfers;
+    std::uint32_t operation = 0;
   };
 
   void load_stationary();
@@ -96,6 +110,11 @@ class Accelerator : public sc_core::sc_module {
   void finish();
   void run_vector();
   void store();
+
+  std::uint64_t segment_ps() const;  ///< since the segment's start
+  void record(TimelineTrack track, std::uint32_t operation, std::uint64_t begin_ps,
+              std::uint64_t end_ps, std::uint64_t bytes = 0);
+  void record(TimelineLevel level, std::int64_t by);
 
   void load(Load Job::*which, Milestone& loaded, Milestone& freed, std::uint64_t buffers,
             bool after_predecessors, std::vector<std::uint32_t>& slowest);
@@ -121,6 +140,8 @@ class Accelerator : public sc_core::sc_module {
   std::span<const Job> jobs_;
   sc_core::sc_event segment_started_;
   Cycles mark_;
+  TimelineRegion* recorded_ = nullptr;
+  sc_core::sc_time segment_start_;
 
   Milestone stationary_loaded_, stationary_freed_;
   Milestone moving_loaded_, moving_freed_;
@@ -145,8 +166,8 @@ class Accelerator : public sc_core::sc_module {
   sc_core::sc_time array_empty_;  ///< when the array's last job has drained
 
   kernel::Channel<Finish> to_dequantiser_;
-  kernel::Channel<std::uint64_t> to_vector_;
-  kernel::Channel<std::vector<memory::Transfer>> to_storage_;
+  kernel::Channel<Softmax> to_vector_;
+  kernel::Channel<Stores> to_storage_;
 };
 
 }  // namespace systole::sim

@@ -282,6 +282,10 @@ class ProgramRunner : public sc_core::sc_module {
     const std::uint64_t needed = spill_base_ + spill.bytes,
                         capacity = accelerator_.memory.capacity().count();
     if (accelerator_.tiers) {
+      if (options.timeline != nullptr) {
+        throw ConfigError("--trace: machine '" + machine.name +
+                          "' has memory tiers, whose transfers are not recorded");
+      }
       tiering_ = std::make_unique<Tiering>(program, machine, layer_stride_, spill_base_);
       note_placement(outcomes, *tiering_, machine);
     } else if (needed > capacity) {
@@ -355,24 +359,80 @@ class ProgramRunner : public sc_core::sc_module {
   /// `layer`: of the segment's first instance.
   SegmentOutcome run_segment(const Segment& segment, std::uint64_t layer, const Step& step) {
     SegmentOutcome total;
+    std::vector<std::vector<std::uint32_t>> recorded;
     const bool layered = segment.name.starts_with("layer");
     const bool whole = tiering_ && tiering_->prefetches() && layered;
     for (const Segment& region : regions_of(segment, whole)) {
+      ran_.clear();
       const SegmentOutcome outcome = tiering_
                                          ? run_tiered(region, layered ? layer : Tiering::kNoLayer)
                                      : stepper_.has_operands() ? step_region(region, layer)
                                                                : run_region(region, step);
+      recorded.push_back(std::move(ran_));
       total.operations.insert(total.operations.end(), outcome.operations.begin(),
                               outcome.operations.end());
       total.dram_events += outcome.dram_events;
     }
+    place_in_timeline(recorded, segment, layer);
     return total;
+  }
+
+  /// The regions of a segment, layer by layer. `recorded`: of each region its instances' recordings.
+  void place_in_timeline(const std::vector<std::vector<std::uint32_t>>& recorded,
+                         const Segment& segment, std::uint64_t layer) {
+    Timeline* timeline = options_.timeline;
+    if (timeline == nullptr) return;
+    for (std::uint64_t i = 0; i < segment.repeats; ++i) {
+      for (const std::vector<std::uint32_t>& instances : recorded) {
+        const std::size_t of_layer = instances.size() / segment.repeats;
+        for (std::size_t s = 0; s < of_layer; ++s) {
+          const std::uint32_t index = instances[i * of_layer + s];
+          placed_.resize(timeline->regions.size());
+          timeline->instances.push_back({index,
+                                         static_cast<std::uint32_t>(outcomes.steps.size() - 1),
+                                         layer + i, timeline_cycles_, placed_[index]});
+          placed_[index] = true;
+          timeline_cycles_ += timeline->regions[index].cycles();
+        }
+      }
+    }
+  }
+
+  /// Runs jobs, recorded where asked for.
+  SegmentOutcome run_jobs(const std::vector<Job>& jobs, const Segment& region) {
+    Timeline* timeline = options_.timeline;
+    if (timeline == nullptr) return accelerator_.run(jobs);
+    TimelineRegion recording;
+    accelerator_.record_to(&recording);
+    SegmentOutcome outcome = accelerator_.run(jobs);
+    accelerator_.record_to(nullptr);
+    for (std::size_t i = 0; i < outcome.operations.size(); ++i) {
+      const OperationOutcome& done = outcome.operations[i];
+      std::uint64_t bytes = 0;
+      for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+        bytes += done.dram_read_bytes[c] + done.dram_write_bytes[c];
+      }
+      const Operation& op = region.operations.at(i);
+      recording.operations.push_back({op.part.empty() ? op.name : op.name + " (" + op.part + ")",
+                                      done.cycles(), done.cycles_by_cause, done.counts.macs,
+                                      bytes});
+    }
+    timeline_slices_ += recording.slices.size();
+    if (timeline_slices_ > Timeline::kMostSlices) {
+      recording.slices.clear();
+      recording.changes.clear();
+      timeline->truncated = true;
+    }
+    timeline->regions.push_back(std::move(recording));
+    ran_.push_back(static_cast<std::uint32_t>(timeline->regions.size() - 1));
+    return outcome;
   }
 
   /// A region's outcome, and how much of it was not simulated.
   struct Known {
     SegmentOutcome outcome;
     std::uint64_t left_out_cycles = 0, bound_cycles = 0;
+    std::uint32_t recording = 0;  ///< in the timeline, where there is one
   };
   /// A decode step's region between those of an earlier and a later step with equal appends.
   struct Middle {
@@ -395,6 +455,7 @@ class ProgramRunner : public sc_core::sc_module {
       once = run_shortened(region);
     } else {
       once.outcome = run_instance(region, 0);
+      if (options_.timeline != nullptr) once.recording = ran_.back();
     }
     return known_.emplace(key, std::move(once)).first->second;
   }
@@ -511,6 +572,7 @@ class ProgramRunner : public sc_core::sc_module {
         return run_middle(region, middle->second, times);
       }
       const Known& one = known(region);
+      if (options_.timeline != nullptr) ran_.assign(times, one.recording);
       shortcuts.round_cycles += times * one.left_out_cycles;
       shortcuts.round_bound += times * one.bound_cycles;
       return repeated(one.outcome, times);
@@ -592,10 +654,11 @@ class ProgramRunner : public sc_core::sc_module {
                               std::uint64_t sequence = 0) {
     const Placement placement = place(instance, sequence);
     if (options_.timing == Timing::pe) {
-      return accelerator_.run(step_jobs(segment, placement, instance));
+      return run_jobs(step_jobs(segment, placement, instance), segment);
     }
-    return accelerator_.run(
-        schedule(mapper_, segment, placement, observing_timer(mapper_, segment, options_)));
+    return run_jobs(
+        schedule(mapper_, segment, placement, observing_timer(mapper_, segment, options_)),
+        segment);
   }
 
   std::vector<Job> step_jobs(const Segment& segment, const Placement& placement,
@@ -616,13 +679,17 @@ class ProgramRunner : public sc_core::sc_module {
       const Placement placement = place(i);
       const std::vector<Job> jobs = step_jobs(region, placement, layer + i);
       if (!reuse) {
-        add(total, accelerator_.run(jobs));
+        add(total, run_jobs(jobs, region));
         continue;
       }
       const std::string key = reuse_key(region);
       auto known = known_.find(key);
       if (known == known_.end()) {
-        known = known_.emplace(key, Known{accelerator_.run(jobs), 0, 0}).first;
+        Known once{run_jobs(jobs, region), 0, 0};
+        if (options_.timeline != nullptr) once.recording = ran_.back();
+        known = known_.emplace(key, std::move(once)).first;
+      } else if (options_.timeline != nullptr) {
+        ran_.push_back(known->second.recording);
       }
       SegmentOutcome outcome = known->second.outcome;
       for (OperationOutcome& operation : outcome.operations) operation.counts = {};
@@ -650,6 +717,11 @@ class ProgramRunner : public sc_core::sc_module {
   };
   std::map<std::string, Tiered> tiered_;
   TileStepper stepper_;
+  // The timeline's, where there is one.
+  std::vector<std::uint32_t> ran_;  ///< recordings of the present region's instances, in order
+  std::vector<bool> placed_;
+  std::uint64_t timeline_cycles_ = 0;
+  std::size_t timeline_slices_ = 0;
 };
 
 /// The closed form of a program: each operation takes the longest of its products over the array's
@@ -1229,6 +1301,9 @@ std::vector<std::vector<CyclesByCause>> time_segments(std::span<const TimedProgr
 
 std::vector<RunResult> simulate_all(std::span<const TimedProgram> given,
                                     const SimulateOptions& options, Progress& progress) {
+  SYSTOLE_CHECK(options.timeline == nullptr || (given.size() == 1 && !options.extrapolate &&
+                                                options.timing != Timing::analytic),
+                "a timeline is of one program that is simulated whole");
   std::vector<TimedProgram> preempted;
   std::span<const TimedProgram> programs = given;
   const auto swaps = [](const TimedProgram& timed) {
@@ -1304,6 +1379,11 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> given,
   for (std::size_t i = 0; i < programs.size(); ++i) {
     results.push_back(result_of(programs[i].program, programs[i].machine, options, prices[i],
                                 *mappers[i], outcomes[i]));
+  }
+  if (options.timeline != nullptr) {
+    const RunResult& result = results.front();
+    options.timeline->title = result.model + ", " + result.recipe + ", " + result.machine;
+    options.timeline->clock_mhz = result.clock_mhz;
   }
   return results;
 }

@@ -9,6 +9,7 @@
 #include "sim/core/observations.hpp"
 #include "sim/core/progress.hpp"
 #include "sim/core/run_result.hpp"
+#include "sim/core/timeline.hpp"
 #include "sim/system/schedule.hpp"
 #include "workloads/operand_source.hpp"
 #include "workloads/program.hpp"
@@ -32,6 +33,9 @@ struct SimulateOptions {
   std::optional<Observations> observations{};
   /// Timing::pe: what the products multiply; null steps random codes. Of one program only.
   workloads::OperandSource* operands = nullptr;
+  /// Gets what each part did when. Of one program only, not with Timing::analytic and not with
+  /// `extrapolate`: what was not simulated has no times.
+  Timeline* timeline = nullptr;
 };
 
 /// The timed part of a RunResult: identity and quality are the caller's. SystemC elaborates once a

@@ -1,0 +1,15 @@
+// A JSON Schema validator for what reports/result.schema.json uses of draft 2020-12.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace systole::reports {
+
+/// Faults of `document`, each with its path; none when it is valid. A keyword of `schema` that the
+/// validator does not know is a fault too.
+std::vector<std::string> schema_faults(const nlohmann::json& schema,
+                                       const nlohmann::json& document);
+
+}  // namespace systole::reports
