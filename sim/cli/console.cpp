@@ -32,8 +32,9 @@ bool output_is_terminal() { return isatty(STDOUT_FILENO) != 0; }
 
 bool colour_wanted() {
   const char* term = std::getenv("TERM");
-  return output_is_terminal() && std::getenv("NO_COLOR") == nullptr && term != nullptr &&
-         std::strcmp(term, "dumb") != 0;
+  const char* refused = std::getenv("NO_COLOR");  // no-color.org: when set and not empty
+  const bool colours = refused == nullptr || *refused == '\0';
+  return output_is_terminal() && colours && term != nullptr && std::strcmp(term, "dumb") != 0;
 }
 
 unsigned output_columns() {
