@@ -5,7 +5,6 @@
 #include <cmath>
 #include <map>
 #include <numeric>
-#include <ranges>
 
 namespace systole {
 
@@ -55,8 +54,8 @@ std::vector<std::size_t> first_front(const std::vector<Costs>& all,
   std::vector<std::size_t> front;
   for (const std::size_t m : members) {
     // The latest are nearest in cost and so the likeliest to dominate.
-    const bool beaten = std::ranges::any_of(
-        front | std::views::reverse, [&](std::size_t f) { return dominates(all[f], all[m]); });
+    const bool beaten = std::any_of(front.rbegin(), front.rend(),
+                                    [&](std::size_t f) { return dominates(all[f], all[m]); });
     if (!beaten) front.push_back(m);
   }
   return front;
