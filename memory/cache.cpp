@@ -167,11 +167,9 @@ tlm::tlm_sync_enum Cache::forward(int index, Payload& payload, tlm::tlm_phase& p
     phase = tlm::END_REQ;
     return tlm::TLM_UPDATED;
   }
-  if (phase != tlm::END_RESP) return tlm::TLM_ACCEPTED;  // of an extended protocol: ignorable
-  SYSTOLE_CHECK(port.responding && port.responses.front() == &payload,
+  if (ignorable(phase)) return tlm::TLM_ACCEPTED;
+  SYSTOLE_CHECK(phase == tlm::END_RESP && port.responses.end(payload),
                 std::string(name()) + ": a phase the base protocol does not allow here");
-  port.responding = false;
-  port.responses.pop_front();
   --open_;
   offer(p);
   return tlm::TLM_COMPLETED;
@@ -262,23 +260,12 @@ void Cache::respond() {
 }
 
 void Cache::answer(std::uint32_t p, Payload& payload) {
-  ports_[p].responses.push_back(&payload);
+  ports_[p].responses.push(payload);
   offer(p);
 }
 
-/// Sends the port's next response unless one is out.
 void Cache::offer(std::uint32_t p) {
-  Port& port = ports_[p];
-  while (!port.responding && !port.responses.empty()) {
-    port.responding = true;
-    tlm::tlm_phase phase = tlm::BEGIN_RESP;
-    sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
-    Payload& payload = *port.responses.front();
-    if (in[p]->nb_transport_bw(payload, phase, delay) == tlm::TLM_ACCEPTED) return;
-    port.responding = false;
-    port.responses.pop_front();
-    --open_;
-  }
+  ports_[p].responses.send(in[p], [this](Payload&) { --open_; });
 }
 
 /// A fill or a write-back of a whole line.
@@ -328,7 +315,7 @@ tlm::tlm_sync_enum Cache::backward(int index, Payload& payload, tlm::tlm_phase& 
                                    sc_core::sc_time& /*delay*/) {
   const auto p = static_cast<std::uint32_t>(index);
   Port& port = ports_[p];
-  if (phase != tlm::END_REQ && phase != tlm::BEGIN_RESP) return tlm::TLM_ACCEPTED;
+  if (ignorable(phase)) return tlm::TLM_ACCEPTED;
   if (port.requesting && port.onward.front() == &payload) {
     port.requesting = false;
     port.onward.pop_front();

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "configs/machine.hpp"
+#include "memory/target_side.hpp"
 #include "sim/core/traffic.hpp"
 #include "sim/core/units.hpp"
 #include "sim/kernel/clock.hpp"
@@ -103,8 +104,7 @@ class Cache : public sc_core::sc_module {
     std::uint64_t missing = 1;  ///< lines on their way, and one until all are looked up
   };
   struct Port {
-    std::deque<Payload*> responses;  ///< the front one is out when `responding`
-    bool responding = false;
+    ResponseLine responses;
     std::deque<Payload*> onward;  ///< to the channel; the front one is with it when `requesting`
     bool requesting = false;
   };

@@ -76,8 +76,7 @@ tlm::tlm_sync_enum Crossbar::forward(int index, Payload& payload, tlm::tlm_phase
     delay_queue_.notify(payload, phase, delay);
     return tlm::TLM_ACCEPTED;
   }
-  // Phases of an extended protocol are ignorable.
-  if (phase != tlm::BEGIN_REQ && phase != tlm::END_RESP) return tlm::TLM_ACCEPTED;
+  if (ignorable(phase)) return tlm::TLM_ACCEPTED;
   Pair& pair = pairs_[p];
   if (phase == tlm::BEGIN_REQ) {
     SYSTOLE_CHECK(pair.asking == nullptr,
@@ -92,12 +91,9 @@ tlm::tlm_sync_enum Crossbar::forward(int index, Payload& payload, tlm::tlm_phase
     phase = tlm::END_REQ;
     return tlm::TLM_UPDATED;
   }
-  SYSTOLE_CHECK(phase == tlm::END_RESP && pair.responding && pair.responses.front() == &payload,
+  SYSTOLE_CHECK(phase == tlm::END_RESP && pair.responses.end(payload),
                 std::string(name()) + ": a phase the base protocol does not allow here");
-  pair.responding = false;
-  pair.responses.pop_front();
-  --held_;
-  responses_.taken(initiator_of(p), target_of(p), now());
+  response_taken(p);
   offer_responses(p);
   schedule();
   return tlm::TLM_COMPLETED;
@@ -117,7 +113,7 @@ void Crossbar::delayed(Payload& payload, const tlm::tlm_phase& phase) {
 tlm::tlm_sync_enum Crossbar::backward(int index, Payload& payload, tlm::tlm_phase& phase,
                                       sc_core::sc_time& /*delay*/) {
   const auto p = static_cast<std::uint32_t>(index);
-  if (phase != tlm::END_REQ && phase != tlm::BEGIN_RESP) return tlm::TLM_ACCEPTED;
+  if (ignorable(phase)) return tlm::TLM_ACCEPTED;
   Pair& pair = pairs_[p];
   // A response while its request is not yet ended ends it too.
   if (pair.requesting && pair.requests.front() == &payload) {
@@ -168,18 +164,12 @@ void Crossbar::offer_requests(std::uint32_t p) {
 
 /// Hands arrived responses of a pair to its initiator, one at a time.
 void Crossbar::offer_responses(std::uint32_t p) {
-  Pair& pair = pairs_[p];
-  while (!pair.responding && !pair.responses.empty()) {
-    Payload& payload = *pair.responses.front();
-    pair.responding = true;
-    tlm::tlm_phase phase = tlm::BEGIN_RESP;
-    sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
-    if (in[p]->nb_transport_bw(payload, phase, delay) == tlm::TLM_ACCEPTED) return;
-    pair.responding = false;
-    pair.responses.pop_front();
-    --held_;
-    responses_.taken(initiator_of(p), target_of(p), now());
-  }
+  pairs_[p].responses.send(in[p], [this, p](Payload&) { response_taken(p); });
+}
+
+void Crossbar::response_taken(std::uint32_t p) {
+  --held_;
+  responses_.taken(initiator_of(p), target_of(p), now());
 }
 
 /// Payloads that found no room enter as soon as there is, sockets of an end point in turn.
@@ -231,7 +221,7 @@ void Crossbar::work() {
   }
   while (const auto packet = responses_.next_delivery()) {
     const std::uint32_t p = packet->target * targets_ + (packet->source - initiators_);
-    pairs_[p].responses.push_back(travelling_.at(packet->tag));
+    pairs_[p].responses.push(*travelling_.at(packet->tag));
     travelling_.erase(packet->tag);
     ++held_;
     offer_responses(p);
@@ -246,8 +236,7 @@ void Crossbar::schedule() {
   if (working_) return;
   const std::uint64_t next = std::min(requests_.next(), responses_.next());
   if (next == PacketSwitch::kIdle) return;
-  const sc_core::sc_time at = clock_.time(Cycles(next)), present = sc_core::sc_time_stamp();
-  wake_.notify(at > present ? at - present : sc_core::SC_ZERO_TIME);
+  notify_at(wake_, clock_.time(Cycles(next)).value());
 }
 
 void Crossbar::restart() {

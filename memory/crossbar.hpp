@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "memory/packet_switch.hpp"
+#include "memory/target_side.hpp"
 #include "sim/kernel/clock.hpp"
 #include "sim/kernel/systemc.hpp"
 
@@ -58,9 +59,8 @@ class Crossbar : public sc_core::sc_module {
     Payload* asking = nullptr;      ///< BEGIN_REQ came, the initiator's queue has no room
     std::deque<Payload*> requests;  ///< arrived; the front one is with the target if `requesting`
     bool requesting = false;
-    std::deque<Answer> answers;      ///< came, the target's queue has no room
-    std::deque<Payload*> responses;  ///< arrived; the front one is out if `responding`
-    bool responding = false;
+    std::deque<Answer> answers;  ///< came, the target's queue has no room
+    ResponseLine responses;      ///< arrived
   };
 
   tlm::tlm_sync_enum forward(int pair, Payload& payload, tlm::tlm_phase& phase,
@@ -79,6 +79,7 @@ class Crossbar : public sc_core::sc_module {
   void admit();
   void offer_requests(std::uint32_t pair);
   void offer_responses(std::uint32_t pair);
+  void response_taken(std::uint32_t pair);
   std::uint32_t initiator_of(std::uint32_t pair) const { return pair / targets_; }
   std::uint32_t target_of(std::uint32_t pair) const { return pair % targets_; }
   /// End points of the switches: initiators, then targets.

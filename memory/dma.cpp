@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "memory/target_side.hpp"
 #include "sim/core/error.hpp"
 
 namespace systole::memory {
@@ -251,7 +252,8 @@ tlm::tlm_sync_enum Dma::nb_transport_bw(int c, tlm::tlm_generic_payload& payload
     pump();
     return tlm::TLM_ACCEPTED;
   }
-  if (phase != tlm::BEGIN_RESP) return tlm::TLM_ACCEPTED;  // of an extended protocol: ignorable
+  if (ignorable(phase)) return tlm::TLM_ACCEPTED;
+  SYSTOLE_CHECK(phase == tlm::BEGIN_RESP, std::string(name()) + ": a phase of no base protocol");
   complete(payload);
   pump();
   return tlm::TLM_COMPLETED;

@@ -52,8 +52,7 @@ void DramAlarm::notify() {
   set_for_ = next;
   bell_.cancel();
   if (next == kNever) return;
-  const std::uint64_t now = sc_core::sc_time_stamp().value();
-  bell_.notify(next > now ? sc_core::sc_time::from_value(next - now) : sc_core::SC_ZERO_TIME);
+  notify_at(bell_, next);
 }
 
 Dram::Dram(const sc_core::sc_module_name& name, const configs::DramConfig& config,
@@ -76,25 +75,6 @@ Dram::Dram(const sc_core::sc_module_name& name, const configs::DramConfig& confi
   SC_METHOD(serve);
   dont_initialize();
   sensitive << wake_;
-}
-
-/// Answers a payload we cannot serve with the protocol's own error.
-bool Dram::usable(tlm::tlm_generic_payload& payload) const {
-  if (payload.get_command() == tlm::TLM_IGNORE_COMMAND) {
-    payload.set_response_status(tlm::TLM_COMMAND_ERROR_RESPONSE);
-    return false;
-  }
-  if (payload.get_data_length() == 0 || payload.get_streaming_width() < payload.get_data_length() ||
-      payload.get_address() >
-          std::numeric_limits<std::uint64_t>::max() - payload.get_data_length()) {
-    payload.set_response_status(tlm::TLM_BURST_ERROR_RESPONSE);
-    return false;
-  }
-  if (payload.get_byte_enable_ptr() != nullptr) {
-    payload.set_response_status(tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE);
-    return false;
-  }
-  return true;
 }
 
 /// Admits to the engine; true when every burst has entered its queue.
@@ -124,9 +104,7 @@ bool Dram::begin(std::uint32_t port, tlm::tlm_generic_payload& payload, sc_core:
 tlm::tlm_sync_enum Dram::nb_transport_fw(int port, tlm::tlm_generic_payload& payload,
                                          tlm::tlm_phase& phase, sc_core::sc_time& delay) {
   const auto p = static_cast<std::uint32_t>(port);
-  const bool known = phase == tlm::BEGIN_REQ || phase == tlm::END_RESP;
-  // IEEE 1666-2011, 15.2.5: a phase of somebody's extended protocol may be ignored.
-  if (!known && phase != tlm::END_REQ && phase != tlm::BEGIN_RESP) return tlm::TLM_ACCEPTED;
+  if (ignorable(phase)) return tlm::TLM_ACCEPTED;
   if (delay != sc_core::SC_ZERO_TIME) {
     delayed_ports_[&payload] = p;
     delay_queue_.notify(payload, phase, delay);
@@ -136,7 +114,7 @@ tlm::tlm_sync_enum Dram::nb_transport_fw(int port, tlm::tlm_generic_payload& pay
   if (phase == tlm::BEGIN_REQ) {
     SYSTOLE_CHECK(!state.requesting,
                   std::string(name()) + ": BEGIN_REQ before END_REQ of the last one");
-    if (!usable(payload)) return tlm::TLM_COMPLETED;
+    if (!servable(payload)) return tlm::TLM_COMPLETED;
     if (payload.has_mm()) payload.acquire();
     if (begin(p, payload, nullptr)) {
       phase = tlm::END_REQ;
@@ -145,10 +123,8 @@ tlm::tlm_sync_enum Dram::nb_transport_fw(int port, tlm::tlm_generic_payload& pay
     state.requesting = true;
     return tlm::TLM_ACCEPTED;
   }
-  SYSTOLE_CHECK(phase == tlm::END_RESP && state.responding && state.responses.front() == &payload,
+  SYSTOLE_CHECK(phase == tlm::END_RESP && state.responses.end(payload),
                 std::string(name()) + ": a phase the base protocol does not allow here");
-  state.responding = false;
-  state.responses.pop_front();
   if (payload.has_mm()) payload.release();
   respond(p);
   return tlm::TLM_COMPLETED;
@@ -164,27 +140,17 @@ void Dram::delayed(tlm::tlm_generic_payload& payload, const tlm::tlm_phase& phas
   if (phase != tlm::BEGIN_REQ || status == tlm::TLM_ACCEPTED) return;
   if (status == tlm::TLM_COMPLETED) {  // refused: a response like any other, in its turn
     if (payload.has_mm()) payload.acquire();
-    port_state_[p].responses.push_back(&payload);
+    port_state_[p].responses.push(payload);
     respond(p);
     return;
   }
   ports[p]->nb_transport_bw(payload, now, delay);
 }
 
-/// Sends the port's next response unless one is out.
 void Dram::respond(std::uint32_t p) {
-  Port& state = port_state_[p];
-  while (!state.responding && !state.responses.empty()) {
-    tlm::tlm_generic_payload& payload = *state.responses.front();
-    state.responding = true;
-    tlm::tlm_phase phase = tlm::BEGIN_RESP;
-    sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
-    const tlm::tlm_sync_enum status = ports[p]->nb_transport_bw(payload, phase, delay);
-    if (status == tlm::TLM_ACCEPTED) return;  // END_RESP will come on the forward path
-    state.responding = false;
-    state.responses.pop_front();
+  port_state_[p].responses.send(ports[p], [](tlm::tlm_generic_payload& payload) {
     if (payload.has_mm()) payload.release();
-  }
+  });
 }
 
 void Dram::b_transport(int port, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay) {
@@ -192,7 +158,7 @@ void Dram::b_transport(int port, tlm::tlm_generic_payload& payload, sc_core::sc_
     wait(delay);
     delay = sc_core::SC_ZERO_TIME;
   }
-  if (!usable(payload)) return;
+  if (!servable(payload)) return;
   sc_core::sc_event done;
   begin(static_cast<std::uint32_t>(port), payload, &done);
   wait(done);
@@ -226,7 +192,7 @@ void Dram::serve() {
       continue;
     }
     payload.set_response_status(tlm::TLM_OK_RESPONSE);
-    port_state_[port].responses.push_back(&payload);
+    port_state_[port].responses.push(payload);
     respond(port);
   }
   serving_ = false;
@@ -245,9 +211,7 @@ void Dram::sleep() {
   }
   wake_.cancel();
   if (next == kNever) return;
-  const sc_core::sc_time at = clock_.time(next);
-  const sc_core::sc_time now = sc_core::sc_time_stamp();
-  wake_.notify(at > now ? at - now : sc_core::SC_ZERO_TIME);
+  notify_at(wake_, clock_.time(next).value());
 }
 
 DramCounts Dram::counts() {

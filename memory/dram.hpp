@@ -5,7 +5,6 @@
 #include <tlm_utils/simple_target_socket.h>
 
 #include <cstdint>
-#include <deque>
 #include <tlm>
 #include <unordered_map>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "configs/dram.hpp"
 #include "memory/clocking.hpp"
 #include "memory/shared_channel.hpp"
+#include "memory/target_side.hpp"
 
 namespace systole::memory {
 
@@ -81,15 +81,13 @@ class Dram : public sc_core::sc_module {
     sc_core::sc_event* done = nullptr;  ///< of a b_transport, else null
   };
   struct Port {
-    std::deque<tlm::tlm_generic_payload*> responses;  ///< ready; front is out when `responding`
-    bool requesting = false;                          ///< between BEGIN_REQ and END_REQ
-    bool responding = false;                          ///< between BEGIN_RESP and END_RESP
+    ResponseLine responses;
+    bool requesting = false;  ///< between BEGIN_REQ and END_REQ
   };
 
   tlm::tlm_sync_enum nb_transport_fw(int port, tlm::tlm_generic_payload& payload,
                                      tlm::tlm_phase& phase, sc_core::sc_time& delay);
   void b_transport(int port, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
-  bool usable(tlm::tlm_generic_payload& payload) const;
   bool begin(std::uint32_t port, tlm::tlm_generic_payload& payload, sc_core::sc_event* done);
   void respond(std::uint32_t port);
   void delayed(tlm::tlm_generic_payload& payload, const tlm::tlm_phase& phase);

@@ -47,25 +47,6 @@ void TierCells::quiesce() {
   std::ranges::fill(free_, 0);
 }
 
-/// Answers a payload we cannot serve with the protocol's own error.
-bool TierCells::usable(tlm::tlm_generic_payload& payload) const {
-  if (payload.get_command() == tlm::TLM_IGNORE_COMMAND) {
-    payload.set_response_status(tlm::TLM_COMMAND_ERROR_RESPONSE);
-    return false;
-  }
-  if (payload.get_data_length() == 0 ||
-      payload.get_address() >
-          std::numeric_limits<std::uint64_t>::max() - payload.get_data_length()) {
-    payload.set_response_status(tlm::TLM_BURST_ERROR_RESPONSE);
-    return false;
-  }
-  if (payload.get_byte_enable_ptr() != nullptr) {
-    payload.set_response_status(tlm::TLM_BYTE_ENABLE_ERROR_RESPONSE);
-    return false;
-  }
-  return true;
-}
-
 void TierCells::begin(std::uint32_t port, tlm::tlm_generic_payload& payload,
                       sc_core::sc_event* done) {
   const bool write = payload.is_write();
@@ -95,12 +76,13 @@ tlm::tlm_sync_enum TierCells::nb_transport_fw(int port, tlm::tlm_generic_payload
                                               tlm::tlm_phase& phase, sc_core::sc_time& delay) {
   const auto p = static_cast<std::uint32_t>(port);
   Port& state = port_state_[p];
+  if (ignorable(phase)) return tlm::TLM_ACCEPTED;
   SYSTOLE_CHECK(delay == sc_core::SC_ZERO_TIME,
                 std::string(name()) + ": a call ahead of time, which this tier does not take");
   if (phase == tlm::BEGIN_REQ) {
     SYSTOLE_CHECK(state.waiting == nullptr,
                   std::string(name()) + ": BEGIN_REQ before END_REQ of the last one");
-    if (!usable(payload)) return tlm::TLM_COMPLETED;
+    if (!servable(payload)) return tlm::TLM_COMPLETED;
     if (payload.has_mm()) payload.acquire();
     if (held_ >= queue_) {
       state.waiting = &payload;
@@ -110,10 +92,8 @@ tlm::tlm_sync_enum TierCells::nb_transport_fw(int port, tlm::tlm_generic_payload
     phase = tlm::END_REQ;
     return tlm::TLM_UPDATED;
   }
-  SYSTOLE_CHECK(phase == tlm::END_RESP && state.responding && state.responses.front() == &payload,
+  SYSTOLE_CHECK(phase == tlm::END_RESP && state.responses.end(payload),
                 std::string(name()) + ": a phase the base protocol does not allow here");
-  state.responding = false;
-  state.responses.pop_front();
   if (payload.has_mm()) payload.release();
   respond(p);
   return tlm::TLM_COMPLETED;
@@ -124,7 +104,7 @@ void TierCells::b_transport(int port, tlm::tlm_generic_payload& payload, sc_core
     wait(delay);
     delay = sc_core::SC_ZERO_TIME;
   }
-  if (!usable(payload)) return;
+  if (!servable(payload)) return;
   while (held_ >= queue_) wait(room_);
   sc_core::sc_event done;
   begin(static_cast<std::uint32_t>(port), payload, &done);
@@ -154,34 +134,21 @@ void TierCells::serve() {
       continue;
     }
     end.payload->set_response_status(tlm::TLM_OK_RESPONSE);
-    port_state_[end.port].responses.push_back(end.payload);
+    port_state_[end.port].responses.push(*end.payload);
     respond(end.port);
   }
   sleep();
 }
 
-/// Sends the port's next response unless one is out.
 void TierCells::respond(std::uint32_t p) {
-  Port& state = port_state_[p];
-  while (!state.responding && !state.responses.empty()) {
-    tlm::tlm_generic_payload& payload = *state.responses.front();
-    state.responding = true;
-    tlm::tlm_phase phase = tlm::BEGIN_RESP;
-    sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
-    const tlm::tlm_sync_enum status = ports[p]->nb_transport_bw(payload, phase, delay);
-    if (status == tlm::TLM_ACCEPTED) return;  // END_RESP will come on the forward path
-    state.responding = false;
-    state.responses.pop_front();
+  port_state_[p].responses.send(ports[p], [](tlm::tlm_generic_payload& payload) {
     if (payload.has_mm()) payload.release();
-  }
+  });
 }
 
 void TierCells::sleep() {
   wake_.cancel();
-  if (ends_.empty()) return;
-  const std::uint64_t now = sc_core::sc_time_stamp().value();
-  const std::uint64_t next = ends_.top().time;
-  wake_.notify(next > now ? sc_core::sc_time::from_value(next - now) : sc_core::SC_ZERO_TIME);
+  if (!ends_.empty()) notify_at(wake_, ends_.top().time);
 }
 
 }  // namespace systole::memory

@@ -13,6 +13,7 @@
 #include "sim/kernel/systemc.hpp"
 
 #include "configs/tier.hpp"
+#include "memory/target_side.hpp"
 #include "sim/core/traffic.hpp"
 
 namespace systole::memory {
@@ -51,9 +52,8 @@ class TierCells : public sc_core::sc_module {
 
  private:
   struct Port {
-    tlm::tlm_generic_payload* waiting = nullptr;      ///< END_REQ withheld
-    std::deque<tlm::tlm_generic_payload*> responses;  ///< ready; front is out when `responding`
-    bool responding = false;
+    tlm::tlm_generic_payload* waiting = nullptr;  ///< END_REQ withheld
+    ResponseLine responses;
   };
   /// Ends of requests, earliest first, those of one time in order of arrival.
   struct End {
@@ -69,7 +69,6 @@ class TierCells : public sc_core::sc_module {
   tlm::tlm_sync_enum nb_transport_fw(int port, tlm::tlm_generic_payload& payload,
                                      tlm::tlm_phase& phase, sc_core::sc_time& delay);
   void b_transport(int port, tlm::tlm_generic_payload& payload, sc_core::sc_time& delay);
-  bool usable(tlm::tlm_generic_payload& payload) const;
   void begin(std::uint32_t port, tlm::tlm_generic_payload& payload, sc_core::sc_event* done);
   void serve();
   void respond(std::uint32_t port);

@@ -41,6 +41,7 @@ tlm::tlm_sync_enum TierLink::nb_transport_fw(int pair, tlm::tlm_generic_payload&
                                              tlm::tlm_phase& phase, sc_core::sc_time& /*delay*/) {
   const auto p = static_cast<std::uint32_t>(pair);
   Pair& state = pairs_[p];
+  if (ignorable(phase)) return tlm::TLM_ACCEPTED;
   if (phase == tlm::BEGIN_REQ) {
     SYSTOLE_CHECK(state.waiting == nullptr,
                   std::string(name()) + ": BEGIN_REQ before END_REQ of the last one");
@@ -52,10 +53,8 @@ tlm::tlm_sync_enum TierLink::nb_transport_fw(int pair, tlm::tlm_generic_payload&
     phase = tlm::END_REQ;
     return tlm::TLM_UPDATED;
   }
-  SYSTOLE_CHECK(phase == tlm::END_RESP && state.responding && state.responses.front() == &payload,
+  SYSTOLE_CHECK(phase == tlm::END_RESP && state.responses.end(payload),
                 std::string(name()) + ": a phase the base protocol does not allow here");
-  state.responding = false;
-  state.responses.pop_front();
   push_above(p);
   return tlm::TLM_COMPLETED;
 }
@@ -101,7 +100,7 @@ void TierLink::deliver() {
         sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
         above[p]->nb_transport_bw(*payload, phase, delay);
       }
-      state.responses.push_back(message.payload);
+      state.responses.push(*message.payload);
       push_above(message.pair);
     }
   }
@@ -126,6 +125,7 @@ void TierLink::push_below(std::uint32_t p) {
 tlm::tlm_sync_enum TierLink::nb_transport_bw(int pair, tlm::tlm_generic_payload& payload,
                                              tlm::tlm_phase& phase, sc_core::sc_time& /*delay*/) {
   const auto p = static_cast<std::uint32_t>(pair);
+  if (ignorable(phase)) return tlm::TLM_ACCEPTED;
   if (phase == tlm::END_REQ) {
     pairs_[p].requesting = false;
     push_below(p);
@@ -137,17 +137,7 @@ tlm::tlm_sync_enum TierLink::nb_transport_bw(int pair, tlm::tlm_generic_payload&
 }
 
 void TierLink::push_above(std::uint32_t p) {
-  Pair& state = pairs_[p];
-  while (!state.responding && !state.responses.empty()) {
-    tlm::tlm_generic_payload& payload = *state.responses.front();
-    state.responding = true;
-    tlm::tlm_phase phase = tlm::BEGIN_RESP;
-    sc_core::sc_time delay = sc_core::SC_ZERO_TIME;
-    const tlm::tlm_sync_enum status = above[p]->nb_transport_bw(payload, phase, delay);
-    if (status == tlm::TLM_ACCEPTED) return;
-    state.responding = false;
-    state.responses.pop_front();
-  }
+  pairs_[p].responses.send(above[p], [](tlm::tlm_generic_payload&) {});
 }
 
 void TierLink::sleep() {
@@ -157,8 +147,7 @@ void TierLink::sleep() {
     if (!way.empty()) next = std::min(next, way.front().time);
   }
   if (next == std::numeric_limits<std::uint64_t>::max()) return;
-  const std::uint64_t now = sc_core::sc_time_stamp().value();
-  wake_.notify(next > now ? sc_core::sc_time::from_value(next - now) : sc_core::SC_ZERO_TIME);
+  notify_at(wake_, next);
 }
 
 }  // namespace systole::memory

@@ -12,6 +12,7 @@
 #include "sim/kernel/systemc.hpp"
 
 #include "configs/tier.hpp"
+#include "memory/target_side.hpp"
 
 namespace systole::memory {
 
@@ -53,11 +54,10 @@ class TierLink : public sc_core::sc_module {
     tlm::tlm_generic_payload* payload;
   };
   struct Pair {
-    tlm::tlm_generic_payload* waiting = nullptr;      ///< END_REQ withheld above
-    std::deque<tlm::tlm_generic_payload*> arrived;    ///< to send below
-    bool requesting = false;                          ///< between BEGIN_REQ and END_REQ below
-    std::deque<tlm::tlm_generic_payload*> responses;  ///< to send above; front out if `responding`
-    bool responding = false;
+    tlm::tlm_generic_payload* waiting = nullptr;    ///< END_REQ withheld above
+    std::deque<tlm::tlm_generic_payload*> arrived;  ///< to send below
+    bool requesting = false;                        ///< between BEGIN_REQ and END_REQ below
+    ResponseLine responses;                         ///< to send above
   };
 
   tlm::tlm_sync_enum nb_transport_fw(int pair, tlm::tlm_generic_payload& payload,
