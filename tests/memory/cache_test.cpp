@@ -15,6 +15,7 @@
 #include "devices.hpp"
 #include "memory/memory_system.hpp"
 #include "sim/core/random.hpp"
+#include "threads.hpp"
 
 namespace systole::memory {
 namespace {
@@ -151,22 +152,6 @@ configs::MemoryConfig memory_config(std::uint64_t capacity, std::uint32_t channe
   c.channels = channels;
   c.cache.capacity_bytes = capacity;
   return c;
-}
-
-void run(const std::function<void()>& body) {
-  bool ended = false;
-  sc_core::sc_spawn([&] {
-    body();
-    ended = true;
-  });
-  sc_core::sc_start();
-  EXPECT_TRUE(ended) << "the thread hangs";
-}
-
-sc_time timed(const std::function<void()>& body) {
-  const sc_time start = sc_core::sc_time_stamp();
-  body();
-  return sc_core::sc_time_stamp() - start;
 }
 
 Transfer kv(std::uint64_t address, std::uint64_t bytes, bool write = false) {

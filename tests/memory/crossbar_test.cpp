@@ -15,6 +15,7 @@
 #include "devices.hpp"
 #include "memory/memory_system.hpp"
 #include "sim/core/random.hpp"
+#include "threads.hpp"
 
 namespace systole::memory {
 namespace {
@@ -229,22 +230,6 @@ configs::MemoryConfig memory_config(NocKind kind, std::uint32_t channels = 4) {
   c.channels = channels;
   c.noc.kind = kind;
   return c;
-}
-
-void run(const std::function<void()>& body) {
-  bool ended = false;
-  sc_core::sc_spawn([&] {
-    body();
-    ended = true;
-  });
-  sc_core::sc_start();
-  EXPECT_TRUE(ended) << "the thread hangs";
-}
-
-sc_time timed(const std::function<void()>& body) {
-  const sc_time start = sc_core::sc_time_stamp();
-  body();
-  return sc_core::sc_time_stamp() - start;
 }
 
 TEST(Crossbar, AReadAloneTakesItsWayThereAndBackLonger) {

@@ -13,6 +13,7 @@
 #include "devices.hpp"
 #include "memory/memory_system.hpp"
 #include "sim/core/random.hpp"
+#include "threads.hpp"
 
 namespace systole::memory {
 namespace {
@@ -35,23 +36,6 @@ configs::MemoryConfig memory_config(std::uint32_t channels = 1) {
 
 Transfer read(std::uint64_t address, std::uint64_t bytes) {
   return {TrafficClass::weights, false, address, bytes};
-}
-
-/// Runs `body` in an SC_THREAD until it ends.
-void run(const std::function<void()>& body) {
-  bool ended = false;
-  sc_core::sc_spawn([&] {
-    body();
-    ended = true;
-  });
-  sc_core::sc_start();
-  EXPECT_TRUE(ended) << "the thread hangs";
-}
-
-sc_time timed(const std::function<void()>& body) {
-  const sc_time start = sc_core::sc_time_stamp();
-  body();
-  return sc_core::sc_time_stamp() - start;
 }
 
 TEST(Descriptors, RowsAtOneDistanceAreTwoDimensional) {
