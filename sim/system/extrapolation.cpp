@@ -1,5 +1,5 @@
 // The contract is in the header.
-#include "sim/system/steady_state.hpp"
+#include "sim/system/extrapolation.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -22,11 +22,11 @@
 #include "sim/kernel/simulation.hpp"
 #include "sim/kernel/systemc.hpp"
 #include "sim/system/accelerator.hpp"
+#include "sim/system/extrapolation.hpp"
 #include "sim/system/kv_dequantiser.hpp"
 #include "sim/system/mapping.hpp"
 #include "sim/system/pricing.hpp"
 #include "sim/system/schedule.hpp"
-#include "sim/system/steady_state.hpp"
 #include "sim/system/tier_report.hpp"
 #include "sim/system/tiering.hpp"
 #include "sim/system/tile_stepper.hpp"
@@ -377,7 +377,8 @@ class ProgramRunner : public sc_core::sc_module {
     return total;
   }
 
-  /// The regions of a segment, layer by layer. `recorded`: of each region its instances' recordings.
+  /// The regions of a segment, layer by layer. `recorded`: of each region its instances'
+  /// recordings.
   void place_in_timeline(const std::vector<std::vector<std::uint32_t>>& recorded,
                          const Segment& segment, std::uint64_t layer) {
     Timeline* timeline = options_.timeline;
@@ -467,7 +468,8 @@ class ProgramRunner : public sc_core::sc_module {
     if (some.stretches.empty()) return {accelerator_.run(all), 0, 0};
     const std::vector<std::uint64_t> marks = some.marks();
     std::vector<SegmentOutcome> at_marks;
-    SegmentOutcome kept = accelerator_.run(some.jobs, {.prefetch = {}, .marks = marks, .at_marks = &at_marks});
+    SegmentOutcome kept =
+        accelerator_.run(some.jobs, {.prefetch = {}, .marks = marks, .at_marks = &at_marks});
     Extrapolated whole = extrapolate(some, std::move(kept), at_marks);
     // Not as steady as it looked.
     constexpr std::uint64_t kMostPartsOfBound = 500;
