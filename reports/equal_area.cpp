@@ -123,7 +123,7 @@ class EqualAreaPage {
     causes();
     table();
     profiles();
-    notes();
+    out_ += trust_section(result_.notes);
     add("</main>\n<footer>Systole {}<pre>{}</pre></footer>\n<script>{}</script></body></html>\n",
         escaped(result_.version), escaped(result_.command), kPageScript);
     return std::move(out_);
@@ -335,14 +335,6 @@ class EqualAreaPage {
       }
     }
     add("</tbody></table></div></details>\n");
-  }
-
-  void notes() {
-    add("<section><h3>How far to trust it</h3><table class=\"pairs\"><tbody>\n");
-    for (const auto& [name, text] : result_.notes) {
-      add("<tr><th>{}</th><td>{}</td></tr>\n", escaped(name), escaped(text));
-    }
-    add("</tbody></table></section>\n");
   }
 
   const EqualAreaResult& result_;

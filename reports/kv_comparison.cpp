@@ -150,7 +150,7 @@ class KvPage {
     bytes();
     stages();
     table();
-    notes();
+    out_ += trust_section(result_.notes);
     add("</main>\n<footer>Systole {}<pre>{}</pre></footer>\n<script>{}</script></body></html>\n",
         escaped(result_.version), escaped(result_.command), kPageScript);
     return std::move(out_);
@@ -362,14 +362,6 @@ class KvPage {
           point.needed_bytes, escaped(gib(point.needed_bytes) + (point.fits() ? "" : " †")));
     }
     add("</tbody></table></div></section>\n");
-  }
-
-  void notes() {
-    add("<section><h3>How far to trust it</h3><table class=\"pairs\"><tbody>\n");
-    for (const auto& [name, text] : result_.notes) {
-      add("<tr><th>{}</th><td>{}</td></tr>\n", escaped(name), escaped(text));
-    }
-    add("</tbody></table></section>\n");
   }
 
   const KvComparisonResult& result_;

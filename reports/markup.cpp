@@ -65,4 +65,12 @@ std::string swatch_svg(std::size_t colour, bool light) {
       colour % kSeriesColours, light ? " light" : "");
 }
 
+std::string trust_section(const KeyValues& notes) {
+  std::string out = "<section><h3>How far to trust it</h3><table class=\"pairs\"><tbody>\n";
+  for (const auto& [name, text] : notes) {
+    out += "<tr><th>" + escaped(name) + "</th><td>" + escaped(text) + "</td></tr>\n";
+  }
+  return out + "</tbody></table></section>\n";
+}
+
 }  // namespace systole::reports

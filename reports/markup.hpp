@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "sim/core/run_result.hpp"
+
 namespace systole::reports {
 
 /// `text` made printable (see format.hpp) with & < > " ' escaped: safe as content and inside quoted
@@ -26,6 +28,9 @@ std::string bar_svg(std::span<const Segment> segments, double full);
 
 /// A coloured square for a legend.
 std::string swatch_svg(std::size_t colour, bool light = false);
+
+/// The assumptions in force, of a page that compares.
+std::string trust_section(const KeyValues& notes);
 
 inline constexpr std::size_t kSeriesColours = 8;
 
