@@ -10,23 +10,8 @@
 namespace systole::tests {
 namespace {
 
-using configs::Target;
 using nlohmann::json;
 using testing::HasSubstr;
-
-configs::Recipe with_cache(const std::string& name) {
-  configs::Recipe recipe = configs::load_recipe("fp16");
-  const configs::Recipe kv = configs::load_recipe(name);
-  for (const Target target : {Target::key, Target::value}) recipe[target] = kv[target];
-  return recipe;
-}
-
-configs::ModelShape kv_shape() {
-  configs::ModelShape shape = small_shape();
-  shape.head_dim = 128;
-  shape.heads = shape.kv_heads = 4;
-  return shape;
-}
 
 /// A layer of the size whose loops repeat themselves.
 configs::ModelShape wide_shape() {

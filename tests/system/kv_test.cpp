@@ -19,20 +19,6 @@ using nlohmann::json;
 
 constexpr std::uint64_t kPrefill = 300, kDecode = 3;
 
-configs::Recipe with_cache(const std::string& name) {
-  configs::Recipe recipe = configs::load_recipe("fp16");
-  const configs::Recipe kv = configs::load_recipe(name);
-  for (const Target target : {Target::key, Target::value}) recipe[target] = kv[target];
-  return recipe;
-}
-
-configs::ModelShape kv_shape() {
-  configs::ModelShape shape = small_shape();
-  shape.head_dim = 128;
-  shape.heads = shape.kv_heads = 4;
-  return shape;
-}
-
 workloads::Program program_of(const std::string& name) {
   return workloads::lower(kv_shape(), with_cache(name), kPrefill, kDecode, nullptr, true);
 }

@@ -34,6 +34,23 @@ inline workloads::Program small_program(const std::string& recipe = "mixpe-w4a8"
   return workloads::lower(small_shape(), configs::load_recipe(recipe), prefill, decode);
 }
 
+/// fp16 with the cached keys and values of another recipe.
+inline configs::Recipe with_cache(const std::string& name) {
+  configs::Recipe recipe = configs::load_recipe("fp16");
+  const configs::Recipe kv = configs::load_recipe(name);
+  for (const configs::Target target : {configs::Target::key, configs::Target::value})
+    recipe[target] = kv[target];
+  return recipe;
+}
+
+/// The small model with heads that every cache codec takes.
+inline configs::ModelShape kv_shape() {
+  configs::ModelShape shape = small_shape();
+  shape.head_dim = 128;
+  shape.heads = shape.kv_heads = 4;
+  return shape;
+}
+
 /// What `work` returns, or "failed: " and what it threw, from a child process (SystemC elaborates
 /// once a process).
 std::string in_child(const std::function<std::string()>& work);
