@@ -156,6 +156,52 @@ Json tier_of(const TierRow& row, bool binds) {
   return t;
 }
 
+/// Rows of one kind as parallel arrays by column: hundreds of rows stay readable and small.
+template <class Rows, class Value>
+Json column(const Rows& rows, const Value& value) {
+  Json values = Json::array();
+  for (const auto& row : rows) values.push_back(value(row));
+  return values;
+}
+
+Json steps_of(const RunResult& r) {
+  Json s;
+  s["phase"] = column(r.steps, [](const StepRow& row) { return row.phase; });
+  s["steps"] = column(r.steps, [](const StepRow& row) { return row.steps; });
+  s["context"] = column(r.steps, [](const StepRow& row) { return row.context; });
+  s["cycles"] = column(r.steps, [](const StepRow& row) { return row.cycles; });
+  s["kv_bytes"] = column(r.steps, [](const StepRow& row) { return row.kv_bytes; });
+  s["kv_bytes_read"] = column(r.steps, [](const StepRow& row) { return row.kv_bytes_read; });
+  s["kv_bytes_written"] = column(r.steps, [](const StepRow& row) { return row.kv_bytes_written; });
+  return s;
+}
+
+Json windows_of(const RunResult& r) {
+  Json w;
+  w["window_cycles"] = r.window_cycles;
+  for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
+    w["cycles_by_cause"][std::string(kCycleCauseNames[c])] =
+        column(r.windows, [c](const TimeWindow& row) { return row.cycles_by_cause[c]; });
+  }
+  w["macs"] = column(r.windows, [](const TimeWindow& row) { return row.macs; });
+  w["dram_read_bytes"] =
+      column(r.windows, [](const TimeWindow& row) { return row.dram_read_bytes; });
+  w["dram_write_bytes"] =
+      column(r.windows, [](const TimeWindow& row) { return row.dram_write_bytes; });
+  return w;
+}
+
+Json sensitivity_of(const SensitivityRow& row) {
+  Json s;
+  s["change"] = row.change;
+  s["path"] = row.path;
+  s["cycles"] = row.cycles;
+  s["prefill_cycles"] = row.prefill_cycles;
+  s["decode_cycles"] = row.decode_cycles;
+  s["energy_pj"] = finite(row.energy_pj);
+  return s;
+}
+
 }  // namespace
 
 std::string to_json(const RunResult& result) {
@@ -170,6 +216,14 @@ std::string to_json(const RunResult& result) {
     for (const TierRow& row : result.tiers) {
       root["tiers"].push_back(tier_of(row, &row == result.binding_tier()));
     }
+  }
+  if (!result.windows.empty()) {
+    root["steps"] = steps_of(result);
+    root["windows"] = windows_of(result);
+  }
+  // The excerpt's pieces are what `report --format perfetto` prints.
+  if (!result.sensitivities.empty()) {
+    root["sensitivities"] = column(result.sensitivities, sensitivity_of);
   }
   root["events"] = Json::object();
   for (const auto& [event, count] : result.events) root["events"][event] = count;

@@ -160,6 +160,59 @@ void describe_tiers(Visitor& column) {
   column("/tiers/lifetime_years", &Row::lifetime_years, "years", kNoNames);
 }
 
+template <class Visitor>
+void describe_steps(Visitor& column) {
+  using Row = StepRow;
+  column("/steps/phase", &Row::phase, "", kNoNames);
+  column("/steps/steps", &Row::steps, "1", kNoNames);
+  column("/steps/context", &Row::context, "tokens", kNoNames);
+  column("/steps/cycles", &Row::cycles, "cycles", kNoNames);
+  column("/steps/kv_bytes", &Row::kv_bytes, "bytes", kNoNames);
+  column("/steps/kv_bytes_read", &Row::kv_bytes_read, "bytes", kNoNames);
+  column("/steps/kv_bytes_written", &Row::kv_bytes_written, "bytes", kNoNames);
+}
+
+template <class Visitor>
+void describe_windows(Visitor& column) {
+  using Row = TimeWindow;
+  column("/windows/cycles_by_cause", &Row::cycles_by_cause, "cycles", kCycleCauseNames);
+  column("/windows/macs", &Row::macs, "MACs", kNoNames);
+  column("/windows/dram_read_bytes", &Row::dram_read_bytes, "bytes", kNoNames);
+  column("/windows/dram_write_bytes", &Row::dram_write_bytes, "bytes", kNoNames);
+}
+
+template <class Visitor>
+void describe_excerpt_operations(Visitor& column) {
+  using Row = ExcerptOperation;
+  column("/excerpt/operations/stretch", &Row::stretch, "", kNoNames);
+  column("/excerpt/operations/name", &Row::name, "", kNoNames);
+  column("/excerpt/operations/begin_cycles", &Row::begin_cycles, "cycles", kNoNames);
+  column("/excerpt/operations/cycles", &Row::cycles, "cycles", kNoNames);
+}
+
+template <class Visitor>
+void describe_excerpt_bars(Visitor& column) {
+  using Row = ExcerptBar;
+  column("/excerpt/bars/operation", &Row::operation, "row", kNoNames);
+  column("/excerpt/bars/track", &Row::track, "1", kNoNames);
+  column("/excerpt/bars/begin_ps", &Row::begin_ps, "ps", kNoNames);
+  column("/excerpt/bars/end_ps", &Row::end_ps, "ps", kNoNames);
+  column("/excerpt/bars/busy_ps", &Row::busy_ps, "ps", kNoNames);
+  column("/excerpt/bars/pieces", &Row::pieces, "1", kNoNames);
+  column("/excerpt/bars/bytes", &Row::bytes, "bytes", kNoNames);
+}
+
+template <class Visitor>
+void describe_sensitivities(Visitor& column) {
+  using Row = SensitivityRow;
+  column("/sensitivities/change", &Row::change, "", kNoNames);
+  column("/sensitivities/path", &Row::path, "", kNoNames);
+  column("/sensitivities/cycles", &Row::cycles, "cycles", kNoNames);
+  column("/sensitivities/prefill_cycles", &Row::prefill_cycles, "cycles", kNoNames);
+  column("/sensitivities/decode_cycles", &Row::decode_cycles, "cycles", kNoNames);
+  column("/sensitivities/energy_pj", &Row::energy_pj, "pJ", kNoNames);
+}
+
 struct EventEntry {
   std::string name;
   std::uint64_t count = 0;
@@ -350,6 +403,60 @@ KeyValues read_key_values(const Hdf5Reader& file, const std::string& group) {
   return pairs;
 }
 
+void write_over_time(Hdf5Writer& file, const RunResult& result) {
+  if (!result.windows.empty() || !result.steps.empty()) {
+    file.group("/steps");
+    ColumnWriter steps{file, result.steps};
+    describe_steps(steps);
+    file.group("/windows");
+    file.scalar("/windows/window_cycles", result.window_cycles, "cycles");
+    ColumnWriter windows{file, result.windows};
+    describe_windows(windows);
+  }
+  if (!result.excerpt.operations.empty()) {
+    file.group("/excerpt");
+    file.group("/excerpt/operations");
+    ColumnWriter operations{file, result.excerpt.operations};
+    describe_excerpt_operations(operations);
+    file.group("/excerpt/bars");
+    ColumnWriter bars{file, result.excerpt.bars};
+    describe_excerpt_bars(bars);
+  }
+  if (!result.sensitivities.empty()) {
+    file.group("/sensitivities");
+    ColumnWriter sensitivities{file, result.sensitivities};
+    describe_sensitivities(sensitivities);
+  }
+}
+
+void read_over_time(const Hdf5Reader& file, RunResult& result) {
+  if (file.has("/windows")) {
+    ColumnReader<StepRow> steps{file, result.steps};
+    describe_steps(steps);
+    file.scalar("/windows/window_cycles", result.window_cycles);
+    ColumnReader<TimeWindow> windows{file, result.windows};
+    describe_windows(windows);
+  }
+  if (file.has("/excerpt")) {
+    ColumnReader<ExcerptOperation> operations{file, result.excerpt.operations};
+    describe_excerpt_operations(operations);
+    ColumnReader<ExcerptBar> bars{file, result.excerpt.bars};
+    describe_excerpt_bars(bars);
+    for (const ExcerptBar& bar : result.excerpt.bars) {
+      if (bar.operation >= result.excerpt.operations.size() || bar.track >= kTimelineTrackCount) {
+        file.fail("'/excerpt/bars' names operation " + std::to_string(bar.operation) +
+                  " on track " + std::to_string(bar.track) + ", expected less than " +
+                  std::to_string(result.excerpt.operations.size()) + " and " +
+                  std::to_string(kTimelineTrackCount));
+      }
+    }
+  }
+  if (file.has("/sensitivities")) {
+    ColumnReader<SensitivityRow> sensitivities{file, result.sensitivities};
+    describe_sensitivities(sensitivities);
+  }
+}
+
 /// The packaged HDF5 library is not thread-safe.
 std::mutex& library_mutex() {
   static std::mutex mutex;
@@ -400,6 +507,8 @@ void write_result(const std::string& path, const RunResult& result) {
     ColumnWriter tiers{file, result.tiers};
     describe_tiers(tiers);
   }
+
+  write_over_time(file, result);
 
   std::vector<EventEntry> events;
   for (const auto& [name, count] : result.events) events.push_back({name, count});
@@ -455,6 +564,8 @@ RunResult read_result(const std::string& path) {
     ColumnReader<TierRow> tiers{file, result.tiers};
     describe_tiers(tiers);
   }
+
+  read_over_time(file, result);
 
   std::vector<EventEntry> events;
   ColumnReader<EventEntry> event_columns{file, events};

@@ -19,14 +19,6 @@
 namespace systole::reports {
 namespace {
 
-constexpr std::array<std::string_view, kTimelineTrackCount> kTrackNames = {
-    "DMA read: weights and cache",
-    "DMA read: activations",
-    "DMA write",
-    "array",
-    "dequantiser",
-    "vector unit",
-    "vector unit beside the array"};
 constexpr std::array<std::string_view, kTimelineLevelCount> kLevelNames = {
     "weight buffers taken", "activation buffers taken", "pieces not finished"};
 constexpr int kOperationsThread = 1, kFirstTrackThread = 2,
@@ -97,7 +89,7 @@ class Renderer {
     events_.name("process_name", 0, timeline_.title);
     events_.name("thread_name", kOperationsThread, "operations");
     for (std::size_t t = 0; t < kTimelineTrackCount; ++t) {
-      events_.name("thread_name", kFirstTrackThread + static_cast<int>(t), kTrackNames[t]);
+      events_.name("thread_name", kFirstTrackThread + static_cast<int>(t), kTimelineTrackNames[t]);
     }
     events_.name("thread_name", kDramThread, "DRAM");
 

@@ -666,18 +666,17 @@ Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefi
   program.model = shape.name;
   program.recipe = recipe.name;
   program.weight_bytes = memory.weight_bytes;
-  if (memory.caches.key) {
-    const auto held = [&](const KvGeometry& side) {
-      return bytes_for(Bits(kv_stored(side.layout, length).total())).count();
+  // Held by one sequence of so many tokens, all layers.
+  const auto kv_bytes = [&](std::uint64_t tokens) {
+    const auto side = [&](const std::shared_ptr<const KvGeometry>& geometry, Target target) {
+      return geometry ? bytes_for(Bits(kv_stored(geometry->layout, tokens).total())).count()
+                      : tokens * cache_token_bytes(shape, recipe[target]);
     };
-    program.kv_bytes = shape.layers * (held(*memory.caches.key) + held(*memory.caches.value));
-    program.kv_bytes_per_token = program.kv_bytes / length;
-  } else {
-    program.kv_bytes_per_token = shape.layers * (cache_token_bytes(shape, recipe[Target::key]) +
-                                                 cache_token_bytes(shape, recipe[Target::value]));
-    program.kv_bytes = length * program.kv_bytes_per_token;
-  }
-  program.kv_bytes *= sequences;
+    return shape.layers *
+           (side(memory.caches.key, Target::key) + side(memory.caches.value, Target::value));
+  };
+  program.kv_bytes_per_token = kv_bytes(length) / length;
+  program.kv_bytes = sequences * kv_bytes(length);
   if (shape.max_positions != 0 && longest > shape.max_positions) {
     program.note = fmt::format(
         "{} tokens where the model has {} positions: the time of a longer context, not its quality",
@@ -693,8 +692,9 @@ Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefi
     const bool together = phase == Phase::decode;
     StepWriter writer(shape, recipe, weights, memory, pass.tokens, context,
                       together ? sequences : 1, by);
-    program.steps.push_back(
-        {phase, pass.tokens, pass.kept, context, writer.segments(), together ? 1 : sequences});
+    const std::uint64_t stays = context - pass.tokens + pass.kept;
+    program.steps.push_back({phase, pass.tokens, pass.kept, context, writer.segments(),
+                             sequences * kv_bytes(stays), together ? 1 : sequences});
   };
   add_step(Phase::prefill, {prefill_tokens, prefill_tokens, {}}, prefill_tokens, {});
   std::uint64_t kept = 0;

@@ -124,7 +124,8 @@ struct Step {
   std::uint64_t kept = 0;     ///< of them, what stays: a speculative draft's are computed again
   std::uint64_t context = 0;  ///< tokens in the cache at its end
   std::vector<Segment> segments;
-  std::uint64_t rounds = 1;  ///< once for each of so many sequences, one after the other
+  std::uint64_t kv_bytes = 0;  ///< held at its end, all layers and sequences
+  std::uint64_t rounds = 1;    ///< once for each of so many sequences, one after the other
 };
 
 /// What the cache holds of a sequence is its own: kv_append and attention are written for the first

@@ -203,7 +203,8 @@ int run_command(const Arguments& arguments) {
   ConsoleProgress progress(o.quiet);
   sim::SimulateOptions simulate_options{.reuse = !o.no_reuse,
                                         .extrapolate = kv_study && !o.exact && o.trace.empty(),
-                                        .timing = timing};
+                                        .timing = timing,
+                                        .over_time = true};
   std::optional<workloads::CalibratedModel> calibrated;
   std::optional<workloads::PrecisionDecisions> decisions;
   std::optional<workloads::FunctionalExecutor> executor;

@@ -92,6 +92,40 @@ std::optional<double> RunResult::tops_per_mm2() const {
   return ratio(2.0 * static_cast<double>(total_macs()) * 1e-12, seconds * area_mm2);
 }
 
+void RunResult::check_over_time() const {
+  if (windows.empty()) return;
+  const std::array<std::uint64_t, 4> whole = {
+      cycles, total_macs(),
+      std::accumulate(operations.begin(), operations.end(), std::uint64_t{0},
+                      [](std::uint64_t sum, const OperationRow& row) {
+                        return std::accumulate(row.dram_read_bytes.begin(),
+                                               row.dram_read_bytes.end(), sum);
+                      }),
+      std::accumulate(operations.begin(), operations.end(), std::uint64_t{0},
+                      [](std::uint64_t sum, const OperationRow& row) {
+                        return std::accumulate(row.dram_write_bytes.begin(),
+                                               row.dram_write_bytes.end(), sum);
+                      })};
+  std::array<std::uint64_t, 4> sum{};
+  for (const TimeWindow& window : windows) {
+    sum[0] += std::accumulate(window.cycles_by_cause.begin(), window.cycles_by_cause.end(),
+                              std::uint64_t{0});
+    sum[1] += window.macs;
+    sum[2] += window.dram_read_bytes;
+    sum[3] += window.dram_write_bytes;
+  }
+  SYSTOLE_CHECK(sum == whole, "windows do not sum to the run's cycles, MACs and bytes");
+  std::uint64_t in_steps = 0, read = 0, written = 0;
+  for (const StepRow& step : steps) {
+    in_steps += step.cycles;
+    read += step.kv_bytes_read;
+    written += step.kv_bytes_written;
+  }
+  SYSTOLE_CHECK(in_steps == cycles && read == kv_bytes_read && written == kv_bytes_written &&
+                    steps.back().kv_bytes == kv_bytes,
+                "steps do not sum to the run's cycles and cache bytes");
+}
+
 void RunResult::check_sums() const {
   std::uint64_t sum = 0, prefill = 0;
   for (const OperationRow& row : operations) {
@@ -104,6 +138,7 @@ void RunResult::check_sums() const {
   SYSTOLE_CHECK(sum == cycles, "operations do not sum to the run's cycles");
   SYSTOLE_CHECK(prefill == prefill_cycles && cycles - prefill == decode_cycles,
                 "phases do not sum to the run's cycles");
+  check_over_time();
   double energy = 0, area = 0;
   for (const ComponentRow& part : components) {
     energy += part.dynamic_pj + part.static_pj;

@@ -11,27 +11,14 @@
 #include <utility>
 #include <vector>
 
+#include "sim/core/cycle_cause.hpp"
 #include "sim/core/event_counts.hpp"
+#include "sim/core/timeline.hpp"
 #include "sim/core/traffic.hpp"
 #include "sim/core/units.hpp"
 
 namespace systole {
 
-/// Why a cycle of an operation passed. Every cycle of an operation has exactly one cause; they sum
-/// to its cycles.
-enum class CycleCause : std::uint8_t {
-  compute,     ///< array or vector unit doing the operation's useful work
-  fill_drain,  ///< array filling, draining or loading weights with nothing hidden behind it
-  dram,        ///< waiting for operands from DRAM, or for results to be accepted by it
-  scratchpad,  ///< operand delivery slower than the array (ports, banks)
-  dequantise,  ///< waiting for the dequantisation unit
-  dependency,  ///< waiting for an earlier operation's result
-};
-inline constexpr std::size_t kCycleCauseCount = 6;
-inline constexpr std::array<std::string_view, kCycleCauseCount> kCycleCauseNames = {
-    "compute", "fill_drain", "dram", "scratchpad", "dequantise", "dependency"};
-
-using CyclesByCause = std::array<std::uint64_t, kCycleCauseCount>;
 using BytesByClass = std::array<std::uint64_t, kTrafficClassCount>;
 
 /// How one instance of a matrix product is cut, and what the mapper's closed form expects of that.
@@ -116,6 +103,68 @@ struct TierRow {
   friend bool operator==(const TierRow&, const TierRow&) = default;
 };
 
+/// One pass through the model: the prefill of all prompts, or a decode step of all sequences. Where
+/// there are very many, a row sums several decode steps that follow one another.
+struct StepRow {
+  std::string phase;           ///< "prefill" or "decode"
+  std::uint64_t steps = 1;     ///< summed in this row
+  std::uint64_t context = 0;   ///< tokens of a sequence at its end
+  std::uint64_t cycles = 0;    ///< the rows' sum is the run's
+  std::uint64_t kv_bytes = 0;  ///< held at its end, all layers and sequences
+  std::uint64_t kv_bytes_read = 0, kv_bytes_written = 0;
+
+  friend bool operator==(const StepRow&, const StepRow&) = default;
+};
+inline constexpr std::size_t kMostStepRows = 1024;
+
+/// What happened in one of the equal windows that the run's time is cut into (the last may be
+/// shorter). An operation's work is spread evenly over its cycles, so that a cause's cycles may
+/// differ from the window's by one each; every column sums to the run's total.
+struct TimeWindow {
+  CyclesByCause cycles_by_cause{};
+  std::uint64_t macs = 0;
+  std::uint64_t dram_read_bytes = 0, dram_write_bytes = 0;
+
+  friend bool operator==(const TimeWindow&, const TimeWindow&) = default;
+};
+inline constexpr std::size_t kMostWindows = 400;
+
+/// What each part of the machine did during the first layer of the prefill and of a decode step
+/// (the last that was recorded), made coarse enough to draw.
+struct ExcerptOperation {
+  std::string stretch;  ///< "prefill, embedding and layer 0"
+  std::string name;
+  std::uint64_t begin_cycles = 0;  ///< in the run
+  std::uint64_t cycles = 0;
+
+  friend bool operator==(const ExcerptOperation&, const ExcerptOperation&) = default;
+};
+/// Pieces of one operation on one track (kTimelineTrackNames) that follow one another.
+struct ExcerptBar {
+  std::uint64_t operation = 0;  ///< index into the excerpt's operations
+  std::uint64_t track = 0;
+  std::uint64_t begin_ps = 0, end_ps = 0;  ///< from the start of its stretch
+  std::uint64_t busy_ps = 0;               ///< without the gaps between pieces
+  std::uint64_t pieces = 1;
+  std::uint64_t bytes = 0;  ///< moved from or to DRAM
+
+  friend bool operator==(const ExcerptBar&, const ExcerptBar&) = default;
+};
+struct Excerpt {
+  std::vector<ExcerptOperation> operations;  ///< a stretch after the other, in order of time
+  std::vector<ExcerptBar> bars;
+};
+
+/// One change of the machine, and what the same work takes on it: simulated, not estimated.
+struct SensitivityRow {
+  std::string change;  ///< "DRAM bandwidth +10 %"
+  std::string path;    ///< what was set: "memory.dram.clock_mhz=880"
+  std::uint64_t cycles = 0, prefill_cycles = 0, decode_cycles = 0;
+  double energy_pj = 0;
+
+  friend bool operator==(const SensitivityRow&, const SensitivityRow&) = default;
+};
+
 /// A figure's lowest and highest value.
 struct Range {
   double low = 0, high = 0;
@@ -171,6 +220,15 @@ struct RunResult {
 
   std::vector<TierRow> tiers;  ///< empty where DRAM is the only memory
 
+  // Over time; empty where nobody asked.
+  std::uint64_t window_cycles = 0;
+  std::vector<TimeWindow> windows;
+  std::vector<StepRow> steps;
+  /// Empty where the timing has no pieces: analytic, extrapolated, with tiers.
+  Excerpt excerpt;
+
+  std::vector<SensitivityRow> sensitivities;  ///< empty where nobody asked
+
   std::optional<Quality> quality;
 
   // Derived figures, absent where the denominator is zero.
@@ -195,6 +253,9 @@ struct RunResult {
   /// Throws InternalError unless the parts sum to the wholes (cycles, causes, phases, energy,
   /// area).
   void check_sums() const;
+
+ private:
+  void check_over_time() const;
 };
 
 }  // namespace systole

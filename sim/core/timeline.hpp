@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sim/core/run_result.hpp"
+#include "sim/core/cycle_cause.hpp"
 
 namespace systole {
 
@@ -23,6 +23,14 @@ enum class TimelineTrack : std::uint8_t {
   softmax,  ///< the vector unit beside the array
 };
 inline constexpr std::size_t kTimelineTrackCount = 7;
+inline constexpr std::array<std::string_view, kTimelineTrackCount> kTimelineTrackNames = {
+    "DMA read: weights and cache",
+    "DMA read: activations",
+    "DMA write",
+    "array",
+    "dequantiser",
+    "vector unit",
+    "vector unit beside the array"};
 
 /// What is held or queued, as counted by changes.
 enum class TimelineLevel : std::uint8_t { weight_buffers, activation_buffers, unfinished_pieces };
@@ -33,6 +41,8 @@ struct TimelineSlice {
   std::uint64_t bytes = 0;                 ///< moved from or to DRAM
   std::uint32_t operation = 0;             ///< index in the region
   TimelineTrack track = TimelineTrack::array;
+
+  friend bool operator==(const TimelineSlice&, const TimelineSlice&) = default;
 };
 
 struct TimelineChange {
@@ -74,10 +84,10 @@ struct Timeline {
   double clock_mhz = 0;
   std::vector<TimelineRegion> regions;
   std::vector<Instance> instances;  ///< in order of time, without gaps
-  bool truncated = false;           ///< slices beyond kMostSlices were not recorded
+  bool truncated = false;           ///< slices beyond most_slices were not recorded
 
   /// Of all regions: 300 MB.
-  static constexpr std::size_t kMostSlices = 8'000'000;
+  std::size_t most_slices = 8'000'000;
 };
 
 }  // namespace systole

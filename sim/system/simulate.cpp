@@ -25,6 +25,7 @@
 #include "sim/system/extrapolation.hpp"
 #include "sim/system/kv_dequantiser.hpp"
 #include "sim/system/mapping.hpp"
+#include "sim/system/over_time.hpp"
 #include "sim/system/pricing.hpp"
 #include "sim/system/schedule.hpp"
 #include "sim/system/tier_report.hpp"
@@ -419,7 +420,7 @@ class ProgramRunner : public sc_core::sc_module {
                                       bytes});
     }
     timeline_slices_ += recording.slices.size();
-    if (timeline_slices_ > Timeline::kMostSlices) {
+    if (timeline_slices_ > timeline->most_slices) {
       recording.slices.clear();
       recording.changes.clear();
       timeline->truncated = true;
@@ -1272,6 +1273,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
             program.sequences));
   }
   if (!program.note.empty()) result.notes.emplace_back("context", program.note);
+  if (options.over_time) add_over_time(result, program, outcomes.steps);
   result.check_sums();
   return result;
 }
@@ -1302,7 +1304,15 @@ std::vector<std::vector<CyclesByCause>> time_segments(std::span<const TimedProgr
 }
 
 std::vector<RunResult> simulate_all(std::span<const TimedProgram> given,
-                                    const SimulateOptions& options, Progress& progress) {
+                                    const SimulateOptions& asked, Progress& progress) {
+  SimulateOptions options = asked;
+  Timeline for_excerpt;
+  for_excerpt.most_slices = 200'000;  // an excerpt needs no more than its first layers
+  if (options.over_time && options.timeline == nullptr && given.size() == 1 &&
+      !options.extrapolate && options.timing != Timing::analytic &&
+      given.front().machine.memory.tiers.empty()) {
+    options.timeline = &for_excerpt;
+  }
   SYSTOLE_CHECK(options.timeline == nullptr || (given.size() == 1 && !options.extrapolate &&
                                                 options.timing != Timing::analytic),
                 "a timeline is of one program that is simulated whole");
@@ -1386,6 +1396,7 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> given,
     const RunResult& result = results.front();
     options.timeline->title = result.model + ", " + result.recipe + ", " + result.machine;
     options.timeline->clock_mhz = result.clock_mhz;
+    if (options.over_time) results.front().excerpt = excerpt_of(*options.timeline);
   }
   return results;
 }

@@ -36,6 +36,8 @@ struct SimulateOptions {
   /// Gets what each part did when. Of one program only, not with Timing::analytic and not with
   /// `extrapolate`: what was not simulated has no times.
   Timeline* timeline = nullptr;
+  /// Fill in the result's steps, windows and, where the timing has pieces, its excerpt.
+  bool over_time = false;
 };
 
 /// The timed part of a RunResult: identity and quality are the caller's. SystemC elaborates once a

@@ -68,6 +68,23 @@ class RandomResult {
           &r.kv_burst_bytes_written, &r.kv_dequantise_cycles}) {
       *kv = count();
     }
+    for (std::uint64_t i = below(4); i > 0; --i) {
+      TimeWindow& window = r.windows.emplace_back();
+      for (std::uint64_t& cycles : window.cycles_by_cause) cycles = count();
+      for (std::uint64_t* value :
+           {&window.macs, &window.dram_read_bytes, &window.dram_write_bytes, &r.window_cycles}) {
+        *value = count();
+      }
+      r.steps.push_back({below(2) == 0 ? "prefill" : text(), count(), count(), count(), count(),
+                         count(), count()});
+    }
+    for (std::uint64_t i = below(4); i > 0; --i) {
+      r.excerpt.operations.push_back({text(), text(), count(), count()});
+      const std::uint64_t names = r.excerpt.operations.size();
+      r.excerpt.bars.push_back(
+          {below(names), below(kTimelineTrackCount), count(), count(), count(), count(), count()});
+      r.sensitivities.push_back({text(), text(), count(), count(), count(), real()});
+    }
     if (below(2) == 1) r.quality = Quality{real(), real(), count(), text()};
     return r;
   }

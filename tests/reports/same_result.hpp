@@ -97,6 +97,15 @@ inline void expect_same(const RunResult& a, const RunResult& b) {
   EXPECT_EQ(a.kv_burst_bytes_read, b.kv_burst_bytes_read);
   EXPECT_EQ(a.kv_burst_bytes_written, b.kv_burst_bytes_written);
   EXPECT_EQ(a.kv_dequantise_cycles, b.kv_dequantise_cycles);
+  EXPECT_EQ(a.window_cycles, b.window_cycles);
+  EXPECT_EQ(a.windows, b.windows);
+  EXPECT_EQ(a.steps, b.steps);
+  EXPECT_EQ(a.excerpt.operations, b.excerpt.operations);
+  EXPECT_EQ(a.excerpt.bars, b.excerpt.bars);
+  ASSERT_EQ(a.sensitivities.size(), b.sensitivities.size());
+  for (std::size_t i = 0; i < a.sensitivities.size(); ++i) {
+    EXPECT_EQ(a.sensitivities[i], b.sensitivities[i]);
+  }
   ASSERT_EQ(a.quality.has_value(), b.quality.has_value());
   if (a.quality) {
     expect_same(a.quality->perplexity, b.quality->perplexity, "perplexity");

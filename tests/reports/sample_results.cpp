@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "sim/core/units.hpp"
+
 namespace systole::reports {
 namespace {
 
@@ -61,10 +63,45 @@ class Run {
     phase("decode", 1, model_.decoded);
     totals();
     config_and_notes();
+    over_time();
     return result_;
   }
 
  private:
+  /// Rows one after the other in windows, the first operations piece by piece.
+  void over_time() {
+    RunResult& r = result_;
+    r.window_cycles = ceil_div(r.cycles, kMostWindows);
+    r.windows.resize(ceil_div(r.cycles, r.window_cycles));
+    std::uint64_t at = 0;
+    for (const OperationRow& row : r.operations) {
+      TimeWindow& window = r.windows.at(std::min(at / r.window_cycles, r.windows.size() - 1));
+      for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
+        window.cycles_by_cause[c] += row.cycles_by_cause[c];
+      }
+      window.macs += row.macs;
+      for (const std::uint64_t bytes : row.dram_read_bytes) window.dram_read_bytes += bytes;
+      for (const std::uint64_t bytes : row.dram_write_bytes) window.dram_write_bytes += bytes;
+      at += row.cycles;
+    }
+    r.steps.push_back(
+        {"prefill", 1, model_.prompt, r.prefill_cycles, r.kv_bytes, r.kv_bytes_read, 0});
+    r.steps.push_back({"decode", model_.decoded, model_.prompt + model_.decoded, r.decode_cycles,
+                       r.kv_bytes, 0, r.kv_bytes_written});
+    for (std::uint64_t i = 0; i < 4; ++i) {
+      const std::string stretch =
+          i < 2 ? "prefill, embedding and layer 0" : "decode step 64, embedding and layer 0";
+      r.excerpt.operations.push_back({stretch, r.operations[i % 2].name, i * 1000, 1000});
+      for (std::uint64_t track = 0; track < kTimelineTrackCount; track += 3) {
+        const std::uint64_t begin = i % 2 * 1'000'000 + track * 50'000;
+        r.excerpt.bars.push_back({i, track, begin, begin + 400'000, 300'000, 2, 4096});
+      }
+    }
+    r.sensitivities.push_back({"DRAM bandwidth +10 %", "memory.dram.clock_mhz=880",
+                               r.cycles - r.cycles / 20, r.prefill_cycles,
+                               r.decode_cycles - r.cycles / 20, r.energy_pj});
+  }
+
   void phase(const std::string& name, std::uint64_t tokens, std::uint64_t steps) {
     phase_ = name;
     tokens_ = tokens;

@@ -1,0 +1,228 @@
+#include "sim/system/over_time.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <optional>
+
+#include "sim/core/units.hpp"
+
+namespace systole::sim {
+namespace {
+
+using workloads::Phase;
+using workloads::Program;
+using workloads::Step;
+
+/// floor(value x part / whole), part <= whole.
+std::uint64_t share(std::uint64_t value, std::uint64_t part, std::uint64_t whole) {
+  __extension__ using Wide = unsigned __int128;
+  return static_cast<std::uint64_t>(Wide{value} * part / whole);
+}
+
+/// What has happened in a stretch of time.
+struct Amounts {
+  std::uint64_t cycles = 0;
+  TimeWindow done;
+
+  void add(const Amounts& other) {
+    cycles += other.cycles;
+    for_each(other, [](std::uint64_t& sum, std::uint64_t one) { sum += one; });
+  }
+  /// That between part `from` and part `to` of `whole`: the parts of 0 ... whole sum to all.
+  Amounts between(std::uint64_t from, std::uint64_t to, std::uint64_t whole) const {
+    Amounts part;
+    part.cycles = share(cycles, to, whole) - share(cycles, from, whole);
+    part.for_each(*this, [&](std::uint64_t& piece, std::uint64_t all) {
+      piece = share(all, to, whole) - share(all, from, whole);
+    });
+    return part;
+  }
+
+ private:
+  template <class Do>
+  void for_each(const Amounts& other, const Do& visit) {
+    for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
+      visit(done.cycles_by_cause[c], other.done.cycles_by_cause[c]);
+    }
+    visit(done.macs, other.done.macs);
+    visit(done.dram_read_bytes, other.done.dram_read_bytes);
+    visit(done.dram_write_bytes, other.done.dram_write_bytes);
+  }
+};
+
+Amounts amounts_of(const OperationOutcome& operation) {
+  Amounts amounts;
+  amounts.cycles = operation.cycles();
+  amounts.done.cycles_by_cause = operation.cycles_by_cause;
+  amounts.done.macs = operation.counts.macs;
+  for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+    amounts.done.dram_read_bytes += operation.dram_read_bytes[c];
+    amounts.done.dram_write_bytes += operation.dram_write_bytes[c];
+  }
+  return amounts;
+}
+
+/// Hands what follows one another to windows of equal length.
+class Windows {
+ public:
+  explicit Windows(std::uint64_t cycles)
+      : length_(std::max<std::uint64_t>(ceil_div(cycles, kMostWindows), 1)),
+        windows_(std::max<std::uint64_t>(ceil_div(cycles, length_), 1)) {}
+
+  void add(const Amounts& amounts) {
+    if (amounts.cycles == 0) {  // no time, but perhaps bytes
+      put(std::min(now_ / length_, windows_.size() - 1), amounts);
+      return;
+    }
+    for (std::uint64_t done = 0; done < amounts.cycles;) {
+      const std::uint64_t window = now_ / length_;
+      const std::uint64_t next = std::min(amounts.cycles, done + (window + 1) * length_ - now_);
+      put(window, amounts.between(done, next, amounts.cycles));
+      now_ += next - done;
+      done = next;
+    }
+  }
+
+  std::uint64_t length() const { return length_; }
+  std::vector<TimeWindow> take() {
+    std::vector<TimeWindow> windows;
+    for (const Amounts& window : windows_) windows.push_back(window.done);
+    return windows;
+  }
+
+ private:
+  void put(std::uint64_t window, const Amounts& amounts) { windows_.at(window).add(amounts); }
+
+  std::uint64_t length_, now_ = 0;
+  std::vector<Amounts> windows_;
+};
+
+/// Each bar's time is its stretch's. `bars` are of one track, in order of time.
+void join(std::vector<ExcerptBar>& bars) {
+  constexpr std::size_t kMostBars = 300;
+  while (bars.size() > kMostBars) {
+    const std::size_t before = bars.size();
+    std::vector<ExcerptBar> joined;
+    for (const ExcerptBar& bar : bars) {
+      // Two by two.
+      ExcerptBar* last = joined.empty() ? nullptr : &joined.back();
+      if (last == nullptr || last->operation != bar.operation || last->pieces > bar.pieces) {
+        joined.push_back(bar);
+        continue;
+      }
+      last->end_ps = std::max(last->end_ps, bar.end_ps);
+      last->busy_ps += bar.busy_ps;
+      last->pieces += bar.pieces;
+      last->bytes += bar.bytes;
+    }
+    bars = std::move(joined);
+    if (bars.size() == before) break;  // each the only one of its operation
+  }
+}
+
+}  // namespace
+
+void add_over_time(RunResult& result, const Program& program,
+                   std::span<const std::vector<SegmentOutcome>> outcomes) {
+  constexpr std::size_t kKv = index_of(TrafficClass::kv_cache);
+  Windows windows(result.cycles);
+  const std::uint64_t decode_steps = program.steps.size() - 1;
+  const std::uint64_t together =
+      std::max<std::uint64_t>(ceil_div(decode_steps, kMostStepRows - 1), 1);  // decode steps a row
+  std::uint64_t decoded = 0;
+  result.steps.clear();
+  for (std::size_t s = 0; s < program.steps.size(); ++s) {
+    const Step& step = program.steps[s];
+    const bool decode = step.phase == Phase::decode;
+    if (!decode || decoded++ % together == 0) {
+      StepRow& row = result.steps.emplace_back();
+      row.phase = name_of(step.phase);
+      row.steps = 0;
+    }
+    StepRow& row = result.steps.back();
+    ++row.steps;
+    row.context = step.context - step.tokens + step.kept;
+    row.kv_bytes = step.kv_bytes;
+    for (std::size_t g = 0; g < outcomes[s].size(); ++g) {
+      const SegmentOutcome& outcome = outcomes[s][g];
+      const std::uint64_t repeats = std::max<std::uint64_t>(step.segments.at(g).repeats, 1);
+      Amounts whole;
+      std::vector<Amounts> operations;
+      for (const OperationOutcome& operation : outcome.operations) {
+        operations.push_back(amounts_of(operation));
+        whole.add(operations.back());
+        row.kv_bytes_read += operation.dram_read_bytes[kKv];
+        row.kv_bytes_written += operation.dram_write_bytes[kKv];
+        for (std::size_t t = 1; t < memory::kMostTiers; ++t) {
+          row.kv_bytes_read += operation.tier_read_bytes[t][kKv];
+          row.kv_bytes_written += operation.tier_write_bytes[t][kKv];
+        }
+      }
+      row.cycles += whole.cycles;
+      if (whole.cycles / repeats < windows.length()) {  // no window would tell its operations apart
+        windows.add(whole);
+        continue;
+      }
+      for (std::uint64_t r = 0; r < repeats; ++r) {
+        for (const Amounts& operation : operations) {
+          windows.add(operation.between(r, r + 1, repeats));
+        }
+      }
+    }
+  }
+  result.window_cycles = windows.length();
+  result.windows = windows.take();
+}
+
+Excerpt excerpt_of(const Timeline& timeline) {
+  Excerpt excerpt;
+  const auto recorded = [&](const Timeline::Instance& instance) {
+    return !timeline.regions[instance.region].slices.empty();
+  };
+  std::optional<std::uint32_t> last;
+  for (const Timeline::Instance& instance : timeline.instances) {
+    if (instance.step > 0 && instance.layer == 0 && recorded(instance)) last = instance.step;
+  }
+  const auto picoseconds = [&](std::uint64_t cycles) {
+    return static_cast<std::uint64_t>(
+        std::llround(static_cast<double>(cycles) * 1e6 / timeline.clock_mhz));
+  };
+  const auto add_stretch = [&](std::uint32_t step, const std::string& name) {
+    std::array<std::vector<ExcerptBar>, kTimelineTrackCount> tracks;
+    std::vector<std::uint32_t> shown;
+    std::uint64_t shift = 0;
+    for (const Timeline::Instance& instance : timeline.instances) {
+      if (instance.step != step || instance.layer != 0) continue;
+      // Of equal sequences the first.
+      if (std::ranges::find(shown, instance.region) != shown.end()) continue;
+      shown.push_back(instance.region);
+      const TimelineRegion& region = timeline.regions[instance.region];
+      const std::uint64_t first = excerpt.operations.size();
+      std::uint64_t at = instance.begin_cycles;
+      for (const TimelineRegion::Operation& operation : region.operations) {
+        excerpt.operations.push_back({name, operation.name, at, operation.cycles});
+        at += operation.cycles;
+      }
+      for (const TimelineSlice& slice : region.slices) {
+        tracks[static_cast<std::size_t>(slice.track)].push_back(
+            {first + slice.operation, static_cast<std::uint64_t>(slice.track),
+             shift + slice.begin_ps, shift + slice.end_ps, slice.end_ps - slice.begin_ps, 1,
+             slice.bytes});
+      }
+      shift += picoseconds(region.cycles());
+    }
+    for (std::vector<ExcerptBar>& track : tracks) {
+      join(track);
+      excerpt.bars.insert(excerpt.bars.end(), track.begin(), track.end());
+    }
+  };
+  if (timeline.regions.empty()) return excerpt;
+  add_stretch(0, "prefill, embedding and layer 0");
+  if (last) add_stretch(*last, fmt::format("decode step {}, embedding and layer 0", *last));
+  return excerpt;
+}
+
+}  // namespace systole::sim
