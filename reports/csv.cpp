@@ -35,10 +35,10 @@ std::string operations_to_csv(const RunResult& result) {
   out += "\r\n";
 
   for (const OperationRow& row : result.operations) {
-    out +=
-        fmt::format("{},{},{},{},{},{},{},{},{},{},{}", csv_cell(row.phase), csv_cell(row.name),
-                    csv_cell(row.kind), row.repeats, row.m, row.n, row.k, csv_cell(row.weight_format),
-                    csv_cell(row.activation_format), row.macs, row.cycles);
+    out += fmt::format("{},{},{},{},{},{},{},{},{},{},{}", csv_cell(row.phase), csv_cell(row.name),
+                       csv_cell(row.kind), row.repeats, row.m, row.n, row.k,
+                       csv_cell(row.weight_format), csv_cell(row.activation_format), row.macs,
+                       row.cycles);
     for (const std::uint64_t cycles : row.cycles_by_cause) out += fmt::format(",{}", cycles);
     for (const std::uint64_t bytes : row.dram_read_bytes) out += fmt::format(",{}", bytes);
     for (const std::uint64_t bytes : row.dram_write_bytes) out += fmt::format(",{}", bytes);

@@ -58,13 +58,6 @@ std::pair<std::string, std::string> told_apart(const NamedFigure& a, const Named
   return texts;
 }
 
-std::string change_text(double relative) {
-  if (std::isinf(relative)) return std::string(kAbsent);
-  // The sign always; three digits also below a thousandth.
-  const double percent = relative * 100;
-  return (percent > 0 ? "+" : "") + number(percent) + " %";
-}
-
 void add_list(std::string& text, const std::vector<std::string>& rows, std::string_view title,
               std::size_t columns) {
   if (rows.empty()) return;
@@ -146,7 +139,7 @@ std::string difference_to_terminal(const Difference& found, bool colour, unsigne
       const auto [a, b] = told_apart(figure.a, figure.b);
       const std::string& row = figure.a.row.empty() ? figure.a.section : figure.a.row;
       lines.push_back(
-          {printable(row), printable(figure.a.name), a, b, change_text(figure.relative)});
+          {printable(row), printable(figure.a.name), a, b, format_change(figure.relative)});
     }
     std::array<std::size_t, 5> widths{};
     for (const Line& line : lines) {

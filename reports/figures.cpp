@@ -42,13 +42,15 @@ std::vector<NamedFigure> figures_of(const RunResult& result) {
   const Json document = Json::parse(to_json(result));
   std::vector<NamedFigure> figures;
   for (const auto& [section, content] : document.items()) {
+    // Hundreds of points a column: curves to draw, whose sums the other figures are.
+    if (section == "windows" || section == "steps") continue;
     if (!content.is_array()) {
       if (content.is_object()) flatten(content, {section, "", "", {}}, figures);
       continue;
     }
     std::map<std::string, int> seen;
     for (const Json& row : content) {
-      std::string name = row.value("name", "");
+      std::string name = row.value("name", row.value("change", ""));
       if (row.contains("phase")) name = row["phase"].get<std::string>() + " " + name;
       if (const int count = ++seen[name]; count > 1) name += fmt::format(" #{}", count);
       flatten(row, {section, name, "", {}}, figures);

@@ -23,7 +23,8 @@ struct NamedFigure {
   FigureValue value;
 };
 
-/// In the document's order. Rows of equal names are told apart by " #2", " #3".
+/// In the document's order, without its curves (windows, steps). Rows of equal names are told apart
+/// by " #2", " #3".
 std::vector<NamedFigure> figures_of(const RunResult& result);
 
 /// Says what was run and with what, and is no outcome: configuration, notes, names, version,

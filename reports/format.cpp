@@ -119,6 +119,12 @@ std::string format_share(std::optional<double> share) {
   return std::abs(percent) < 99.95 ? fmt::format("{:.1f} %", percent) : number(percent) + " %";
 }
 
+std::string format_change(double relative) {
+  if (!std::isfinite(relative)) return std::string(kAbsent);
+  const double percent = relative * 100;
+  return (percent > 0 ? "+" : "") + number(percent) + " %";
+}
+
 std::string format_ratio(std::optional<double> ratio) {
   if (!ratio || !std::isfinite(*ratio)) return std::string(kAbsent);
   return number(*ratio) + "\u00d7";

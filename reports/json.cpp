@@ -195,10 +195,11 @@ Json sensitivity_of(const SensitivityRow& row) {
   Json s;
   s["change"] = row.change;
   s["path"] = row.path;
-  s["cycles"] = row.cycles;
-  s["prefill_cycles"] = row.prefill_cycles;
-  s["decode_cycles"] = row.decode_cycles;
+  s["time_ms"] = finite(row.time_ms);
+  s["ttft_ms"] = finite(row.ttft_ms);
+  s["tpot_ms"] = finite(row.tpot_ms);
   s["energy_pj"] = finite(row.energy_pj);
+  s["area_mm2"] = finite(row.area_mm2);
   return s;
 }
 

@@ -207,10 +207,11 @@ void describe_sensitivities(Visitor& column) {
   using Row = SensitivityRow;
   column("/sensitivities/change", &Row::change, "", kNoNames);
   column("/sensitivities/path", &Row::path, "", kNoNames);
-  column("/sensitivities/cycles", &Row::cycles, "cycles", kNoNames);
-  column("/sensitivities/prefill_cycles", &Row::prefill_cycles, "cycles", kNoNames);
-  column("/sensitivities/decode_cycles", &Row::decode_cycles, "cycles", kNoNames);
+  column("/sensitivities/time_ms", &Row::time_ms, "ms", kNoNames);
+  column("/sensitivities/ttft_ms", &Row::ttft_ms, "ms", kNoNames);
+  column("/sensitivities/tpot_ms", &Row::tpot_ms, "ms", kNoNames);
   column("/sensitivities/energy_pj", &Row::energy_pj, "pJ", kNoNames);
+  column("/sensitivities/area_mm2", &Row::area_mm2, "mm2", kNoNames);
 }
 
 struct EventEntry {

@@ -287,6 +287,29 @@ void print_mappings(Screen& screen, const RunResult& r, const std::vector<std::s
   }
 }
 
+void print_sensitivities(Screen& screen, const RunResult& r) {
+  if (r.sensitivities.empty()) return;
+  const double time = milliseconds_of(static_cast<double>(r.cycles), r).value_or(0);
+  screen.heading("What would help most", "the same work, simulated on the changed machine");
+  constexpr std::size_t kFigure = 10;
+  const std::size_t name = std::min<std::size_t>(screen.width() - 2 - 4 * kFigure, 32);
+  const auto change = [](double after, double before) {
+    return format_change((after - before) / before);
+  };
+  const auto line = [&](std::string_view what, std::string_view all, std::string_view ttft,
+                        std::string_view tpot, std::string_view energy) {
+    return "  " + fit(what, name) + fit(all, kFigure, true) + fit(ttft, kFigure, true) +
+           fit(tpot, kFigure, true) + fit(energy, kFigure, true);
+  };
+  screen.line(screen.dim(line("change", "time", "TTFT", "TPOT", "energy")));
+  for (const SensitivityRow* row : by_time_saved(r)) {
+    screen.line(line(printable(row->change), change(row->time_ms, time),
+                     change(row->ttft_ms, r.ttft_ms),
+                     r.tpot_ms ? change(row->tpot_ms, *r.tpot_ms) : std::string(),
+                     change(row->energy_pj, r.energy_pj)));
+  }
+}
+
 void print_notes(Screen& screen, const RunResult& r) {
   if (r.notes.empty()) return;
   std::string names;
@@ -324,6 +347,7 @@ std::string to_terminal(const RunResult& result, bool colour, unsigned width) {
   print_causes(screen, result, phases);
   for (const std::string& phase : phases) print_operations(screen, result, phase);
   print_mappings(screen, result, phases);
+  print_sensitivities(screen, result);
   print_notes(screen, result);
   return screen.take();
 }

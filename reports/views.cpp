@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <tuple>
 
@@ -177,6 +178,15 @@ std::optional<double> milliseconds_of(double cycles, const RunResult& result) {
 std::string format_cycles_as_time(double cycles, const RunResult& result) {
   const std::optional<double> milliseconds = milliseconds_of(cycles, result);
   return milliseconds ? format_time_ms(*milliseconds) : std::string(kAbsent);
+}
+
+std::vector<const SensitivityRow*> by_time_saved(const RunResult& result) {
+  std::vector<const SensitivityRow*> rows;
+  for (const SensitivityRow& row : result.sensitivities) rows.push_back(&row);
+  std::ranges::stable_sort(rows, {}, [](const SensitivityRow* row) {
+    return std::isfinite(row->time_ms) ? row->time_ms : std::numeric_limits<double>::max();
+  });
+  return rows;
 }
 
 std::string_view cause_label(std::size_t cause) {

@@ -52,6 +52,9 @@ std::optional<double> utilisation_of(const OperationRow& row, const RunResult& r
 std::optional<double> milliseconds_of(double cycles, const RunResult& result);
 std::string format_cycles_as_time(double cycles, const RunResult& result);
 
+/// The sensitivities, what saves most time first.
+std::vector<const SensitivityRow*> by_time_saved(const RunResult& result);
+
 /// "compute", "fill / drain", "DRAM wait", ...
 std::string_view cause_label(std::size_t cause);
 /// "weights", "activations", "KV cache".

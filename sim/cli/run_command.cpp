@@ -18,6 +18,7 @@
 #include "sim/cli/models.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/core/error.hpp"
+#include "sim/system/sensitivity.hpp"
 #include "sim/system/simulate.hpp"
 #include "workloads/captured_operands.hpp"
 #include "workloads/kv_layout.hpp"
@@ -37,7 +38,7 @@ struct RunOptions {
   std::vector<std::string> overrides;
   std::string out, json, html, csv, trace, trace_window;
   std::string timing = "tile", overlap;
-  bool no_eval = false, no_reuse = false, exact = false, quiet = false;
+  bool no_eval = false, no_reuse = false, exact = false, quiet = false, sensitivity = false;
 };
 
 bool parse(const Arguments& arguments, RunOptions& o) {
@@ -111,6 +112,9 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       .flag("exact", o.exact,
             "with --kv: simulate every round of loops and every decode step; without this flag a "
             "few stand for the others, and the result bounds what that changes")
+      .flag("sensitivity", o.sensitivity,
+            "run the same work on machines with a tenth more of one thing (DRAM, clock, columns, "
+            "scratchpads, lanes) as well: what would help most")
       .flag("quiet", o.quiet, "no table and no progress");
   return options.parse(arguments);
 }
@@ -170,6 +174,9 @@ int run_command(const Arguments& arguments) {
   if (window && o.trace.empty()) throw ConfigError("--trace-window needs --trace FILE.json");
   if (!o.trace.empty() && timing == sim::Timing::analytic) {
     throw ConfigError("--trace: --timing analytic knows no times; expected tile or pe");
+  }
+  if (o.sensitivity && timing == sim::Timing::pe) {
+    throw ConfigError("--sensitivity runs several machines; expected --timing tile or analytic");
   }
   if (!o.overlap.empty()) {
     choice_of("--overlap", "choice", o.overlap, configs::kFoldOverlapNames);
@@ -243,7 +250,27 @@ int run_command(const Arguments& arguments) {
   }
   Timeline timeline;
   if (!o.trace.empty()) simulate_options.timeline = &timeline;
-  RunResult result = sim::simulate(*program, machine, simulate_options, progress);
+  std::vector<sim::MachineChange> changes;
+  std::vector<sim::TimedProgram> programs{{*program, machine}};
+  std::string left_out;
+  if (o.sensitivity) {
+    for (sim::MachineChange& change : sim::tenth_more(machine, sim::has_coded_cache(*program))) {
+      configs::Overrides overrides = o.overrides;
+      overrides.insert(overrides.end(), change.overrides.begin(), change.overrides.end());
+      try {
+        programs.push_back({*program, configs::load_machine(o.machine, overrides)});
+        changes.push_back(std::move(change));
+      } catch (const ConfigError& error) {  // there is no such machine
+        left_out += (left_out.empty() ? "" : "; ") + change.name + " (" + error.what() + ")";
+      }
+    }
+  }
+  std::vector<RunResult> results = sim::simulate_all(programs, simulate_options, progress);
+  RunResult result = std::move(results.front());
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    result.sensitivities.push_back(sim::sensitivity_of(changes[i], results[i + 1]));
+  }
+  if (!left_out.empty()) result.notes.emplace_back("sensitivity", "left out: " + left_out);
   operands.reset();
   if (decisions) result.notes.emplace_back("precision", "decided by " + decisions->source);
   result.version = SYSTOLE_VERSION;

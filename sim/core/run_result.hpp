@@ -155,12 +155,16 @@ struct Excerpt {
   std::vector<ExcerptBar> bars;
 };
 
-/// One change of the machine, and what the same work takes on it: simulated, not estimated.
+/// One change of the machine, and what the same work takes on it: simulated, not estimated. Times,
+/// since a change may be of the clock.
 struct SensitivityRow {
-  std::string change;  ///< "DRAM bandwidth +10 %"
+  std::string change;  ///< "DRAM 10 % faster"
   std::string path;    ///< what was set: "memory.dram.clock_mhz=880"
-  std::uint64_t cycles = 0, prefill_cycles = 0, decode_cycles = 0;
+  double time_ms = 0;  ///< of the whole run
+  double ttft_ms = 0;
+  double tpot_ms = 0;  ///< 0 without decode
   double energy_pj = 0;
+  double area_mm2 = 0;
 
   friend bool operator==(const SensitivityRow&, const SensitivityRow&) = default;
 };

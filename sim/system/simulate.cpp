@@ -986,8 +986,10 @@ std::vector<Outcomes> run_in_systemc(std::span<const TimedProgram> programs,
     std::vector<std::unique_ptr<ProgramRunner>> runners;
     for (std::size_t i = 0; i < programs.size(); ++i) {
       const std::string name = programs.size() == 1 ? "machine" : "machine" + std::to_string(i);
+      SimulateOptions own = options;
+      if (i > 0) own.timeline = nullptr;
       runners.push_back(std::make_unique<ProgramRunner>(
-          name.c_str(), programs[i].program, programs[i].machine, *mappers[i], options, shared));
+          name.c_str(), programs[i].program, programs[i].machine, *mappers[i], own, shared));
     }
     const auto ended = [&] {
       if (progress.cancelled()) throw Interrupted();
@@ -1006,17 +1008,6 @@ std::vector<Outcomes> run_in_systemc(std::span<const TimedProgram> programs,
     return 0;
   });
   return outcomes;
-}
-
-bool has_coded_cache(const Program& program) {
-  for (const Step& step : program.steps) {
-    for (const Segment& segment : step.segments) {
-      for (const Operation& op : segment.operations) {
-        if (op.written_cache) return true;
-      }
-    }
-  }
-  return false;
 }
 
 void add_tier_notes(RunResult& result, const configs::MachineConfig& machine,
@@ -1280,6 +1271,17 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
 
 }  // namespace
 
+bool has_coded_cache(const Program& program) {
+  for (const Step& step : program.steps) {
+    for (const Segment& segment : step.segments) {
+      for (const Operation& op : segment.operations) {
+        if (op.written_cache) return true;
+      }
+    }
+  }
+  return false;
+}
+
 std::vector<std::vector<CyclesByCause>> time_segments(std::span<const TimedProgram> programs,
                                                       Progress& progress) {
   std::vector<std::unique_ptr<Mapper>> mappers;
@@ -1308,14 +1310,13 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> given,
   SimulateOptions options = asked;
   Timeline for_excerpt;
   for_excerpt.most_slices = 200'000;  // an excerpt needs no more than its first layers
-  if (options.over_time && options.timeline == nullptr && given.size() == 1 &&
-      !options.extrapolate && options.timing != Timing::analytic &&
-      given.front().machine.memory.tiers.empty()) {
+  if (options.over_time && options.timeline == nullptr && !options.extrapolate &&
+      options.timing != Timing::analytic && given.front().machine.memory.tiers.empty()) {
     options.timeline = &for_excerpt;
   }
-  SYSTOLE_CHECK(options.timeline == nullptr || (given.size() == 1 && !options.extrapolate &&
-                                                options.timing != Timing::analytic),
-                "a timeline is of one program that is simulated whole");
+  SYSTOLE_CHECK(
+      options.timeline == nullptr || (!options.extrapolate && options.timing != Timing::analytic),
+      "a timeline is of a program that is simulated whole");
   std::vector<TimedProgram> preempted;
   std::span<const TimedProgram> programs = given;
   const auto swaps = [](const TimedProgram& timed) {

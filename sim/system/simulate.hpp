@@ -33,7 +33,7 @@ struct SimulateOptions {
   std::optional<Observations> observations{};
   /// Timing::pe: what the products multiply; null steps random codes. Of one program only.
   workloads::OperandSource* operands = nullptr;
-  /// Gets what each part did when. Of one program only, not with Timing::analytic and not with
+  /// Gets what each part did when. Of the first program, not with Timing::analytic and not with
   /// `extrapolate`: what was not simulated has no times.
   Timeline* timeline = nullptr;
   /// Fill in the result's steps, windows and, where the timing has pieces, its excerpt.
@@ -59,6 +59,9 @@ struct TimedProgram {
 /// is the case of one. Results in the order of the programs, each as if it had run alone.
 std::vector<RunResult> simulate_all(std::span<const TimedProgram> programs,
                                     const SimulateOptions& options, Progress& progress);
+
+/// Whether keys and values lie in the layout of a codec.
+bool has_coded_cache(const workloads::Program& program);
 
 /// Cycles by cause of each segment's repeats, [program][segment of its only step], with
 /// Timing::tile and without energy; one SystemC simulation for all, so once in a process.

@@ -83,7 +83,7 @@ class RandomResult {
       const std::uint64_t names = r.excerpt.operations.size();
       r.excerpt.bars.push_back(
           {below(names), below(kTimelineTrackCount), count(), count(), count(), count(), count()});
-      r.sensitivities.push_back({text(), text(), count(), count(), count(), real()});
+      r.sensitivities.push_back({text(), text(), real(), real(), real(), real(), real()});
     }
     if (below(2) == 1) r.quality = Quality{real(), real(), count(), text()};
     return r;
