@@ -845,6 +845,8 @@ void describe(V& v, C& c) {
   v("head_dim", c.head_dim, Info{"even; 0 = hidden / heads"}.in(0, 4096));
   v("vocab", c.vocab, Info{"tokens, padding rows included"}.in(1, 1 << 24).must());
   v("max_positions", c.max_positions, Info{"longest sequence"}.in(1, 1 << 28).must());
+  v("sliding_window", c.sliding_window,
+    Info{"tokens that a token attends to, itself included; 0 = all"}.in(0, 1 << 28));
   v("rope_theta", c.rope_theta, Info{"base of the rotary angles"}.above_zero());
   v("norm_epsilon", c.norm_epsilon, Info{"added to the mean square of RMSNorm"}.above_zero());
   v("tied_embedding", c.tied_embedding, Info{"the classifier is the embedding matrix"});

@@ -22,6 +22,7 @@ struct ModelShape {
   std::uint32_t head_dim = 0;  ///< 0 = hidden / heads
   std::uint32_t vocab = 0;
   std::uint32_t max_positions = 0;
+  std::uint32_t sliding_window = 0;  ///< tokens that a token attends to, itself included; 0: all
   double rope_theta = 10000.0;
   double norm_epsilon = 1e-5;
   bool tied_embedding = false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <optional>
 
 #include "quant/clones.hpp"
@@ -105,6 +106,7 @@ AttentionLayer::AttentionLayer(const configs::ModelShape& shape, const configs::
     : head_dim_(shape.head_dim),
       share_(shape.heads / shape.kv_heads),
       kv_heads_(shape.kv_heads),
+      window_(shape.sliding_window),
       query_(recipe[Target::query]),
       key_(recipe[Target::key]),
       value_(recipe[Target::value]),
@@ -116,6 +118,11 @@ AttentionLayer::AttentionLayer(const configs::ModelShape& shape, const configs::
       fp16_chunk_(fp16_chunk),
       reference_(reference),
       heads_(shape.kv_heads) {}
+
+void AttentionLayer::hide(std::span<float> scores) const {
+  if (window_ == 0 || scores.size() <= window_) return;
+  std::ranges::fill(scores.first(scores.size() - window_), -std::numeric_limits<float>::infinity());
+}
 
 void AttentionLayer::grow(std::size_t tokens) {
   if (length_ + tokens <= capacity_) return;
@@ -333,6 +340,7 @@ void AttentionLayer::attend_blocks(const QuantizedMatrix& queries, float inverse
         const float* line = scores.data() + m * seen;
         row.resize(length_ - tokens + first + m + 1);
         scale_by(line, inverse_root, row.size(), row.data());
+        hide(row);
         quant::softmax(row);
         multiply_by(head.value_scales.data(), row.size(), row.data());
         const QuantizedMatrix codes = quant::quantise(row, 1, row.size(), probability_);
@@ -421,6 +429,7 @@ AttentionOperands AttentionLayer::operands(std::span<const float> queries,
            integer_scores_ ? query.integers->codes.data() + r * head_dim_ : nullptr,
            integer_scores_ ? query.integers->scale(r, 0) : 1.0f, work);
     for (float& score : work.row) score *= inverse_root;
+    hide(work.row);
     quant::softmax(work.row);
     if (integer_context_) {
       multiply_by(head.value_scales.data(), seen, work.row.data());
@@ -477,6 +486,7 @@ void AttentionLayer::attend(std::span<const float> queries, std::span<float> out
       reference_ ? reference_scores(head, query, query_codes, query_scale, work)
                  : scores(head, query, query_codes, query_scale, work);
       for (float& score : work.row) score *= inverse_root;
+      hide(work.row);
       quant::softmax(work.row);
       reference_ ? reference_context(head, work, result) : context(head, work, result);
     }

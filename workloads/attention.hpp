@@ -27,7 +27,8 @@ struct AttentionOperands {
 ///   scores_t  query and key integers: (float(isum) * s_k[t]) * s_q, isum exact; else both decoded
 ///   (rounded), products
 ///             summed as gemm_fp32 or gemm_fp16 does; then * (1 / sqrt(head_dim)), and fp32
-///             softmax.
+///             softmax; in a model with a sliding window of W tokens, t <= p - W have no score
+///             (-infinity, so that their probability is 0).
 ///   context_j probability and value integers: p'_t = p_t * s_v[t] quantised over t, float(sum of
 ///   codes) * s_p';
 ///             else p_t and v_t decoded (rounded), summed with t ascending.
@@ -68,6 +69,8 @@ class AttentionLayer {
   };
   struct Workspace;
 
+  /// Takes the scores from a token's row that its sliding window hides.
+  void hide(std::span<float> scores) const;
   void grow(std::size_t tokens);
   void append_keys(std::span<const float> keys, std::size_t tokens);
   void append_values(std::span<const float> values, std::size_t tokens);
@@ -84,7 +87,7 @@ class AttentionLayer {
   void attend_blocks(const quant::QuantizedMatrix& queries, float inverse_root,
                      std::span<float> out, unsigned threads) const;
 
-  std::size_t head_dim_, share_, kv_heads_;
+  std::size_t head_dim_, share_, kv_heads_, window_;
   quant::QuantSpec query_, key_, value_, probability_;
   bool integer_scores_, integer_context_;
   bool fp16_scores_, fp16_context_;

@@ -133,11 +133,25 @@ double StoredModel::kv_bytes_per_token() const {
   return kv_tokens == 0 ? 0 : static_cast<double>(kv_bits) / 8.0 / static_cast<double>(kv_tokens);
 }
 
+namespace {
+
+/// A coded cache keeps and attends to every token; within a sliding window that is the model.
+configs::ModelShape shape_for(configs::ModelShape shape, const Recipe& recipe) {
+  const std::uint32_t window = shape.sliding_window;
+  if (window != 0 && CachedAttention::needed(recipe) &&
+      (shape.max_positions == 0 || shape.max_positions > window)) {
+    shape.max_positions = window;
+  }
+  return shape;
+}
+
+}  // namespace
+
 struct FunctionalExecutor::State {
   State(const LlamaModel& m, const Recipe& r, unsigned t, Kernels kernels, std::size_t chunk,
         const CalibrationData* calibration)
       : model(m),
-        shape(m.shape),
+        shape(shape_for(m.shape, r)),
         given(r),
         recipe(r),
         threads(t == 0 ? 1 : t),

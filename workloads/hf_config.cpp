@@ -144,10 +144,7 @@ ModelShape parse_hf_config(std::string_view text, const std::string& name) {
   shape.head_dim = config.integer("head_dim").value_or(0);
   shape.vocab = config.required("vocab_size");
   shape.max_positions = config.integer("max_position_embeddings").value_or(0);
-  if (const auto window = config.integer("sliding_window"); window && *window > 0) {
-    shape.max_positions =
-        shape.max_positions == 0 ? *window : std::min(shape.max_positions, *window);
-  }
+  shape.sliding_window = config.integer("sliding_window").value_or(0);
   shape.rope_theta = rope_theta(config, name);
   shape.norm_epsilon =
       config.number("rms_norm_eps").value_or(1e-6);  // default of transformers' LlamaConfig

@@ -9,7 +9,7 @@
 namespace systole::workloads {
 
 /// Reads the shape. Architectures taken: LlamaForCausalLM and MistralForCausalLM (the same graph
-/// within the attention window, so `max_positions` is cut to a sliding window). A RoPE scaling is
+/// but for a sliding window). A RoPE scaling is
 /// ignored: it changes values, not shapes. Errors: one ConfigError naming the file and the key:
 /// another architecture, a missing, mistyped or out-of-range value, biases, another activation than
 /// silu, an invalid shape.

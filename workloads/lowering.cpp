@@ -543,9 +543,13 @@ class StepWriter {
 
   void attention(const LayerMap& map) {
     Operation& operation = add("attention", OpKind::attention);
+    // A decode step passes over what its window shows; in a longer one the schedule hides the rest.
+    const std::uint64_t window = shape_.sliding_window;
+    const std::uint64_t met = window == 0 ? context_ : std::min(context_, window + tokens_ - 1);
     operation.m = tokens_;
-    operation.n = context_;
+    operation.n = met;
     operation.k = shape_.head_dim;
+    if (tokens_ > 1 && met > window) operation.window = window;
     operation.batch = shape_.kv_heads;
     operation.share = shape_.heads / shape_.kv_heads;
     operation.moving = recipe_[Target::query];
@@ -553,7 +557,7 @@ class StepWriter {
     operation.moving_context = recipe_[Target::probability];
     operation.stationary_context = recipe_[Target::value];
     auto read = [&](const Region& cache, Target target) {
-      return cache_tokens_of(shape_, recipe_[target], cache, 0, context_);
+      return cache_tokens_of(shape_, recipe_[target], cache, context_ - met, context_);
     };
     if (!memory_.caches.key) {
       operation.stationary_region = read(map.key_cache, Target::key);
@@ -657,6 +661,13 @@ Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefi
     longest = std::max(longest, length + pass.tokens);
     length += pass.kept;
   }
+  const std::uint64_t window = shape.sliding_window;
+  if (window != 0 && longest > window && (kv_study || !plain_cache(recipe))) {
+    throw ConfigError(fmt::format(
+        "model {} has a sliding window of {} tokens, and recipe {} a coded KV cache, which keeps "
+        "what lies behind it; expected at most {} tokens or a cache of plain tokens, found {}",
+        shape.name, window, recipe.name, window, longest));
+  }
   const MemoryMap memory =
       map_memory(shape, recipe, weights, longest, prefill_tokens, kv_study, sequences);
 
@@ -667,7 +678,8 @@ Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefi
   program.recipe = recipe.name;
   program.weight_bytes = memory.weight_bytes;
   // Held by one sequence of so many tokens, all layers.
-  const auto kv_bytes = [&](std::uint64_t tokens) {
+  const auto kv_bytes = [&](std::uint64_t appended) {
+    const std::uint64_t tokens = window == 0 ? appended : std::min(appended, window);
     const auto side = [&](const std::shared_ptr<const KvGeometry>& geometry, Target target) {
       return geometry ? bytes_for(Bits(kv_stored(geometry->layout, tokens).total())).count()
                       : tokens * cache_token_bytes(shape, recipe[target]);
@@ -675,12 +687,18 @@ Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefi
     return shape.layers *
            (side(memory.caches.key, Target::key) + side(memory.caches.value, Target::value));
   };
-  program.kv_bytes_per_token = kv_bytes(length) / length;
+  program.kv_bytes_per_token = kv_bytes(length) / (window == 0 ? length : std::min(length, window));
   program.kv_bytes = sequences * kv_bytes(length);
   if (shape.max_positions != 0 && longest > shape.max_positions) {
     program.note = fmt::format(
         "{} tokens where the model has {} positions: the time of a longer context, not its quality",
         longest, shape.max_positions);
+  }
+  if (window != 0 && longest > window) {
+    program.note += fmt::format(
+        "{}a sliding window of {} tokens: what lies behind it is neither read nor counted as held; "
+        "its addresses are not used again",
+        program.note.empty() ? "" : "; ", window);
   }
   program.layer_stride_bytes = memory.layer_stride;
   program.layers = shape.layers;

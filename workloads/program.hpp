@@ -67,7 +67,8 @@ struct WeightPart {
 ///  attention  for each of `batch` KV heads: scores[m * share, n] = q[m * share, k] * K[k, n],
 ///             masked softmax over n, context[m * share, k] = p[m * share, n] * V[n, k].
 ///             m = tokens of this step, n = context length, k = head_dim, share = query heads
-///             per KV head. All n columns are computed, none skipped as masked.
+///             per KV head. All n columns are computed, none skipped as masked. With a `window` a
+///             token meets at most so many, itself the last.
 ///  vector     `rows` x `width` elements of `vector_op`.
 struct Operation {
   std::string name;  ///< "attn_q", "attention", "rms_norm", ...
@@ -75,6 +76,7 @@ struct Operation {
   OpKind kind = OpKind::vector;
   std::uint64_t m = 0, n = 0, k = 0;
   std::uint64_t batch = 1, share = 1;
+  std::uint64_t window = 0;             ///< attention: 0 where it hides nothing of these n
   quant::QuantSpec moving;              ///< gemm: activation; attention: query
   quant::QuantSpec stationary;          ///< gemm: weight; attention: key
   quant::QuantSpec moving_context;      ///< attention: probability

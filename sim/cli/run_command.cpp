@@ -242,8 +242,11 @@ int run_command(const Arguments& arguments) {
     }
   }
   std::optional<workloads::CapturedOperands> operands;
-  // A speculative run computes more than it keeps: its passes are stepped on random codes.
-  if (evaluate && timing == sim::Timing::pe && o.prefill > 0 &&
+  // A speculative run computes more than it keeps, a sliding window less than is cached: their
+  // passes are stepped on random codes.
+  const std::uint64_t window_size = model.shape.sliding_window;
+  const bool hides = window_size != 0 && o.prefill + o.decode > window_size;
+  if (evaluate && timing == sim::Timing::pe && o.prefill > 0 && !hides &&
       !(decide && workloads::needs_passes(recipe))) {
     operands.emplace(*executor, prompt_of(*model.weights, texts, o.prefill));
     simulate_options.operands = &*operands;

@@ -148,7 +148,7 @@ GemmParts gemm_parts(const pe::PeDesign& design, const workloads::Operation& op)
 
 bool passes_in_tiles(const configs::MachineConfig& machine, const workloads::Operation& operation) {
   return machine.mapping.attention == configs::AttentionSchedule::tiled ||
-         operation.stationary_cache.has_value();
+         operation.stationary_cache.has_value() || operation.window > 0;
 }
 
 namespace {

@@ -382,10 +382,16 @@ class Scheduler {
         // Rows are tokens, each with the query heads that share a KV head.
         const std::uint64_t seen =
             op.m == 1 ? op.n : std::min(op.n, op.n - op.m + ceil_div(r1, op.share));
-        const std::uint64_t chunks = ceil_div(seen, map.n_chunk);
+        // Nor does its first row look behind its window.
+        const std::uint64_t first_token = op.n - op.m + r0 / op.share + 1;
+        const std::uint64_t hidden =
+            op.window == 0 || first_token <= op.window ? 0 : first_token - op.window;
+        const std::uint64_t hidden_chunks = hidden / map.n_chunk;
+        const std::uint64_t chunks = ceil_div(seen, map.n_chunk) - hidden_chunks;
         const std::uint64_t first_background = background_;
         const auto chunk = [&](bool scores, std::uint64_t c) {
-          const std::uint64_t n0 = c * map.n_chunk, n1 = std::min(seen, n0 + map.n_chunk);
+          const std::uint64_t n0 = (hidden_chunks + c) * map.n_chunk,
+                              n1 = std::min(seen, n0 + map.n_chunk);
           for (std::uint64_t h = h0; h < h1; h += map.parallel) {
             const std::uint64_t heads = std::min(map.parallel, h1 - h);
             const bool first = h == h0, last = h + heads == h1;

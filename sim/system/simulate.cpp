@@ -93,7 +93,7 @@ std::string reuse_key(const Segment& segment) {
     put(static_cast<int>(op.kind), op.m, op.n, op.k, op.batch, op.share,
         static_cast<int>(op.dequantise), static_cast<int>(op.vector_op), op.rows, op.width,
         op.input_bytes, op.output_bytes);
-    put(op.scored_rows, op.scores_own);
+    put(op.scored_rows, op.scores_own, op.window);
     put_spec(op.moving);
     put_spec(op.stationary);
     for (const workloads::WeightPart& part : op.weight_parts) {
@@ -1043,6 +1043,15 @@ void add_tier_notes(RunResult& result, const configs::MachineConfig& machine,
   }
 }
 
+bool has_window(const Program& program) {
+  return std::ranges::any_of(program.steps, [](const Step& step) {
+    return std::ranges::any_of(step.segments, [](const Segment& segment) {
+      return std::ranges::any_of(segment.operations,
+                                 [](const Operation& op) { return op.window > 0; });
+    });
+  });
+}
+
 /// Outcomes as a result: rows, energy, area, notes.
 RunResult result_of(const Program& program, const configs::MachineConfig& machine,
                     const SimulateOptions& options, const PriceList& prices, Mapper& mapper,
@@ -1241,7 +1250,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
   const bool coded = has_coded_cache(program);
   const bool tiled = machine.mapping.attention == configs::AttentionSchedule::tiled;
   result.notes.emplace_back(
-      "attention", tiled || coded
+      "attention", tiled || coded || has_window(program)
                        ? "in tiles with running sums; blocks that the causal mask hides are skipped"
                        : "all cached positions are computed; masked ones are not skipped");
   if (coded) {

@@ -84,7 +84,7 @@ TEST(Reader, NamesAnUnknownKeyAndTheNearestKnownOne) {
       model_error(kModel + "zzzzzzzzzzzzzz: 1\n"),
       "f.yaml:11:1: zzzzzzzzzzzzzz: unknown key 'zzzzzzzzzzzzzz'; expected one of name, summary, "
       "source, layers, hidden, intermediate, experts, experts_per_token, heads, kv_heads, "
-      "head_dim, vocab, max_positions, rope_theta, norm_epsilon, tied_embedding");
+      "head_dim, vocab, max_positions, sliding_window, rope_theta, norm_epsilon, tied_embedding");
 }
 
 TEST(Reader, RefusesADuplicateKey) {
@@ -476,8 +476,7 @@ TEST(Overrides, AreNamedInTheirFaults) {
       model_error(kModel, {"a.b.c=1"}),
       "--set a.b.c=1: a: unknown key 'a'; expected one of name, summary, source, layers, hidden, "
       "intermediate, experts, experts_per_token, heads, kv_heads, head_dim, vocab, max_positions, "
-      "rope_theta, norm_epsilon, "
-      "tied_embedding");
+      "sliding_window, rope_theta, norm_epsilon, tied_embedding");
   for (const std::string bad : {"layers", "=1", "layers=", ""}) {
     EXPECT_EQ(model_error(kModel, {bad}), "--set " + bad + ": expected path.to.key=value");
   }

@@ -224,6 +224,9 @@ std::vector<float> by_definition(const LlamaModel& model, std::span<const std::u
             score = std::fma(q[at + i], keys[l][t][kv + i], score);
           scores.push_back(score * (1.0f / std::sqrt(static_cast<float>(d))));
         }
+        for (std::size_t t = 0; s.sliding_window != 0 && t + s.sliding_window <= p; ++t) {
+          scores[t] = -std::numeric_limits<float>::infinity();
+        }
         quant::softmax(scores);
         for (std::size_t j = 0; j < d; ++j) {
           for (std::size_t t = 0; t <= p; ++t)
@@ -252,6 +255,50 @@ TEST(ExecutorDefinition, ComputesTheLlamaForwardPassBitForBit) {
     FunctionalExecutor executor(model, floats(Format::fp32));
     EXPECT_EQ(bits(executor.forward(ids, 0)), bits(by_definition(model, ids)));
   }
+}
+
+TEST(ExecutorDefinition, ASlidingWindowHidesWhatLiesBehindIt) {
+  const std::vector<std::uint32_t> ids = some_tokens(19);
+  for (const std::uint32_t window : {1u, 2u, 7u, 18u, 19u, 20u}) {
+    LlamaModel model = tiny_model(8);
+    model.shape.sliding_window = window;
+    FunctionalExecutor executor(model, floats(Format::fp32));
+    EXPECT_EQ(bits(executor.forward(ids, 0)), bits(by_definition(model, ids))) << window;
+  }
+}
+
+TEST(SlidingWindow, IsAlikeInEveryPathAndHoweverTheTextIsCut) {
+  const std::vector<std::uint32_t> ids = some_tokens(41);
+  LlamaModel model = tiny_model(4);
+  model.shape.sliding_window = 9;
+  Recipe integer = named("integer attention");
+  for (const Target t : {Target::query, Target::key, Target::value, Target::probability})
+    integer[t] = kToken8;
+  for (const Recipe& recipe : {floats(Format::fp32), floats(Format::fp16), integer}) {
+    FunctionalExecutor fast(model, recipe, 3), reference(model, recipe, 1, Kernels::reference),
+        one_by_one(model, recipe);
+    const std::vector<float> expected = reference.forward(ids, 0, Logits::all);
+    EXPECT_EQ(bits(fast.forward(ids, 0, Logits::all)), bits(expected)) << recipe.name;
+    std::vector<float> found;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      const auto row = one_by_one.forward(std::span(ids).subspan(i, 1), i, Logits::all);
+      found.insert(found.end(), row.begin(), row.end());
+    }
+    EXPECT_EQ(bits(found), bits(expected)) << recipe.name;
+  }
+}
+
+TEST(SlidingWindow, WhatItHidesDoesNotMatter) {
+  TinyShape one;
+  one.layers = 1;
+  LlamaModel model = tiny_model(4, one);
+  model.shape.sliding_window = 5;
+  std::vector<std::uint32_t> ids = some_tokens(20), other = ids;
+  for (std::size_t t = 0; t < 15; ++t) other[t] = (other[t] + 7) % 250;  // behind the last token's
+  FunctionalExecutor a(model, floats(Format::fp32)), b(model, floats(Format::fp32));
+  EXPECT_EQ(bits(a.forward(ids, 0)), bits(b.forward(other, 0)));
+  other[15] = (other[15] + 7) % 250;
+  EXPECT_NE(bits(a.forward(ids, 0)), bits(b.forward(other, 0)));
 }
 
 TEST(ExecutorDefinition, ComputesIntegerAttentionAsTheContractSaysIt) {

@@ -216,12 +216,13 @@ TEST(HfConfig, ReadsTheShapeOfLlama31) {
   EXPECT_EQ(shape.parameters(), 8030261248u);  // as the model card's 8.03B
 }
 
-TEST(HfConfig, CutsPositionsToASlidingWindow) {
+TEST(HfConfig, ReadsASlidingWindow) {
   const configs::ModelShape shape = parse_hf_config(
       R"({"architectures": ["MistralForCausalLM"], "hidden_size": 64, "intermediate_size": 64, "num_attention_heads": 4,
           "num_hidden_layers": 1, "vocab_size": 10, "max_position_embeddings": 32768, "sliding_window": 4096})",
       "config.json");
-  EXPECT_EQ(shape.max_positions, 4096u);
+  EXPECT_EQ(shape.max_positions, 32768u);
+  EXPECT_EQ(shape.sliding_window, 4096u);
   EXPECT_EQ(shape.kv_heads, 4u);  // absent: as many as heads
 }
 
