@@ -493,10 +493,10 @@ class Scheduler {
 
   /// Arrays that share the cached tokens of a head (Dao et al., "Flash-Decoding for long-context
   /// inference", 2023): where there are more arrays than heads, as many as make a decode step's
-  /// array time and the final reduction shortest. Of coded caches: plain ones keep a head an array.
+  /// array time and the final reduction shortest.
   std::uint64_t splits_of(const Operation& op, const AttentionTiling& map,
                           const ArrayOperands& scores, const ArrayOperands& context) const {
-    if (op.m != 1 || !op.stationary_cache) return 1;
+    if (op.m != 1) return 1;
     const std::uint64_t chunk = std::min(map.n_chunk, op.n), rows = op.share;
     const auto cost = [&](std::uint64_t splits) {
       const std::uint64_t tokens = ceil_div(chunk, splits), products = map.parallel * splits;
