@@ -208,6 +208,35 @@ std::string printable(std::string_view text) {
   return out;
 }
 
+std::string to_ascii(std::string_view text) {
+  struct Pair {
+    char32_t symbol;
+    char ascii;
+  };
+  static constexpr Pair kPairs[] = {{0x00b5, 'u'}, {0x00d7, 'x'}, {0x00b7, '-'}, {0x00b1, '~'},
+                                    {0x00b2, '2'}, {0x00b3, '3'}, {0x2009, ' '}, {0x2013, '-'},
+                                    {0x2014, '-'}, {0x2020, '+'}, {0x2022, '*'}, {0x2026, '~'},
+                                    {0x2192, '>'}, {0x2212, '-'}, {0x2260, '!'}, {0x2264, '<'},
+                                    {0x2265, '>'}, {0x2500, '-'}, {0x2501, '='}, {0x254c, '.'}};
+  std::string out;
+  for (std::size_t i = 0; i < text.size();) {
+    char32_t code = 0;
+    const std::size_t length = decode(text.substr(i), code);
+    const auto* pair = std::ranges::find(kPairs, code, &Pair::symbol);
+    if (length == 1) {
+      out += text[i];
+    } else if (pair != std::end(kPairs) && length != 0) {
+      out += pair->ascii;
+    } else if (length != 0 && code >= 0x2588 && code <= 0x258f) {
+      out += code <= 0x258b ? '#' : code <= 0x258d ? '=' : '-';  // blocks, from full to an eighth
+    } else {
+      out.append(length == 0 ? 1 : columns(code), '?');
+    }
+    i += std::max<std::size_t>(length, 1);
+  }
+  return out;
+}
+
 std::size_t display_width(std::string_view text) {
   std::size_t width = 0;
   for (std::size_t i = 0; i < text.size();) {

@@ -45,6 +45,11 @@ std::optional<double> share_of(double part, double whole);
 /// must not steer a terminal or break a page.
 std::string printable(std::string_view text);
 
+/// `text`, as this library writes it for people, in ASCII: every symbol by one character that looks
+/// like it, so that columns stay aligned ("\u00d7" becomes "x", a full block "#"), others by "?".
+/// Escape sequences stay. For terminals that know no UTF-8.
+std::string to_ascii(std::string_view text);
+
 /// Columns `text` takes on a terminal: code points, wide East Asian ones counted twice, combining
 /// marks not.
 std::size_t display_width(std::string_view text);

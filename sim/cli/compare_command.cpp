@@ -232,7 +232,7 @@ int compare_kv(const CompareOptions& o) {
   if (!o.json.empty()) write_text_file(o.json, reports::kv_comparison_to_json(result));
   if (!o.csv.empty()) write_text_file(o.csv, reports::kv_comparison_to_csv(result));
   if (!o.quiet && o.html != "-" && o.json != "-" && o.csv != "-") {
-    fmt::print("{}", reports::kv_comparison_to_terminal(result, colour_wanted()));
+    print_text(reports::kv_comparison_to_terminal(result, colour_wanted()));
   }
   return 0;
 }
@@ -285,7 +285,7 @@ int compare_command(const Arguments& arguments) {
   if (!o.html.empty()) write_text_file(o.html, reports::equal_area_to_html(result));
   if (!o.json.empty()) write_text_file(o.json, reports::equal_area_to_json(result));
   if (!o.quiet && o.html != "-" && o.json != "-") {
-    fmt::print("{}", reports::equal_area_to_terminal(result, colour_wanted(), output_columns()));
+    print_text(reports::equal_area_to_terminal(result, colour_wanted(), output_columns()));
   }
   return 0;
 }

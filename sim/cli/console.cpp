@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -14,6 +15,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "reports/format.hpp"
 #include "sim/core/error.hpp"
 
 namespace systole::cli {
@@ -35,6 +37,25 @@ bool colour_wanted() {
   const char* refused = std::getenv("NO_COLOR");  // no-color.org: when set and not empty
   const bool colours = refused == nullptr || *refused == '\0';
   return output_is_terminal() && colours && term != nullptr && std::strcmp(term, "dumb") != 0;
+}
+
+bool utf8_wanted() {
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const char* value = std::getenv(name);
+    if (value == nullptr || *value == '\0') continue;
+    std::string locale(value);
+    for (char& c : locale) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    return locale.find("UTF-8") != std::string::npos || locale.find("UTF8") != std::string::npos;
+  }
+  return true;
+}
+
+void print_text(std::string_view text) {
+  if (utf8_wanted()) {
+    fmt::print("{}", text);
+  } else {
+    fmt::print("{}", reports::to_ascii(text));
+  }
 }
 
 unsigned output_columns() {
@@ -87,6 +108,7 @@ void ConsoleProgress::report(std::string_view what, std::uint64_t done, std::uin
         kWidth * static_cast<double>(std::min(done, total)) / static_cast<double>(total));
     std::string bar;
     for (std::size_t i = 0; i < kWidth; ++i) bar += i < filled ? "━" : "╌";
+    if (!utf8_) bar = reports::to_ascii(bar);
     fmt::print(stderr, "\r{:<22} {} {:3d}% ({} of {})\033[K", what_, bar, done * 100 / total, done,
                total);
     line_open_ = true;

@@ -15,6 +15,12 @@ bool output_is_terminal();
 bool colour_wanted();       ///< a terminal, NO_COLOR unset, TERM not "dumb"
 unsigned output_columns();  ///< of the terminal, or 100
 
+/// Whether the locale of the environment (LC_ALL, LC_CTYPE or LANG, the first that is set) has
+/// UTF-8; where none is set, as in most containers, it is assumed.
+bool utf8_wanted();
+/// Prints what people read on standard output, in ASCII where UTF-8 is not wanted.
+void print_text(std::string_view text);
+
 /// Makes Ctrl-C set a flag that `Progress::cancelled` returns; a second Ctrl-C ends the process at
 /// once.
 void catch_interrupt();
@@ -37,6 +43,7 @@ class ConsoleProgress : public Progress {
 
   bool quiet_;
   bool terminal_;
+  bool utf8_ = utf8_wanted();
   bool line_open_ = false;
   std::string what_;
   std::uint64_t last_tenth_ = 0;

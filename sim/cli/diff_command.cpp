@@ -64,8 +64,7 @@ int diff_command(const Arguments& arguments) {
   if (json) {
     fmt::print("{}", reports::difference_to_json(difference));
   } else if (!quiet) {
-    fmt::print("{}",
-               reports::difference_to_terminal(difference, colour_wanted(), output_columns()));
+    print_text(reports::difference_to_terminal(difference, colour_wanted(), output_columns()));
   }
   return difference.equal() ? 0 : 1;
 }

@@ -65,7 +65,7 @@ int paper_command(const Arguments& arguments) {
   if (!json.empty()) write_text_file(json, reports::paper_to_json(result));
   if (!csv.empty()) write_text_file(csv, reports::paper_to_csv(result));
   if (!quiet && html != "-" && json != "-" && csv != "-") {
-    fmt::print("{}", reports::paper_to_terminal(result, colour_wanted(), output_columns()));
+    print_text(reports::paper_to_terminal(result, colour_wanted(), output_columns()));
   }
   const PaperResult::Tally values = result.tally(false), means = result.tally(true);
   return values.within == values.compared && means.within == means.compared ? 0 : 1;

@@ -77,7 +77,7 @@ int report_command(const Arguments& arguments) {
     if (!json.empty()) write_text_file(json, reports::sweep_to_json(sweep));
     if (!csv.empty()) write_text_file(csv, reports::sweep_to_csv(sweep));
     if (quiet || html == "-" || json == "-" || csv == "-") return 0;
-    fmt::print("{}", reports::sweep_to_terminal(sweep, colour_wanted(), output_columns()));
+    print_text(reports::sweep_to_terminal(sweep, colour_wanted(), output_columns()));
     return 0;
   }
   std::vector<RunResult> results;
@@ -88,9 +88,9 @@ int report_command(const Arguments& arguments) {
   if (!format.empty()) write_text_file(out, rendered(format, results));
   if (!format.empty() || quiet || html == "-" || json == "-" || csv == "-") return 0;
   if (results.size() > 1) {
-    fmt::print("{}", reports::comparison_to_terminal(results, colour_wanted(), output_columns()));
+    print_text(reports::comparison_to_terminal(results, colour_wanted(), output_columns()));
   } else {
-    fmt::print("{}", reports::to_terminal(results[0], colour_wanted(), output_columns()));
+    print_text(reports::to_terminal(results[0], colour_wanted(), output_columns()));
   }
   return 0;
 }

@@ -303,7 +303,7 @@ int run_command(const Arguments& arguments) {
   }
   const bool stdout_taken = o.trace == "-" || o.json == "-" || o.html == "-" || o.csv == "-";
   if (!o.quiet && !stdout_taken) {
-    fmt::print("{}", reports::to_terminal(result, colour_wanted(), output_columns()));
+    print_text(reports::to_terminal(result, colour_wanted(), output_columns()));
   }
   return 0;
 }

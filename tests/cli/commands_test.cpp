@@ -1,6 +1,8 @@
 // The commands that scripts depend on, verbatim, and what their JSON holds.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -46,6 +48,19 @@ TEST(Run, IsTheSameByteForByteAtAnyThreadCount) {
     return result.dump();
   };
   EXPECT_EQ(run(1), run(3));
+}
+
+TEST(Run, PrintsAsciiWhereTheLocaleHasNoUtf8) {
+  const auto printed = [](const char* locale) {
+    ::setenv("LC_ALL", locale, 1);
+    const Outcome outcome = run_systole("run --no-eval --prefill 8 --decode 1");
+    ::unsetenv("LC_ALL");
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    return outcome.output;
+  };
+  const auto other = [](char c) { return static_cast<unsigned char>(c) > 126; };
+  EXPECT_EQ(std::ranges::count_if(printed("C"), other), 0);
+  EXPECT_GT(std::ranges::count_if(printed("C.UTF-8"), other), 0);
 }
 
 TEST(Compare, PutsKvCachesSideBySideAndSaysWhatBinds) {

@@ -170,5 +170,22 @@ TEST(Terminal, LeavesOutWhatARunDoesNotHave) {
   EXPECT_THAT(text, HasSubstr("not evaluated"));
 }
 
+TEST(Terminal, AsciiKeepsEveryColumn) {
+  for (const RunResult& r : {sample_small(), sample_7b(), sample_7b(SampleMachine::fp16)}) {
+    for (const unsigned width : {60u, 100u, 140u}) {
+      const std::string text = to_terminal(r, false, width), ascii = to_ascii(text);
+      EXPECT_TRUE(
+          std::ranges::all_of(ascii, [](char c) { return c == '\n' || (c >= ' ' && c <= '~'); }));
+      std::istringstream lines(text), ascii_lines(ascii);
+      for (std::string line, other;
+           std::getline(lines, line) && std::getline(ascii_lines, other);) {
+        EXPECT_EQ(display_width(line), other.size()) << line;
+      }
+    }
+  }
+  EXPECT_EQ(to_ascii("2.50\u00d7 \u2588\u258f 830 \u00b5s \u6a21 \xff\x1b[1mA\x1b[0m"),
+            "2.50x #- 830 us ?? ?\x1b[1mA\x1b[0m");
+}
+
 }  // namespace
 }  // namespace systole::reports
