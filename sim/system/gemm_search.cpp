@@ -311,6 +311,7 @@ MappingCost Mapper::cost(const Operation& op, const GemmParts& parts,
         if (operands.dequantise_elements) elements.multiply_adds = n.size * k.size;
         p.dequantise = pe::dequantise_cycles(machine_.dequantiser, sums) +
                        pe::dequantise_cycles(machine_.dequantiser, elements);
+        cost.dequantise_cycles += p.dequantise * times;
         total.dequantise_fma += (sums.operations() + elements.operations()) * times;
 
         if (last && store_output) {
@@ -346,6 +347,9 @@ MappingCost Mapper::cost(const Operation& op, const GemmParts& parts,
   }
   total.output_read_bytes += carried;
   if (machine_.array.dataflow == Dataflow::output_stationary) total.output_write_bytes += carried;
+  cost.weight_bytes = weight_total;
+  cost.input_bytes = input_total;
+  cost.result_bytes = result_total;
   cost.dram_bytes = weight_total + input_total + result_total;
 
   // Transfers: at bandwidth when others are in flight, one access later alone.

@@ -80,6 +80,9 @@ struct MappingCost {
   std::uint64_t dram_bytes = 0;
   std::uint64_t jobs = 0;
   WorkCounts counts;  ///< exact: what the schedule of the mapping counts
+  // Of matrix products; the same holds of these.
+  std::uint64_t dequantise_cycles = 0;
+  std::uint64_t weight_bytes = 0, input_bytes = 0, result_bytes = 0;  ///< of DRAM
 };
 
 struct MappedGemm {

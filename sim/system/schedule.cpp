@@ -888,6 +888,13 @@ std::vector<Job> schedule(Mapper& mapper, const workloads::Segment& segment,
   return scheduler.take();
 }
 
+std::vector<Job> schedule(Mapper& mapper, const Operation& operation, const Placement& placement,
+                          const ArrayTimer& timer) {
+  Scheduler scheduler(mapper, placement, timer);
+  scheduler.add(operation);
+  return scheduler.take();
+}
+
 std::vector<Job> schedule(const configs::MachineConfig& machine, const pe::PeDesign& design,
                           const workloads::Segment& segment, const Placement& placement,
                           const ArrayTimer& timer) {

@@ -142,7 +142,11 @@ std::vector<Job> attention_jobs(Mapper& mapper, const workloads::Operation& oper
 std::vector<Job> schedule(Mapper& mapper, const workloads::Segment& segment,
                           const Placement& placement, const ArrayTimer& timer = nullptr);
 
-/// The same with a mapper of its own.
+/// The jobs of one operation by itself.
+std::vector<Job> schedule(Mapper& mapper, const workloads::Operation& operation,
+                          const Placement& placement, const ArrayTimer& timer = nullptr);
+
+/// Of a segment, with a mapper of its own.
 std::vector<Job> schedule(const configs::MachineConfig& machine, const pe::PeDesign& design,
                           const workloads::Segment& segment, const Placement& placement,
                           const ArrayTimer& timer = nullptr);

@@ -175,13 +175,13 @@ struct Outcomes {
 
 /// The closed form of a tile with the kinds of its passes that observations expect; null, which
 /// does the same without, where there are none.
-ArrayTimer observing_timer(const Mapper& mapper, const Segment& segment,
+ArrayTimer observing_timer(const Mapper& mapper, std::span<const Operation> operations,
                            const SimulateOptions& options) {
   if (!options.observations) return nullptr;
-  return [&](pe::GemmShape shape, const TilePlace& place) {
+  return [&mapper, operations, &options](pe::GemmShape shape, const TilePlace& place) {
     const configs::ArrayConfig& array = mapper.machine().array;
     const pe::PeDesign& design = mapper.design();
-    const Operation& op = segment.operations[place.operation];
+    const Operation& op = operations[place.operation];
     if (op.kind != OpKind::gemm) {
       const pe::ArrayWork work = pe::arrays_work(array, design, shape);
       return TimedTile{work, held_passes(array, design, shape, work.mac_passes)};
@@ -464,7 +464,7 @@ class ProgramRunner : public sc_core::sc_module {
 
   Known run_shortened(const Segment& region) {
     const std::vector<Job> all =
-        schedule(mapper_, region, place(0), observing_timer(mapper_, region, options_));
+        schedule(mapper_, region, place(0), observing_timer(mapper_, region.operations, options_));
     const ShortenedJobs some = shorten(mapper_.machine(), all);
     if (some.stretches.empty()) return {accelerator_.run(all), 0, 0};
     const std::vector<std::uint64_t> marks = some.marks();
@@ -613,7 +613,7 @@ class ProgramRunner : public sc_core::sc_module {
       auto known = tiered_.find(key);
       if (known == tiered_.end() || !options_.reuse) {
         std::vector<Job> jobs =
-            schedule(mapper_, region, place(i), observing_timer(mapper_, region, options_));
+            schedule(mapper_, region, place(i), observing_timer(mapper_, region.operations, options_));
         tiering_->place(jobs, region, where);
         std::vector<PrefetchChunk> chunks;
         if (next != Tiering::kNoLayer) {
@@ -660,7 +660,7 @@ class ProgramRunner : public sc_core::sc_module {
       return run_jobs(step_jobs(segment, placement, instance), segment);
     }
     return run_jobs(
-        schedule(mapper_, segment, placement, observing_timer(mapper_, segment, options_)),
+        schedule(mapper_, segment, placement, observing_timer(mapper_, segment.operations, options_)),
         segment);
   }
 
@@ -727,52 +727,77 @@ class ProgramRunner : public sc_core::sc_module {
   std::size_t timeline_slices_ = 0;
 };
 
+/// What the closed form of an operation is taken from: the sums over its jobs.
+struct JobSums {
+  OperationOutcome counted;  ///< no cycles yet
+  double dequantise_cycles = 0, vector_cycles = 0, at_memory_cycles = 0;
+};
+
+JobSums sums_of(const std::vector<Job>& jobs) {
+  JobSums sums;
+  for (const Job& job : jobs) {
+    sums.counted.counts += job.counts;
+    sums.dequantise_cycles += static_cast<double>(job.dequantise_cycles);
+    if (job.at_memory) {
+      sums.at_memory_cycles += static_cast<double>(job.at_memory->cycles);
+      sums.counted.at_memory += job.at_memory->pass;
+    }
+    sums.vector_cycles += static_cast<double>(job.vector_cycles + job.background_vector_cycles);
+    for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
+      for (const memory::Transfer& transfer : *list) {
+        auto& bytes =
+            transfer.write ? sums.counted.dram_write_bytes : sums.counted.dram_read_bytes;
+        bytes[index_of(transfer.traffic)] += transfer.bytes;
+      }
+    }
+  }
+  return sums;
+}
+
+/// Of a matrix product the search has summed all jobs already, see MappingCost.
+JobSums sums_of(const Operation& op, const MappingCost& cost) {
+  constexpr std::size_t kActivations = index_of(TrafficClass::activations);
+  JobSums sums;
+  sums.counted.counts = cost.counts;
+  sums.dequantise_cycles = static_cast<double>(cost.dequantise_cycles);
+  sums.counted.dram_read_bytes[index_of(op.stationary_region.traffic)] += cost.weight_bytes;
+  sums.counted.dram_read_bytes[kActivations] += cost.input_bytes;
+  sums.counted.dram_write_bytes[kActivations] += cost.result_bytes;
+  return sums;
+}
+
 /// The closed form of a program: each operation takes the longest of its products over the array's
 /// peak, its bytes over the DRAM's, its dequantiser and its vector work; nothing waits, fills or
 /// drains.
 SegmentOutcome analyse(const Segment& segment, Mapper& mapper, const SimulateOptions& options) {
   const configs::MachineConfig& machine = mapper.machine();
-  const std::vector<Job> jobs =
-      schedule(mapper, segment, {}, observing_timer(mapper, segment, options));
-  std::vector<double> at_memory(segment.operations.size());
   const double pes =
       static_cast<double>(machine.array.rows) * machine.array.cols * machine.array.count;
   SegmentOutcome outcome;
-  outcome.operations.resize(segment.operations.size());
-  std::vector<double> dequantise(segment.operations.size()), vector(segment.operations.size());
-  for (const Job& job : jobs) {
-    OperationOutcome& operation = outcome.operations[job.operation];
-    operation.counts += job.counts;
-    dequantise[job.operation] += static_cast<double>(job.dequantise_cycles);
-    if (job.at_memory) {
-      at_memory[job.operation] += static_cast<double>(job.at_memory->cycles);
-      operation.at_memory += job.at_memory->pass;
-    }
-    vector[job.operation] += static_cast<double>(job.vector_cycles + job.background_vector_cycles);
-    for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
-      for (const memory::Transfer& transfer : *list) {
-        auto& bytes = transfer.write ? operation.dram_write_bytes : operation.dram_read_bytes;
-        bytes[index_of(transfer.traffic)] += transfer.bytes;
-        outcome.dram_events.add(transfer.write ? "dram.write_bit" : "dram.read_bit",
-                                8 * transfer.bytes);
-      }
-    }
-  }
-  for (std::size_t i = 0; i < outcome.operations.size(); ++i) {
-    OperationOutcome& operation = outcome.operations[i];
-    std::uint64_t bytes = 0;
+  for (const Operation& op : segment.operations) {
+    const ArrayTimer timer = observing_timer(mapper, {&op, 1}, options);
+    const JobSums sums = op.kind == OpKind::gemm && !timer
+                             ? sums_of(op, mapper.map(op, gemm_parts(mapper.design(), op)).cost)
+                             : sums_of(schedule(mapper, op, {}, timer));
+    OperationOutcome& operation = outcome.operations.emplace_back(sums.counted);
+    std::uint64_t read = 0, written = 0;
     for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
-      bytes += operation.dram_read_bytes[c] + operation.dram_write_bytes[c];
+      read += operation.dram_read_bytes[c];
+      written += operation.dram_write_bytes[c];
     }
+    outcome.dram_events.add("dram.read_bit", 8 * read);
+    outcome.dram_events.add("dram.write_bit", 8 * written);
     const double compute =
-        std::max(static_cast<double>(operation.counts.mac_passes) / pes, vector[i]);
+        std::max(static_cast<double>(operation.counts.mac_passes) / pes, sums.vector_cycles);
     const double memory =
-        static_cast<double>(bytes) / machine.peak_dram_bytes_per_cycle() + at_memory[i];
+        static_cast<double>(read + written) / machine.peak_dram_bytes_per_cycle() +
+        sums.at_memory_cycles;
     const auto cycles = [](double x) { return static_cast<std::uint64_t>(std::ceil(x)); };
     auto& causes = operation.cycles_by_cause;
-    const std::uint64_t longest = cycles(std::max({compute, memory, dequantise[i]}));
+    const std::uint64_t longest = cycles(std::max({compute, memory, sums.dequantise_cycles}));
     causes[static_cast<std::size_t>(CycleCause::compute)] = cycles(compute);
-    const CycleCause rest = memory >= dequantise[i] ? CycleCause::dram : CycleCause::dequantise;
+    const CycleCause rest =
+        memory >= sums.dequantise_cycles ? CycleCause::dram : CycleCause::dequantise;
     causes[static_cast<std::size_t>(rest)] = longest - cycles(compute);
   }
   return outcome;
@@ -781,9 +806,10 @@ SegmentOutcome analyse(const Segment& segment, Mapper& mapper, const SimulateOpt
 /// The same of all layers and sequences.
 SegmentOutcome analyse_step(const Segment& segment, const Step& step, const Program& program,
                             Mapper& mapper, const SimulateOptions& options) {
-  SegmentOutcome total = repeated(analyse(segment, mapper, options), segment.repeats);
   const std::uint64_t together = step.phase == Phase::decode ? program.sequences : 1;
-  if (step.rounds * together == 1) return total;
+  if (step.rounds * together == 1) {
+    return repeated(analyse(segment, mapper, options), segment.repeats);
+  }
   SegmentOutcome all;
   for (const Segment& region : regions_of(segment)) {
     const bool own = of_one_sequence(region.operations.front());
@@ -793,6 +819,17 @@ SegmentOutcome analyse_step(const Segment& segment, const Step& step, const Prog
     all.dram_events += some.dram_events;
   }
   return all;
+}
+
+Outcomes analyse(const Program& program, Mapper& mapper, const SimulateOptions& options) {
+  Outcomes outcomes;
+  for (const Step& step : program.steps) {
+    std::vector<SegmentOutcome>& totals = outcomes.steps.emplace_back();
+    for (const Segment& segment : step.segments) {
+      totals.push_back(analyse_step(segment, step, program, mapper, options));
+    }
+  }
+  return outcomes;
 }
 
 /// MACs a cycle in the formats of the program's linear layers; 0 where there is none.
@@ -1339,6 +1376,7 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> given,
   }
   std::vector<PriceList> prices;
   std::vector<std::unique_ptr<Mapper>> mappers;
+  std::vector<Outcomes> outcomes;
   // Every operation of every program is checked before the clock starts.
   for (const TimedProgram& timed : programs) {
     prices.emplace_back(timed.machine, has_coded_cache(timed.program));
@@ -1346,8 +1384,12 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> given,
     mappers.push_back(std::make_unique<Mapper>(timed.machine,
                                                pe::find_design(timed.machine.array.pe),
                                                options.observations.value_or(opt_profile())));
-    for (const Step& step : timed.program.steps) {
-      for (const Segment& segment : step.segments) schedule(*mappers.back(), segment, {});
+    if (options.timing == Timing::analytic) {
+      outcomes.push_back(analyse(timed.program, *mappers.back(), options));
+    } else {
+      for (const Step& step : timed.program.steps) {
+        for (const Segment& segment : step.segments) schedule(*mappers.back(), segment, {});
+      }
     }
     if (options.timing == Timing::pe && timed.program.sequences > 1) {
       throw ConfigError("--timing pe steps one sequence; found " +
@@ -1382,18 +1424,7 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> given,
     }
   }
 
-  std::vector<Outcomes> outcomes;
-  if (options.timing == Timing::analytic) {
-    for (std::size_t i = 0; i < programs.size(); ++i) {
-      auto& steps = outcomes.emplace_back().steps;
-      for (const Step& step : programs[i].program.steps) {
-        std::vector<SegmentOutcome>& totals = steps.emplace_back();
-        for (const Segment& segment : step.segments) {
-          totals.push_back(analyse_step(segment, step, programs[i].program, *mappers[i], options));
-        }
-      }
-    }
-  } else {
+  if (options.timing != Timing::analytic) {
     outcomes = run_in_systemc(programs, mappers, options, progress);
   }
 
