@@ -34,16 +34,30 @@ std::string name_in(E value) {
   return std::string(enum_names(value)[static_cast<std::size_t>(value)]);
 }
 
+/// Where a value is, as text only where something is wrong with it.
+struct Place {
+  const Place* parent = nullptr;
+  std::string_view before, key, after;
+
+  std::string text() const {
+    std::string path = parent == nullptr ? "" : parent->text();
+    if (path.empty()) return std::string(key);
+    for (const std::string_view part : {before, key, after}) path += part;
+    return path;
+  }
+};
+
 /// Checks every number against its field's range, for structs that no reader has checked.
 class RangeChecker {
  public:
   static constexpr bool kLeavesOutDefaults = true;  // a field left alone has no range to keep
-  RangeChecker(Problems& problems, std::string prefix)
-      : problems_(problems), prefix_(std::move(prefix)) {}
+  /// `sound`: a part at the top that is known to be in range.
+  RangeChecker(Problems& problems, const Place* parent, std::string_view sound = "")
+      : problems_(problems), parent_(parent), sound_(sound) {}
 
   template <class T>
   void operator()(std::string_view key, const T& member, const Info& info) {
-    check(prefix_ + std::string(key), member, info);
+    if (key != sound_ || sound_.empty()) check({parent_, ".", key, ""}, member, info);
   }
   template <class T>
   void table(std::string_view key, Kind, const T& member, const Info& info) {
@@ -52,35 +66,40 @@ class RangeChecker {
 
  private:
   template <class T>
-  void check(const std::string& path, const T& value, const Info& info) {
+  void check(const Place& path, const T& value, const Info& info) {
     if constexpr (std::is_same_v<T, std::string> || std::is_same_v<T, bool>) {
       return;  // any text will do; that files name their sources is the reader's business
     } else if constexpr (std::is_enum_v<T>) {
       if (static_cast<std::size_t>(value) >= enum_names(value).size()) {
-        problems_.push_back({path, "not one of the known values"});
+        problems_.push_back({path.text(), "not one of the known values"});
       }
     } else if constexpr (std::is_arithmetic_v<T>) {
       const auto x = static_cast<double>(value);
       const bool above = info.low_excluded ? x > info.low : x >= info.low;
       if (std::isfinite(x) && above && x <= info.high) return;
       constexpr auto kLimit = static_cast<double>(std::numeric_limits<T>::max());
-      problems_.push_back({path, "found " + number(value) + "; expected " +
-                                     range_text(info, std::is_integral_v<T>, kLimit)});
+      problems_.push_back({path.text(), "found " + number(value) + "; expected " +
+                                            range_text(info, std::is_integral_v<T>, kLimit)});
     } else if constexpr (kIsMap<T>) {
-      for (const auto& [name, item] : value) check(path + "." + name, item, info);
+      for (const auto& [name, item] : value) check({&path, ".", name, ""}, item, info);
     } else if constexpr (kIsVector<T>) {
       for (std::size_t i = 0; i < value.size(); ++i) {
-        check(path + "[" + std::to_string(i) + "]", value[i], info);
+        check({&path, "[", std::to_string(i), "]"}, value[i], info);
       }
     } else {
-      RangeChecker inner(problems_, path + ".");
-      T copy = value;
-      describe(inner, copy);
+      RangeChecker inner(problems_, &path);
+      if constexpr (requires { describe(inner, value); }) {
+        describe(inner, value);
+      } else {
+        T copy = value;
+        describe(inner, copy);
+      }
     }
   }
 
   Problems& problems_;
-  std::string prefix_;
+  const Place* parent_;
+  std::string_view sound_;
 };
 
 /// Adds relations under one path prefix.
@@ -106,9 +125,9 @@ class Relations {
 /// Relations are only meaningful between values that are in range; a value out of range is one
 /// fault, not five.
 template <class C>
-Problems check_ranges(const C& config) {
+Problems check_ranges(const C& config, std::string_view sound = "") {
   Problems problems;
-  RangeChecker checker(problems, "");
+  RangeChecker checker(problems, nullptr, sound);
   describe(checker, config);
   return problems;
 }
@@ -364,7 +383,9 @@ void check_energy(const EnergyTable& e, Relations r) {
   }
 }
 
-void check_machine(const MachineConfig& m, Problems& problems) {
+/// `sound`: null, or a machine without problems; DRAM and prices equal to its are not looked at.
+void check_machine(const MachineConfig& m, Problems& problems,
+                   const MachineConfig* sound = nullptr) {
   Relations r(problems, "");
   const std::vector<std::string> names = [&] {
     std::vector<std::string> result;
@@ -455,9 +476,13 @@ void check_machine(const MachineConfig& m, Problems& problems) {
                   (memory.output.buffers == 2 ? ", half of memory.output"
                                               : ", a buffer of memory.output"));
   }
-  check_dram(memory.dram, Relations(problems, "memory.dram."));
+  if (sound == nullptr || memory.dram != sound->memory.dram) {
+    check_dram(memory.dram, Relations(problems, "memory.dram."));
+  }
   check_tiers(memory, problems);
-  check_energy(m.energy, Relations(problems, "energy."));
+  if (sound == nullptr || m.energy != sound->energy) {
+    check_energy(m.energy, Relations(problems, "energy."));
+  }
 }
 
 std::string path_of(Target t) {
@@ -948,6 +973,11 @@ void throw_problems(std::string_view kind, const C& config, const Problems& prob
 }  // namespace
 
 std::vector<Broken> problems(const MachineConfig& config) { return all_problems(config); }
+std::vector<Broken> problems(const MachineConfig& config, const MachineConfig& sound) {
+  Problems problems = check_ranges(config, config.energy == sound.energy ? "energy" : "");
+  if (problems.empty()) check_machine(config, problems, &sound);
+  return problems;
+}
 std::vector<Broken> problems(const Recipe& config) { return all_problems(config); }
 std::vector<Broken> problems(const ModelShape& config) { return all_problems(config); }
 std::vector<Broken> problems(const DramConfig& config) { return all_problems(config); }

@@ -18,6 +18,9 @@ struct Broken {
 
 /// Values out of their field's range, and relations. Empty when the configuration is possible.
 std::vector<Broken> problems(const MachineConfig&);
+/// The same, where `sound` has none: what it has in common with the other is not looked at again,
+/// as far as that pays. For many machines that differ in few values.
+std::vector<Broken> problems(const MachineConfig&, const MachineConfig& sound);
 std::vector<Broken> problems(const Recipe&);
 std::vector<Broken> problems(const ModelShape&);
 std::vector<Broken> problems(const DramConfig&);

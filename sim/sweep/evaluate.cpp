@@ -254,6 +254,7 @@ struct Evaluator::State {
   std::string fault;               ///< of the point; empty: it can be tried
   sim::TimedProgram timed;
   std::string machine_text;  ///< what timed.machine was read as
+  configs::MachineConfig as_read;
   std::string program_text;  ///< what timed.program was lowered from
 
   Request request_of(PointId id) {
@@ -335,7 +336,7 @@ struct Evaluator::State {
         fault = entry.fault;
         return;
       }
-      timed.machine = *entry.config;
+      as_read = timed.machine = *entry.config;
       machine_text = text;
     }
     for (const auto& [field, value] : r.fast) {
@@ -346,7 +347,7 @@ struct Evaluator::State {
       }
     }
     if (!fault.empty()) return;
-    for (const configs::Broken& broken : configs::problems(timed.machine)) {
+    for (const configs::Broken& broken : configs::problems(timed.machine, as_read)) {
       fault += (fault.empty() ? "machine." : "; machine.") + broken.path + ": " + broken.message;
     }
   }

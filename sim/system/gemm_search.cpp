@@ -533,24 +533,15 @@ void Mapper::mark_whole(const Operation& op, const GemmParts& parts, GemmMapping
 std::optional<Mapper::Misfit> Mapper::misfit(const Operation& op, const GemmParts& parts,
                                              const GemmMapping& map) const {
   const configs::MemoryConfig& memory = machine_.memory;
-  const Footprint bytes = footprint(op, parts, map);
-  const auto too_large = [&](const char* path, const std::string& what, std::uint64_t found,
-                             std::uint64_t room, const std::string& where) {
-    return Misfit{path, "found tiles of " + shape_text(map.m_tile, map.n_tile, map.k_tile) +
-                            " (m x n x k), " + std::to_string(found) + " bytes of " + what +
-                            "; expected at most " + std::to_string(room) + ", " + where};
-  };
   for (const GemmPart& part : parts) {
     const std::uint64_t group = part.operands.group;
     if (group != 0 && map.k_tile % group != 0 && map.k_tile < part.k) {
-      return Misfit{"tile.k", "found " + std::to_string(map.k_tile) +
-                                  "; expected a multiple of the weights' group, " +
-                                  std::to_string(group)};
+      return Misfit{Misfit::Of::group, map.k_tile, group};
     }
   }
+  const Footprint bytes = footprint(op, parts, map);
   if (bytes.weight > memory.weight.capacity_bytes) {
-    return too_large("tile", "weights", bytes.weight, memory.weight.capacity_bytes,
-                     "memory.weight.capacity_bytes");
+    return Misfit{Misfit::Of::weights, bytes.weight, memory.weight.capacity_bytes};
   }
   if (!stays_on_chip(machine_, op.input_bytes)) {
     // Results that stay on chip need the other half.
@@ -558,20 +549,42 @@ std::optional<Mapper::Misfit> Mapper::misfit(const Operation& op, const GemmPart
     const std::uint64_t room =
         shared ? memory.activation.half_bytes() : memory.activation.capacity_bytes;
     if (bytes.activation > room) {
-      return too_large("tile", "activations", bytes.activation, room,
-                       std::string(shared ? "half of " : "") + "memory.activation.capacity_bytes");
+      return Misfit{shared ? Misfit::Of::shared_activations : Misfit::Of::activations,
+                    bytes.activation, room};
     }
   }
   if (bytes.sums > memory.output.half_bytes()) {
-    return too_large("tile", "sums", bytes.sums, memory.output.half_bytes(),
-                     "half of memory.output.capacity_bytes");
+    return Misfit{Misfit::Of::sums, bytes.sums, memory.output.half_bytes()};
   }
-  if (jobs_of(op, parts, map) > kMaxJobs) {
-    return Misfit{"tile", "found tiles of " + shape_text(map.m_tile, map.n_tile, map.k_tile) +
-                              " (m x n x k), " + std::to_string(jobs_of(op, parts, map)) +
-                              " of them; expected at most " + std::to_string(kMaxJobs)};
+  if (const std::uint64_t jobs = jobs_of(op, parts, map); jobs > kMaxJobs) {
+    return Misfit{Misfit::Of::jobs, jobs, kMaxJobs};
   }
   return std::nullopt;
+}
+
+std::string Mapper::Misfit::path() const { return of == Of::group ? "tile.k" : "tile"; }
+
+std::string Mapper::Misfit::message(const GemmMapping& map) const {
+  const auto tiles = [&](const char* what, const char* where) {
+    return "found tiles of " + shape_text(map.m_tile, map.n_tile, map.k_tile) + " (m x n x k), " +
+           std::to_string(found) + what + "; expected at most " + std::to_string(most) + where;
+  };
+  switch (of) {
+    case Of::group:
+      return "found " + std::to_string(found) + "; expected a multiple of the weights' group, " +
+             std::to_string(most);
+    case Of::weights:
+      return tiles(" bytes of weights", ", memory.weight.capacity_bytes");
+    case Of::activations:
+      return tiles(" bytes of activations", ", memory.activation.capacity_bytes");
+    case Of::shared_activations:
+      return tiles(" bytes of activations", ", half of memory.activation.capacity_bytes");
+    case Of::sums:
+      return tiles(" bytes of sums", ", half of memory.output.capacity_bytes");
+    case Of::jobs:
+      return tiles(" of them", "");
+  }
+  return "";
 }
 
 const configs::FixedMapping* Mapper::fixed_for(const std::string& name, std::string& path) const {
@@ -688,11 +701,12 @@ void Mapper::refuse(const Operation& op, const GemmParts& parts) const {
       "operation '" + op.name + "' (" + shape_text(op.m, op.n, op.k) + ")";
   if (fixed == nullptr) {
     throw ConfigError(operation + " does not fit machine '" + machine_.name +
-                      "', however it is cut: " + why.message);
+                      "', however it is cut: " + why.message(smallest));
   }
   const std::string place =
       fixed->origin.place.empty() ? "machine '" + machine_.name + "'" : fixed->origin.place;
-  throw ConfigError(place + ": " + path + "." + why.path + ": " + why.message + "; " + operation);
+  throw ConfigError(place + ": " + path + "." + why.path() + ": " + why.message(smallest) + "; " +
+                    operation);
 }
 
 const MappedGemm& Mapper::map(const Operation& op, const GemmParts& parts) {

@@ -82,7 +82,8 @@ Slice slice(std::uint64_t bytes, std::uint64_t first, std::uint64_t last, std::u
   const auto at = [&](std::uint64_t row) {
     return bytes / total * row + bytes % total * row / total;
   };
-  return {at(first), at(last) - at(first)};
+  const std::uint64_t begin = first == 0 ? 0 : at(first);
+  return {begin, (last == total ? bytes : at(last)) - begin};
 }
 
 ArrayOperands array_operands(const std::string& operation, const pe::PeDesign& design,

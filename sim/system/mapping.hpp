@@ -168,9 +168,14 @@ class Mapper {
   const pe::PeDesign& design() const { return design_; }
 
  private:
+  /// A search asks of very many mappings, and of one why not: text is made for that one alone.
   struct Misfit {
-    std::string path;  ///< below the fixed mapping, e.g. "tile.n"
-    std::string message;
+    enum class Of : std::uint8_t { group, weights, activations, shared_activations, sums, jobs };
+    Of of;
+    std::uint64_t found, most;  ///< of a group: what is to be a multiple of it, and the group
+
+    std::string path() const;  ///< below the fixed mapping, e.g. "tile.n"
+    std::string message(const GemmMapping& mapping) const;
   };
   std::optional<Misfit> misfit(const workloads::Operation& operation, const GemmParts& parts,
                                const GemmMapping& mapping) const;

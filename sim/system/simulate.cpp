@@ -612,8 +612,8 @@ class ProgramRunner : public sc_core::sc_module {
                               std::to_string(tiering_->kind(next));
       auto known = tiered_.find(key);
       if (known == tiered_.end() || !options_.reuse) {
-        std::vector<Job> jobs =
-            schedule(mapper_, region, place(i), observing_timer(mapper_, region.operations, options_));
+        std::vector<Job> jobs = schedule(mapper_, region, place(i),
+                                         observing_timer(mapper_, region.operations, options_));
         tiering_->place(jobs, region, where);
         std::vector<PrefetchChunk> chunks;
         if (next != Tiering::kNoLayer) {
@@ -659,9 +659,9 @@ class ProgramRunner : public sc_core::sc_module {
     if (options_.timing == Timing::pe) {
       return run_jobs(step_jobs(segment, placement, instance), segment);
     }
-    return run_jobs(
-        schedule(mapper_, segment, placement, observing_timer(mapper_, segment.operations, options_)),
-        segment);
+    return run_jobs(schedule(mapper_, segment, placement,
+                             observing_timer(mapper_, segment.operations, options_)),
+                    segment);
   }
 
   std::vector<Job> step_jobs(const Segment& segment, const Placement& placement,
@@ -745,8 +745,7 @@ JobSums sums_of(const std::vector<Job>& jobs) {
     sums.vector_cycles += static_cast<double>(job.vector_cycles + job.background_vector_cycles);
     for (const auto* list : {&job.stationary.transfers, &job.moving.transfers, &job.results}) {
       for (const memory::Transfer& transfer : *list) {
-        auto& bytes =
-            transfer.write ? sums.counted.dram_write_bytes : sums.counted.dram_read_bytes;
+        auto& bytes = transfer.write ? sums.counted.dram_write_bytes : sums.counted.dram_read_bytes;
         bytes[index_of(transfer.traffic)] += transfer.bytes;
       }
     }

@@ -21,11 +21,10 @@ struct SimulateOptions {
   /// formats and addresses modulo the layer stride have been run before reuses the outcome. Every
   /// region starts on a quiet machine either way, so the figures are the same.
   bool reuse = true;
-  /// Of work that repeats itself simulate a part, see extrapolation.hpp: rounds of loops that do not
-  /// wait for DRAM, and, of up to 64 decode steps with equal appends, the first and the last (the
-  /// first alone where their tokens differ by less than a thousandth). What
-  /// is counted (bytes, operations) is exact; the result's notes bound the cycles. With `reuse` and
-  /// Timing::tile only.
+  /// Of work that repeats itself simulate a part, see extrapolation.hpp: rounds of loops that do
+  /// not wait for DRAM, and, of up to 64 decode steps with equal appends, the first and the last
+  /// (the first alone where their tokens differ by less than a thousandth). What is counted (bytes,
+  /// operations) is exact; the result's notes bound the cycles. With `reuse` and Timing::tile only.
   bool extrapolate = false;
   Timing timing = Timing::tile;
   /// What a functional run saw; without one nothing is gated, and data-dependent PEs take
