@@ -340,8 +340,8 @@ void MemorySystem::share_channels() {
   }
 }
 
-std::uint64_t MemorySystem::address_period_bytes() const {
-  return DramChannel(config_.dram).period_bytes() * config_.channels;
+std::uint64_t MemorySystem::address_period_bytes(const configs::MemoryConfig& config) {
+  return DramChannel(config.dram).period_bytes() * config.channels;
 }
 
 std::uint64_t MemorySystem::sum(const std::function<std::uint64_t(const DramCounts&)>& part) const {

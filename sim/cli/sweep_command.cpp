@@ -270,6 +270,7 @@ int sweep(const SweepOptions& o) {
             configs::read_text_file(path)};
   const configs::SweepConfig config = configs::read_sweep(plan.text, path);
   sweep::PoolSettings pool{thread_count(o.jobs), journals_of(o.out), SYSTOLE_VERSION};
+  pool.timings_folder = o.out + "/timings";
   // A tile point takes as long as a hundred analytic ones.
   if (config.base.timing == configs::SweepTiming::tile) pool.largest_batch = 32;
 

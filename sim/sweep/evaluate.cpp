@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cmath>
 #include <csignal>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <optional>
@@ -19,6 +20,7 @@
 #include "sim/core/error.hpp"
 #include "sim/core/progress.hpp"
 #include "sim/core/run_result.hpp"
+#include "sim/sweep/timing_folder.hpp"
 #include "sim/system/simulate.hpp"
 #include "workloads/kv_layout.hpp"
 #include "workloads/lowering.hpp"
@@ -121,12 +123,10 @@ SweepRecord record_of(const RunResult& result, const configs::MachineConfig& mac
   return record;
 }
 
-SweepRecord simulated(const sim::TimedProgram& timed, sim::Timing timing) {
+/// The record of what `run` gives, or of why it gives nothing.
+SweepRecord record_from(const auto& run) {
   try {
-    Progress quiet;
-    sim::SimulateOptions options;
-    options.timing = timing;
-    return record_of(sim::simulate_all({&timed, 1}, options, quiet).front(), timed.machine);
+    return run();
   } catch (const ConfigError& error) {
     return without_figures(PointStatus::refused, portable(error.what()));
   } catch (const InternalError& error) {
@@ -134,8 +134,81 @@ SweepRecord simulated(const sim::TimedProgram& timed, sim::Timing timing) {
   }
 }
 
+SweepRecord simulated(const sim::TimedProgram& timed, const sim::SimulateOptions& options) {
+  return record_from([&] {
+    Progress quiet;
+    return record_of(sim::simulate_all({&timed, 1}, options, quiet).front(), timed.machine);
+  });
+}
+
+template <class T>
+void put(std::string& out, const T& value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+template <class T>
+bool take(std::string_view& in, T& value) {
+  if (in.size() < sizeof value) return false;
+  std::memcpy(&value, in.data(), sizeof value);
+  in.remove_prefix(sizeof value);
+  return true;
+}
+
+bool take(std::string_view& in, std::string_view& piece) {
+  std::uint64_t length = 0;
+  if (!take(in, length) || in.size() < length) return false;
+  piece = in.substr(0, length);
+  in.remove_prefix(length);
+  return true;
+}
+
+/// Regions as `known` has them; those that are new go into a message to who has it.
+class Reporting : public sim::RegionTimings {
+ public:
+  Reporting(sim::RegionTimings& known, std::string& message) : known_(known), message_(message) {}
+  std::optional<sim::SegmentOutcome> find(const sim::RegionKey& key) override {
+    return known_.find(key);
+  }
+  void add(const sim::RegionKey& key, const sim::SegmentOutcome& outcome) override {
+    const std::string bytes = sim::to_bytes(outcome);
+    put(message_, key);
+    put(message_, std::uint64_t{bytes.size()});
+    message_ += bytes;
+  }
+
+ private:
+  sim::RegionTimings& known_;
+  std::string& message_;
+};
+
+/// What the process of a point has to say: the length of its record, the record, and behind it the
+/// regions that were simulated, each a key, a length and its bytes.
+std::string message_of(const sim::TimedProgram& timed, sim::RegionTimings& timings) {
+  std::string regions;
+  Reporting reporting(timings, regions);
+  sim::SimulateOptions options;
+  options.timings = &reporting;
+  const std::string record = encode({}, simulated(timed, options));
+  std::string message;
+  put(message, std::uint64_t{record.size()});
+  return message + record + regions;
+}
+
+std::optional<SweepRecord> record_in(std::string_view message, TimingFolder& timings) {
+  std::string_view piece;
+  PointKey none;
+  SweepRecord record;
+  if (!take(message, piece) || !decode(piece, none, record)) return std::nullopt;
+  while (!message.empty()) {
+    sim::RegionKey key;
+    if (!take(message, key) || !take(message, piece)) return std::nullopt;
+    timings.add_bytes(key, piece);
+  }
+  return record;
+}
+
 /// Simulates in a process of its own. Nothing where it was killed.
-std::optional<SweepRecord> simulated_apart(const sim::TimedProgram& timed) {
+std::optional<SweepRecord> simulated_apart(const sim::TimedProgram& timed, TimingFolder& timings) {
   int ends[2];
   SYSTOLE_CHECK(::pipe(ends) == 0, "no pipe");
   const pid_t child = ::fork();
@@ -143,7 +216,7 @@ std::optional<SweepRecord> simulated_apart(const sim::TimedProgram& timed) {
   if (child == 0) {
     ::close(ends[0]);
     std::signal(SIGPIPE, SIG_DFL);  // where the worker is gone, nobody waits for this point
-    const std::string bytes = encode({}, simulated(timed, sim::Timing::tile));
+    const std::string bytes = message_of(timed, timings);
     std::size_t done = 0;
     while (done < bytes.size()) {
       const ssize_t n = ::write(ends[1], bytes.data() + done, bytes.size() - done);
@@ -165,12 +238,21 @@ std::optional<SweepRecord> simulated_apart(const sim::TimedProgram& timed) {
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  PointKey none;
-  SweepRecord record;
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || !decode(bytes, none, record)) {
-    return std::nullopt;
-  }
-  return record;
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return std::nullopt;
+  return record_in(bytes, timings);
+}
+
+/// Of regions that are known; nothing where one is not.
+std::optional<SweepRecord> recalled(const sim::TimedProgram& timed, TimingFolder& timings) {
+  sim::SimulateOptions options;
+  options.timings = &timings;
+  bool known = true;
+  const SweepRecord record = record_from([&] {
+    const auto result = sim::recall(timed, options);
+    known = result.has_value();
+    return known ? record_of(*result, timed.machine) : SweepRecord{};
+  });
+  return known ? std::optional(record) : std::nullopt;
 }
 
 /// What was read from files, by what was asked for.
@@ -221,8 +303,10 @@ std::string joined(const std::string& name, const configs::Overrides& overrides)
 }  // namespace
 
 struct Evaluator::State {
-  State(const PointSpace& point_space, std::string version_text)
-      : space(point_space), version(std::move(version_text)) {
+  State(const PointSpace& point_space, std::string version_text, std::string timings_folder)
+      : space(point_space),
+        version(std::move(version_text)),
+        timings(std::move(timings_folder), version) {
     // A path is set in memory where the base's machine takes any of its values so; other machines
     // have the same fields.
     const configs::SweepConfig& config = space.config();
@@ -245,6 +329,7 @@ struct Evaluator::State {
 
   const PointSpace& space;
   std::string version;
+  TimingFolder timings;
   std::vector<bool> in_memory;  ///< of axes and derived values
   Cache<configs::MachineConfig> machines;
   Cache<configs::Recipe> recipes;
@@ -432,8 +517,8 @@ struct Evaluator::State {
   }
 };
 
-Evaluator::Evaluator(const PointSpace& space, std::string version)
-    : state_(std::make_unique<State>(space, std::move(version))) {}
+Evaluator::Evaluator(const PointSpace& space, std::string version, std::string timings_folder)
+    : state_(std::make_unique<State>(space, std::move(version), std::move(timings_folder))) {}
 Evaluator::~Evaluator() = default;
 
 PointKey Evaluator::key(PointId id) { return state_->resolve(id); }
@@ -441,10 +526,13 @@ PointKey Evaluator::key(PointId id) { return state_->resolve(id); }
 SweepRecord Evaluator::evaluate() {
   if (!state_->fault.empty()) return without_figures(PointStatus::refused, state_->fault);
   if (state_->space.config().base.timing == configs::SweepTiming::analytic) {
-    return simulated(state_->timed, sim::Timing::analytic);
+    sim::SimulateOptions options;
+    options.timing = sim::Timing::analytic;
+    return simulated(state_->timed, options);
   }
+  if (auto record = recalled(state_->timed, state_->timings)) return *record;
   for (int i = 0; i < kTries; ++i) {
-    if (auto record = simulated_apart(state_->timed)) return *record;
+    if (auto record = simulated_apart(state_->timed, state_->timings)) return *record;
   }
   throw InternalError("the process of a point ended without a result, " + std::to_string(kTries) +
                       " times");

@@ -18,8 +18,9 @@ inline constexpr std::uint64_t kFiguresRevision = 1;
 /// the number of points, caches of texts excepted, which are bounded.
 class Evaluator {
  public:
-  /// `space` must outlive it.
-  Evaluator(const PointSpace& space, std::string version);
+  /// `space` must outlive it. `timings_folder`: where tile points keep what they simulated, for
+  /// points that have parts of it in common; empty: in memory alone.
+  Evaluator(const PointSpace& space, std::string version, std::string timings_folder = "");
   ~Evaluator();
   Evaluator(const Evaluator&) = delete;
   Evaluator& operator=(const Evaluator&) = delete;
@@ -27,8 +28,9 @@ class Evaluator {
   /// Resolves the point, as deep as its key needs.
   PointKey key(PointId id);
 
-  /// The point of the last key(). Analytic points are computed here; a tile point in a process that
-  /// this one forks, since SystemC elaborates once in a process. Throws InternalError when that
+  /// The point of the last key(). Analytic points are computed here; a tile point whose parts
+  /// have all been simulated too, any other in a process that this one forks, since SystemC
+  /// elaborates once in a process. Throws InternalError when that
   /// process is killed more than a few times.
   SweepRecord evaluate();
 

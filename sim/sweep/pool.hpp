@@ -20,6 +20,7 @@ struct PoolSettings {
   unsigned jobs = 1;
   std::string journal_folder;
   std::string version;
+  std::string timings_folder{};  ///< see Evaluator
   std::uint64_t largest_batch = 1024;  ///< points a worker takes at once: analytic points are quick
 };
 

@@ -29,15 +29,10 @@ constexpr double kMargin = 1.5;
 class Signature {
  public:
   explicit Signature(const Job& job, std::uint64_t background_before) {
-    put(job.operation, job.stream_cycles, job.fill_drain_cycles, job.tail_cycles,
-        job.reconfigure_cycles, job.dequantise_in_loop, job.scratchpad_cycles, job.vector_cycles,
-        job.dequantise_cycles, job.background_vector_cycles);
+    visit_timing(
+        job, [&](auto value) { put(value); },
+        [&](const memory::Transfer& t) { put(index_of(t.traffic), t.write, t.bytes); });
     put(job.needs_background ? background_before + 1 - *job.needs_background : ~std::uint64_t{0});
-    for (const Load* load : {&job.stationary, &job.moving}) {
-      put(load->takes_half, load->frees_half, load->whole);
-      put_list(load->transfers);
-    }
-    put_list(job.results);
   }
   std::uint64_t value() const { return hash_; }
 
@@ -46,10 +41,6 @@ class Signature {
   void put(Values... values) {
     constexpr std::uint64_t kPrime = 0x100000001B3ull;  // FNV-1a, 64 bits
     ((hash_ = (hash_ ^ static_cast<std::uint64_t>(values)) * kPrime, hash_ ^= hash_ >> 29), ...);
-  }
-  void put_list(const std::vector<memory::Transfer>& list) {
-    put(list.size());
-    for (const memory::Transfer& t : list) put(index_of(t.traffic), t.write, t.bytes);
   }
 
   std::uint64_t hash_ = 0xCBF29CE484222325ull;

@@ -91,6 +91,32 @@ struct Job {
   WorkCounts counts;
 };
 
+/// Hands out, as integers, all of a job that decides how long it and others take, but for
+/// `needs_background`, which counts from the segment's start; its transfers one by one, each list
+/// behind its length.
+template <class Put, class PutTransfer>
+void visit_timing(const Job& job, const Put& put, const PutTransfer& put_transfer) {
+  const auto put_list = [&](const std::vector<memory::Transfer>& list) {
+    put(list.size());
+    for (const memory::Transfer& transfer : list) put_transfer(transfer);
+  };
+  for (const std::uint64_t value :
+       {std::uint64_t{job.operation}, job.stream_cycles, job.fill_drain_cycles, job.tail_cycles,
+        job.reconfigure_cycles, std::uint64_t{job.dequantise_in_loop}, job.scratchpad_cycles,
+        job.vector_cycles, job.dequantise_cycles, job.background_vector_cycles,
+        std::uint64_t{job.counts.kv_dequantise_cycles > 0},
+        job.at_memory ? job.at_memory->cycles + 1 : 0}) {
+    put(value);
+  }
+  for (const Load* load : {&job.stationary, &job.moving}) {
+    put(load->takes_half);
+    put(load->frees_half);
+    put(load->whole);
+    put_list(load->transfers);
+  }
+  put_list(job.results);
+}
+
 /// Where a segment instance finds its data.
 struct Placement {
   std::uint64_t offset = 0;  ///< added to every region's address: instance number x layer stride

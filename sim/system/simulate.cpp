@@ -27,6 +27,7 @@
 #include "sim/system/mapping.hpp"
 #include "sim/system/over_time.hpp"
 #include "sim/system/pricing.hpp"
+#include "sim/system/region_timings.hpp"
 #include "sim/system/schedule.hpp"
 #include "sim/system/tier_report.hpp"
 #include "sim/system/tiering.hpp"
@@ -158,6 +159,12 @@ void add(SegmentOutcome& total, const SegmentOutcome& other, std::uint64_t times
   total.dram_events += other.dram_events.times(times);
 }
 
+/// What the operations behind those of `total` did.
+void append(SegmentOutcome& total, const SegmentOutcome& more) {
+  total.operations.insert(total.operations.end(), more.operations.begin(), more.operations.end());
+  total.dram_events += more.dram_events;
+}
+
 SegmentOutcome repeated(const SegmentOutcome& one, std::uint64_t repeats) {
   SegmentOutcome total;
   total.operations.resize(one.operations.size());
@@ -249,6 +256,56 @@ void note_placement(Outcomes& outcomes, const Tiering& tiering,
   }
 }
 
+/// Where a program lies in memory. Layers are placed a multiple of the memory's period apart, so
+/// that each meets the same banks and conflicts; so are sequences, and where that takes more, the
+/// layers move apart.
+struct Layout {
+  std::uint64_t layer_stride = 0, sequence_stride = 0, spill_base = 0;
+  std::uint64_t needed = 0;  ///< bytes
+
+  Placement place(const Program& program, std::uint64_t instance, std::uint64_t sequence) const {
+    return {instance * layer_stride + sequence * sequence_stride, spill_base,
+            program.activation_region.bytes};
+  }
+};
+
+Layout layout_of(const Program& program, std::uint64_t period) {
+  std::uint64_t layers = program.layers;
+  for (const Segment& segment : program.steps.at(0).segments)
+    layers = std::max(layers, segment.repeats);
+  Layout layout;
+  layout.sequence_stride = ceil_div(program.sequence_stride_bytes, period) * period;
+  const std::uint64_t apart =
+      (program.sequences - 1) * (layout.sequence_stride - program.sequence_stride_bytes);
+  layout.layer_stride = ceil_div(program.layer_stride_bytes + apart, period) * period;
+  const workloads::Region& spill = program.activation_region;
+  layout.spill_base =
+      ceil_div(spill.address + layers * (layout.layer_stride - program.layer_stride_bytes),
+               period) *
+      period;
+  layout.needed = layout.spill_base + spill.bytes;
+  return layout;
+}
+
+void check_capacity(const Program& program, const configs::MachineConfig& machine,
+                    const Layout& layout) {
+  const std::uint64_t capacity = machine.memory.dram.data_bytes() * machine.memory.channels;
+  if (layout.needed <= capacity) return;
+  throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe + "'" +
+                    sequences_text(program) + " needs " + std::to_string(layout.needed) +
+                    " bytes of DRAM; machine '" + machine.name + "' has " +
+                    std::to_string(capacity) +
+                    " (memory.dram.channels x memory.dram.capacity_bytes)");
+}
+
+/// Instances of a region in a step: those of its layers, and of its sequences where each has its
+/// own cache.
+std::uint64_t instances_of(const Segment& region, const Step& step, const Program& program) {
+  const bool own = of_one_sequence(region.operations.front());
+  const std::uint64_t together = step.phase == Phase::decode ? program.sequences : 1;
+  return region.repeats * step.rounds * (own ? together : 1);
+}
+
 /// Drives the accelerator through the program, one segment after the other, and collects the
 /// outcomes.
 class ProgramRunner : public sc_core::sc_module {
@@ -263,38 +320,22 @@ class ProgramRunner : public sc_core::sc_module {
         options_(options),
         progress_(progress),
         stepper_(mapper, options.operands) {
-    // Layers are placed a multiple of the memory's period apart, so that each meets the same banks
-    // and conflicts.
-    const std::uint64_t period = accelerator_.tiers ? accelerator_.tiers->address_period_bytes()
-                                                    : accelerator_.memory.address_period_bytes();
-    std::uint64_t layers = 0;
-    for (const Segment& segment : program.steps.at(0).segments)
-      layers = std::max(layers, segment.repeats);
-    layers = std::max(layers, program.layers);
-    // So are sequences; where that takes more, the layers move apart.
-    sequence_stride_ = ceil_div(program.sequence_stride_bytes, period) * period;
-    const std::uint64_t apart =
-        (program.sequences - 1) * (sequence_stride_ - program.sequence_stride_bytes);
-    layer_stride_ = ceil_div(program.layer_stride_bytes + apart, period) * period;
-    const workloads::Region& spill = program.activation_region;
-    spill_base_ =
-        ceil_div(spill.address + layers * (layer_stride_ - program.layer_stride_bytes), period) *
-        period;
-    const std::uint64_t needed = spill_base_ + spill.bytes,
-                        capacity = accelerator_.memory.capacity().count();
+    layout_ = layout_of(program, accelerator_.tiers ? accelerator_.tiers->address_period_bytes()
+                                                    : accelerator_.memory.address_period_bytes());
     if (accelerator_.tiers) {
       if (options.timeline != nullptr) {
         throw ConfigError("--trace: machine '" + machine.name +
                           "' has memory tiers, whose transfers are not recorded");
       }
-      tiering_ = std::make_unique<Tiering>(program, machine, layer_stride_, spill_base_);
+      tiering_ =
+          std::make_unique<Tiering>(program, machine, layout_.layer_stride, layout_.spill_base);
       note_placement(outcomes, *tiering_, machine);
-    } else if (needed > capacity) {
-      throw ConfigError("model '" + program.model + "' with recipe '" + program.recipe + "'" +
-                        sequences_text(program) + " needs " + std::to_string(needed) +
-                        " bytes of DRAM; machine '" + machine.name + "' has " +
-                        std::to_string(capacity) +
-                        " (memory.dram.channels x memory.dram.capacity_bytes)");
+    } else {
+      check_capacity(program, machine, layout_);
+    }
+    if (options.timings != nullptr && options.timing == Timing::tile && !tiering_ &&
+        options.timeline == nullptr && !options.extrapolate) {
+      keys_.emplace(machine);
     }
     SC_HAS_PROCESS(ProgramRunner);
     SC_THREAD(run);
@@ -370,9 +411,7 @@ class ProgramRunner : public sc_core::sc_module {
                                      : stepper_.has_operands() ? step_region(region, layer)
                                                                : run_region(region, step);
       recorded.push_back(std::move(ran_));
-      total.operations.insert(total.operations.end(), outcome.operations.begin(),
-                              outcome.operations.end());
-      total.dram_events += outcome.dram_events;
+      append(total, outcome);
     }
     place_in_timeline(recorded, segment, layer);
     return total;
@@ -455,11 +494,26 @@ class ProgramRunner : public sc_core::sc_module {
     Known once;
     if (extrapolates()) {
       once = run_shortened(region);
+    } else if (keys_) {
+      once.outcome = run_or_recall(region);
     } else {
       once.outcome = run_instance(region, 0);
       if (options_.timeline != nullptr) once.recording = ran_.back();
     }
     return known_.emplace(key, std::move(once)).first->second;
+  }
+
+  SegmentOutcome run_or_recall(const Segment& region) {
+    const std::vector<Job> jobs =
+        schedule(mapper_, region, place(0), observing_timer(mapper_, region.operations, options_));
+    const RegionKey key = keys_->of(jobs);
+    std::optional<SegmentOutcome> outcome = options_.timings->find(key);
+    if (!outcome || outcome->operations.size() != region.operations.size()) {
+      outcome = accelerator_.run(jobs);
+      options_.timings->add(key, *outcome);
+    }
+    count_work(*outcome, jobs);
+    return std::move(*outcome);
   }
 
   Known run_shortened(const Segment& region) {
@@ -567,10 +621,9 @@ class ProgramRunner : public sc_core::sc_module {
   /// period, so that one stands for all.
   SegmentOutcome run_region(const Segment& region, const Step& step) {
     const bool own = of_one_sequence(region.operations.front());
-    const std::uint64_t together = step.phase == Phase::decode ? program_.sequences : 1;
-    const std::uint64_t sequences = step.rounds * (own ? together : 1);
+    const std::uint64_t times = instances_of(region, step, program_);
+    const std::uint64_t sequences = region.repeats == 0 ? 0 : times / region.repeats;
     if (options_.reuse) {
-      const std::uint64_t times = region.repeats * sequences;
       if (const auto middle = middles_.find(reuse_key(region)); middle != middles_.end()) {
         return run_middle(region, middle->second, times);
       }
@@ -599,7 +652,7 @@ class ProgramRunner : public sc_core::sc_module {
     total.operations.resize(region.operations.size());
     for (std::uint64_t i = 0; i < region.repeats; ++i) {
       Tiering::Where where = context_;
-      where.shift = i * layer_stride_;
+      where.shift = i * layout_.layer_stride;
       std::uint32_t next = Tiering::kNoLayer;
       if (layered) {
         where.layer = static_cast<std::uint32_t>(first_layer + i);
@@ -617,7 +670,7 @@ class ProgramRunner : public sc_core::sc_module {
         tiering_->place(jobs, region, where);
         std::vector<PrefetchChunk> chunks;
         if (next != Tiering::kNoLayer) {
-          chunks = tiering_->prefetch(next, where.shift + layer_stride_);
+          chunks = tiering_->prefetch(next, where.shift + layout_.layer_stride);
         }
         Tiered tiered{accelerator_.run(jobs, {.prefetch = chunks, .marks = {}}), {}, i};
         collect_wear(jobs, chunks, tiered.worn);
@@ -627,9 +680,9 @@ class ProgramRunner : public sc_core::sc_module {
       for (const memory::Transfer& write : known->second.worn) {
         const std::uint64_t address = memory::without_tier(write.address);
         const std::uint64_t moved =
-            address >= spill_base_
+            address >= layout_.spill_base
                 ? address
-                : address + i * layer_stride_ - known->second.instance * layer_stride_;
+                : address + (i - known->second.instance) * layout_.layer_stride;
         outcomes.tiers.wear.at(memory::tier_of(write.address)).write(moved, write.bytes);
       }
     }
@@ -649,8 +702,7 @@ class ProgramRunner : public sc_core::sc_module {
   }
 
   Placement place(std::uint64_t instance, std::uint64_t sequence = 0) const {
-    return {instance * layer_stride_ + sequence * sequence_stride_, spill_base_,
-            program_.activation_region.bytes};
+    return layout_.place(program_, instance, sequence);
   }
 
   SegmentOutcome run_instance(const Segment& segment, std::uint64_t instance,
@@ -707,7 +759,8 @@ class ProgramRunner : public sc_core::sc_module {
   Mapper& mapper_;
   SimulateOptions options_;
   Progress& progress_;
-  std::uint64_t layer_stride_ = 0, sequence_stride_ = 0, spill_base_ = 0;
+  Layout layout_;
+  std::optional<RegionKeys> keys_;  ///< where regions may be known from other runs
   std::map<std::string, Known> known_;
   std::map<std::string, Middle> middles_;
   std::unique_ptr<Tiering> tiering_;  ///< null: all lies in DRAM
@@ -811,11 +864,7 @@ SegmentOutcome analyse_step(const Segment& segment, const Step& step, const Prog
   }
   SegmentOutcome all;
   for (const Segment& region : regions_of(segment)) {
-    const bool own = of_one_sequence(region.operations.front());
-    const SegmentOutcome some = repeated(analyse(region, mapper, options),
-                                         region.repeats * step.rounds * (own ? together : 1));
-    all.operations.insert(all.operations.end(), some.operations.begin(), some.operations.end());
-    all.dram_events += some.dram_events;
+    append(all, repeated(analyse(region, mapper, options), instances_of(region, step, program)));
   }
   return all;
 }
@@ -1348,6 +1397,46 @@ std::vector<std::vector<CyclesByCause>> time_segments(std::span<const TimedProgr
     }
   }
   return times;
+}
+
+std::optional<RunResult> recall(const TimedProgram& timed, const SimulateOptions& options) {
+  const auto& [program, machine] = timed;
+  if (options.timings == nullptr || options.timing != Timing::tile || !options.reuse ||
+      options.extrapolate || options.timeline != nullptr || !machine.memory.tiers.empty()) {
+    return std::nullopt;
+  }
+  const PriceList prices(machine, has_coded_cache(program));
+  check_fixed_names(machine, program);
+  Mapper mapper(machine, pe::find_design(machine.array.pe),
+                options.observations.value_or(opt_profile()));
+  const Layout layout =
+      layout_of(program, memory::MemorySystem::address_period_bytes(machine.memory));
+  const RegionKeys keys(machine);
+  std::map<std::string, SegmentOutcome> known;
+  Outcomes outcomes;
+  for (const Step& step : program.steps) {
+    std::vector<SegmentOutcome>& totals = outcomes.steps.emplace_back();
+    for (const Segment& segment : step.segments) {
+      SegmentOutcome& total = totals.emplace_back();
+      for (const Segment& region : regions_of(segment)) {
+        const auto [it, fresh] = known.try_emplace(reuse_key(region));
+        if (fresh) {
+          const std::vector<Job> jobs =
+              schedule(mapper, region, layout.place(program, 0, 0),
+                       observing_timer(mapper, region.operations, options));
+          std::optional<SegmentOutcome> outcome = options.timings->find(keys.of(jobs));
+          if (!outcome || outcome->operations.size() != region.operations.size()) {
+            return std::nullopt;
+          }
+          count_work(*outcome, jobs);
+          it->second = std::move(*outcome);
+        }
+        append(total, repeated(it->second, instances_of(region, step, program)));
+      }
+    }
+  }
+  check_capacity(program, machine, layout);
+  return result_of(program, machine, options, prices, mapper, outcomes);
 }
 
 std::vector<RunResult> simulate_all(std::span<const TimedProgram> given,

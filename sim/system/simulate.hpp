@@ -10,6 +10,7 @@
 #include "sim/core/progress.hpp"
 #include "sim/core/run_result.hpp"
 #include "sim/core/timeline.hpp"
+#include "sim/system/region_timings.hpp"
 #include "sim/system/schedule.hpp"
 #include "workloads/operand_source.hpp"
 #include "workloads/program.hpp"
@@ -32,6 +33,9 @@ struct SimulateOptions {
   std::optional<Observations> observations{};
   /// Timing::pe: what the products multiply; null steps random codes. Of one program only.
   workloads::OperandSource* operands = nullptr;
+  /// Where regions that run alike are known from other runs, and those of this one are put; with
+  /// `reuse` and Timing::tile, without tiers, `timeline` and `extrapolate`. Figures are the same.
+  RegionTimings* timings = nullptr;
   /// Gets what each part did when. Of the first program, not with Timing::analytic and not with
   /// `extrapolate`: what was not simulated has no times.
   Timeline* timeline = nullptr;
@@ -53,6 +57,10 @@ struct TimedProgram {
   workloads::Program program;
   configs::MachineConfig machine;
 };
+
+/// The same of one program without a simulation, where options.timings knows every region of it;
+/// nothing where it does not. As often as wanted in a process.
+std::optional<RunResult> recall(const TimedProgram& timed, const SimulateOptions& options);
 
 /// The same for several programs, side by side in one simulation, so once in a process; `simulate`
 /// is the case of one. Results in the order of the programs, each as if it had run alone.

@@ -1,0 +1,130 @@
+#include "sim/system/region_timings.hpp"
+
+#include "configs/assign.hpp"
+
+namespace systole::sim {
+namespace {
+
+/// The machine with everything at its default that no timed part looks at: arrays, dequantisers and
+/// the vector unit are in the jobs' cycles, the sizes of scratchpads in what the jobs move.
+configs::MachineConfig timed_part(const configs::MachineConfig& machine) {
+  configs::MachineConfig timed;
+  timed.clock_mhz = machine.clock_mhz;
+  configs::MemoryConfig& memory = timed.memory = machine.memory;
+  for (configs::ScratchpadConfig* each : {&memory.weight, &memory.activation, &memory.output}) {
+    const std::uint32_t buffers = each->buffers;
+    *each = {};
+    each->buffers = buffers;
+  }
+  memory.pim = {};
+  memory.noc.hop_pj_per_byte = 0;
+  configs::DramConfig& dram = memory.dram;
+  dram.name.clear();
+  dram.energy_source.clear();
+  dram.activate_pj = dram.read_pj_per_bit = dram.write_pj_per_bit = dram.refresh_pj =
+      dram.standby_mw = dram.power_down_mw = dram.energy_band = 0;
+  return timed;
+}
+
+void put(std::string& out, std::uint64_t value) {
+  for (int i = 0; i < 8; ++i) out += static_cast<char>(static_cast<unsigned char>(value >> 8 * i));
+}
+
+bool get(std::string_view& in, std::uint64_t& value) {
+  if (in.size() < 8) return false;
+  value = 0;
+  for (std::size_t i = 0; i < 8; ++i) {
+    value |= static_cast<std::uint64_t>(static_cast<unsigned char>(in[i])) << (8 * i);
+  }
+  in.remove_prefix(8);
+  return true;
+}
+
+/// Every number of an operation that is kept, once: writing and reading cannot disagree.
+template <class Operation, class Visit>
+void visit_numbers(Operation& operation, const Visit& visit) {
+  for (auto& value : operation.cycles_by_cause) visit(value);
+  for (auto& value : operation.dram_read_bytes) visit(value);
+  for (auto& value : operation.dram_write_bytes) visit(value);
+}
+
+/// A region has some tens of operations and of events.
+constexpr std::uint64_t kMostEntries = 1 << 16;
+
+}  // namespace
+
+RegionKeys::RegionKeys(const configs::MachineConfig& machine) {
+  configs::Digest digest;
+  configs::add_to(digest, timed_part(machine));
+  machine_ = digest.value();
+}
+
+RegionKey RegionKeys::of(std::span<const Job> jobs) const {
+  configs::Digest digest;
+  const auto put = [&](auto value) { digest.add(static_cast<std::uint64_t>(value)); };
+  put(machine_[0]);
+  put(machine_[1]);
+  put(jobs.size());
+  for (const Job& job : jobs) {
+    visit_timing(job, put, [&](const memory::Transfer& transfer) {
+      put(index_of(transfer.traffic) * 2 + transfer.write);
+      put(transfer.address);
+      put(transfer.bytes);
+    });
+    put(job.needs_background ? *job.needs_background + 1 : 0);
+  }
+  return digest.value();
+}
+
+void count_work(SegmentOutcome& outcome, std::span<const Job> jobs) {
+  for (OperationOutcome& operation : outcome.operations) {
+    operation.counts = {};
+    operation.at_memory = {};
+  }
+  for (const Job& job : jobs) {
+    OperationOutcome& operation = outcome.operations.at(job.operation);
+    operation.counts += job.counts;
+    if (job.at_memory) operation.at_memory += job.at_memory->pass;
+  }
+}
+
+std::string to_bytes(const SegmentOutcome& outcome) {
+  std::string out;
+  put(out, outcome.operations.size());
+  for (const OperationOutcome& operation : outcome.operations) {
+    visit_numbers(operation, [&](std::uint64_t value) { put(out, value); });
+  }
+  std::uint64_t events = 0;
+  for ([[maybe_unused]] const auto& event : outcome.dram_events) ++events;
+  put(out, events);
+  for (const auto& [name, count] : outcome.dram_events) {
+    put(out, name.size());
+    out += name;
+    put(out, count);
+  }
+  return out;
+}
+
+std::optional<SegmentOutcome> outcome_from(std::string_view bytes) {
+  SegmentOutcome outcome;
+  std::uint64_t operations = 0, events = 0;
+  if (!get(bytes, operations) || operations > kMostEntries) return std::nullopt;
+  bool whole = true;
+  for (std::uint64_t i = 0; whole && i < operations; ++i) {
+    visit_numbers(outcome.operations.emplace_back(),
+                  [&](std::uint64_t& value) { whole = whole && get(bytes, value); });
+  }
+  if (!whole || !get(bytes, events) || events > kMostEntries) return std::nullopt;
+  for (std::uint64_t i = 0; i < events; ++i) {
+    std::uint64_t length = 0, count = 0;
+    if (!get(bytes, length) || length > bytes.size()) return std::nullopt;
+    const std::string_view name = bytes.substr(0, length);
+    bytes.remove_prefix(length);
+    if (!get(bytes, count)) return std::nullopt;
+    outcome.dram_events.add(name, count);
+  }
+  if (!bytes.empty()) return std::nullopt;
+  return outcome;
+}
+
+}  // namespace systole::sim
