@@ -1,9 +1,26 @@
 #include "sim/system/region_timings.hpp"
 
 #include "configs/assign.hpp"
+#include "sim/core/error.hpp"
 
 namespace systole::sim {
 namespace {
+
+/// Prices of DRAM and network at their defaults.
+void drop_prices(configs::MemoryConfig& memory) {
+  memory.noc.hop_pj_per_byte = 0;
+  configs::DramConfig& dram = memory.dram;
+  dram.name.clear();
+  dram.energy_source.clear();
+  dram.activate_pj = dram.read_pj_per_bit = dram.write_pj_per_bit = dram.refresh_pj =
+      dram.standby_mw = dram.power_down_mw = dram.energy_band = 0;
+}
+
+RegionKey digest_of(const configs::MachineConfig& machine) {
+  configs::Digest digest;
+  configs::add_to(digest, machine);
+  return digest.value();
+}
 
 /// The machine with everything at its default that no timed part looks at: arrays, dequantisers and
 /// the vector unit are in the jobs' cycles, the sizes of scratchpads in what the jobs move.
@@ -17,12 +34,7 @@ configs::MachineConfig timed_part(const configs::MachineConfig& machine) {
     each->buffers = buffers;
   }
   memory.pim = {};
-  memory.noc.hop_pj_per_byte = 0;
-  configs::DramConfig& dram = memory.dram;
-  dram.name.clear();
-  dram.energy_source.clear();
-  dram.activate_pj = dram.read_pj_per_bit = dram.write_pj_per_bit = dram.refresh_pj =
-      dram.standby_mw = dram.power_down_mw = dram.energy_band = 0;
+  drop_prices(memory);
   return timed;
 }
 
@@ -53,10 +65,28 @@ constexpr std::uint64_t kMostEntries = 1 << 16;
 
 }  // namespace
 
-RegionKeys::RegionKeys(const configs::MachineConfig& machine) {
-  configs::Digest digest;
-  configs::add_to(digest, timed_part(machine));
-  machine_ = digest.value();
+RegionKeys::RegionKeys(const configs::MachineConfig& machine)
+    : machine_(digest_of(timed_part(machine))) {}
+
+RegionKey priceless_digest(const configs::MachineConfig& machine) {
+  configs::MachineConfig priceless;
+  priceless.clock_mhz = machine.clock_mhz;
+  priceless.array = machine.array;
+  priceless.dequantiser = machine.dequantiser;
+  priceless.kv_dequantiser = machine.kv_dequantiser;
+  priceless.vector = machine.vector;
+  priceless.memory = machine.memory;
+  priceless.mapping = machine.mapping;
+  drop_prices(priceless.memory);
+  return digest_of(priceless);
+}
+
+const RegionTimings::Scheduled& RegionTimings::scheduled(const RegionKey& source,
+                                                         const std::function<Scheduled()>& make) {
+  const auto known = scheduled_.find(source);
+  if (known != scheduled_.end()) return known->second;
+  if (scheduled_.size() >= kMostScheduled) scheduled_.clear();
+  return scheduled_.emplace(source, make()).first->second;
 }
 
 RegionKey RegionKeys::of(std::span<const Job> jobs) const {
@@ -76,15 +106,21 @@ RegionKey RegionKeys::of(std::span<const Job> jobs) const {
   return digest.value();
 }
 
-void count_work(SegmentOutcome& outcome, std::span<const Job> jobs) {
-  for (OperationOutcome& operation : outcome.operations) {
-    operation.counts = {};
-    operation.at_memory = {};
-  }
+std::vector<CountedWork> count_work(std::span<const Job> jobs, std::size_t operations) {
+  std::vector<CountedWork> work(operations);
   for (const Job& job : jobs) {
-    OperationOutcome& operation = outcome.operations.at(job.operation);
+    CountedWork& operation = work.at(job.operation);
     operation.counts += job.counts;
     if (job.at_memory) operation.at_memory += job.at_memory->pass;
+  }
+  return work;
+}
+
+void set_work(SegmentOutcome& outcome, std::span<const CountedWork> work) {
+  SYSTOLE_CHECK(outcome.operations.size() == work.size(), "the work of another region");
+  for (std::size_t i = 0; i < work.size(); ++i) {
+    outcome.operations[i].counts = work[i].counts;
+    outcome.operations[i].at_memory = work[i].at_memory;
   }
 }
 

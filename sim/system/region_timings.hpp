@@ -5,11 +5,15 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "configs/machine.hpp"
 #include "sim/system/accelerator.hpp"
@@ -29,16 +33,38 @@ class RegionKeys {
   RegionKey machine_;
 };
 
+/// The machine as a number, prices aside.
+RegionKey priceless_digest(const configs::MachineConfig& machine);
+
+/// What the jobs of a region count, operation by operation.
+struct CountedWork {
+  WorkCounts counts;
+  memory::PimPass at_memory;
+};
+std::vector<CountedWork> count_work(std::span<const Job> jobs, std::size_t operations);
+/// Puts it in place of what the outcome counted.
+void set_work(SegmentOutcome& outcome, std::span<const CountedWork> work);
+
 /// Where outcomes are kept. They come back without what `count_work` counts.
 class RegionTimings {
  public:
   virtual ~RegionTimings() = default;
   virtual std::optional<SegmentOutcome> find(const RegionKey& key) = 0;
   virtual void add(const RegionKey& key, const SegmentOutcome& outcome) = 0;
-};
 
-/// Puts what the jobs count in place of what the outcome counted.
-void count_work(SegmentOutcome& outcome, std::span<const Job> jobs);
+  /// A region as its jobs say, without their list.
+  struct Scheduled {
+    RegionKey key;
+    std::vector<CountedWork> work;
+  };
+  /// What `make` gives, made once for equal `source`, which covers all that the jobs are made from.
+  const Scheduled& scheduled(const RegionKey& source, const std::function<Scheduled()>& make);
+
+ private:
+  /// Some kilobytes each; when they are more, all are forgotten.
+  static constexpr std::size_t kMostScheduled = 4096;
+  std::map<RegionKey, Scheduled> scheduled_;
+};
 
 /// As bytes, and back; nothing where they are not such. WorkCounts stay out; so do memory tiers,
 /// whose regions are not kept.

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "configs/assign.hpp"
 #include "memory/memory_system.hpp"
 #include "pe/design.hpp"
 #include "pe/multi_array.hpp"
@@ -87,7 +88,7 @@ std::string reuse_key(const Segment& segment) {
         static_cast<int>(spec.affine), static_cast<int>(spec.scale));
   };
   const auto put_region = [&](const workloads::Region& region) {
-    put(index_of(region.traffic), region.address, region.bytes);
+    put(index_of(region.traffic), region.address, region.bytes, region.pieces, region.piece_stride);
   };
   for (const Operation& op : segment.operations) {
     key += op.name + ',';  // observations go by it
@@ -512,7 +513,7 @@ class ProgramRunner : public sc_core::sc_module {
       outcome = accelerator_.run(jobs);
       options_.timings->add(key, *outcome);
     }
-    count_work(*outcome, jobs);
+    set_work(*outcome, count_work(jobs, region.operations.size()));
     return std::move(*outcome);
   }
 
@@ -1399,19 +1400,46 @@ std::vector<std::vector<CyclesByCause>> time_segments(std::span<const TimedProgr
   return times;
 }
 
+namespace {
+
+/// All that the jobs of a region are made from: the operations, where they lie, the machine, and
+/// the mappings, in whose choice prices have a say.
+RegionKey source_of(const std::string& region_text, const Segment& region, const Placement& place,
+                    Mapper& mapper, const RegionKey& machine) {
+  configs::Digest digest;
+  digest.add(std::string_view(region_text));
+  const auto put = [&](auto... values) { (digest.add(static_cast<std::uint64_t>(values)), ...); };
+  put(machine[0], machine[1], place.offset, place.spill_base, place.spill_bytes);
+  for (const Operation& op : region.operations) {
+    if (op.kind == OpKind::gemm) {
+      const GemmMapping& map = mapper.map(op, gemm_parts(mapper.design(), op)).mapping;
+      put(map.m_tile, map.n_tile, map.k_tile, map.order, map.whole_weight, map.whole_activation);
+    } else if (op.kind == OpKind::attention && !attends_at_memory(mapper.machine(), op) &&
+               !passes_in_tiles(mapper.machine(), op)) {
+      const AttentionMapping& map = mapper.map_attention(op).mapping;
+      put(map.row_block, map.n_chunk, map.cache_resident);
+    }
+  }
+  return digest.value();
+}
+
+}  // namespace
+
 std::optional<RunResult> recall(const TimedProgram& timed, const SimulateOptions& options) {
   const auto& [program, machine] = timed;
   if (options.timings == nullptr || options.timing != Timing::tile || !options.reuse ||
-      options.extrapolate || options.timeline != nullptr || !machine.memory.tiers.empty()) {
+      options.extrapolate || options.observations || options.timeline != nullptr ||
+      !machine.memory.tiers.empty()) {
     return std::nullopt;
   }
   const PriceList prices(machine, has_coded_cache(program));
   check_fixed_names(machine, program);
-  Mapper mapper(machine, pe::find_design(machine.array.pe),
-                options.observations.value_or(opt_profile()));
+  Mapper mapper(machine, pe::find_design(machine.array.pe));
   const Layout layout =
       layout_of(program, memory::MemorySystem::address_period_bytes(machine.memory));
+  const Placement place = layout.place(program, 0, 0);
   const RegionKeys keys(machine);
+  const RegionKey digest = priceless_digest(machine);
   std::map<std::string, SegmentOutcome> known;
   Outcomes outcomes;
   for (const Step& step : program.steps) {
@@ -1421,14 +1449,24 @@ std::optional<RunResult> recall(const TimedProgram& timed, const SimulateOptions
       for (const Segment& region : regions_of(segment)) {
         const auto [it, fresh] = known.try_emplace(reuse_key(region));
         if (fresh) {
-          const std::vector<Job> jobs =
-              schedule(mapper, region, layout.place(program, 0, 0),
-                       observing_timer(mapper, region.operations, options));
-          std::optional<SegmentOutcome> outcome = options.timings->find(keys.of(jobs));
+          const auto make = [&] {
+            const std::vector<Job> jobs = schedule(mapper, region, place);
+            return RegionTimings::Scheduled{keys.of(jobs),
+                                            count_work(jobs, region.operations.size())};
+          };
+          // The text of a coded cache's region is of this program alone.
+          const bool coded = std::ranges::any_of(region.operations, [](const Operation& op) {
+            return op.stationary_cache || op.context_cache || op.written_cache;
+          });
+          const RegionTimings::Scheduled scheduled =
+              coded ? make()
+                    : options.timings->scheduled(
+                          source_of(it->first, region, place, mapper, digest), make);
+          std::optional<SegmentOutcome> outcome = options.timings->find(scheduled.key);
           if (!outcome || outcome->operations.size() != region.operations.size()) {
             return std::nullopt;
           }
-          count_work(*outcome, jobs);
+          set_work(*outcome, scheduled.work);
           it->second = std::move(*outcome);
         }
         append(total, repeated(it->second, instances_of(region, step, program)));
