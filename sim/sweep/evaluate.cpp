@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cmath>
+#include <compare>
 #include <csignal>
 #include <cstring>
 #include <limits>
@@ -536,6 +537,64 @@ SweepRecord Evaluator::evaluate() {
   }
   throw InternalError("the process of a point ended without a result, " + std::to_string(kTries) +
                       " times");
+}
+
+namespace {
+
+/// Whether all values of the axis make machines that differ in prices alone, as far as the base's
+/// machine tells.
+bool of_prices(const configs::SweepConfig& config, std::size_t axis) {
+  const configs::SweepAxisConfig& tried = config.axes[axis];
+  if (tried.parameter.target != SweepTarget::machine) return false;
+  for (const configs::SweepDerived& derived : config.derived) {
+    if (derived.value.uses(axis)) return false;
+  }
+  std::optional<sim::RegionKey> first;
+  for (const SweepValue& value : tried.values) {
+    try {
+      const sim::RegionKey digest = sim::priceless_digest(
+          configs::load_machine(configs::named_from(config.folder, config.base.machine),
+                                {tried.parameter.field + "=" + value.text}));
+      if (first.value_or(digest) != digest) return false;
+      first = digest;
+    } catch (const ConfigError&) {
+      continue;  // points will tell
+    }
+  }
+  return first.has_value();
+}
+
+}  // namespace
+
+std::vector<PointId> simulated_once(const PointSpace& space, const std::vector<PointId>& points) {
+  const configs::SweepConfig& config = space.config();
+  if (config.base.timing != configs::SweepTiming::tile) return points;
+  std::vector<bool> prices;
+  for (std::size_t a = 0; a < space.axes(); ++a) prices.push_back(of_prices(config, a));
+  struct Place {
+    bool later = false;
+    std::uint64_t group = 0;  ///< of points that differ in prices, scattered
+    PointId id = 0;
+    auto operator<=>(const Place&) const = default;
+  };
+  std::vector<Place> places;
+  for (const PointId id : points) {
+    std::vector<std::uint32_t> indices = space.indices(id);
+    for (std::size_t a = 0; a < indices.size(); ++a) {
+      if (prices[a]) indices[a] = 0;
+    }
+    configs::Digest digest;
+    digest.add(std::uint64_t{space.id(indices)});
+    places.push_back({false, digest.value()[0], id});
+  }
+  std::ranges::sort(places);
+  for (std::size_t i = 1; i < places.size(); ++i) {
+    places[i].later = places[i].group == places[i - 1].group;
+  }
+  std::ranges::sort(places);
+  std::vector<PointId> order;
+  for (const Place& place : places) order.push_back(place.id);
+  return order;
 }
 
 }  // namespace systole::sweep

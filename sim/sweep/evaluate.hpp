@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "configs/sweep.hpp"
 #include "sim/core/sweep_result.hpp"
@@ -38,5 +39,10 @@ class Evaluator {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Points in an order in which workers side by side simulate little twice: of those that differ in
+/// prices alone one comes before all others, and neighbours, which may be alike in time for other
+/// reasons, are not next to each other; the rest follow together. Of tile points; others stay.
+std::vector<PointId> simulated_once(const PointSpace& space, const std::vector<PointId>& points);
 
 }  // namespace systole::sweep

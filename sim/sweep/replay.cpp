@@ -125,9 +125,10 @@ SweepRun run_sweep(const configs::SweepConfig& config, const SearchSettings& sea
   WorkerPool workers(space, pool, known, shared);
   drive(space, search, run.result, [&](const std::vector<PointId>& round) {
     try {
-      workers.run(round, progress, [&](PointId id, const PointKey& key, const SweepRecord& record) {
-        run.result.points.push_back(point_of(space, id, key, record));
-      });
+      workers.run(simulated_once(space, round), progress,
+                  [&](PointId id, const PointKey& key, const SweepRecord& record) {
+                    run.result.points.push_back(point_of(space, id, key, record));
+                  });
     } catch (const Interrupted&) {
       run.interrupted = true;
     }
