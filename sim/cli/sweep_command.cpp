@@ -307,6 +307,9 @@ int sweep(const SweepOptions& o) {
                  60 * static_cast<double>(run.counts.computed) / took.count(),
                  static_cast<double>(run.counts.peak_worker_kib) / 1024);
     }
+    if (config.base.timing == configs::SweepTiming::tile && run.counts.computed > 0) {
+      fmt::print("; {} simulated, the others of parts that were", run.counts.simulated);
+    }
     fmt::print("\n");
   }
   if (run.interrupted) {

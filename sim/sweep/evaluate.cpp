@@ -338,6 +338,7 @@ struct Evaluator::State {
 
   std::vector<SweepValue> values;  ///< of the point; requests refer to them
   std::string fault;               ///< of the point; empty: it can be tried
+  bool simulated = false;          ///< by the last evaluate()
   sim::TimedProgram timed;
   std::string machine_text;  ///< what timed.machine was read as
   configs::MachineConfig as_read;
@@ -524,14 +525,18 @@ Evaluator::~Evaluator() = default;
 
 PointKey Evaluator::key(PointId id) { return state_->resolve(id); }
 
+bool Evaluator::simulated() const { return state_->simulated; }
+
 SweepRecord Evaluator::evaluate() {
+  state_->simulated = false;
   if (!state_->fault.empty()) return without_figures(PointStatus::refused, state_->fault);
   if (state_->space.config().base.timing == configs::SweepTiming::analytic) {
     sim::SimulateOptions options;
     options.timing = sim::Timing::analytic;
-    return simulated(state_->timed, options);
+    return systole::sweep::simulated(state_->timed, options);
   }
   if (auto record = recalled(state_->timed, state_->timings)) return *record;
+  state_->simulated = true;
   for (int i = 0; i < kTries; ++i) {
     if (auto record = simulated_apart(state_->timed, state_->timings)) return *record;
   }

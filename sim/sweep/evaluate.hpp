@@ -35,6 +35,10 @@ class Evaluator {
   /// process is killed more than a few times.
   SweepRecord evaluate();
 
+  /// Whether the last evaluate() has run a simulation: of analytic points and of those all of whose
+  /// parts were known it has not.
+  bool simulated() const;
+
  private:
   struct State;
   std::unique_ptr<State> state_;

@@ -34,7 +34,7 @@ struct Reply {
 };
 struct PointHead {
   std::uint64_t id = 0;
-  std::uint32_t computed = 0;
+  std::uint32_t computed = 0;  ///< 2: by a simulation
   std::uint32_t bytes = 0;
 };
 
@@ -172,7 +172,7 @@ struct WorkerPool::Impl {
             journal.append(key, *record);
           } else {
             fresh = evaluator.evaluate();
-            head.computed = 1;
+            head.computed = evaluator.simulated() ? 2 : 1;
             record = &fresh;
             journal.append(key, fresh);
           }
@@ -235,6 +235,7 @@ struct WorkerPool::Impl {
                     "a worker's answer is damaged");
       in.remove_prefix(head.bytes);
       ++(head.computed != 0 ? counts.computed : counts.known);
+      counts.simulated += head.computed == 2 ? 1 : 0;
       sink(head.id, key, record);
     }
     worker.received.clear();

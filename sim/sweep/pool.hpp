@@ -20,13 +20,14 @@ struct PoolSettings {
   unsigned jobs = 1;
   std::string journal_folder;
   std::string version;
-  std::string timings_folder{};  ///< see Evaluator
+  std::string timings_folder{};        ///< see Evaluator
   std::uint64_t largest_batch = 1024;  ///< points a worker takes at once: analytic points are quick
 };
 
 struct PoolCounts {
   std::uint64_t computed = 0;
-  std::uint64_t known = 0;  ///< found in a journal
+  std::uint64_t simulated = 0;  ///< of them; the others share what these and earlier ones found
+  std::uint64_t known = 0;      ///< found in a journal
   std::uint64_t replaced_workers = 0;
   std::uint64_t peak_worker_kib = 0;  ///< resident, of the largest worker that ended in order
 };
