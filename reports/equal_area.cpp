@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "reports/format.hpp"
-#include "reports/html_style.hpp"
 #include "reports/json.hpp"
 #include "reports/markup.hpp"
+#include "reports/page.hpp"
 #include "reports/views.hpp"
 
 namespace systole::reports {
@@ -51,7 +51,6 @@ std::string span_text(const Range& range, int digits = 3) {
 // --- page ----------------------------------------------------------------------------------------
 
 constexpr std::string_view kWhiskers = R"css(
-.lead{font-size:18px;line-height:1.45;max-width:72ch;margin:10px 0 4px}
 .bars .row{grid-template-columns:8.6rem 1fr 4.9rem 3.6rem;min-height:30px;font-size:13.5px}
 .bars svg.bar{height:18px;overflow:visible}
 .bars line{stroke:var(--ink);vector-effect:non-scaling-stroke}
@@ -108,25 +107,23 @@ class EqualAreaPage {
   std::string operator()() {
     const std::string title =
         fmt::format("{} PEs on {} mm² each", result_.rows.size(), result_.area_mm2);
-    add("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-        "content=\"width=device-width,initial-scale=1\"><title>{}</title><style>{}{}</style>"
-        "</head><body>\n<header><p class=\"sub\">Systole · PEs at equal array area</p><h1>{}</h1>"
-        "<p class=\"sub\">{} · {} prompt tokens, {} generated · priced from {} · else the machine "
-        "{}</p>"
-        "<p class=\"lead\">{}</p></header>\n<main>\n",
-        escaped(title), kPageStyle, kWhiskers, escaped(title), escaped(result_.model),
-        result_.rows[0].prefill.tokens, result_.rows[0].decode.tokens,
-        escaped(result_.energy_table), escaped(result_.base_machine),
-        escaped(equal_area_verdict(result_)));
+    PageHead head;
+    head.title = title;
+    head.kind = "PEs at equal array area";
+    head.remark = fmt::format(
+        "{} \u00b7 {} prompt tokens, {} generated \u00b7 priced from {} \u00b7 else the machine {}",
+        result_.model, result_.rows[0].prefill.tokens, result_.rows[0].decode.tokens,
+        result_.energy_table, result_.base_machine);
+    head.verdict = equal_area_verdict(result_);
+    head.style = kWhiskers;
+    out_ = page_top(head);
     key();
     panels();
     causes();
     table();
     profiles();
     out_ += trust_section(result_.notes);
-    add("</main>\n<footer>Systole {}<pre>{}</pre></footer>\n<script>{}</script></body></html>\n",
-        escaped(result_.version), escaped(result_.command), kPageScript);
-    return std::move(out_);
+    return out_ + page_bottom(result_.version, result_.command);
   }
 
  private:
@@ -229,8 +226,8 @@ class EqualAreaPage {
     full = std::min(full, 1.6 * largest);
     const auto base =
         std::ranges::find(bars, &result_.base(), [](const auto& b) { return b.first; });
-    add("<section><h3>{}</h3><p class=\"note\">{}</p>\n", escaped(panel.title),
-        escaped(panel.note));
+    out_ += figure_top(fmt::format("panel{}", ++panels_), panel.title, panel.note);
+    FigureTable table{{"pe", "value", "band_low", "band_high", "tables_low", "tables_high"}, {}};
     for (const auto& [row, bar] : bars) {
       const std::optional<double> ratio =
           base == bars.end() ? std::nullopt : share_of(bar.figure.value, base->second.figure.value);
@@ -242,18 +239,26 @@ class EqualAreaPage {
           row == bars.front().first ? " first" : "", escaped(hint), escaped(row->pe),
           bar_with_whiskers(bar, full, panel.mark), escaped(bar.text),
           escaped(format_ratio(ratio)));
+      const Uncertain& f = bar.figure;
+      table.rows.push_back(
+          {row->pe, f.value, f.band.low, f.band.high, f.profiles.low, f.profiles.high});
     }
-    add("<p class=\"note\">Right: relative to {}; less is better.</p></section>\n",
-        escaped(result_.base().pe));
+    add("<p class=\"note\">Right: relative to {}; less is better.</p>{}</section>\n",
+        escaped(result_.base().pe), figure_data(table));
   }
 
   /// Stacked to one: where the cycles of both phases go.
   void causes() {
-    add("<section class=\"causes bars\"><h3>Where the time goes</h3><ul class=\"legend\">");
+    out_ += figure_top("time", "Where the time goes", "", "data-short=\"Time\"");
+    FigureTable table{{"pe", "phase", "cycles"}, {}};
+    for (const std::string_view cause : kCycleCauseNames) {
+      table.columns.push_back(fmt::format("{}_cycles", cause));
+    }
+    out_ += "<ul class=\"legend\">";
     for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
       add("<li>{}{}</li>", swatch_svg(c), escaped(cause_label(c)));
     }
-    add("</ul>\n<div class=\"two\">\n");
+    add("</ul>\n<div class=\"two bars\">\n");
     for (const bool prefill : {true, false}) {
       add("<div><h4>{}</h4>\n", prefill ? "Prompt" : "Generation");
       for (const EqualAreaRow& row : result_.rows) {
@@ -271,16 +276,20 @@ class EqualAreaPage {
             "class=\"num\">{}</span><span class=\"num dim\">{}</span></div>\n",
             escaped(row.pe), bar_svg(segments, static_cast<double>(phase.cycles)),
             escaped(format_time_ms(phase.time_ms.value)), escaped(format_share(phase.utilisation)));
+        std::vector<FigureValue>& exact = table.rows.emplace_back();
+        exact = {row.pe, prefill ? "prefill" : "decode", phase.cycles};
+        exact.insert(exact.end(), phase.cycles_by_cause.begin(), phase.cycles_by_cause.end());
       }
       add("</div>\n");
     }
     add("</div><p class=\"note\">Right: the phase's time, and MACs over what the array could do in "
-        "it in the formats of the linear layers.</p></section>\n");
+        "it in the formats of the linear layers.</p>");
+    out_ += figure_data(table) + "</section>\n";
   }
 
   void table() {
     const EqualAreaRow& base = result_.base();
-    add("<section><h3>All figures</h3><div class=\"wide\"><table class=\"sortable "
+    add("<section id=\"figures\"><h3>All figures</h3><div class=\"wide\"><table class=\"sortable "
         "operations\"><thead><tr><th>PE</th><th>recipe</th><th class=\"num\">array</th><th "
         "class=\"num\">mm²</th><th class=\"num\">MHz</th><th class=\"num\">prompt</th><th "
         "class=\"num\">speed over {0}</th><th class=\"num\">by the bands</th><th "
@@ -320,7 +329,8 @@ class EqualAreaPage {
   }
 
   void profiles() {
-    add("<details><summary>What other tables say of these PEs</summary><div class=\"wide\"><table "
+    add("<details id=\"tables\" data-short=\"Other tables\"><summary>What other tables say of "
+        "these PEs</summary><div class=\"wide\"><table "
         "class=\"sortable\"><thead><tr><th>PE</th><th>table</th><th class=\"num\">nm</th><th "
         "class=\"num\">area, INT8 = 1</th><th class=\"num\">energy a pass, INT8 = "
         "1</th><th></th><th>source</th></tr></thead><tbody>\n");
@@ -338,6 +348,7 @@ class EqualAreaPage {
   }
 
   const EqualAreaResult& result_;
+  std::size_t panels_ = 0;
   std::string out_;
 };
 

@@ -12,9 +12,9 @@
 
 #include "reports/csv.hpp"
 #include "reports/format.hpp"
-#include "reports/html_style.hpp"
 #include "reports/json.hpp"
 #include "reports/markup.hpp"
+#include "reports/page.hpp"
 
 namespace systole::reports {
 namespace {
@@ -113,8 +113,6 @@ std::string gib(std::uint64_t bytes) {
 // --- page ----------------------------------------------------------------------------------------
 
 constexpr std::string_view kStyle = R"css(
-.lead{font-size:17px;line-height:1.5;max-width:84ch;margin:10px 0 4px}
-.kv main,.kv header,.kv footer{max-width:1320px}
 .kv .row{grid-template-columns:9.7rem 1fr 4.2rem 3.2rem 7.4rem;min-height:27px}
 .kv .row.plain{grid-template-columns:9.7rem 1fr 4.6rem 3.6rem}
 .kv .binds{white-space:normal;line-height:1.2;font-size:12.5px}
@@ -136,30 +134,46 @@ class KvPage {
   std::string operator()() {
     const std::string title = fmt::format("{} KV caches, {} context", result_.systems.size(),
                                           format_count(static_cast<double>(result_.prefill)));
-    add("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-        "content=\"width=device-width,initial-scale=1\"><title>{}</title><style>{}{}</style>"
-        "</head><body class=\"kv\">\n<header><p class=\"sub\">Systole · KV-cache systems side by "
-        "side</p><h1>{} decoding behind {} tokens: {} KV caches</h1>",
-        escaped(title), kPageStyle, kStyle, escaped(result_.model), format_exact(result_.prefill),
-        result_.systems.size());
-    add("<p class=\"sub\">{} decode steps · machines {}</p><p class=\"lead\">{}</p></header>\n"
-        "<main>\n",
-        result_.decode, escaped(joined(result_.machines)), escaped(kv_comparison_verdict(result_)));
+    PageHead head;
+    head.title = title;
+    head.kind = "KV-cache systems side by side";
+    head.heading =
+        fmt::format("{} decoding behind {} tokens: {} KV caches", printable(result_.model),
+                    format_exact(result_.prefill), result_.systems.size());
+    head.remark =
+        fmt::format("{} decode steps \u00b7 machines {}", result_.decode, joined(result_.machines));
+    head.verdict = kv_comparison_verdict(result_);
+    head.body_class = "kv";
+    head.style = kStyle;
+    out_ = page_top(head);
     time();
     energy();
     bytes();
     stages();
     table();
     out_ += trust_section(result_.notes);
-    add("</main>\n<footer>Systole {}<pre>{}</pre></footer>\n<script>{}</script></body></html>\n",
-        escaped(result_.version), escaped(result_.command), kPageScript);
-    return std::move(out_);
+    return out_ + page_bottom(result_.version, result_.command);
   }
 
  private:
   template <class... Args>
   void add(fmt::format_string<Args...> format, Args&&... args) {
     fmt::format_to(std::back_inserter(out_), format, std::forward<Args>(args)...);
+  }
+
+  /// A figure of several panels; "CSV" saves all figures of all points.
+  void figure(std::string_view id, std::string_view title, std::string_view short_title) {
+    out_ += bare_figure_top(id, title, "", short_title);
+  }
+  void end_figure() {
+    FigureTable table{{"kv", "machine", "batch"}, {}};
+    for (const Column& column : columns()) table.columns.emplace_back(column.name);
+    for (const KvPoint& point : result_.points) {
+      std::vector<FigureValue>& row = table.rows.emplace_back();
+      row = {point.kv, point.machine, point.batch};
+      for (const Column& column : columns()) row.emplace_back(column.value(point));
+    }
+    out_ += figure_data(table) + "</section>\n";
   }
 
   static std::string joined(const std::vector<std::string>& names) {
@@ -225,7 +239,8 @@ class KvPage {
   }
 
   void time() {
-    add("<h2>Time a token, by what each cycle waits for</h2><ul class=\"legend\">");
+    figure("time", "Time a token, by what each cycle waits for", "Time");
+    out_ += "<ul class=\"legend\">";
     for (std::size_t r = 0; r < kKvResourceNames.size(); ++r) {
       add("<li>{}{}</li>", swatch_svg(kResourceColours[r]), escaped(kKvResourceNames[r]));
     }
@@ -248,10 +263,12 @@ class KvPage {
           return bar;
         },
         true);
+    end_figure();
   }
 
   void energy() {
-    add("<h2>Energy a token</h2><ul class=\"legend\">");
+    figure("energy", "Energy a token", "Energy");
+    out_ += "<ul class=\"legend\">";
     for (const EnergyPart& part : energy_parts()) {
       add("<li>{}{}</li>", swatch_svg(part.colour), escaped(part.label));
     }
@@ -271,11 +288,13 @@ class KvPage {
           return bar;
         },
         false);
+    end_figure();
   }
 
   /// Of one sequence: the batch changes it by a factor only.
   void bytes() {
-    add("<h2>What a step moves for one sequence</h2><div class=\"two\">\n");
+    figure("bytes", "What a step moves for one sequence", "Bytes");
+    add("<div class=\"two\">\n");
     for (const bool write : {false, true}) {
       const auto whole = [&](const KvPoint& p) {
         const double bursts =
@@ -309,11 +328,13 @@ class KvPage {
       add("</section>\n");
     }
     add("</div>\n");
+    end_figure();
   }
 
   void stages() {
     const std::size_t last = result_.batches.size() - 1;
-    add("<section><h3>How busy the KV dequantiser's stages are</h3><p class=\"note\">Share of the "
+    add("<section id=\"stages\" data-short=\"Stages\"><h3>How busy the KV dequantiser's stages "
+        "are</h3><p class=\"note\">Share of the "
         "decode cycles that each stage would take alone, at {}. A stage that binds is at the end "
         "of "
         "its rate in every chunk.</p><div class=\"wide\"><table><thead><tr><th>system</th>"
@@ -344,8 +365,8 @@ class KvPage {
   }
 
   void table() {
-    add("<section><h3>All figures</h3><div class=\"wide\"><table class=\"sortable "
-        "operations\"><thead><tr><th>system</th><th>machine</th><th "
+    add("<section id=\"figures\"><h3>All figures</h3><div class=\"wide\"><table class=\"sortable "
+        "searched operations\"><thead><tr><th>system</th><th>machine</th><th "
         "class=\"num\">batch</th><th>the "
         "step is bound by</th><th>attention by</th>");
     for (const Column& column : columns()) add("<th class=\"num\">{}</th>", column.heading);

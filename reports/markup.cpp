@@ -35,11 +35,22 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
+std::string in_script(std::string_view json) {
+  std::string out;
+  out.reserve(json.size());
+  for (const char c : json) {
+    if (c == '<') {
+      out += "\\u003c";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
 std::string bar_svg(std::span<const Segment> segments, double full) {
   constexpr double kWidth = 1000;
-  std::string out =
-      "<svg class=\"bar\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" "
-      "aria-hidden=\"true\">";
+  std::string out;
   double x = 0;
   for (const Segment& segment : segments) {
     double width = segment.value / full * kWidth;
@@ -54,7 +65,11 @@ std::string bar_svg(std::span<const Segment> segments, double full) {
         std::min(x, kWidth - drawn), drawn, escaped(segment.title));
     x += width;
   }
-  return out + "</svg>";
+  // The length is for the script, which may draw the bar to a scale of its own.
+  return fmt::format(
+      "<svg class=\"bar\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" "
+      "aria-hidden=\"true\" data-length=\"{:.2f}\">{}</svg>",
+      x, out);
 }
 
 std::string swatch_svg(std::size_t colour, bool light) {
@@ -66,7 +81,9 @@ std::string swatch_svg(std::size_t colour, bool light) {
 }
 
 std::string trust_section(const KeyValues& notes) {
-  std::string out = "<section><h3>How far to trust it</h3><table class=\"pairs\"><tbody>\n";
+  std::string out =
+      "<section id=\"trust\" data-short=\"Trust\"><h3>How far to trust it</h3><table "
+      "class=\"pairs\"><tbody>\n";
   for (const auto& [name, text] : notes) {
     out += "<tr><th>" + escaped(name) + "</th><td>" + escaped(text) + "</td></tr>\n";
   }

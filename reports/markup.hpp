@@ -14,6 +14,9 @@ namespace systole::reports {
 /// attributes.
 std::string escaped(std::string_view text);
 
+/// `json` so that it stays inside its script element, whatever its texts say.
+std::string in_script(std::string_view json);
+
 /// One piece of a stacked bar. `colour` is the number of a series colour (class "s0" ... "s7").
 struct Segment {
   double value = 0;

@@ -16,8 +16,8 @@
 
 #include "reports/csv.hpp"
 #include "reports/format.hpp"
-#include "reports/html_style.hpp"
 #include "reports/markup.hpp"
+#include "reports/page.hpp"
 
 namespace systole::reports {
 namespace {
@@ -280,22 +280,20 @@ class PaperPage {
       : result_(result), index_(result), physical_(has_physical(result)) {}
 
   std::string operator()() {
-    add("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-        "'unsafe-inline'; script-src 'unsafe-inline'\"/>\n"
-        "<title>{} \u2013 Systole</title>\n<style>{}</style>\n</head>\n<body>\n",
-        escaped(result_.name), kPageStyle);
-    add("<header><h1>{}</h1><p class=\"sub\">{}</p></header>\n<main class=\"paper\">\n",
-        escaped(result_.summary), escaped(result_.figure));
+    PageHead head;
+    head.title = result_.name;
+    head.kind = "a paper's printed values beside its own model's";
+    head.heading = result_.summary;
+    head.remark = result_.figure;
+    head.verdict = paper_verdict(result_);
+    head.body_class = "paper";
+    out_ = page_top(head);
     tiles();
     legend();
     charts();
     notes();
     rows();
-    add("</main>\n<footer>systole paper {}</footer>\n<script>{}</script>\n</body></html>\n",
-        escaped(result_.name), kPageScript);
-    return std::move(out_);
+    return out_ + page_bottom("", "systole paper " + result_.name);
   }
 
  private:
@@ -356,19 +354,25 @@ class PaperPage {
 
   void charts() {
     const std::vector<std::string> metrics = drawn();
-    if (metrics.size() > 1) {
-      out_ += "<nav>";
-      for (const std::string& metric : metrics)
-        add("<a href=\"#{}\">{}</a>", escaped(metric), escaped(title_of_metric(metric)));
-      out_ += "</nav>\n";
-    }
     for (const std::string& metric : metrics) {
-      add("<h2 id=\"{}\">{}</h2>\n<p class=\"note\">Bars of a network share one scale. Figures: "
-          "printed, reproduced{}.</p>\n<div class=\"two\">\n",
-          escaped(metric), escaped(title_of_metric(metric)), physical_ ? ", physical" : "");
+      const std::string title = title_of_metric(metric);
+      out_ += bare_figure_top(
+          metric, title,
+          fmt::format("Bars of a network share one scale. Figures: printed, reproduced{}.",
+                      physical_ ? ", physical" : ""),
+          title);
+      out_ += "<div class=\"two\">\n";
+      FigureTable table{{"network", "accelerator", "printed", "reproduced", "equal", "tile_timing"},
+                        {}};
+      for (const PaperRow& row : result_.rows) {
+        if (row.metric != metric) continue;
+        table.rows.push_back({row.network, row.machine, row.published_value, row.reproduced_value,
+                              row.equal ? "yes" : "no",
+                              row.tile_timing ? FigureValue(*row.tile_timing) : FigureValue()});
+      }
       for (const std::string& network : distinct(result_.rows, &PaperRow::network))
         chart(network, metric);
-      out_ += "</div>\n";
+      out_ += "</div>\n" + figure_data(table) + "</section>\n";
     }
   }
 
@@ -415,7 +419,7 @@ class PaperPage {
 
   void notes() {
     const auto list = causes(result_);
-    out_ += "<section><h3>Notes</h3>\n";
+    out_ += "<section id=\"notes\"><h3>Notes</h3>\n";
     if (!result_.note.empty()) add("<p>{}</p>\n", escaped(result_.note));
     if (!list.empty()) {
       out_ += "<table class=\"pairs\"><tbody>\n";
@@ -427,8 +431,10 @@ class PaperPage {
   }
 
   void rows() {
-    add("<details><summary>All {} values</summary>\n<div class=\"wide\"><table "
-        "class=\"sortable\"><thead><tr><th>network</th><th>accelerator</th><th>metric</th><th "
+    add("<details id=\"values\" data-short=\"All values\"><summary>All {} values</summary>\n<div "
+        "class=\"wide\"><table "
+        "class=\"sortable "
+        "searched\"><thead><tr><th>network</th><th>accelerator</th><th>metric</th><th "
         "class=\"num\">printed</th><th class=\"num\">reproduced</th><th class=\"num\">physical</th>"
         "<th>note</th></tr></thead><tbody>\n",
         result_.rows.size());

@@ -68,10 +68,11 @@ std::vector<Figure> headline(const RunResult& r) {
                      joined({with_unit(r.tops_per_mm2(), "TOPS/mm\u00b2"),
                              from_to(r.area_mm2, r.area_range_mm2(), format_area_mm2)})});
   figures.push_back({"utilisation", format_share(r.utilisation()),
-                     fmt::format("of {} MACs/cycle", format_count(r.peak_macs_per_cycle))});
+                     fmt::format("of {} MACs/cycle", format_count(r.peak_macs_per_cycle)),
+                     r.utilisation()});
   const double bandwidth = r.peak_dram_bytes_per_cycle * r.clock_mhz * 1e6;
   figures.push_back({"DRAM bandwidth", format_share(r.bandwidth_share()),
-                     fmt::format("of {}/s", format_bytes(bandwidth))});
+                     fmt::format("of {}/s", format_bytes(bandwidth)), r.bandwidth_share()});
   figures.push_back({"cycles", format_count(static_cast<double>(r.cycles)),
                      joined({format_cycles_as_time(static_cast<double>(r.cycles), r),
                              fmt::format("at {} MHz", number(r.clock_mhz, 4))},
@@ -88,15 +89,67 @@ std::vector<std::string> phases_of(const RunResult& result) {
   return phases;
 }
 
+std::string verdict(const RunResult& r) {
+  const auto whole = static_cast<double>(r.cycles);
+  if (r.cycles == 0) return "";
+  const std::string* longest = nullptr;
+  std::uint64_t most = 0;
+  CyclesByCause causes{};
+  const std::vector<std::string> phases = phases_of(r);
+  for (const std::string& phase : phases) {
+    std::uint64_t cycles = 0;
+    CyclesByCause by_cause{};
+    for (const OperationRow& row : r.operations) {
+      if (row.phase != phase) continue;
+      cycles += row.cycles;
+      for (std::size_t c = 0; c < kCycleCauseCount; ++c) by_cause[c] += row.cycles_by_cause[c];
+    }
+    if (longest != nullptr && cycles <= most) continue;
+    longest = &phase;
+    most = cycles;
+    causes = by_cause;
+  }
+  std::string text;
+  if (longest != nullptr && most > 0) {
+    const std::size_t cause =
+        static_cast<std::size_t>(std::ranges::max_element(causes) - causes.begin());
+    text = fmt::format(
+        "{} of the {} {} {}, {} of {} {}.",
+        phases.size() == 1 ? "All" : format_share(share_of(static_cast<double>(most), whole)),
+        format_cycles_as_time(whole, r), phases.size() == 1 ? "are" : "is", printable(*longest),
+        format_share(share_of(static_cast<double>(causes[cause]), static_cast<double>(most))),
+        "that", cause_label(cause));
+  }
+  const std::vector<ComponentRow> parts = components_by_energy(r);
+  if (!parts.empty() && r.energy_pj > 0) {
+    const auto part = [&](const ComponentRow& row) {
+      return fmt::format("{} ({})", printable(row.name),
+                         format_share(share_of(energy_of(row), r.energy_pj)));
+    };
+    text +=
+        fmt::format("{}Of the {}, most goes to {}{}.", text.empty() ? "" : " ",
+                    format_energy_pj(r.energy_pj), part(parts[0]),
+                    parts.size() > 1 && energy_of(parts[1]) > 0 ? " and " + part(parts[1]) : "");
+  }
+  return text;
+}
+
 std::vector<OperationRow> merged_operations(const RunResult& result, std::string_view phase) {
+  return merged_operations(result, phase, [](const OperationRow& row) { return row.name; });
+}
+
+std::vector<OperationRow> merged_operations(
+    const RunResult& result, std::string_view phase,
+    const std::function<std::string(const OperationRow&)>& name_of) {
   std::vector<OperationRow> merged;
   std::vector<std::map<std::string, std::uint64_t>> bounds;  // cycles by bound, beside `merged`
-  std::map<std::string_view, std::size_t> index;
+  std::map<std::string, std::size_t> index;
   for (const OperationRow& row : result.operations) {
     if (row.phase != phase) continue;
-    const auto [it, is_new] = index.try_emplace(row.name, merged.size());
+    const auto [it, is_new] = index.try_emplace(name_of(row), merged.size());
     if (is_new) {
       merged.push_back(row);
+      merged.back().name = it->first;
       bounds.push_back({{row.bound, row.cycles}});
       continue;
     }
@@ -128,6 +181,28 @@ std::vector<OperationRow> merged_operations(const RunResult& result, std::string
                       })->first;
   }
   return merged;
+}
+
+std::vector<OperationRow> merged_by_layer(const RunResult& result, std::string_view phase) {
+  std::uint64_t fewest = 0;
+  std::map<std::uint64_t, std::size_t> repeats;
+  for (const OperationRow& row : result.operations) {
+    if (row.phase != phase || row.repeats == 0) continue;
+    fewest = fewest == 0 ? row.repeats : std::min(fewest, row.repeats);
+    ++repeats[row.repeats];
+  }
+  std::uint64_t commonest = fewest;
+  for (const auto& [count, rows] : repeats) {
+    if (rows > repeats[commonest]) commonest = count;
+  }
+  const std::string layers = fewest > 0 ? plural(commonest / fewest, "equal layer") : std::string();
+  return merged_operations(result, phase, [&](const OperationRow& row) -> std::string {
+    const std::size_t own = row.name.rfind(" (layer");
+    if (own != std::string::npos && row.name.ends_with(')')) {
+      return row.name.substr(own + 2, row.name.size() - own - 3);
+    }
+    return row.repeats == fewest && commonest != fewest ? "outside the layers" : layers;
+  });
 }
 
 double energy_of(const ComponentRow& row) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,9 +16,10 @@ namespace systole::reports {
 
 /// One headline figure, already formatted.
 struct Figure {
-  std::string label;   ///< "TTFT"
-  std::string value;   ///< "1.23 s"
-  std::string detail;  ///< "2048 prompt tokens"
+  std::string label;                           ///< "TTFT"
+  std::string value;                           ///< "1.23 s"
+  std::string detail;                          ///< "2048 prompt tokens"
+  std::optional<double> share = std::nullopt;  ///< where the figure is one: of 1
 };
 
 /// Perplexity, TTFT, TPOT, energy, area, utilisation, bandwidth share, cycles: always these eight,
@@ -27,10 +29,21 @@ std::vector<Figure> headline(const RunResult& result);
 /// Phases in order of first appearance: normally "prefill", "decode".
 std::vector<std::string> phases_of(const RunResult& result);
 
+/// In a sentence or two: where time and energy go. Empty for a result without cycles.
+std::string verdict(const RunResult& result);
+
 /// Rows of one phase with equal names summed (layers listed one by one), in order of first
 /// appearance. Shapes that differ become 0, formats that differ become "mixed"; `bound` is the one
 /// with most cycles.
 std::vector<OperationRow> merged_operations(const RunResult& result, std::string_view phase);
+/// The same by a name of `name_of`'s making, which becomes the rows'.
+std::vector<OperationRow> merged_operations(
+    const RunResult& result, std::string_view phase,
+    const std::function<std::string(const OperationRow&)>& name_of);
+
+/// The rows of one phase by the layers they stand for: each run of layers that has rows of its own,
+/// "32 equal layers" (as many as the commonest operation is repeated), and what lies outside.
+std::vector<OperationRow> merged_by_layer(const RunResult& result, std::string_view phase);
 
 /// Dynamic and static together; 0 where that is not finite (a damaged file), so that it can be
 /// sorted by.

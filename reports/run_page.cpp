@@ -1,0 +1,664 @@
+#include "reports/run_page.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "reports/format.hpp"
+#include "reports/icicle.hpp"
+#include "reports/page.hpp"
+#include "reports/roofline.hpp"
+#include "reports/views.hpp"
+
+namespace systole::reports {
+namespace {
+
+constexpr std::array<std::size_t, kTrafficClassCount> kClassColours = {0, 3, 6};
+
+/// Rows that are seen at first where there are many.
+constexpr std::size_t kFewRows = 16;
+
+/// Parts of a machine that a reader thinks of together.
+struct PartGroup {
+  std::string_view name;
+  std::vector<std::string_view> members;
+};
+const std::vector<PartGroup>& part_groups() {
+  static const std::vector<PartGroup> groups = {
+      {"compute", {"array", "vector", "dequantiser", "kv_dequantiser", "softmax"}},
+      {"scratchpads", {"weight_scratchpad", "activation_scratchpad", "output_scratchpad"}},
+      {"memory", {"cache", "dram", "noc"}}};
+  return groups;
+}
+/// The name of the group a component is in; tiers and what is not known are memory.
+std::string_view group_of(std::string_view component) {
+  for (const PartGroup& group : part_groups()) {
+    if (std::ranges::find(group.members, component) != group.members.end()) return group.name;
+  }
+  return "memory";
+}
+
+std::string cell(std::string_view content) { return fmt::format("<td>{}</td>", escaped(content)); }
+
+/// A right-aligned figure; `sort` is what the script sorts by.
+std::string figure_cell(std::string_view content, double sort) {
+  return fmt::format("<td class=\"num\" data-v=\"{}\">{}</td>", std::isfinite(sort) ? sort : -1.0,
+                     escaped(content));
+}
+
+double to_double(std::uint64_t count) { return static_cast<double>(count); }
+
+/// A count, or a dash for none.
+std::string count_or_none(std::uint64_t n) {
+  return n == 0 ? std::string(kAbsent) : format_count(to_double(n));
+}
+
+class RunSections {
+ public:
+  RunSections(const RunResult& result, std::string_view prefix) : r_(result), prefix_(prefix) {}
+
+  std::string operator()() {
+    phases_ = phases_of(r_);
+    for (const std::string& phase : phases_) merged_[phase] = merged_operations(r_, phase);
+    tiles();
+    glance();
+    time();
+    energy();
+    area();
+    roofline();
+    traffic();
+    tiers();
+    operations();
+    mappings();
+    components();
+    key_values("trust", "Assumptions and approximations", r_.notes, true);
+    key_values("config", "Configuration", r_.config_echo, false);
+    events();
+    return std::move(out_);
+  }
+
+ private:
+  template <class... Args>
+  void add(fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(std::back_inserter(out_), format, std::forward<Args>(args)...);
+  }
+  std::string id(std::string_view name) const { return fmt::format("{}{}", prefix_, name); }
+
+  void tiles() {
+    out_ += "<section class=\"tiles\">\n";
+    for (const Figure& figure : headline(r_)) {
+      add("<div class=\"tile\"><div class=\"label\">{}</div><div class=\"value\">{}</div>{}<div "
+          "class=\"detail\">{}</div></div>\n",
+          escaped(figure.label), escaped(figure.value),
+          figure.share ? fmt::format("<div class=\"meter\"><i style=\"width:{:.1f}%\"></i></div>",
+                                     100 * std::clamp(*figure.share, 0.0, 1.0))
+                       : "",
+          escaped(figure.detail));
+    }
+    out_ += "</section>\n";
+  }
+
+  // --- at a glance
+
+  void glance_row(std::string_view name, std::string_view value,
+                  const std::vector<Segment>& segments, double full, const std::string& legend) {
+    add("<div class=\"what\">{}<br/><span>{}</span></div><div>{}{}</div>\n", escaped(name),
+        escaped(value), bar_svg(segments, full),
+        legend.empty() ? "" : "<ul class=\"legend\">" + legend + "</ul>");
+  }
+
+  /// Four bars: of time, of energy, of area, of bytes.
+  void glance() {
+    const std::string said = verdict(r_);
+    if (said.empty()) return;
+    out_ += figure_top(id("glance"), "At a glance", "", "data-short=\"Glance\"");
+    add("<p class=\"verdict\">{}</p>\n<div class=\"glance\">\n", escaped(said));
+    FigureTable table{{"whole", "part", "value", "unit"}, {}};
+    double longest = 0;
+    for (const auto& [phase, rows] : merged_)
+      longest = std::max(longest, to_double(cycles_of(rows)));
+    CyclesByCause all{};
+    for (std::size_t p = 0; p < phases_.size(); ++p) {
+      const std::vector<OperationRow>& rows = merged_.at(phases_[p]);
+      const CyclesByCause causes = cycles_by_cause(rows);
+      const double cycles = to_double(cycles_of(rows));
+      std::string legend;
+      for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
+        all[c] += causes[c];
+        table.rows.push_back({phases_[p], std::string(cause_label(c)), causes[c], "cycles"});
+        if (p + 1 == phases_.size() && all[c] > 0) {
+          legend += legend_item(
+              c, fmt::format("{} {}", cause_label(c),
+                             format_share(share_of(to_double(all[c]), to_double(r_.cycles)))));
+        }
+      }
+      glance_row(phases_[p], format_cycles_as_time(cycles, r_), cause_segments(causes, cycles, r_),
+                 longest, legend);
+    }
+    const auto parts = [&](std::string_view name, double whole, auto value, auto text,
+                           std::string_view unit) {
+      if (!(whole > 0)) return;
+      std::vector<ComponentRow> rows = r_.components;
+      std::ranges::stable_sort(rows,
+                               [&](const auto& a, const auto& b) { return value(a) > value(b); });
+      std::vector<Segment> segments;
+      std::string legend;
+      for (const ComponentRow& row : rows) {
+        table.rows.push_back({std::string(name), row.name, value(row), std::string(unit)});
+        if (!(value(row) > 0)) continue;
+        const std::string share = format_share(share_of(value(row), whole));
+        segments.push_back({value(row), component_colour(row.name),
+                            fmt::format("{}: {}, {}", row.name, text(value(row)), share)});
+        legend += legend_item(component_colour(row.name), row.name + " " + share);
+      }
+      glance_row(name, text(whole), segments, whole, legend);
+    };
+    parts("energy", r_.energy_pj, energy_of, format_energy_pj, "pJ");
+    parts(
+        "area", r_.area_mm2, [](const ComponentRow& row) { return row.area_mm2; }, format_area_mm2,
+        "mm2");
+    const double bytes = to_double(r_.total_dram_bytes());
+    if (bytes > 0) {
+      std::vector<Segment> segments;
+      std::string legend;
+      for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+        std::uint64_t sum = 0;
+        for (const OperationRow& row : r_.operations)
+          sum += row.dram_read_bytes[c] + row.dram_write_bytes[c];
+        table.rows.push_back({"DRAM traffic", std::string(class_label(c)), sum, "bytes"});
+        if (sum == 0) continue;
+        const std::string share = format_share(share_of(to_double(sum), bytes));
+        segments.push_back(
+            {to_double(sum), kClassColours[c],
+             fmt::format("{}: {}, {}", class_label(c), format_bytes(to_double(sum)), share)});
+        legend += legend_item(kClassColours[c], fmt::format("{} {}", class_label(c), share));
+      }
+      glance_row("DRAM traffic", format_bytes(bytes), segments, bytes, legend);
+    }
+    out_ += "</div>\n" + figure_data(table) + "</section>\n";
+  }
+
+  // --- time
+
+  void time() {
+    if (r_.cycles == 0) return;
+    out_ += figure_top(
+        id("time"), "Where the time goes",
+        fmt::format("Every cycle of an operation has one cause. Rows of equal name are summed over "
+                    "layers{}. A click on a heading sorts.",
+                    r_.decode_tokens > 1 ? " and decode steps" : ""),
+        "data-scales=\"absolute|shares\" data-short=\"Time\"");
+    out_ += "<ul class=\"legend\">";
+    const CyclesByCause all = cycles_by_cause(r_.operations);
+    for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
+      if (all[c] > 0) out_ += legend_item(c, cause_label(c));
+    }
+    add("</ul>\n<table class=\"bars sortable searched\" data-few=\"{}\"><thead><tr><th "
+        "class=\"n\">operation</th><th class=\"p\">phase</th><th class=\"num track\" "
+        "style=\"text-align:left\">cycles by cause</th><th class=\"num t\">time</th><th "
+        "class=\"num "
+        "s\">of all</th><th class=\"b\">limited by</th></tr></thead>\n",
+        kFewRows);
+    FigureTable table{{"rows", "operation", "phase", "limited_by", "cycles"}, {}};
+    for (const std::string_view cause : kCycleCauseNames)
+      table.columns.push_back(fmt::format("{}_cycles", cause));
+    const auto view = [&](const std::string& name, bool seen, const auto& rows_of) {
+      std::vector<OperationRow> rows;
+      for (const std::string& phase : phases_) {
+        for (OperationRow& row : rows_of(phase)) rows.push_back(std::move(row));
+      }
+      std::ranges::stable_sort(rows,
+                               [](const auto& a, const auto& b) { return a.cycles > b.cycles; });
+      const double full = rows.empty() ? 1 : to_double(rows.front().cycles);
+      add("<tbody data-view=\"{}\"{}>\n", name, seen ? "" : " hidden=\"hidden\"");
+      for (const OperationRow& row : rows) {
+        const double cycles = to_double(row.cycles);
+        const std::optional<double> share = share_of(cycles, to_double(r_.cycles));
+        add("<tr data-phase=\"{0}\"><th scope=\"row\" title=\"{1}\">{1}</th><td class=\"optional "
+            "dim\">{0}</td><td class=\"track\" data-v=\"{2}\">{3}</td>{4}{5}<td class=\"optional "
+            "dim\">{6}</td></tr>\n",
+            escaped(row.phase), escaped(row.name), row.cycles,
+            bar_svg(cause_segments(row.cycles_by_cause, cycles, r_), full),
+            figure_cell(format_cycles_as_time(cycles, r_), cycles),
+            figure_cell(format_share(share), share.value_or(-1)), escaped(row.bound));
+        std::vector<FigureValue> values = {name, row.name, row.phase, row.bound, row.cycles};
+        values.insert(values.end(), row.cycles_by_cause.begin(), row.cycles_by_cause.end());
+        table.rows.push_back(std::move(values));
+      }
+      out_ += "</tbody>\n";
+    };
+    view("operations", true, [&](const std::string& phase) { return merged_.at(phase); });
+    view("layers", false, [&](const std::string& phase) { return merged_by_layer(r_, phase); });
+    view("kinds", false, [&](const std::string& phase) {
+      return merged_operations(r_, phase, [](const OperationRow& row) { return row.kind; });
+    });
+    out_ += "</table>\n" + figure_data(table) + "</section>\n";
+  }
+
+  // --- energy and area
+
+  static Part energy_part(std::string name, double pj, std::size_t colour, bool pale = false) {
+    return {std::move(name), pj, format_energy_pj(pj), colour, pale, {}};
+  }
+  static double sum_of(const std::vector<Part>& parts) {
+    double sum = 0;
+    for (const Part& part : parts) sum += std::isfinite(part.value) ? part.value : 0;
+    return sum;
+  }
+
+  /// What work a component's dynamic energy went to.
+  Part dynamic_part(const ComponentRow& row, std::size_t colour) const {
+    Part dynamic = energy_part("dynamic", row.dynamic_pj, colour);
+    for (const std::string& phase : phases_) {
+      std::vector<Part> operations;
+      for (const OperationRow& op : merged_.at(phase)) {
+        const auto it = op.energy_pj.find(row.name);
+        if (it != op.energy_pj.end())
+          operations.push_back(energy_part(op.name, it->second, colour));
+      }
+      Part part = energy_part(phase, sum_of(operations), colour);
+      part.parts = std::move(operations);
+      dynamic.parts.push_back(std::move(part));
+    }
+    return dynamic;
+  }
+
+  void energy() {
+    if (!(r_.energy_pj > 0) || r_.components.empty()) return;
+    out_ +=
+        figure_top(id("energy"), "Where the energy goes",
+                   fmt::format("{} in all. A click or Enter zooms in, Escape out; arrow keys "
+                               "move. Pale: static, that is leakage, clock, DRAM background and "
+                               "refresh over the run.",
+                               format_energy_pj(r_.energy_pj)),
+                   "data-short=\"Energy\"");
+    FigureTable table{{"component", "dynamic_pj", "static_pj", "phase", "operation"}, {}};
+    Part by_component = energy_part("all", r_.energy_pj, 5);
+    for (const ComponentRow& row : components_by_energy(r_)) {
+      const std::size_t colour = component_colour(row.name);
+      Part part = energy_part(row.name, energy_of(row), colour);
+      part.parts = {dynamic_part(row, colour), energy_part("static", row.static_pj, colour, true)};
+      by_component.parts.push_back(std::move(part));
+      table.rows.push_back(
+          {row.name, row.dynamic_pj, row.static_pj, std::monostate(), std::monostate()});
+    }
+    Part by_operation = energy_part("all", r_.energy_pj, 5);
+    for (std::size_t p = 0; p < phases_.size(); ++p) {
+      std::vector<Part> operations;
+      for (const OperationRow& op : merged_.at(phases_[p])) {
+        std::vector<Part> parts;
+        for (const auto& [component, pj] : op.energy_pj) {
+          parts.push_back(energy_part(component, pj, component_colour(component)));
+          table.rows.push_back({component, pj, std::monostate(), phases_[p], op.name});
+        }
+        Part part = energy_part(op.name, sum_of(parts), p == 0 ? 0 : 2);
+        part.parts = std::move(parts);
+        operations.push_back(std::move(part));
+      }
+      Part phase = energy_part(phases_[p], sum_of(operations), p == 0 ? 0 : 2);
+      phase.parts = std::move(operations);
+      by_operation.parts.push_back(std::move(phase));
+    }
+    std::vector<Part> standing;
+    for (const ComponentRow& row : r_.components) {
+      standing.push_back(energy_part(row.name, row.static_pj, component_colour(row.name), true));
+    }
+    Part rest = energy_part("static", sum_of(standing), 5, true);
+    rest.parts = std::move(standing);
+    by_operation.parts.push_back(std::move(rest));
+    add("<div data-view=\"by component\">{}</div><div data-view=\"by operation\" "
+        "hidden=\"hidden\">{}</div>\n",
+        icicle_html(by_component, "energy by component"),
+        icicle_html(by_operation, "energy by operation"));
+    out_ += figure_data(table) + "</section>\n";
+  }
+
+  void area() {
+    if (!(r_.area_mm2 > 0)) return;
+    const auto part = [](std::string name, double mm2, std::size_t colour) {
+      return Part{std::move(name), mm2, format_area_mm2(mm2), colour, false, {}};
+    };
+    out_ += figure_top(id("area"), "Where the area goes",
+                       format_area_mm2(r_.area_mm2) +
+                           " on the chip. Control, interconnect and clock "
+                           "tree are not modelled.",
+                       "data-short=\"Area\"");
+    FigureTable table{{"group", "component", "area_mm2"}, {}};
+    Part whole = part("all", r_.area_mm2, 5);
+    for (const PartGroup& group : part_groups()) {
+      std::vector<Part> members;
+      for (const ComponentRow& row : r_.components) {
+        if (group_of(row.name) != group.name || !(row.area_mm2 > 0)) continue;
+        members.push_back(part(row.name, row.area_mm2, component_colour(row.name)));
+        table.rows.push_back({std::string(group.name), row.name, row.area_mm2});
+      }
+      if (members.empty()) continue;
+      Part sum = part(std::string(group.name), sum_of(members), members.front().colour);
+      sum.parts = std::move(members);
+      whole.parts.push_back(std::move(sum));
+    }
+    out_ += icicle_html(whole, "area by component") + figure_data(table) + "</section>\n";
+  }
+
+  // --- memory
+
+  void roofline() {
+    const Roofline roof = roofline_svg(r_);
+    if (roof.svg.empty()) return;
+    out_ += figure_top(
+        id("roofline"), "Roofline",
+        "What each operation attains, under what the machine allows: the slope is peak DRAM "
+        "bandwidth, the flat part the peak rate for the recipe's linear-layer formats (operations "
+        "in "
+        "other formats may have a lower roof). A mark's area grows with its share of the cycles.",
+        "data-short=\"Roofline\"");
+    out_ += "<ul class=\"legend\">";
+    for (std::size_t p = 0; p < std::min<std::size_t>(phases_.size(), 2); ++p) {
+      add("<li><svg class=\"swatch\" viewBox=\"0 0 10 10\" aria-hidden=\"true\">{}</svg>{}</li>",
+          p == 0 ? "<circle class=\"p0\" cx=\"5\" cy=\"5\" r=\"5\"/>"
+                 : "<path class=\"p1\" d=\"M5 0 L10 5 L5 10 L0 5 Z\"/>",
+          escaped(phases_[p]));
+    }
+    add("</ul>\n<div class=\"wide\">{}</div>", roof.svg);
+    std::string remark;
+    if (roof.left_out != 0) {
+      remark = fmt::format("Not drawn: {} operations without MACs or without DRAM traffic.",
+                           roof.left_out);
+    }
+    if (roof.unlabelled != 0) {
+      remark += fmt::format("{}Without a label for want of room: {}; their tooltips name them.",
+                            remark.empty() ? "" : " ", roof.unlabelled);
+    }
+    if (!remark.empty()) add("<p class=\"note\">{}</p>", escaped(remark));
+    FigureTable table{{"operation", "phase", "macs", "dram_bytes", "cycles"}, {}};
+    for (const std::string& phase : phases_) {
+      for (const OperationRow& row : merged_.at(phase)) {
+        if (row.macs > 0)
+          table.rows.push_back({row.name, phase, row.macs, dram_bytes_of(row), row.cycles});
+      }
+    }
+    out_ += figure_data(table) + "</section>\n";
+  }
+
+  void traffic() {
+    const double all = to_double(r_.total_dram_bytes());
+    if (!(all > 0)) return;
+    out_ += figure_top(
+        id("traffic"), "DRAM traffic by class",
+        format_bytes(all) + " in all, scales and zero points counted with their tensors.",
+        "data-short=\"Traffic\"");
+    add("<ul class=\"legend\">{}{}</ul>\n", legend_item(0, "read"),
+        legend_item(0, "written", true));
+    std::vector<std::array<BytesByClass, 2>> sums;
+    std::uint64_t largest = 0;
+    FigureTable table{{"phase", "class", "read_bytes", "written_bytes"}, {}};
+    for (const std::string& phase : phases_) {
+      std::array<BytesByClass, 2>& sum = sums.emplace_back();
+      for (const OperationRow& row : merged_.at(phase)) {
+        for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+          sum[0][c] += row.dram_read_bytes[c];
+          sum[1][c] += row.dram_write_bytes[c];
+        }
+      }
+      for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+        largest = std::max(largest, sum[0][c] + sum[1][c]);
+        table.rows.push_back({phase, std::string(class_label(c)), sum[0][c], sum[1][c]});
+      }
+    }
+    for (std::size_t p = 0; p < phases_.size(); ++p) {
+      add("<h4>{}</h4>\n", escaped(phases_[p]));
+      for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+        const double read = to_double(sums[p][0][c]), written = to_double(sums[p][1][c]);
+        const std::array<Segment, 2> segments = {
+            {{read, 0, fmt::format("{} read: {}", class_label(c), format_bytes(read)), false},
+             {written, 0, fmt::format("{} written: {}", class_label(c), format_bytes(written)),
+              true}}};
+        add("<div class=\"row short\"><span class=\"name\">{}</span><span "
+            "class=\"track\">{}</span><span "
+            "class=\"num\">{}</span><span class=\"num dim\">{}</span></div>\n",
+            escaped(class_label(c)), bar_svg(segments, to_double(largest)),
+            escaped(format_bytes(read + written)),
+            escaped(format_share(share_of(read + written, all))));
+      }
+    }
+    out_ += figure_data(table) + "</section>\n";
+  }
+
+  void tiers() {
+    if (r_.tiers.empty()) return;
+    const TierRow* binding = r_.binding_tier();
+    add("<section id=\"{}\">", id("memories"));
+    out_ +=
+        "<h3>Memories</h3><div class=\"wide\"><table><thead><tr><th>memory</th><th "
+        "class=\"num\">capacity</th><th class=\"num\">placed</th><th class=\"num\">spilled</th><th "
+        "class=\"num\">read</th><th class=\"num\">written</th><th class=\"num\">busy</th><th "
+        "class=\"num\">link</th><th class=\"num\">waited for, cycles</th><th "
+        "class=\"num\">energy</th><th class=\"num\">lines written</th><th "
+        "class=\"num\">lasts, years</th></tr></thead><tbody>\n";
+    const auto bytes = [&](double value) { return figure_cell(format_bytes(value), value); };
+    const auto sum = [](const BytesByClass& of) {
+      return static_cast<double>(std::accumulate(of.begin(), of.end(), std::uint64_t{0}));
+    };
+    const auto count = [&](std::uint64_t value) {
+      return figure_cell(format_count(static_cast<double>(value)), static_cast<double>(value));
+    };
+    for (const TierRow& row : r_.tiers) {
+      out_ += "<tr>" + cell(row.name + (&row == binding ? " (binds)" : "")) +
+              bytes(static_cast<double>(row.capacity_bytes)) +
+              bytes(static_cast<double>(row.placed_bytes)) +
+              bytes(static_cast<double>(row.spilled_bytes)) + bytes(sum(row.read_bytes)) +
+              bytes(sum(row.written_bytes)) +
+              figure_cell(format_share(row.busy_fraction), row.busy_fraction) +
+              figure_cell(format_share(row.link_fraction), row.link_fraction) +
+              count(row.wait_cycles) + figure_cell(format_energy_pj(row.energy_pj), row.energy_pj) +
+              count(row.line_writes) +
+              figure_cell(row.lifetime_years > 0 ? fmt::format("{:.3g}", row.lifetime_years)
+                                                 : std::string(kAbsent),
+                          row.lifetime_years) +
+              "</tr>\n";
+    }
+    out_ += "</tbody></table></div></section>\n";
+  }
+
+  void operations() {
+    if (r_.operations.empty()) return;
+    add("<section id=\"{}\" data-short=\"Operations\"><div class=\"head\"><h3>All "
+        "operations</h3></div><p "
+        "class=\"note\">Shape: "
+        "m\u00d7n\u00d7k of one of the instances counted. Of peak: MACs per cycle over the peak "
+        "rate. "
+        "The two bounds are the cycles that peak arithmetic alone and peak DRAM bandwidth alone "
+        "would need, as shares of the cycles taken.</p>\n<div class=\"wide\"><table "
+        "class=\"sortable "
+        "searched operations\" data-few=\"{}\"><thead><tr>",
+        id("operations"), kFewRows);
+    for (const std::string_view text : {"operation", "phase", "formats", "shape"})
+      add("<th>{}</th>", text);
+    for (const std::string_view figure :
+         {"count", "MACs", "DRAM", "energy", "cycles", "time", "of all", "of peak"}) {
+      add("<th class=\"num\">{}</th>", figure);
+    }
+    out_ +=
+        "<th>limited by</th><th class=\"num\">compute bound</th><th "
+        "class=\"num\">DRAM "
+        "bound</th></tr></thead><tbody>\n";
+    for (const std::string& phase : phases_) {
+      for (const OperationRow& row : merged_.at(phase)) operation(row);
+    }
+    out_ += "</tbody></table></div></section>\n";
+  }
+
+  void operation(const OperationRow& row) {
+    const double cycles = to_double(row.cycles), bytes = to_double(dram_bytes_of(row));
+    const std::optional<double> utilisation = utilisation_of(row, r_);
+    const std::optional<double> share = share_of(cycles, to_double(r_.cycles));
+    const std::optional<double> compute = share_of(to_double(row.compute_bound_cycles), cycles);
+    const std::optional<double> bandwidth = share_of(to_double(row.bandwidth_bound_cycles), cycles);
+    double energy = 0;
+    for (const auto& [component, pj] : row.energy_pj) energy += pj;
+    out_ += "<tr data-phase=\"" + escaped(row.phase) + "\">" + cell(row.name) + cell(row.phase) +
+            cell(formats_of(row)) + cell(shape_of(row)) +
+            figure_cell(count_or_none(row.repeats), to_double(row.repeats)) +
+            figure_cell(count_or_none(row.macs), to_double(row.macs)) +
+            figure_cell(bytes == 0 ? std::string(kAbsent) : format_bytes(bytes), bytes) +
+            figure_cell(energy > 0 ? format_energy_pj(energy) : std::string(kAbsent), energy) +
+            figure_cell(count_or_none(row.cycles), cycles) +
+            figure_cell(format_cycles_as_time(cycles, r_), cycles) +
+            figure_cell(format_share(share), share.value_or(-1)) +
+            figure_cell(format_share(utilisation), utilisation.value_or(-1)) + cell(row.bound) +
+            figure_cell(format_share(compute), compute.value_or(-1)) +
+            figure_cell(format_share(bandwidth), bandwidth.value_or(-1)) + "</tr>\n";
+  }
+
+  void mappings() {
+    const auto products =
+        std::count_if(r_.operations.begin(), r_.operations.end(),
+                      [](const OperationRow& row) { return row.mapping.has_value(); });
+    if (products == 0) return;
+    add("<details id=\"{}\" data-short=\"Mapping\"><summary>Mapping of the matrix products "
+        "({})</summary><p class=\"note\">Tile "
+        "m\u00d7n\u00d7k, which operand waits while the other passes, and how much worse the next "
+        "best is, by the closed form that chose; its cycles of all instances beside the simulated "
+        "ones.</p><div class=\"wide\"><table class=\"sortable\"><thead><tr><th>phase</th>"
+        "<th>operation</th><th>shape</th><th>mapping</th><th class=\"num\">estimated</th><th "
+        "class=\"num\">simulated</th></tr></thead><tbody>\n",
+        id("mapping"), products);
+    for (const std::string& phase : phases_) {
+      for (const OperationRow& row : merged_.at(phase)) {
+        if (!row.mapping) continue;
+        const double estimated = to_double(row.mapping->estimated_cycles);
+        out_ += "<tr>" + cell(phase) + cell(row.name) + cell(shape_of(row)) +
+                cell(mapping_of(row)) + figure_cell(format_count(estimated), estimated) +
+                figure_cell(format_count(to_double(row.cycles)), to_double(row.cycles)) + "</tr>\n";
+      }
+    }
+    out_ += "</tbody></table></div></details>\n";
+  }
+
+  void components() {
+    if (r_.components.empty()) return;
+    add("<section id=\"{}\" data-short=\"Sources\">", id("parts"));
+    out_ +=
+        "<h3>Parts and sources</h3><div class=\"wide\"><table><thead><tr><th>part</th><th "
+        "class=\"num\">dynamic</th><th class=\"num\">static</th><th "
+        "class=\"num\">area</th><th>area from</th><th>energy "
+        "from</th></tr></thead><tbody>\n";
+    const auto band = [](double value) {
+      return value > 0 ? fmt::format(" \u00b1{:.0f} %", 100 * value) : std::string();
+    };
+    const auto high = [](const ComponentRow& row) {
+      return row.dynamic_high_pj > row.dynamic_pj
+                 ? " (" + format_energy_pj(row.dynamic_high_pj) + " with glitches)"
+                 : std::string();
+    };
+    double dynamic = 0, rest = 0;
+    for (const ComponentRow& row : r_.components) {
+      dynamic += row.dynamic_pj;
+      rest += row.static_pj;
+      out_ += "<tr>" + cell(row.name) +
+              figure_cell(format_energy_pj(row.dynamic_pj) + high(row) + band(row.energy_band),
+                          row.dynamic_pj) +
+              figure_cell(format_energy_pj(row.static_pj) + band(row.energy_band), row.static_pj) +
+              figure_cell(row.area_mm2 == 0 ? std::string(kAbsent)
+                                            : format_area_mm2(row.area_mm2) + band(row.area_band),
+                          row.area_mm2) +
+              cell(row.area_source) + cell(row.energy_source) + "</tr>\n";
+    }
+    add("<tr><th>sum ({})</th><td class=\"num\">{}</td><td class=\"num\">{}</td><td "
+        "class=\"num\">{}</td><td></td><td></td></tr>\n",
+        format_energy_pj(r_.energy_pj), format_energy_pj(dynamic), format_energy_pj(rest),
+        format_area_mm2(r_.area_mm2));
+    out_ += "</tbody></table></div></section>\n";
+  }
+
+  void key_values(std::string_view name, std::string_view title, const KeyValues& pairs,
+                  bool open) {
+    if (pairs.empty()) return;
+    add("<details id=\"{}\" data-short=\"{}\"{}><summary>{} ({})</summary><table "
+        "class=\"pairs{}\"><tbody>\n",
+        id(name), name == "trust" ? "Trust" : "Configuration", open ? " open=\"open\"" : "", title,
+        pairs.size(), pairs.size() > kFewRows ? " searched" : "");
+    for (const auto& [key, value] : pairs)
+      add("<tr><th>{}</th><td>{}</td></tr>\n", escaped(key), escaped(value));
+    out_ += "</tbody></table></details>\n";
+  }
+
+  void events() {
+    if (r_.events.begin() == r_.events.end()) return;
+    add("<details id=\"{}\" data-short=\"Events\">", id("events"));
+    out_ +=
+        "<summary>Events counted</summary><p class=\"note\">Counted during the run; the "
+        "energy is "
+        "these times the "
+        "prices.</p><table class=\"pairs\"><tbody>\n";
+    for (const auto& [event, count] : r_.events) {
+      add("<tr><th>{}</th><td class=\"num\">{}</td></tr>\n", escaped(event), format_exact(count));
+    }
+    out_ += "</tbody></table></details>\n";
+  }
+
+  const RunResult& r_;
+  std::string_view prefix_;
+  std::vector<std::string> phases_;
+  std::map<std::string, std::vector<OperationRow>> merged_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::size_t component_colour(std::string_view name) {
+  static constexpr std::array<std::pair<std::string_view, std::size_t>, 7> kKnown = {
+      {{"array", 0},
+       {"activation_scratchpad", 1},
+       {"dram", 2},
+       {"weight_scratchpad", 3},
+       {"dequantiser", 4},
+       {"vector", 6},
+       {"output_scratchpad", 7}}};
+  for (const auto& [known, colour] : kKnown) {
+    if (name == known) return colour;
+  }
+  std::size_t sum = 7;
+  for (const char c : name) sum += static_cast<unsigned char>(c);
+  return sum % kSeriesColours;
+}
+
+std::size_t class_colour(std::size_t traffic_class) { return kClassColours[traffic_class]; }
+
+std::string legend_item(std::size_t colour, std::string_view text, bool light) {
+  return fmt::format("<li>{}{}</li>", swatch_svg(colour, light), escaped(text));
+}
+
+std::vector<Segment> cause_segments(const CyclesByCause& causes, double whole, const RunResult& r) {
+  std::vector<Segment> segments;
+  for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
+    const double cycles = to_double(causes[c]);
+    segments.push_back(
+        {cycles, c,
+         fmt::format("{}: {} cycles, {}, {}", cause_label(c), format_count(cycles),
+                     format_cycles_as_time(cycles, r), format_share(share_of(cycles, whole)))});
+  }
+  return segments;
+}
+
+std::string run_remark(const RunResult& r) {
+  std::string text = fmt::format("{} prompt tokens", r.prefill_tokens);
+  if (r.decode_tokens != 0) text += fmt::format(", {} decoded", r.decode_tokens);
+  if (r.sequences) text += fmt::format(", {} sequences", *r.sequences);
+  text += fmt::format(" \u00b7 {} MHz \u00b7 seed {}", number(r.clock_mhz, 4), r.seed);
+  if (!r.version.empty()) text += " \u00b7 systole " + r.version;
+  return text;
+}
+
+std::string run_sections(const RunResult& result, std::string_view prefix) {
+  return RunSections(result, prefix)();
+}
+
+}  // namespace systole::reports
