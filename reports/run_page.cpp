@@ -109,7 +109,7 @@ class RunSections {
 
   void glance_row(std::string_view name, std::string_view value,
                   const std::vector<Segment>& segments, double full, const std::string& legend) {
-    add("<div class=\"what\">{}<br/><span>{}</span></div><div>{}{}</div>\n", escaped(name),
+    add("<div class=\"what\">{}<br/> <span>{}</span></div><div>{}{}</div>\n", escaped(name),
         escaped(value), bar_svg(segments, full),
         legend.empty() ? "" : "<ul class=\"legend\">" + legend + "</ul>");
   }
@@ -221,7 +221,7 @@ class RunSections {
       for (const OperationRow& row : rows) {
         const double cycles = to_double(row.cycles);
         const std::optional<double> share = share_of(cycles, to_double(r_.cycles));
-        add("<tr data-phase=\"{0}\"><th scope=\"row\" title=\"{1}\">{1}</th><td class=\"optional "
+        add("<tr data-phase=\"{0}\"><th scope=\"row\" title=\"{1}\">{1}</th><td class=\"phase "
             "dim\">{0}</td><td class=\"track\" data-v=\"{2}\">{3}</td>{4}{5}<td class=\"optional "
             "dim\">{6}</td></tr>\n",
             escaped(row.phase), escaped(row.name), row.cycles,

@@ -1,0 +1,103 @@
+// Put at the end of a page by browser_test.cpp: uses the page as a reader would and leaves what it
+// found as JSON in <pre id="selftest">. `faults` lists what is wrong, in sentences.
+(async()=>{
+const found={figures:[],csv:{},faults:window.faults},root=document.documentElement;
+const check=(condition,sentence)=>{if(!condition)found.faults.push(sentence)};
+const press=(target,key)=>target.dispatchEvent(new KeyboardEvent("keydown",{key,bubbles:true,cancelable:true}));
+const lastSaved=async(button,type)=>{
+  const before=saved.length;button.click();
+  for(let i=0;i<200&&saved.length===before;++i)await new Promise(done=>setTimeout(done,10));
+  const blob=saved.at(-1);check(saved.length===before+1&&blob.type===type,"the button "+button.textContent+" saved nothing of type "+type);
+  return blob;
+};
+const fits=when=>check(root.scrollWidth<=innerWidth,when+": the page scrolls sideways, "+root.scrollWidth+" in "+innerWidth);
+try{
+  fits("at first");
+  found.text=document.querySelector("main").innerText;
+  found.tiles=[...document.querySelectorAll(".tile")].map(tile=>[tile.querySelector(".label").textContent,tile.querySelector(".value").textContent]);
+  found.svgs=document.querySelectorAll("main svg").length;
+  found.scripted=document.querySelector("#scheme")!==null;
+
+  // Light and dark.
+  const scheme=document.querySelector("#scheme"),colour=()=>getComputedStyle(document.body).backgroundColor,seen=new Set();
+  for(let i=0;i<3;++i){scheme.click();seen.add(colour())}
+  check(seen.size===2,"the scheme's button shows "+seen.size+" backgrounds, not two");
+
+  // Tables.
+  for(const table of document.querySelectorAll("table.sortable")){
+    if(table.closest("details:not([open])"))continue;
+    const heads=[...table.tHead.rows[0].cells],column=heads.findIndex(head=>head.classList.contains("num"));
+    const body=[...table.tBodies].find(one=>!one.hidden);
+    if(column<0||!body||body.rows.length<2)continue;
+    const values=()=>[...body.rows].map(row=>+row.cells[column].dataset.v);
+    const before=[...body.rows];
+    heads[column].click();
+    let order=values();check(order.every((v,i)=>!i||order[i-1]>=v),"a click does not sort downwards by "+heads[column].textContent);
+    press(heads[column],"Enter");
+    order=values();check(order.every((v,i)=>!i||order[i-1]<=v),"Enter does not sort upwards by "+heads[column].textContent);
+    check(heads[column].getAttribute("aria-sort")==="ascending","a sorted column does not say so");
+    body.append(...before);heads[column].removeAttribute("aria-sort");
+  }
+  for(const search of document.querySelectorAll("input[type=search]")){
+    const table=search.closest("section,details").querySelector("table.searched"),body=[...table.tBodies].find(one=>!one.hidden);
+    const shown=()=>[...body.rows].filter(row=>!row.hidden).length,before=shown();
+    search.value=body.rows[0].cells[0].textContent;search.dispatchEvent(new Event("input"));
+    check([...body.rows].every(row=>row.hidden||row.textContent.includes(search.value)),"a search for "+search.value+" shows other rows");
+    check(shown()>0,"a search for "+search.value+" finds nothing");
+    search.value="no such row anywhere";search.dispatchEvent(new Event("input"));
+    check(shown()===0,"a search for nonsense finds something");
+    search.value="";search.dispatchEvent(new Event("input"));
+    check(shown()===before,"rows are lost after a search");
+  }
+  // One of several.
+  for(const group of document.querySelectorAll(".choice")){
+    const buttons=[...group.children];
+    for(const button of[...buttons.slice(1),buttons[0]]){
+      button.click();
+      check(buttons.filter(other=>other.getAttribute("aria-pressed")==="true").length===1&&button.getAttribute("aria-pressed")==="true","a choice of "+button.textContent+" is not shown");
+      fits("after "+button.textContent);
+      if(button.textContent==="shares"){
+        for(const bar of group.closest("[data-scales]").querySelectorAll("svg.bar[data-length]")){
+          if(+bar.dataset.length>1)check(Math.abs(bar.viewBox.baseVal.width-bar.dataset.length)<.01,"a bar does not fill its track");
+        }
+      }
+    }
+  }
+  // Trees.
+  for(const tree of document.querySelectorAll(".icicle")){
+    if(!tree.offsetWidth)continue;
+    const cells=[...tree.querySelectorAll("button")],second=cells.find(cell=>cell.dataset.d==="1"),width=second.style.width;
+    second.click();
+    check(second.style.width==="100%","a click does not zoom into "+second.textContent);
+    check(document.activeElement===second,"the zoomed part has no focus");
+    press(second,"ArrowDown");check(document.activeElement!==second||!cells.some(cell=>cell.dataset.d==="2"&&!cell.hidden),"an arrow key does not move down");
+    press(document.activeElement,"Escape");
+    check(second.style.width===width,"Escape does not zoom out");
+    const sum=cells.filter(cell=>cell.dataset.d==="1").reduce((all,cell)=>all+(+cell.dataset.b-+cell.dataset.a),0);
+    check(sum>.99&&sum<1.0001,"the parts of a tree are "+sum+" of it");
+  }
+  if(window.selftestMore)await window.selftestMore(check,press,found);
+
+  // Saving.
+  for(const figure of document.querySelectorAll(".figure")){
+    const buttons=Object.fromEntries([...figure.querySelectorAll(":scope>.head .save button")].map(button=>[button.textContent,button]));
+    const before=figure.innerHTML.length;
+    const picture=(await lastSaved(buttons.SVG,"image/svg+xml")).content,parsed=new DOMParser().parseFromString(picture,"image/svg+xml");
+    check(!parsed.querySelector("parsererror"),figure.id+": the saved SVG is not well-formed");
+    check(parsed.documentElement.querySelectorAll("rect,path,circle").length>1,figure.id+": the saved SVG is empty");
+    check(parsed.documentElement.querySelectorAll("text").length>1,figure.id+": the saved SVG has no text");
+    check(!/var\(|light-dark/.test(picture),figure.id+": the saved SVG needs the page's style");
+    found.figures.push({id:figure.id,texts:parsed.documentElement.querySelectorAll("text").length,bytes:picture.length});
+    if(found.figures.length<3){
+      const picture=await lastSaved(buttons.PNG,"image/png");
+      check(picture.size>2000,figure.id+": the saved PNG is almost empty");
+    }
+    if(buttons.CSV)found.csv[figure.id]=(await lastSaved(buttons.CSV,"text/csv")).content;
+    check(figure.innerHTML.length===before,figure.id+": saving changed the page");
+  }
+  fits("at the end");
+}catch(error){found.faults.push("the test itself: "+error.stack)}
+const timing=performance.getEntriesByType("navigation")[0];
+found.load_ms=timing?timing.loadEventStart:-1;
+const place=document.createElement("pre");place.id="selftest";place.textContent=JSON.stringify(found);document.body.append(place);
+})();
