@@ -394,6 +394,10 @@ void describe(V& v, C& c) {
   v("staging_bytes", c.staging_bytes,
     Info{"on chip, for sinks and windows of all layers; 0: they wait in DRAM"}.in(0, kMaxBytes));
   v("masked_writes", c.masked_writes, Info{"a burst written in part needs no read before"});
+  rare(v, "combining_bytes", c.combining_bytes, std::uint64_t{0},
+       Info{"write-combining buffer of coded caches: bursts wait in it until they are complete; 0: "
+            "they are written token by token"}
+           .in(0, kMaxBytes));
 }
 
 template <class V, Maybe<VectorConfig> C>

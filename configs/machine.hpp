@@ -98,6 +98,8 @@ struct KvDequantiserConfig {
   /// On chip, for sinks and windows kept whole of all layers; what does not fit waits in DRAM.
   std::uint64_t staging_bytes = 0;
   bool masked_writes = true;  ///< otherwise a burst written in part is read before (ECC)
+  /// On chip, for bursts of coded caches that tokens leave incomplete, until they are complete.
+  std::uint64_t combining_bytes = 0;
 
   friend bool operator==(const KvDequantiserConfig&, const KvDequantiserConfig&) = default;
 };

@@ -387,6 +387,11 @@ void check_energy(const EnergyTable& e, Relations r) {
 void check_machine(const MachineConfig& m, Problems& problems,
                    const MachineConfig* sound = nullptr) {
   Relations r(problems, "");
+  // Bytes that rules by age or a preemption move would be in the buffer, not where they lie.
+  r.require(m.kv_dequantiser.combining_bytes == 0 || m.memory.tiers.empty(),
+            "kv_dequantiser.combining_bytes",
+            "found " + number(m.kv_dequantiser.combining_bytes) +
+                " with memory.tiers; expected 0, or no tiers");
   const std::vector<std::string> names = [&] {
     std::vector<std::string> result;
     for (const auto& [name, pe] : m.energy.pes) result.push_back(name);

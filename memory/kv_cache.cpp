@@ -10,14 +10,8 @@
 namespace systole::memory {
 namespace {
 
-/// Adds a run; one that goes on where the last ended becomes part of it.
 void put(std::vector<Transfer>& runs, std::uint64_t address, std::uint64_t bytes, bool write) {
-  if (bytes == 0) return;
-  if (!runs.empty() && runs.back().address + runs.back().bytes == address) {
-    runs.back().bytes += bytes;
-    return;
-  }
-  runs.push_back({TrafficClass::kv_cache, write, address, bytes});
+  append_run(runs, {TrafficClass::kv_cache, write, address, bytes});
 }
 
 /// A position spread over [0, size), size < 2^32, without a pattern: fetched rows lie where the
@@ -28,6 +22,16 @@ std::uint64_t scattered(std::uint64_t i, std::uint64_t size) {
 }
 
 }  // namespace
+
+KvMoves& KvMoves::operator+=(const KvMoves& other) {
+  for (const Transfer& read : other.reads) append_run(reads, read);
+  for (const Transfer& write : other.writes) append_run(writes, write);
+  coded_tokens += other.coded_tokens;
+  decode += other.decode;
+  served_bytes += other.served_bytes;
+  combined_bytes += other.combined_bytes;
+  return *this;
+}
 
 PageAllocator::PageAllocator(std::uint64_t pages) : free_(pages), used_(pages) {
   std::iota(free_.begin(), free_.end(), std::uint64_t{0});
@@ -48,7 +52,7 @@ void PageAllocator::release(std::uint64_t page) {
 }
 
 KvCache::KvCache(const KvGeometry& geometry, std::uint64_t base, std::uint64_t burst_bytes,
-                 KvStaging staging, bool masked_writes)
+                 KvStaging staging, bool masked_writes, std::uint64_t combined_bursts)
     : geometry_(geometry),
       base_(base),
       burst_(burst_bytes),
@@ -59,6 +63,7 @@ KvCache::KvCache(const KvGeometry& geometry, std::uint64_t base, std::uint64_t b
   for (const KvGeometry::Pool& pool : geometry.pools) {
     tables_.push_back({PageAllocator(pool.pages), {}, 0});
   }
+  if (combined_bursts > 0) combiner_.emplace(burst_bytes, combined_bursts);
 }
 
 std::uint64_t KvCache::page_address(std::size_t form, std::uint64_t logical_page) const {
@@ -155,6 +160,14 @@ void KvCache::take_back(std::size_t form, std::uint64_t first, std::uint64_t las
   moves.decode += geometry_.layout.forms[form].decode * (last - first);
 }
 
+void KvCache::release(std::size_t form, std::uint64_t page) {
+  tables_[form].allocator.release(page);
+  if (!combiner_) return;
+  const KvGeometry::Pool& pool = geometry_.pools[form];
+  const std::uint64_t address = base_ + pool.offset + page * pool.page.bytes;
+  combiner_->drop(address, address + pool.page.bytes);
+}
+
 void KvCache::settle(const KvPopulation& population) {
   for (std::size_t f = 0; f < tables_.size(); ++f) {
     Table& table = tables_[f];
@@ -164,14 +177,14 @@ void KvCache::settle(const KvPopulation& population) {
     const std::uint64_t end = begin + population.coded[f];
     const std::uint64_t first = begin / page, last = ceil_div(end, page);
     while (!table.pages.empty() && (table.first < first || population.coded[f] == 0)) {
-      table.allocator.release(table.pages.front());
+      release(f, table.pages.front());
       table.pages.pop_front();
       ++table.first;
     }
     if (table.pages.empty()) table.first = first;
     if (population.coded[f] == 0) continue;
     while (table.first + table.pages.size() > last) {
-      table.allocator.release(table.pages.back());
+      release(f, table.pages.back());
       table.pages.pop_back();
     }
     while (table.first + table.pages.size() < last) {
@@ -181,6 +194,12 @@ void KvCache::settle(const KvPopulation& population) {
 }
 
 void KvCache::restore(std::uint64_t tokens) {
+  // What waits in a buffer follows from every write so far.
+  SYSTOLE_CHECK(!combiner_, "a KV cache behind a write-combining buffer is appended to only");
+  settle_at(tokens);
+}
+
+void KvCache::settle_at(std::uint64_t tokens) {
   SYSTOLE_CHECK(tokens <= geometry_.capacity, "more tokens than the KV region holds");
   tokens_ = tokens;
   population_ = kv_population(geometry_.layout, tokens);
@@ -191,7 +210,7 @@ KvMoves KvCache::append(std::uint64_t tokens) {
   SYSTOLE_CHECK(tokens <= geometry_.capacity - tokens_, "more tokens than the KV region holds");
   KvMoves moves;
   if (tokens_ == 0 && tokens > 1) {
-    restore(tokens);
+    settle_at(tokens);
     const std::uint64_t heads = geometry_.layout.heads;
     for (std::size_t f = 0; f < tables_.size(); ++f) {
       if (population_.coded[f] == 0) continue;
@@ -203,11 +222,36 @@ KvMoves KvCache::append(std::uint64_t tokens) {
       full_runs(0, heads, 0, population_.full, true, moves.writes);
     }
     token_plane_runs(0, heads, 0, population_.held(), true, moves.writes);
+    combine(moves);
   } else {
-    for (std::uint64_t i = 0; i < tokens; ++i) step(moves);
+    for (std::uint64_t i = 0; i < tokens; ++i) {
+      if (!combiner_) {
+        step(moves);
+        continue;
+      }
+      KvMoves one;
+      step(one);
+      combine(one);
+      moves += one;
+    }
   }
   finish(moves);
   return moves;
+}
+
+void KvCache::serve(KvMoves& moves) const {
+  if (!combiner_) return;
+  Runs reads;
+  for (const Transfer& read : moves.reads) moves.served_bytes += combiner_->read(read, reads);
+  moves.reads = std::move(reads);
+}
+
+void KvCache::combine(KvMoves& moves) {
+  if (!combiner_) return;
+  Runs writes;
+  moves.combined_bytes += memory::total_bytes(moves.writes);
+  for (const Transfer& write : moves.writes) combiner_->write(write, writes);
+  moves.writes = std::move(writes);
 }
 
 void KvCache::step(KvMoves& moves) {
@@ -243,6 +287,7 @@ void KvCache::step(KvMoves& moves) {
     // A token that is salient no more: its place is the newcomer's.
     take_back(1, end(before, 1) - 1, end(before, 1), moves);
   }
+  serve(moves);
   population_ = after;
   ++tokens_;
   settle(after);
@@ -279,7 +324,16 @@ void KvCache::finish(KvMoves& moves) const {
 }
 
 std::vector<Transfer> KvCache::read(std::uint64_t head, std::uint64_t heads, std::uint64_t first,
-                                    std::uint64_t last) const {
+                                    std::uint64_t last, std::uint64_t* served_bytes) const {
+  KvMoves moves;
+  moves.reads = runs_of(head, heads, first, last);
+  serve(moves);
+  if (served_bytes != nullptr) *served_bytes = moves.served_bytes;
+  return moves.reads;
+}
+
+KvCache::Runs KvCache::runs_of(std::uint64_t head, std::uint64_t heads, std::uint64_t first,
+                               std::uint64_t last) const {
   const KvLayout& layout = geometry_.layout;
   SYSTOLE_CHECK(first <= last && last <= attended() && head + heads <= layout.heads,
                 "a KV read outside the cache");

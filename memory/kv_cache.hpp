@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <vector>
 
 #include "memory/transfer.hpp"
+#include "memory/write_combiner.hpp"
 #include "sim/core/kv_layout.hpp"
 
 namespace systole::memory {
@@ -28,44 +30,53 @@ class PageAllocator {
 /// Where sinks and the window, which are kept whole, wait.
 enum class KvStaging : std::uint8_t { dram, on_chip };
 
-/// What a change of the cache moves. Adjacent runs are one transfer (write combining).
+/// What a change of the cache moves. Adjacent runs are one transfer.
 struct KvMoves {
   std::vector<Transfer> reads, writes;
-  std::uint64_t coded_tokens = 0;  ///< brought into a form
-  KvDecodeWork decode;             ///< of tokens that were coded before
+  std::uint64_t coded_tokens = 0;    ///< brought into a form
+  KvDecodeWork decode;               ///< of tokens that were coded before
+  std::uint64_t served_bytes = 0;    ///< read in the write-combining buffer, not among `reads`
+  std::uint64_t combined_bytes = 0;  ///< that it took; `writes` are what left it
+
+  KvMoves& operator+=(const KvMoves& other);
 };
 
 /// Tokens come one after the other. Which of them are coded in which form follows from how many
 /// came (kv_population). Where a policy chooses tokens by their values (salience, eviction), the
 /// oldest stand for those chosen: it decides addresses, not amounts.
 ///
-/// Write combining: what an append adds to a row is one write; rows lie apart. A write of less
-/// than a burst costs a burst; with `masked_writes` false it is read before (ECC), else the mask
-/// saves that.
+/// What an append adds to a row is one write; rows lie apart. A write of less than a burst costs a
+/// burst; with `masked_writes` false it is read before (ECC), else the mask saves that. With
+/// `combined_bursts` a buffer of so many bursts keeps what tokens leave incomplete for later ones
+/// (WriteCombiner); reads take from it what it has, and freed pages leave it unwritten.
 class KvCache {
  public:
   /// `base`: global address of the region. `geometry` must outlive the object.
   KvCache(const KvGeometry& geometry, std::uint64_t base, std::uint64_t burst_bytes,
-          KvStaging staging = KvStaging::dram, bool masked_writes = true);
+          KvStaging staging = KvStaging::dram, bool masked_writes = true,
+          std::uint64_t combined_bursts = 0);
 
   /// The next `tokens` tokens, and what is due after each of them: closed groups, refresh,
   /// demotion, shrinking, eviction. The first append of an empty cache codes every token once, in
   /// the form it ends in. Errors: SYSTOLE_CHECK beyond the capacity.
   KvMoves append(std::uint64_t tokens);
-  /// The same state without the moves.
+  /// The same state without the moves. Not with a write-combining buffer.
   void restore(std::uint64_t tokens);
 
   /// Reads of tokens [first, last) of the `attended()` ones for heads [head, head + heads): units
   /// that several calls share are read by the one in which they begin, so that calls that cover
-  /// all tokens read everything once. `first` 0 reads what is fixed besides.
+  /// all tokens read everything once. `first` 0 reads what is fixed besides. `served_bytes`: what
+  /// the write-combining buffer has of it, which is not among the transfers.
   std::vector<Transfer> read(std::uint64_t head, std::uint64_t heads, std::uint64_t first,
-                             std::uint64_t last) const;
+                             std::uint64_t last, std::uint64_t* served_bytes = nullptr) const;
   /// Work of decoding them, of `heads` heads.
   KvDecodeWork decode_work(std::uint64_t heads, std::uint64_t first, std::uint64_t last) const;
   /// Tokens that one query meets.
   std::uint64_t attended() const { return kv_attended(geometry_.layout, tokens_); }
 
   std::uint64_t tokens() const { return tokens_; }  ///< appended
+  /// Null where there is none.
+  const WriteCombiner* combiner() const { return combiner_ ? &*combiner_ : nullptr; }
   KvStored stored() const { return kv_stored(geometry_.layout, tokens_); }
   /// Of the pages in use, fixed parts and whole tokens.
   std::uint64_t allocated_bytes() const;
@@ -83,6 +94,14 @@ class KvCache {
   using Runs = std::vector<Transfer>;
 
   void step(KvMoves& moves);
+  void settle_at(std::uint64_t tokens);
+  void release(std::size_t form, std::uint64_t page);
+  /// Takes from the reads what the write-combining buffer has.
+  void serve(KvMoves& moves) const;
+  /// The writes become what leaves that buffer.
+  void combine(KvMoves& moves);
+  Runs runs_of(std::uint64_t head, std::uint64_t heads, std::uint64_t first,
+               std::uint64_t last) const;
   void settle(const KvPopulation& population);
   std::uint64_t page_address(std::size_t form, std::uint64_t logical_page) const;
   /// Units of form tokens [first, last), counted from the first that ever was in it.
@@ -109,6 +128,7 @@ class KvCache {
   std::uint64_t tokens_ = 0;
   KvPopulation population_;
   std::vector<Table> tables_;
+  std::optional<WriteCombiner> combiner_;
 };
 
 }  // namespace systole::memory

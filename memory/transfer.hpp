@@ -19,6 +19,16 @@ struct Transfer {
   friend bool operator==(const Transfer&, const Transfer&) = default;
 };
 
+/// Adds a run; one that goes on where the last ended becomes part of it. None of no bytes.
+inline void append_run(std::vector<Transfer>& runs, const Transfer& run) {
+  if (run.bytes == 0) return;
+  if (!runs.empty() && runs.back().address + runs.back().bytes == run.address) {
+    runs.back().bytes += run.bytes;
+    return;
+  }
+  runs.push_back(run);
+}
+
 /// Bytes of the whole bursts that a transfer touches: what the bus moves.
 constexpr std::uint64_t burst_bytes_of(const Transfer& transfer, std::uint64_t burst) {
   if (transfer.bytes == 0) return 0;

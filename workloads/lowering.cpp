@@ -144,6 +144,7 @@ struct MemoryMap {
   std::uint64_t weight_bytes = 0;
   std::uint64_t end_of_layers = 0;
   CacheLayouts caches;
+  std::uint64_t prompt = 0, sequences = 1;
   Region fresh_keys, fresh_values;  ///< of one layer's prefill, where the cache is coded
 };
 
@@ -195,6 +196,8 @@ MemoryMap map_memory(const ModelShape& shape, const Recipe& recipe, const Weight
   AddressMap map;
   MemoryMap memory;
   memory.caches = cache_layouts(shape, recipe, cache_tokens, kv_study);
+  memory.prompt = prompt;
+  memory.sequences = sequences;
   auto place = [&](std::uint64_t bytes) {
     memory.weight_bytes += bytes;
     return map.place(TrafficClass::weights, bytes);
@@ -491,8 +494,16 @@ class StepWriter {
   CacheRegion cache_region(Target target, const Region& region, std::uint64_t before) const {
     const std::uint64_t staging =
         memory_.caches.key->staging_bytes() + memory_.caches.value->staging_bytes();
-    return {layout_of(target), region.address,          before,
-            context_,          shape_.layers * staging, !takes_codes(target)};
+    const std::uint64_t streams = memory_.caches.key->streams() + memory_.caches.value->streams();
+    return {layout_of(target),
+            region.address,
+            before,
+            context_,
+            shape_.layers * staging,
+            !takes_codes(target),
+            memory_.prompt,
+            layout_of(target)->streams(),
+            shape_.layers * memory_.sequences * streams};
   }
 
   /// What the array sees of a coded cache: integer codes beside an integer operand, whose scales go

@@ -51,6 +51,9 @@ struct CacheRegion {
   std::uint64_t before = 0, after = 0;  ///< tokens appended when the operation begins and ends
   std::uint64_t staging_bytes = 0;      ///< of sinks and windows, both sides, all layers
   bool decoded = true;                  ///< before the array; otherwise it takes the codes
+  std::uint64_t prompt = 0;             ///< tokens of the first append
+  /// Bursts that it keeps open at most, and those of both sides, all layers and sequences.
+  std::uint64_t streams = 0, all_streams = 0;
 };
 
 /// A stretch of a product's reduction whose weights are of one format (SliM-LLM: groups of input

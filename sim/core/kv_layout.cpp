@@ -228,6 +228,19 @@ std::uint64_t kv_attended(const KvLayout& layout, std::uint64_t tokens) {
   return std::min(tokens, layout.sinks + layout.window + share_of(layout.fetched_share, tokens));
 }
 
+std::uint64_t KvGeometry::streams() const {
+  const auto rows = [&](const KvPlane& plane) {
+    return plane.rows * (plane.by_head ? layout.heads : 1);
+  };
+  std::uint64_t sum = full_slots > 0 ? layout.heads : 0;
+  for (const KvPlane& plane : layout.token_planes) sum += rows(plane);
+  for (std::size_t f = 0; f < pools.size(); ++f) {
+    if (pools[f].pages == 0) continue;
+    for (const KvPlane& plane : layout.forms[f].planes) sum += rows(plane);
+  }
+  return sum;
+}
+
 KvGeometry::KvGeometry(KvLayout given, std::uint64_t capacity_tokens)
     : layout(std::move(given)), capacity(capacity_tokens) {
   SYSTOLE_CHECK(layout.heads > 0 && capacity > 0, "a KV layout without heads or tokens");

@@ -146,6 +146,8 @@ struct KvGeometry {
   std::uint64_t codebook_offset = 0;
   std::uint64_t bytes = 0;
   std::uint64_t staging_bytes() const { return full_slots * full_head_bytes * layout.heads; }
+  /// Rows that tokens are appended to: so many places at which a write may end within a burst.
+  std::uint64_t streams() const;
 };
 
 }  // namespace systole

@@ -202,7 +202,7 @@ pe::GemmShape Mapper::shape_of(std::uint64_t m, std::uint64_t n, std::uint64_t k
 
 Mapper::Mapper(const configs::MachineConfig& machine, const pe::PeDesign& design,
                const Observations& observations)
-    : machine_(machine), design_(design), observations_(observations) {
+    : machine_(machine), design_(design), observations_(observations), kv_states_(machine) {
   // A machine without prices (a paper's, in time) is ranked by cycles alone.
   const bool has_prices = !machine.energy.pes.empty();
   SYSTOLE_CHECK(has_prices || machine.mapping.objective == Objective::cycles,

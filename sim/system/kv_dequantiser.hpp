@@ -37,6 +37,10 @@ inline constexpr std::array<KvStage, 8> kKvStages = {{
 }};
 static_assert(sizeof(KvDecodeWork) == kKvStages.size() * sizeof(std::uint64_t));
 
+/// Bytes into and out of the write-combining buffer.
+inline constexpr const char* kKvCombinedWrite = "kv_dequantiser.combined_write_byte";
+inline constexpr const char* kKvCombinedRead = "kv_dequantiser.combined_read_byte";
+
 /// Cycles for `work`, from the first code in to the last value out: stages work beside each other,
 /// so the slowest decides.
 std::uint64_t kv_dequantise_cycles(const configs::KvDequantiserConfig& unit,

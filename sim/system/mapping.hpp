@@ -13,6 +13,7 @@
 #include "pe/dequantiser.hpp"
 #include "pe/design.hpp"
 #include "sim/core/observations.hpp"
+#include "sim/system/kv_states.hpp"
 #include "sim/system/schedule.hpp"
 #include "workloads/program.hpp"
 
@@ -166,6 +167,7 @@ class Mapper {
 
   const configs::MachineConfig& machine() const { return machine_; }
   const pe::PeDesign& design() const { return design_; }
+  KvStates& kv_states() { return kv_states_; }
 
  private:
   /// A search asks of very many mappings, and of one why not: text is made for that one alone.
@@ -200,6 +202,7 @@ class Mapper {
   std::uint64_t dram_latency_ = 0;
   std::map<std::string, MappedGemm> known_;
   std::map<std::string, MappedAttention> known_attention_;
+  KvStates kv_states_;
 };
 
 inline constexpr std::uint64_t kAccumulatorBytes = 4;  ///< int32 or fp32

@@ -259,16 +259,26 @@ void PriceList::price_kv_dequantiser(const configs::MachineConfig& machine, doub
             "operations of its stages; unpackers, look-ups, gathers and comparisons assumed",
             area > 0 ? area_off / area : 0,
             kAssumedBand / 2};
-  if (const std::uint64_t staging = machine.kv_dequantiser.staging_bytes; staging > 0) {
-    // Banks of 64 KiB and 64-byte words: area and leakage only, its accesses are the scratchpad's.
-    configs::ScratchpadConfig buffer;
+  // Banks of 64 KiB and 64-byte words. Of the staging area and leakage only: its accesses are the
+  // scratchpad's.
+  const auto buffer = [&](std::uint64_t bytes) {
     constexpr std::uint64_t kBank = 65536;
-    buffer.word_bytes = 64;
-    buffer.banks = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, ceil_div(staging, kBank)));
-    buffer.capacity_bytes = std::max<std::uint64_t>(staging, 1024 * buffer.banks);
-    const memory::SramPrice sram = memory::price_sram(table, buffer);
+    configs::ScratchpadConfig config;
+    config.word_bytes = 64;
+    config.banks = static_cast<std::uint32_t>(std::max<std::uint64_t>(1, ceil_div(bytes, kBank)));
+    config.capacity_bytes = std::max<std::uint64_t>(bytes, 1024 * config.banks);
+    const memory::SramPrice sram = memory::price_sram(table, config);
     part.area = part.area + SquareMillimetres(sram.area_mm2);
     part.standing = part.standing + Milliwatts(sram.leakage_mw);
+    return std::pair(sram.read_pj_per_word / config.word_bytes,
+                     sram.write_pj_per_word / config.word_bytes);
+  };
+  if (machine.kv_dequantiser.staging_bytes > 0) buffer(machine.kv_dequantiser.staging_bytes);
+  if (machine.kv_dequantiser.combining_bytes > 0) {
+    const auto [read_pj, write_pj] = buffer(machine.kv_dequantiser.combining_bytes);
+    // A byte that comes in is read once on its way out.
+    price(kKvCombinedWrite, write_pj + read_pj);
+    price(kKvCombinedRead, read_pj);
   }
   parts_["kv_dequantiser"] = part;
 }

@@ -120,14 +120,7 @@ class Scheduler {
   }
 
   memory::KvCache cache_of(const workloads::CacheRegion& region) const {
-    const configs::KvDequantiserConfig& unit = machine_.kv_dequantiser;
-    memory::KvCache cache(*region.geometry, region.address + placement_.offset,
-                          machine_.memory.dram.burst_bytes,
-                          region.staging_bytes <= unit.staging_bytes ? memory::KvStaging::on_chip
-                                                                     : memory::KvStaging::dram,
-                          unit.masked_writes);
-    cache.restore(region.before);
-    return cache;
+    return mapper_.kv_states().at(region, placement_.offset);
   }
 
   void decode(Job& job, const KvDecodeWork& work) const {
@@ -344,7 +337,10 @@ class Scheduler {
                   std::uint64_t h1, std::uint64_t n0, std::uint64_t n1) const {
     auto& transfers = job.stationary.transfers;
     if (side.cache) {
-      transfers = side.cache->read(h0, h1 - h0, n0, n1);
+      std::uint64_t served = 0;
+      transfers = side.cache->read(h0, h1 - h0, n0, n1, &served);
+      job.counts.kv_combined_read_bytes += served;
+      job.counts.weight_write_bytes += served;
       if (side.decoded) decode(job, side.cache->decode_work(h1 - h0, n0, n1));
     } else {
       for (std::uint64_t h = h0; h < h1; ++h) {
@@ -598,6 +594,8 @@ class Scheduler {
       job.vector_cycles = vector_time(ops);
       count(job, ops);
       if (!moves.decode.none()) decode(job, moves.decode.part(piece, pieces));
+      job.counts.kv_combined_read_bytes += part(moves.served_bytes);
+      job.counts.kv_combined_write_bytes += part(moves.combined_bytes);
       some(moves.writes, job.results);
       for (std::uint64_t p = 0; p < op.written_region.pieces; ++p) {
         transfer(
@@ -835,6 +833,8 @@ constexpr std::uint64_t WorkCounts::*kCounters[] = {
     &WorkCounts::kv_dequantise_cycles,
     &WorkCounts::kv_read_burst_bytes,
     &WorkCounts::kv_write_burst_bytes,
+    &WorkCounts::kv_combined_read_bytes,
+    &WorkCounts::kv_combined_write_bytes,
 };
 static_assert(sizeof(WorkCounts) ==
               std::size(kCounters) * sizeof(std::uint64_t) + sizeof(KvDecodeWork));

@@ -40,6 +40,8 @@ struct WorkCounts {
   std::uint64_t kv_dequantise_cycles = 0;  ///< that the KV dequantiser works
   KvDecodeWork kv_work;                    ///< what it does
   std::uint64_t kv_read_burst_bytes = 0, kv_write_burst_bytes = 0;  ///< cache traffic, whole bursts
+  /// Of the cache, served from and taken by the write-combining buffer.
+  std::uint64_t kv_combined_read_bytes = 0, kv_combined_write_bytes = 0;
 
   WorkCounts& operator+=(const WorkCounts& other);
   WorkCounts operator*(std::uint64_t times) const;

@@ -65,6 +65,10 @@ EventCounts on_chip_events(const WorkCounts& counts, const configs::MemoryConfig
     if (count > 0) events.add(event, count);
   }
   events.add("dequantiser.scale_add", counts.dequantise_fma);
+  for (const auto& [event, count] : {std::pair(kKvCombinedRead, counts.kv_combined_read_bytes),
+                                     std::pair(kKvCombinedWrite, counts.kv_combined_write_bytes)}) {
+    if (count > 0) events.add(event, count);
+  }
   for (const KvStage& stage : kKvStages) events.add(stage.event, counts.kv_work.*stage.work);
   events.add("vector.add", counts.vector_adds);
   events.add("vector.multiply", counts.vector_multiplies);
@@ -1303,6 +1307,16 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
                              "upwards",
                              hits, lookups,
                              100.0 * static_cast<double>(hits) / static_cast<double>(lookups)));
+  }
+  if (const std::uint64_t taken = result.events.get(kKvCombinedWrite); taken > 0) {
+    result.notes.emplace_back(
+        "write combining",
+        fmt::format("{} bytes of the coded cache went through a buffer of {} and left it as {} "
+                    "bytes in {} of bursts, the rest of them at the run's end still in it or "
+                    "written over; {} bytes were read in it; keys and values of every layer and "
+                    "sequence have a part of it of their own",
+                    taken, machine.kv_dequantiser.combining_bytes, result.kv_bytes_written,
+                    result.kv_burst_bytes_written, result.events.get(kKvCombinedRead)));
   }
   if (!options.observations) {
     result.notes.emplace_back(
