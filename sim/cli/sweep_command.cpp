@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <filesystem>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/cli/options.hpp"
+#include "sim/cli/sweep_plan.hpp"
 #include "sim/core/error.hpp"
 #include "sim/sweep/replay.hpp"
 
@@ -22,93 +24,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A folder of sweeps: journals/*.journal, shared by all sweeps in it, and a NAME.plan a sweep.
-std::string journals_of(const std::string& folder) { return folder + "/journals"; }
-constexpr std::string_view kPlanExtension = ".plan";
-
-/// What merging needs to know of a sweep: the file as it was, and how it was searched.
-struct Plan {
-  std::string file;  ///< absolute: relative names in the text start there
-  sweep::SearchSettings search;
-  std::string text;
-};
-
-constexpr std::string_view kPlanHead = "systole-sweep-plan 1";
-
-std::string to_text(const Plan& plan) {
-  const auto& s = plan.search;
-  return fmt::format("{}\nfile {}\nsearch {}\nbudget {}\nseed {}\nshards {}\n\n{}", kPlanHead,
-                     plan.file, sweep::kSearchNames[static_cast<std::size_t>(s.kind)], s.budget,
-                     s.seed, s.shards, plan.text);
-}
-
-Plan read_plan(const std::string& path) {
-  const std::string text = configs::read_text_file(path);
-  const auto fail = [&] {
-    throw ConfigError(path + ": not a plan of this version; expected what `systole sweep` wrote");
-  };
-  const std::size_t blank = text.find("\n\n");
-  if (blank == std::string::npos) fail();
-  const std::vector<std::string_view> lines = split(std::string_view(text).substr(0, blank), '\n');
-  if (lines.size() != 6 || lines[0] != kPlanHead) fail();
-  const auto value = [&](std::size_t line, std::string_view key) {
-    if (!lines[line].starts_with(std::string(key) + " ")) fail();
-    return std::string(lines[line].substr(key.size() + 1));
-  };
-  Plan plan;
-  plan.file = value(1, "file");
-  plan.search.kind = static_cast<sweep::SearchKind>(
-      choice_of(path, "search", value(2, "search"), sweep::kSearchNames));
-  plan.search.budget = number_of(value(3, "budget"), path, "budget", "a number");
-  plan.search.seed = number_of(value(4, "seed"), path, "seed", "a number");
-  plan.search.shards = number_of(value(5, "shards"), path, "shards", "a number");
-  plan.text = text.substr(blank + 2);
-  return plan;
-}
-
-/// Plans of a folder, by name of the sweep.
-std::vector<std::string> plans_in(const std::string& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    if (it->path().extension() == kPlanExtension) names.push_back(it->path().stem().string());
-  }
-  if (error) throw ConfigError(folder + ": cannot be listed: " + error.message());
-  std::ranges::sort(names);
-  return names;
-}
-
-std::string plan_path(const std::string& folder, const std::string& name) {
-  return folder + "/" + name + std::string(kPlanExtension);
-}
-
-/// The plan of the sweep of that name, or of the only one.
-Plan plan_of(const std::string& folder, const std::string& name) {
-  const std::vector<std::string> names = plans_in(folder);
-  if (names.empty()) throw ConfigError(folder + ": holds no sweep (systole sweep FILE --out DIR)");
-  if (name.empty() && names.size() > 1) {
-    std::string known;
-    for (const std::string& each : names) known += (known.empty() ? "" : ", ") + each;
-    throw ConfigError(folder + ": holds several sweeps (" + known + "); expected --sweep NAME");
-  }
-  if (!name.empty() && std::ranges::find(names, name) == names.end()) {
-    throw ConfigError(unknown_name_message("sweep", name, names));
-  }
-  return read_plan(plan_path(folder, name.empty() ? names.front() : name));
-}
-
 SweepResult merged(const std::vector<std::string>& folders, const std::string& name,
                    Progress& progress) {
-  const Plan plan = plan_of(folders.front(), name);
+  const SweepPlan plan = plan_of(folders.front(), name);
   sweep::JournalContents contents;
   for (const std::string& folder : folders) {
     sweep::read_journals(journals_of(folder), contents);
   }
   const configs::SweepConfig config = configs::read_sweep(plan.text, plan.file);
-  // Shards are parts of one sweep; what is merged is the whole of it.
-  sweep::SearchSettings search = plan.search;
-  search.shards = 1;
-  return sweep::replay(config, search, SYSTOLE_VERSION, contents, progress);
+  return sweep::replay(config, plan.search, SYSTOLE_VERSION, contents, progress);
 }
 
 /// A merged file, or a folder that is merged in passing.
@@ -198,35 +122,62 @@ int export_command(const Arguments& arguments) {
 
 struct SweepOptions {
   std::vector<std::string> files, share;
-  std::string out, search = "grid", shard;
+  std::string out, search = "grid", shard, sweep;
   std::optional<std::uint64_t> budget;
   std::uint64_t jobs = 0, seed = 1;
-  bool resume = false, quiet = false;
+  bool resume = false, quiet = false, slurm = false;
+  SlurmSettings batch;
 };
 
 bool parse(const Arguments& arguments, SweepOptions& o) {
   Options options(
       "sweep FILE.yaml|NAME --out DIR [options]",
       "Evaluates the points of a sweep file in worker processes. Finished points are journalled "
-      "and\nsurvive a kill or a power cut; --resume repeats none. Ctrl-C finishes the points in "
-      "flight.\nAlso: systole sweep status DIR, sweep merge DIR --out FILE.h5, sweep export "
-      "FILE.h5|DIR.",
+      "and\nsurvive a kill or a power cut; --resume repeats none, and needs no FILE. Ctrl-C "
+      "finishes "
+      "the\npoints in flight.\n"
+      "Also: systole sweep status DIR, sweep merge DIR --out FILE.h5, sweep export FILE.h5|DIR.",
       "  systole sweep mixpe-design-space --out runs --jobs 4\n"
+      "  systole sweep --resume --out runs\n"
       "  systole sweep my.yaml --out runs --search nsga2 --budget 500\n"
       "  systole sweep my.yaml --out part2 --shard 2/8\n"
+      "  systole sweep my.yaml --out runs --slurm --tasks 100 --time 30 && sbatch runs/my.sbatch\n"
       "  systole sweep merge runs --out all.h5\n"
       "  systole report all.h5 --html page.html\n");
   options.value("out", "DIR", o.out, "folder of journals and plans, made where it is missing")
-      .number("jobs", "N", o.jobs, "worker processes (default: all processors)")
+      .number("jobs", "N", o.jobs, "worker processes (default: all processors; on Slurm: 1 a task)")
       .flag("resume", o.resume, "go on with a sweep that the folder holds")
+      .value("sweep", "NAME", o.sweep, "which, to go on with without FILE, where DIR holds several")
       .list("share", "DIR", o.share, "another sweep's folder whose points need not be repeated")
       .value("shard", "I/N", o.shard, "every N-th point, from the I-th")
       .value("search", "KIND", o.search, "grid, random, sobol or nsga2 (default: grid)")
       .optional_number("budget", "N", o.budget, "points of a search other than grid")
       .number("seed", "S", o.seed, "of a search other than grid (default: 1)")
       .flag("quiet", o.quiet, "no table and no progress")
-      .positional(o.files);
+      .positional(o.files)
+      .group("On a cluster")
+      .flag("slurm", o.slurm,
+            "evaluate nothing: write DIR/NAME.sbatch, a job array of shards, to submit with sbatch")
+      .number("tasks", "N", o.batch.tasks, "of the array (default: 16)")
+      .value("partition", "NAME", o.batch.partition, "of the cluster (default: its own)")
+      .value("time", "LIMIT", o.batch.time, "of a task, as sbatch has it: minutes, or D-HH:MM:SS")
+      .value("account", "NAME", o.batch.account, "that is charged");
   return options.parse(arguments);
+}
+
+/// The part of the points that --shard asks for.
+void part_of(const SweepOptions& o, sweep::SearchSettings& search) {
+  if (o.shard.empty()) return;
+  const auto numbers = numbers_in("--shard", o.shard, '/', 2, "I/N with I from 1 to N");
+  search.shard = numbers[0];
+  search.shards = numbers[1];
+  if (search.shard < 1 || search.shard > search.shards) {
+    throw ConfigError("--shard: found '" + o.shard + "'; expected I/N with I from 1 to N");
+  }
+  if (search.kind == sweep::SearchKind::nsga2) {
+    throw ConfigError(
+        "--shard: nsga2 chooses points by the results of all others; expected another --search");
+  }
 }
 
 sweep::SearchSettings search_of(const SweepOptions& o) {
@@ -246,42 +197,79 @@ sweep::SearchSettings search_of(const SweepOptions& o) {
     throw ConfigError(
         fmt::format("--budget: found {}; expected at most {}", search.budget, kMostPoints));
   }
-  if (!o.shard.empty()) {
-    const auto numbers = numbers_in("--shard", o.shard, '/', 2, "I/N with I from 1 to N");
-    search.shard = numbers[0];
-    search.shards = numbers[1];
-    if (search.shard < 1 || search.shard > search.shards) {
-      throw ConfigError("--shard: found '" + o.shard + "'; expected I/N with I from 1 to N");
-    }
-    if (search.kind == sweep::SearchKind::nsga2) {
-      throw ConfigError(
-          "--shard: nsga2 chooses points by the results of all others; expected "
-          "another --search");
-    }
-  }
+  part_of(o, search);
   return search;
 }
 
-int sweep(const SweepOptions& o) {
-  if (o.files.size() != 1) throw ConfigError("sweep: expected one sweep file or shipped name");
+/// What to sweep: a file, or what the folder holds of one.
+SweepPlan wanted_plan(const SweepOptions& o) {
   if (o.out.empty()) throw ConfigError("sweep: expected --out DIR");
-  const std::string path = configs::sweep_path(o.files[0]);
-  Plan plan{fs::absolute(path).lexically_normal().string(), search_of(o),
+  if (o.files.size() == 1) {
+    if (!o.sweep.empty()) throw ConfigError("--sweep: the file has its name; expected no FILE");
+    const std::string path = configs::sweep_path(o.files[0]);
+    return {fs::absolute(path).lexically_normal().string(), search_of(o),
             configs::read_text_file(path)};
-  const configs::SweepConfig config = configs::read_sweep(plan.text, path);
+  }
+  if (!o.files.empty() || !o.resume) {
+    throw ConfigError("sweep: expected one sweep file or shipped name");
+  }
+  SweepPlan plan = plan_of(o.out, o.sweep);
+  const bool other = o.budget || o.seed != 1 || o.search != "grid";
+  if (other) throw ConfigError("--resume without FILE: goes on as begun; expected no other search");
+  part_of(o, plan.search);
+  return plan;
+}
+
+int slurm(const SweepOptions& o, const SweepPlan& plan, const std::string& name) {
+  SlurmSettings batch = o.batch;
+  batch.jobs = o.jobs == 0 ? 1 : thread_count(o.jobs);
+  batch.ranks = plan.search.kind == sweep::SearchKind::nsga2;
+  constexpr std::uint64_t kMostTasks = 100'000;
+  if (batch.tasks < 1 || batch.tasks > kMostTasks) {
+    throw ConfigError(fmt::format("--tasks: found {}; expected 1 to {}", batch.tasks, kMostTasks));
+  }
+  if (!o.shard.empty())
+    throw ConfigError("--shard: --slurm makes the shards; expected one of them");
+  for (const auto& [option, text] : {std::pair("--partition", &o.batch.partition),
+                                     {"--time", &o.batch.time},
+                                     {"--account", &o.batch.account}}) {
+    const bool word = std::ranges::none_of(
+        *text, [](char c) { return std::isgraph(static_cast<unsigned char>(c)) == 0; });
+    if (!word) throw ConfigError(fmt::format("{}: found '{}'; expected one word", option, *text));
+  }
+  const std::string folder = fs::canonical(o.out).string();
+  if (std::ranges::any_of(folder, [](unsigned char c) { return std::iscntrl(c) != 0; })) {
+    throw ConfigError("--out: a folder's name without line breaks is expected in a batch script");
+  }
+  write_plan(plan_path(o.out, name), plan);
+  const std::string script = folder + "/" + name + ".sbatch";
+  systole::sweep::write_durably(
+      script, slurm_script(fs::canonical("/proc/self/exe").string(), folder, name, batch));
+  if (!o.quiet) {
+    fmt::print("{}: {} {} of {} processor{}\nsubmit it with: sbatch {}\n", script, batch.tasks,
+               batch.ranks ? "ranks" : "tasks", batch.jobs, batch.jobs == 1 ? "" : "s", script);
+  }
+  return 0;
+}
+
+int sweep(const SweepOptions& o) {
+  for (const std::string* text : {&o.batch.partition, &o.batch.time, &o.batch.account}) {
+    if (!o.slurm && !text->empty()) throw ConfigError("'" + *text + "' is for --slurm");
+  }
+  const SweepPlan plan = wanted_plan(o);
+  const configs::SweepConfig config = configs::read_sweep(plan.text, plan.file);
   sweep::PoolSettings pool{thread_count(o.jobs), journals_of(o.out), SYSTOLE_VERSION};
   pool.timings_folder = o.out + "/timings";
   // A tile point takes as long as a hundred analytic ones.
   if (config.base.timing == configs::SweepTiming::tile) pool.largest_batch = 32;
 
-  std::error_code error;
-  fs::create_directories(pool.journal_folder, error);
-  if (error) throw ConfigError(pool.journal_folder + ": cannot be made: " + error.message());
+  sweep::make_folder(pool.journal_folder);
   const std::string plan_file = plan_path(o.out, config.name);
   if (fs::exists(plan_file) && !o.resume) {
     throw ConfigError(o.out + ": holds sweep '" + config.name +
                       "' already; expected --resume to go on with it, or another --out");
   }
+  if (o.slurm) return slurm(o, plan, config.name);
   sweep::JournalContents known, shared;
   sweep::read_journals(pool.journal_folder, known);
   for (const std::string& folder : o.share) {
@@ -290,7 +278,7 @@ int sweep(const SweepOptions& o) {
     }
     sweep::read_journals(journals_of(folder), shared);
   }
-  write_text_file(plan_file, to_text(plan));
+  if (!o.files.empty()) write_plan(plan_file, plan);
 
   ConsoleProgress progress(o.quiet);
   const auto start = std::chrono::steady_clock::now();

@@ -61,7 +61,72 @@ std::uint32_t crc_of(std::string_view length_bytes, std::string_view payload) {
   return crc.checksum();
 }
 
+[[noreturn]] void cannot_write(const std::string& path) {
+  throw ConfigError(path + ": cannot be written: " + std::strerror(errno));
+}
+
+/// A name must outlive a power cut as what it names does. Some file systems cannot; they keep
+/// order.
+void sync_folder(const std::string& folder) {
+  const int handle =
+      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (handle < 0) return;
+  ::fsync(handle);
+  ::close(handle);
+}
+
+/// A new file under a name that no other process, here or on another machine that shares the
+/// folder, has taken: `path` becomes it.
+int create_unique(const std::string& start, std::string_view extension, int flags,
+                  std::string& path) {
+  for (std::uint64_t attempt = 0;; ++attempt) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch().count();
+    path = fmt::format("{}{:x}-{}-{}{}", start, now, ::getpid(), attempt, extension);
+    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | flags, 0666);
+    if (file >= 0) return file;
+    if (errno != EEXIST) cannot_write(path);
+  }
+}
+
+/// False with errno set where not everything is on the disk.
+bool write_and_sync(int file, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(file, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return ::fsync(file) == 0;
+}
+
 }  // namespace
+
+void make_folder(const std::string& path) {
+  std::vector<fs::path> made;
+  std::error_code error;
+  for (fs::path each = path; !each.empty() && !fs::exists(each, error); each = each.parent_path()) {
+    made.push_back(each);
+    if (each == each.parent_path()) break;
+  }
+  fs::create_directories(path, error);
+  if (error) throw ConfigError(path + ": cannot be made: " + error.message());
+  for (const fs::path& each : made) sync_folder(each.parent_path().string());
+}
+
+void write_durably(const std::string& path, std::string_view text) {
+  std::string temporary;
+  const int file = create_unique(path + ".", ".part", 0, temporary);
+  const bool written = write_and_sync(file, text);
+  const bool placed = written && ::rename(temporary.c_str(), path.c_str()) == 0;
+  const int reason = errno;
+  ::close(file);
+  if (!placed) {
+    ::unlink(temporary.c_str());
+    errno = reason;
+    cannot_write(path);
+  }
+  sync_folder(fs::path(path).parent_path().string());
+}
 
 std::string key_text(const PointKey& key) { return fmt::format("{:016x}{:016x}", key[0], key[1]); }
 
@@ -100,21 +165,8 @@ JournalWriter::~JournalWriter() {
 }
 
 void JournalWriter::open() {
-  // A name that no other worker, now or on another machine that shares the folder, has taken.
-  for (std::uint64_t attempt = 0; file_ < 0; ++attempt) {
-    const auto now = std::chrono::system_clock::now().time_since_epoch().count();
-    path_ = fmt::format("{}/{:x}-{}-{}{}", folder_, now, ::getpid(), attempt, kExtension);
-    file_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
-    if (file_ < 0 && errno != EEXIST) {
-      throw ConfigError(path_ + ": cannot be written: " + std::strerror(errno));
-    }
-  }
-  // The name must outlive a power cut as the records do.
-  const int folder = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder >= 0) {
-    ::fsync(folder);
-    ::close(folder);
-  }
+  file_ = create_unique(folder_ + "/", kExtension, O_APPEND, path_);
+  sync_folder(folder_);
   pending_.insert(0, kMagic);
 }
 
@@ -130,17 +182,7 @@ void JournalWriter::append(const PointKey& key, const SweepRecord& record) {
 void JournalWriter::sync() {
   if (pending_.empty()) return;
   if (file_ < 0) open();
-  std::string_view left = pending_;
-  while (!left.empty()) {
-    const ssize_t written = ::write(file_, left.data(), left.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) {
-      throw ConfigError(path_ + ": cannot be written: " + std::strerror(errno));
-    }
-    left.remove_prefix(static_cast<std::size_t>(written));
-  }
-  if (::fsync(file_) != 0)
-    throw ConfigError(path_ + ": cannot be written: " + std::strerror(errno));
+  if (!write_and_sync(file_, pending_)) cannot_write(path_);
   pending_.clear();
 }
 

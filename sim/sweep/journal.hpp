@@ -56,6 +56,12 @@ struct JournalContents {
   std::uint64_t torn_bytes = 0;  ///< at the ends of files, of records that are not whole
 };
 
+/// Makes a folder and those above it; they are there after a power cut. Throws ConfigError.
+void make_folder(const std::string& path);
+/// Writes a file that is there whole or, after a kill or a power cut at any moment, as it was
+/// before. Processes of any number of machines may write the same file at once. Throws ConfigError.
+void write_durably(const std::string& path, std::string_view text);
+
 /// Reads all journals of a folder into `contents`; a folder that is not there holds none. Throws
 /// ConfigError when a file cannot be read, or two records of one key differ.
 void read_journals(const std::string& folder, JournalContents& contents);

@@ -13,25 +13,13 @@
 #include <thread>
 
 #include "tests/cli/process.hpp"
+#include "tests/sweep/study.hpp"
 
 namespace systole::tests {
 namespace {
 
 using testing::HasSubstr;
 namespace fs = std::filesystem;
-
-constexpr const char* kStudy =
-    "name: study\nsummary: a test\n"
-    "base: {machine: mixpe-128x128, recipe: mixpe-w4a8, model: llama-2-7b, prefill: 512,\n"
-    "       decode: 1, prompt: cached, timing: analytic}\n"
-    "axes:\n"
-    "  machine.array.rows: [32, 48, 64, 96, 128]\n"
-    "  machine.array.cols: [32, 48, 64, 96, 128]\n"
-    "  machine.memory.dram.channels: [4, 16, 32]\n"
-    "  recipe: [mixpe-w4a8, w8a8]\n"
-    "derived: {macs_of_array: machine.array.rows * machine.array.cols}\n"
-    "constraints: [area_mm2 <= 40]\n"
-    "objectives: [minimise: tpot_ms, maximise: tokens_per_joule]\n";
 
 /// Starts a sweep in a process group of its own.
 pid_t start(const std::vector<std::string>& arguments) {
@@ -224,6 +212,11 @@ TEST(SweepCommand, BadOptionsAreOneMessageAndExitTwo) {
   const std::string study = folder.write("study.yaml", kStudy), out = " --out " + folder.path("o");
   const std::pair<std::string, const char*> cases[] = {
       {"sweep" + out, "expected one sweep file"},
+      {"sweep --resume" + out, "cannot be listed"},
+      {"sweep " + study + out + " --slurm --tasks 0", "--tasks"},
+      {"sweep " + study + out + " --resume --slurm --shard 1/2", "--shard"},
+      {"sweep " + study + out + " --resume --slurm --partition 'a b'", "--partition"},
+      {"sweep " + study + " --out " + folder.path("p") + " --partition p", "--slurm"},
       {"sweep " + study, "expected --out"},
       {"sweep kv-memroy" + out, "did you mean 'kv-memory'"},
       {"sweep " + study + out + " --search nsga", "did you mean 'nsga2'"},
