@@ -154,9 +154,8 @@ void Hdf5Writer::group(const std::string& name) {
   if (!group.valid()) fail("cannot create the group '" + name + "'");
 }
 
-void Hdf5Writer::write(const std::string& name, std::int64_t type,
-                       std::span<const std::uint64_t> extents, const void* data,
-                       std::string_view unit) {
+Hdf5Handle Hdf5Writer::create(const std::string& name, std::int64_t type,
+                              std::span<const std::uint64_t> extents) {
   const std::vector<hsize_t> dims(extents.begin(), extents.end());
   const Hdf5Handle space = owned<H5Sclose>(
       dims.empty() ? H5Screate(H5S_SCALAR)
@@ -167,12 +166,57 @@ void Hdf5Writer::write(const std::string& name, std::int64_t type,
   Hdf5Handle dataset = owned<H5Dclose>(H5Dcreate2(file_.id(), name.c_str(), type, space.id(),
                                                   H5P_DEFAULT, creation.id(), H5P_DEFAULT));
   if (!dataset.valid()) fail("cannot create the dataset '" + name + "'");
+  return dataset;
+}
+
+void Hdf5Writer::write(const std::string& name, std::int64_t type,
+                       std::span<const std::uint64_t> extents, const void* data,
+                       std::string_view unit) {
+  Hdf5Handle dataset = create(name, type, extents);
   const bool empty = std::find(extents.begin(), extents.end(), 0) != extents.end();
   if (!empty && H5Dwrite(dataset.id(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
     fail("cannot write the dataset '" + name + "'; is the disk full?");
   }
   dataset.close();
   if (!unit.empty()) attribute(name, "unit", unit);
+}
+
+void Hdf5Writer::column(const std::string& name, Column kind, std::uint64_t rows,
+                        std::uint64_t longest, std::string_view unit) {
+  const Hdf5Handle text = text_type(std::max<std::uint64_t>(longest, 1));
+  const std::int64_t type = kind == Column::count    ? H5T_STD_U64LE
+                            : kind == Column::number ? H5T_IEEE_F64LE
+                                                     : text.id();
+  create(name, type, std::array{rows}).close();
+  if (!unit.empty()) attribute(name, "unit", unit);
+}
+
+void Hdf5Writer::fill(const std::string& name, std::uint64_t first, std::uint64_t rows,
+                      std::int64_t type, const void* data) {
+  if (rows == 0) return;
+  const Hdf5Handle dataset = owned<H5Dclose>(H5Dopen2(file_.id(), name.c_str(), H5P_DEFAULT));
+  const Hdf5Handle space = owned<H5Sclose>(H5Dget_space(dataset.id()));
+  const hsize_t start = first, count = rows;
+  const Hdf5Handle memory = owned<H5Sclose>(H5Screate_simple(1, &count, nullptr));
+  if (H5Sselect_hyperslab(space.id(), H5S_SELECT_SET, &start, nullptr, &count, nullptr) < 0 ||
+      H5Dwrite(dataset.id(), type, memory.id(), space.id(), H5P_DEFAULT, data) < 0) {
+    fail("cannot write the dataset '" + name + "'; is the disk full?");
+  }
+}
+
+void Hdf5Writer::fill(const std::string& name, std::uint64_t first,
+                      std::span<const std::uint64_t> values) {
+  fill(name, first, values.size(), H5T_NATIVE_UINT64, values.data());
+}
+void Hdf5Writer::fill(const std::string& name, std::uint64_t first,
+                      std::span<const double> values) {
+  fill(name, first, values.size(), H5T_NATIVE_DOUBLE, values.data());
+}
+void Hdf5Writer::fill(const std::string& name, std::uint64_t first,
+                      std::span<const std::string> values) {
+  std::uint64_t width = 0;
+  const std::string bytes = padded(values, width);
+  fill(name, first, values.size(), text_type(width).id(), bytes.data());
 }
 
 void Hdf5Writer::scalar(const std::string& name, std::uint64_t value, std::string_view unit) {
@@ -410,6 +454,19 @@ void Hdf5Reader::read(const Dataset& dataset, std::int64_t type, std::uint64_t e
   }
 }
 
+void Hdf5Reader::read_rows(const Dataset& dataset, std::int64_t type, std::uint64_t first,
+                           std::uint64_t count, void* data) const {
+  if (count == 0) return;
+  SYSTOLE_CHECK(first + count <= dataset.elements, "rows beyond the last of " + dataset.name);
+  const Hdf5Handle space = owned<H5Sclose>(H5Dget_space(dataset.handle.id()));
+  const hsize_t start = first, rows = count;
+  const Hdf5Handle memory = owned<H5Sclose>(H5Screate_simple(1, &rows, nullptr));
+  if (H5Sselect_hyperslab(space.id(), H5S_SELECT_SET, &start, nullptr, &rows, nullptr) < 0 ||
+      H5Dread(dataset.handle.id(), type, memory.id(), space.id(), H5P_DEFAULT, data) < 0) {
+    fail("'" + dataset.name + "' cannot be read; the file is truncated or damaged");
+  }
+}
+
 namespace {
 
 /// Whether the dataset's bytes lie inside the file, before anything is allocated for them.
@@ -464,24 +521,63 @@ void Hdf5Reader::column(const std::string& name, std::vector<std::string>& value
   texts(name, false, values);
 }
 
-void Hdf5Reader::texts(const std::string& name, bool scalar,
-                       std::vector<std::string>& values) const {
-  const Dataset dataset = open(name, scalar, 0);
+std::uint64_t Hdf5Reader::text_width(const Dataset& dataset) const {
   const Hdf5Handle type = owned<H5Tclose>(H5Dget_type(dataset.handle.id()));
   const std::uint64_t width = type.valid() ? H5Tget_size(type.id()) : 0;
   if (width == 0 || H5Tget_class(type.id()) != H5T_STRING || H5Tis_variable_str(type.id()) != 0) {
-    fail("'" + name + "' has another element type, expected text of a fixed width");
+    fail("'" + dataset.name + "' has another element type, expected text of a fixed width");
   }
   if (width > limits_.text_bytes) {
-    fail("'" + name + "' holds texts of " + std::to_string(width) + " bytes, expected at most " +
-         std::to_string(limits_.text_bytes));
+    fail("'" + dataset.name + "' holds texts of " + std::to_string(width) +
+         " bytes, expected at most " + std::to_string(limits_.text_bytes));
   }
   const std::uint64_t bytes = dataset.elements * width;  // <= 2^20 * 2^20
   if (bytes > limits_.dataset_bytes || !stored_whole(dataset.handle.id(), bytes, file_bytes_)) {
-    fail("'" + name + "' claims " + std::to_string(bytes) + " bytes that are not in the file");
+    fail("'" + dataset.name + "' claims " + std::to_string(bytes) +
+         " bytes that are not in the file");
   }
-  std::string data(bytes, '\0');
+  return width;
+}
+
+void Hdf5Reader::texts(const std::string& name, bool scalar,
+                       std::vector<std::string>& values) const {
+  const Dataset dataset = open(name, scalar, 0);
+  const std::uint64_t width = text_width(dataset);
+  std::string data(dataset.elements * width, '\0');
   read(dataset, text_type(width).id(), width, data.data());
+  values = unpadded(data, width);
+}
+
+std::uint64_t Hdf5Reader::row_count(const std::string& name) const {
+  return open(name, false, 0).elements;
+}
+
+void Hdf5Reader::rows(const std::string& name, std::uint64_t first, std::uint64_t count,
+                      std::vector<std::uint64_t>& values) const {
+  const Dataset dataset = open(name, false, 0);
+  checked_elements(dataset, H5T_STD_U64LE, "unsigned 64-bit");
+  if (!stored_whole(dataset.handle.id(), dataset.elements * 8, file_bytes_))
+    fail("'" + name + "' is not in the file");
+  values.resize(count);
+  read_rows(dataset, H5T_NATIVE_UINT64, first, count, values.data());
+}
+
+void Hdf5Reader::rows(const std::string& name, std::uint64_t first, std::uint64_t count,
+                      std::vector<double>& values) const {
+  const Dataset dataset = open(name, false, 0);
+  checked_elements(dataset, H5T_IEEE_F64LE, "64-bit floating point");
+  if (!stored_whole(dataset.handle.id(), dataset.elements * 8, file_bytes_))
+    fail("'" + name + "' is not in the file");
+  values.resize(count);
+  read_rows(dataset, H5T_NATIVE_DOUBLE, first, count, values.data());
+}
+
+void Hdf5Reader::rows(const std::string& name, std::uint64_t first, std::uint64_t count,
+                      std::vector<std::string>& values) const {
+  const Dataset dataset = open(name, false, 0);
+  const std::uint64_t width = text_width(dataset);
+  std::string data(count * width, '\0');
+  read_rows(dataset, text_type(width).id(), first, count, data.data());
   values = unpadded(data, width);
 }
 

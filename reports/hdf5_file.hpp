@@ -90,6 +90,15 @@ class Hdf5Writer {
   void column(const std::string& name, std::span<const double> values, std::string_view unit);
   void column(const std::string& name, std::span<const std::string> values, std::string_view unit);
 
+  // A column that is written in pieces: its rows first, of texts the longest too, then what is in
+  // them.
+  enum class Column : std::uint8_t { count, number, text };
+  void column(const std::string& name, Column kind, std::uint64_t rows, std::uint64_t longest,
+              std::string_view unit);
+  void fill(const std::string& name, std::uint64_t first, std::span<const std::uint64_t> values);
+  void fill(const std::string& name, std::uint64_t first, std::span<const double> values);
+  void fill(const std::string& name, std::uint64_t first, std::span<const std::string> values);
+
   /// Table [rows, names.size()], row-major; the attribute "columns" holds `names`.
   void table(const std::string& name, std::span<const std::uint64_t> values,
              std::span<const std::string_view> names, std::string_view unit);
@@ -108,6 +117,10 @@ class Hdf5Writer {
  private:
   void write(const std::string& name, std::int64_t type, std::span<const std::uint64_t> extents,
              const void* data, std::string_view unit);
+  Hdf5Handle create(const std::string& name, std::int64_t type,
+                    std::span<const std::uint64_t> extents);
+  void fill(const std::string& name, std::uint64_t first, std::uint64_t rows, std::int64_t type,
+            const void* data);
   void attribute_texts(const std::string& object, const char* name,
                        std::span<const std::string_view> values, bool scalar);
   [[noreturn]] void fail(const std::string& what) const;
@@ -134,6 +147,15 @@ class Hdf5Reader {
   void column(const std::string& name, std::vector<std::uint64_t>& values) const;
   void column(const std::string& name, std::vector<double>& values) const;
   void column(const std::string& name, std::vector<std::string>& values) const;
+  /// Some rows of a column, in the memory of those; how many it has.
+  void rows(const std::string& name, std::uint64_t first, std::uint64_t count,
+            std::vector<std::uint64_t>& values) const;
+  void rows(const std::string& name, std::uint64_t first, std::uint64_t count,
+            std::vector<double>& values) const;
+  void rows(const std::string& name, std::uint64_t first, std::uint64_t count,
+            std::vector<std::string>& values) const;
+  std::uint64_t row_count(const std::string& name) const;
+
   /// Table [rows, names.size()]; the file's column names must be `names`, in that order.
   void table(const std::string& name, std::vector<std::uint64_t>& values,
              std::span<const std::string_view> names) const;
@@ -156,6 +178,10 @@ class Hdf5Reader {
   std::uint64_t checked_elements(const Dataset& dataset, std::int64_t type,
                                  const char* expected) const;
   void texts(const std::string& name, bool scalar, std::vector<std::string>& values) const;
+  /// Width of a text dataset that lies whole in the file and is within the limits.
+  std::uint64_t text_width(const Dataset& dataset) const;
+  void read_rows(const Dataset& dataset, std::int64_t type, std::uint64_t first,
+                 std::uint64_t count, void* data) const;
   std::vector<std::string> attribute_texts(const std::string& object, const char* name,
                                            bool scalar) const;
   Hdf5Handle open_object(const std::string& name) const;

@@ -6,7 +6,9 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "reports/csv.hpp"
@@ -100,41 +102,38 @@ void append(std::vector<std::string>& to, std::vector<std::string> cells) {
 
 }  // namespace
 
-std::string sweep_to_terminal(const SweepResult& result, bool colour, unsigned width) {
+std::string sweep_to_terminal(const SweepResult& result, const SweepSummary& summary, bool colour,
+                              unsigned width) {
   constexpr std::size_t kShownFront = 20;
   const auto bold = [&](const std::string& text) {
     return colour ? "\x1b[1m" + text + "\x1b[0m" : text;
   };
-  const auto count = [&](const auto& predicate) {
-    return std::ranges::count_if(result.points, predicate);
-  };
   std::string out =
-      bold(fmt::format("{}: {} points of {} ({}, {})", printable(result.name), result.points.size(),
+      bold(fmt::format("{}: {} points of {} ({}, {})", printable(result.name), summary.points,
                        result.grid_points, result.search, result.timing)) +
       "\n";
-  const auto refused = count([](const SweepPoint& p) { return !p.done(); });
-  out += fmt::format("{} feasible", count([](const SweepPoint& p) { return p.feasible(); }));
-  if (refused > 0) {
-    const auto first = std::ranges::find_if(result.points, [](const auto& p) { return !p.done(); });
-    out += fmt::format("; {} cannot be, the first: {}", refused, printable(first->record.message));
+  out += fmt::format("{} feasible", summary.feasible);
+  if (summary.refused > 0) {
+    out += fmt::format("; {} cannot be, the first: {}", summary.refused,
+                       printable(summary.first_refused->record.message));
   }
   out += "\n";
 
-  const std::vector<std::size_t> front = pareto_front(result);
+  const std::vector<SweepPoint>& front = summary.front;
   if (front.empty()) return out;
   out += "\n" + bold(fmt::format("Pareto front: {} points", front.size())) + "\n";
   Rows rows = {headings(result)};
   rows[0].emplace_back("limited by");
-  std::vector<std::size_t> shown = front;
+  std::vector<std::size_t> shown(front.size());
+  std::iota(shown.begin(), shown.end(), std::size_t{0});
   // By the first objective, from its best.
-  std::ranges::stable_sort(shown, {}, [&](std::size_t i) {
-    return result.cost(result.points[i], result.objectives.front());
-  });
+  std::ranges::stable_sort(
+      shown, {}, [&](std::size_t i) { return result.cost(front[i], result.objectives.front()); });
   for (std::size_t i = 0; i < std::min(kShownFront, shown.size()); ++i) {
     // Evenly along the front where it is long, both ends included.
     const std::size_t at =
         shown.size() <= kShownFront ? i : i * (shown.size() - 1) / (kShownFront - 1);
-    const SweepPoint& point = result.points[shown[at]];
+    const SweepPoint& point = front[shown[at]];
     rows.push_back(cells_of(result, point));
     rows.back().push_back(point.record.limit);
   }
@@ -146,22 +145,26 @@ std::string sweep_to_terminal(const SweepResult& result, bool colour, unsigned w
   out += "\n" + bold("Best of each objective, and without each constraint") + "\n";
   rows = {{"objective", "constraints"}};
   append(rows[0], headings(result));
-  for (const SweepObjective& objective : result.objectives) {
+  rows[0].emplace_back("limited by");
+  for (std::size_t o = 0; o < result.objectives.size(); ++o) {
+    const SweepObjective& objective = result.objectives[o];
     const std::string way = (objective.maximise ? "max " : "min ") + objective.figure;
-    const std::size_t best = best_point(result, objective);
-    const auto add = [&](const std::string& label, std::size_t i) {
+    const std::vector<std::optional<SweepPoint>>& best = summary.best[o];
+    const auto add = [&](const std::string& label, const std::optional<SweepPoint>& point) {
       rows.push_back({way, label});
-      if (i == kNoPoint) {
+      if (!point) {
         rows.back().resize(rows[0].size(), std::string(kAbsent));
       } else {
-        append(rows.back(), cells_of(result, result.points[i]));
+        append(rows.back(), cells_of(result, *point));
+        rows.back().push_back(point->record.limit);
       }
     };
-    add("all", best);
+    add("all", best[0]);
     for (std::size_t c = 0; c < result.constraints.size(); ++c) {
-      const std::size_t without = best_point(result, objective, c);
       // Where it is the same point the constraint costs nothing.
-      if (without != best) add("without " + result.constraints[c], without);
+      if (best[c + 1] && (!best[0] || best[c + 1]->id != best[0]->id)) {
+        add("without " + result.constraints[c], best[c + 1]);
+      }
     }
   }
   out += table(rows, 2, colour, width);
@@ -171,8 +174,8 @@ std::string sweep_to_terminal(const SweepResult& result, bool colour, unsigned w
   rows = {{"axis"}};
   for (const SweepObjective& objective : result.objectives) rows[0].push_back(objective.figure);
   for (const SweepAxis& axis : result.axes) rows.push_back({short_name(result, axis.path)});
-  for (const SweepObjective& objective : result.objectives) {
-    for (const MainEffect& effect : main_effects(result, find_figure(objective.figure))) {
+  for (const std::vector<MainEffect>& effects : summary.effects) {
+    for (const MainEffect& effect : effects) {
       rows[effect.axis + 1].push_back(
           fmt::format("{:.0f} %, {}", 100 * effect.explained, format_ratio(effect.ratio)));
     }
@@ -180,29 +183,25 @@ std::string sweep_to_terminal(const SweepResult& result, bool colour, unsigned w
   return out + table(rows, 1, colour, width);
 }
 
-std::string sweep_to_csv(const SweepResult& result) {
-  std::string out = "id,status,feasible,front";
-  for (const SweepAxis& axis : result.axes) out += "," + csv_cell(axis.path);
-  for (const std::string& name : result.derived) out += "," + csv_cell(name);
-  for (const SweepFigure& figure : kSweepFigures) out += "," + std::string(figure.name);
-  out += ",limit,message\r\n";
-  std::vector<bool> on_front(result.points.size());
-  for (const std::size_t i : pareto_front(result)) on_front[i] = true;
-  for (std::size_t i = 0; i < result.points.size(); ++i) {
-    const SweepPoint& point = result.points[i];
-    out += fmt::format("{},{},{},{}", point.id, status_of(point), point.feasible() ? 1 : 0,
-                       on_front[i] ? 1 : 0);
+void sweep_to_csv(const SweepResult& result, const SweepSummary& summary, const TextSink& out) {
+  std::string line = "id,status,feasible,front";
+  for (const SweepAxis& axis : result.axes) line += "," + csv_cell(axis.path);
+  for (const std::string& name : result.derived) line += "," + csv_cell(name);
+  for (const SweepFigure& figure : kSweepFigures) line += "," + std::string(figure.name);
+  out(line + ",limit,message\r\n");
+  result.points->each([&](const SweepPoint& point) {
+    line = fmt::format("{},{},{},{}", point.id, status_of(point), point.feasible() ? 1 : 0,
+                       summary.on_front(point.id) ? 1 : 0);
     for (std::size_t a = 0; a < result.axes.size(); ++a) {
-      out += "," + csv_cell(result.axes[a].values[point.axis[a]]);
+      line += "," + csv_cell(result.axes[a].values[point.axis[a]]);
     }
-    for (const double value : point.derived) out += "," + exact(value);
-    for (const double value : point.record.figures) out += "," + exact(value);
-    out += "," + csv_cell(point.record.limit) + "," + csv_cell(point.record.message) + "\r\n";
-  }
-  return out;
+    for (const double value : point.derived) line += "," + exact(value);
+    for (const double value : point.record.figures) line += "," + exact(value);
+    out(line + "," + csv_cell(point.record.limit) + "," + csv_cell(point.record.message) + "\r\n");
+  });
 }
 
-std::string sweep_to_json(const SweepResult& result) {
+void sweep_to_json(const SweepResult& result, const SweepSummary& summary, const TextSink& out) {
   Json document;
   document["name"] = result.name;
   document["summary"] = result.summary;
@@ -232,9 +231,9 @@ std::string sweep_to_json(const SweepResult& result) {
         {{"name", figure.name}, {"unit", figure.unit}, {"meaning", figure.meaning}});
   }
   document["effects"] = Json::object();
-  for (const SweepObjective& objective : result.objectives) {
+  for (std::size_t o = 0; o < summary.effects.size(); ++o) {
     Json effects = Json::array();
-    for (const MainEffect& effect : main_effects(result, find_figure(objective.figure))) {
+    for (const MainEffect& effect : summary.effects[o]) {
       Json means = Json::array();
       for (const double mean : effect.means) means.push_back(json_of(mean));
       effects.push_back({{"axis", result.axes[effect.axis].path},
@@ -242,33 +241,37 @@ std::string sweep_to_json(const SweepResult& result) {
                          {"ratio", effect.ratio},
                          {"means", means}});
     }
-    document["effects"][objective.figure] = effects;
+    document["effects"][result.objectives[o].figure] = effects;
   }
-  std::vector<bool> on_front(result.points.size());
-  for (const std::size_t i : pareto_front(result)) on_front[i] = true;
-  document["points"] = Json::array();
-  for (std::size_t i = 0; i < result.points.size(); ++i) {
-    const SweepPoint& point = result.points[i];
+  const auto text = [](const Json& json, int indent) {
+    return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+  };
+  // The points follow one by one, a line each.
+  std::string head = text(document, 1);
+  head.resize(head.rfind("\n}"));
+  out(head + ",\n \"points\": [");
+  bool first = true;
+  result.points->each([&](const SweepPoint& point) {
     Json figures = Json::object(), derived = Json::array(), violations = Json::array();
     for (std::size_t f = 0; f < kSweepFigureCount; ++f) {
       figures[std::string(kSweepFigures[f].name)] = json_of(point.record.figures[f]);
     }
     for (const double value : point.derived) derived.push_back(json_of(value));
     for (const double value : point.violations) violations.push_back(json_of(value));
-    document["points"].push_back(
-        {{"id", point.id},
-         {"key", fmt::format("{:016x}{:016x}", point.key[0], point.key[1])},
-         {"status", status_of(point)},
-         {"feasible", point.feasible()},
-         {"front", static_cast<bool>(on_front[i])},
-         {"axis", point.axis},
-         {"derived", derived},
-         {"violations", violations},
-         {"figures", figures},
-         {"limit", point.record.limit},
-         {"message", point.record.message}});
-  }
-  return document.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+    const Json one = {{"id", point.id},
+                      {"key", fmt::format("{:016x}{:016x}", point.key[0], point.key[1])},
+                      {"status", status_of(point)},
+                      {"feasible", point.feasible()},
+                      {"front", summary.on_front(point.id)},
+                      {"axis", point.axis},
+                      {"derived", derived},
+                      {"violations", violations},
+                      {"figures", figures},
+                      {"limit", point.record.limit},
+                      {"message", point.record.message}};
+    out((std::exchange(first, false) ? "\n  " : ",\n  ") + text(one, -1));
+  });
+  out("\n ]\n}\n");
 }
 
 }  // namespace systole::reports

@@ -1,24 +1,30 @@
 // A sweep as a reader sees it: table, CSV, JSON and one interactive page.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 
 #include "sim/core/sweep_result.hpp"
 
 namespace systole::reports {
 
+/// Takes a text piece by piece: of many points there is more of it than memory.
+using TextSink = std::function<void(std::string_view)>;
+
 /// The front, the best point of each objective with and without each constraint, what each axis
 /// does.
-std::string sweep_to_terminal(const SweepResult& result, bool colour, unsigned width);
+std::string sweep_to_terminal(const SweepResult& result, const SweepSummary& summary, bool colour,
+                              unsigned width);
 
 /// A line a point: id, status, axes, derived values, figures, feasible, on the front, limit,
 /// message.
-std::string sweep_to_csv(const SweepResult& result);
-std::string sweep_to_json(const SweepResult& result);
+void sweep_to_csv(const SweepResult& result, const SweepSummary& summary, const TextSink& out);
+void sweep_to_json(const SweepResult& result, const SweepSummary& summary, const TextSink& out);
 
 /// Self-contained: parallel coordinates, a scatter of two figures with the front, a heat map over
 /// two axes, the point under the mouse; the tables of the terminal below them, which need no
 /// script.
-std::string sweep_to_html(const SweepResult& result);
+std::string sweep_to_html(const SweepResult& result, const SweepSummary& summary);
 
 }  // namespace systole::reports

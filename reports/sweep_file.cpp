@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <span>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "reports/hdf5_file.hpp"
@@ -19,16 +22,57 @@ constexpr std::uint64_t kMaxPoints = 1u << 26, kMaxTextBytes = 1u << 20;
 
 using Texts = std::vector<std::string>;
 using Counts = std::vector<std::uint64_t>;
-using Numbers = std::vector<double>;
 
-/// One value of every point as a column.
-template <class T>
-std::vector<T> column_of(const SweepResult& result, const auto& value) {
-  std::vector<T> all;
-  all.reserve(result.points.size());
-  for (const SweepPoint& point : result.points) all.push_back(static_cast<T>(value(point)));
-  return all;
-}
+/// Points whose rows are in memory at once.
+constexpr std::uint64_t kBlock = 4096;
+
+/// The columns of points, filled block by block.
+class PointColumns {
+ public:
+  PointColumns(Hdf5Writer& file, std::uint64_t rows) : file_(file), rows_(rows) {}
+
+  template <class T>
+  void add(const std::string& name, std::string_view unit, std::uint64_t longest,
+           std::function<T(const SweepPoint&)> value) {
+    using Column = Hdf5Writer::Column;
+    constexpr Column kKind = std::is_same_v<T, double>        ? Column::number
+                             : std::is_same_v<T, std::string> ? Column::text
+                                                              : Column::count;
+    file_.column(name, kKind, rows_, longest, unit);
+    std::get<std::vector<Values<T>>>(columns_).push_back({name, std::move(value), {}});
+  }
+
+  void take(const SweepPoint& point) {
+    each([&](auto& column) { column.held.push_back(column.value(point)); });
+    if (++held_ == kBlock) flush();
+  }
+  void flush() {
+    each([&](auto& column) {
+      file_.fill(column.name, written_, column.held);
+      column.held.clear();
+    });
+    written_ += std::exchange(held_, 0);
+  }
+
+ private:
+  template <class T>
+  struct Values {
+    std::string name;
+    std::function<T(const SweepPoint&)> value;
+    std::vector<T> held;
+  };
+  void each(const auto& action) {
+    for (auto& column : std::get<0>(columns_)) action(column);
+    for (auto& column : std::get<1>(columns_)) action(column);
+    for (auto& column : std::get<2>(columns_)) action(column);
+  }
+
+  Hdf5Writer& file_;
+  std::uint64_t rows_, written_ = 0, held_ = 0;
+  std::tuple<std::vector<Values<std::uint64_t>>, std::vector<Values<double>>,
+             std::vector<Values<std::string>>>
+      columns_;
+};
 
 /// Reads a column that must have a row for every point.
 template <class T>
@@ -40,6 +84,77 @@ std::vector<T> column_for(const Hdf5Reader& file, const std::string& name, std::
   }
   return values;
 }
+
+constexpr Hdf5Limits kLimits = {kMaxPoints, kMaxTextBytes, std::uint64_t{1} << 36};
+
+/// Points of a merged file, read block by block. Every column is checked when it is opened: that
+/// all are there and as long as each other is known before the first point.
+class StoredPoints : public SweepPoints {
+ public:
+  StoredPoints(const std::string& path, const SweepResult& header)
+      : file_(path, kLimits), rows_(file_.row_count("/points/id")) {
+    for (const SweepAxis& axis : header.axes) values_.push_back(axis.values.size());
+    derived_ = header.derived.size();
+    constraints_ = header.constraints.size();
+    block(0, 0);
+  }
+  std::uint64_t size() const override { return rows_; }
+  void each(const Visitor& visit) const override {
+    for (std::uint64_t first = 0; first < rows_; first += kBlock) {
+      for (const SweepPoint& point : block(first, std::min(kBlock, rows_ - first))) visit(point);
+    }
+  }
+
+ private:
+  std::vector<SweepPoint> block(std::uint64_t first, std::uint64_t count) const {
+    std::vector<SweepPoint> points(count);
+    const auto each = [&](const std::string& name, auto kind, const auto& store) {
+      const std::uint64_t rows = file_.row_count(name);
+      if (rows != rows_) file_.fail(fmt::format("{} has {} rows; expected {}", name, rows, rows_));
+      std::vector<decltype(kind)> column;
+      file_.rows(name, first, count, column);
+      for (std::size_t i = 0; i < column.size(); ++i) store(points[i], column[i]);
+    };
+    using Count = std::uint64_t;
+    each("/points/id", Count{}, [](SweepPoint& p, Count v) { p.id = v; });
+    each("/points/key_high", Count{}, [](SweepPoint& p, Count v) { p.key[0] = v; });
+    each("/points/key_low", Count{}, [](SweepPoint& p, Count v) { p.key[1] = v; });
+    each("/points/status", Count{}, [&](SweepPoint& p, Count v) {
+      if (v > static_cast<Count>(PointStatus::failed)) {
+        file_.fail("/points/status is out of range");
+      }
+      p.record.status = static_cast<PointStatus>(v);
+    });
+    for (std::size_t a = 0; a < values_.size(); ++a) {
+      each(fmt::format("/points/axis_{}", a), Count{}, [&](SweepPoint& p, Count v) {
+        if (v >= values_[a]) file_.fail(fmt::format("/points/axis_{} is out of range", a));
+        p.axis.push_back(static_cast<std::uint32_t>(v));
+      });
+    }
+    for (std::size_t d = 0; d < derived_; ++d) {
+      each(fmt::format("/points/derived_{}", d), double{},
+           [](SweepPoint& p, double v) { p.derived.push_back(v); });
+    }
+    for (std::size_t c = 0; c < constraints_; ++c) {
+      each(fmt::format("/points/violation_{}", c), double{},
+           [](SweepPoint& p, double v) { p.violations.push_back(v); });
+    }
+    each("/points/limit", std::string{},
+         [](SweepPoint& p, const std::string& v) { p.record.limit = v; });
+    each("/points/message", std::string{},
+         [](SweepPoint& p, const std::string& v) { p.record.message = v; });
+    for (std::size_t f = 0; f < kSweepFigureCount; ++f) {
+      each("/figures/" + std::string(kSweepFigures[f].name), double{},
+           [f](SweepPoint& p, double v) { p.record.figures[f] = v; });
+    }
+    return points;
+  }
+
+  Hdf5Reader file_;
+  std::uint64_t rows_;
+  std::vector<std::size_t> values_;
+  std::size_t derived_ = 0, constraints_ = 0;
+};
 
 }  // namespace
 
@@ -90,42 +205,53 @@ void write_sweep_result(const std::string& path, const SweepResult& result) {
   file.column("/space/objective_figure", figures, "");
   file.column("/space/objective_maximise", maximise, "");
 
+  // Texts are as wide as their longest: a pass of its own, nothing of it is kept.
+  std::uint64_t longest_limit = 0, longest_message = 0;
+  result.points->each([&](const SweepPoint& point) {
+    longest_limit = std::max<std::uint64_t>(longest_limit, point.record.limit.size());
+    longest_message = std::max<std::uint64_t>(longest_message, point.record.message.size());
+  });
+  PointColumns columns(file, result.points->size());
   file.group("/points");
-  const auto counts = [&](const std::string& name, const auto& value) {
-    file.column("/points/" + name, column_of<std::uint64_t>(result, value), "");
+  using Count = std::uint64_t;
+  const auto counts = [&](const std::string& name, std::function<Count(const SweepPoint&)> value) {
+    columns.add<Count>("/points/" + name, "", 0, std::move(value));
   };
-  const auto texts = [&](const std::string& name, const auto& value) {
-    file.column("/points/" + name, column_of<std::string>(result, value), "");
+  const auto numbers = [&](const std::string& name, std::string_view unit,
+                           std::function<double(const SweepPoint&)> value) {
+    columns.add<double>(name, unit, 0, std::move(value));
   };
   counts("id", [](const SweepPoint& p) { return p.id; });
   counts("key_high", [](const SweepPoint& p) { return p.key[0]; });
   counts("key_low", [](const SweepPoint& p) { return p.key[1]; });
-  counts("status", [](const SweepPoint& p) { return static_cast<std::uint64_t>(p.record.status); });
+  counts("status", [](const SweepPoint& p) { return static_cast<Count>(p.record.status); });
   for (std::size_t a = 0; a < result.axes.size(); ++a) {
     counts(fmt::format("axis_{}", a), [a](const SweepPoint& p) { return p.axis[a]; });
   }
   for (std::size_t d = 0; d < result.derived.size(); ++d) {
-    file.column(fmt::format("/points/derived_{}", d),
-                column_of<double>(result, [d](const SweepPoint& p) { return p.derived[d]; }), "");
+    numbers(fmt::format("/points/derived_{}", d), "",
+            [d](const SweepPoint& p) { return p.derived[d]; });
   }
   for (std::size_t c = 0; c < result.constraints.size(); ++c) {
-    file.column(fmt::format("/points/violation_{}", c),
-                column_of<double>(result, [c](const SweepPoint& p) { return p.violations[c]; }),
-                "1");
+    numbers(fmt::format("/points/violation_{}", c), "1",
+            [c](const SweepPoint& p) { return p.violations[c]; });
   }
-  texts("limit", [](const SweepPoint& p) { return p.record.limit; });
-  texts("message", [](const SweepPoint& p) { return p.record.message; });
+  columns.add<std::string>("/points/limit", "", longest_limit,
+                           [](const SweepPoint& p) { return p.record.limit; });
+  columns.add<std::string>("/points/message", "", longest_message,
+                           [](const SweepPoint& p) { return p.record.message; });
   file.group("/figures");
   for (std::size_t f = 0; f < kSweepFigureCount; ++f) {
-    file.column("/figures/" + std::string(kSweepFigures[f].name),
-                column_of<double>(result, [f](const SweepPoint& p) { return p.record.figures[f]; }),
-                kSweepFigures[f].unit);
+    numbers("/figures/" + std::string(kSweepFigures[f].name), kSweepFigures[f].unit,
+            [f](const SweepPoint& p) { return p.record.figures[f]; });
   }
+  result.points->each([&](const SweepPoint& point) { columns.take(point); });
+  columns.flush();
   file.commit();
 }
 
 SweepResult read_sweep_result(const std::string& path) {
-  const Hdf5Reader file(path, {kMaxPoints, kMaxTextBytes, std::uint64_t{1} << 32});
+  const Hdf5Reader file(path, kLimits);
   if (file.text_attribute("/", "format") != kFormat) {
     file.fail("it is not a merged sweep (attribute 'format')");
   }
@@ -170,45 +296,7 @@ SweepResult read_sweep_result(const std::string& path) {
     result.objectives.push_back({names[o], maximise[o] != 0});
   }
 
-  Counts ids;
-  file.column("/points/id", ids);
-  result.points.resize(ids.size());
-  const auto each = [&](const std::string& name, auto kind, const auto& store) {
-    const auto column = column_for<decltype(kind)>(file, name, ids.size());
-    for (std::size_t i = 0; i < column.size(); ++i) store(result.points[i], column[i]);
-  };
-  using Count = std::uint64_t;
-  each("/points/id", Count{}, [](SweepPoint& p, Count v) { p.id = v; });
-  each("/points/key_high", Count{}, [](SweepPoint& p, Count v) { p.key[0] = v; });
-  each("/points/key_low", Count{}, [](SweepPoint& p, Count v) { p.key[1] = v; });
-  each("/points/status", Count{}, [&](SweepPoint& p, Count v) {
-    if (v > static_cast<Count>(PointStatus::failed)) file.fail("/points/status is out of range");
-    p.record.status = static_cast<PointStatus>(v);
-  });
-  for (std::size_t a = 0; a < result.axes.size(); ++a) {
-    each(fmt::format("/points/axis_{}", a), Count{}, [&](SweepPoint& p, Count v) {
-      if (v >= result.axes[a].values.size()) {
-        file.fail(fmt::format("/points/axis_{} is out of range", a));
-      }
-      p.axis.push_back(static_cast<std::uint32_t>(v));
-    });
-  }
-  for (std::size_t d = 0; d < result.derived.size(); ++d) {
-    each(fmt::format("/points/derived_{}", d), double{},
-         [](SweepPoint& p, double v) { p.derived.push_back(v); });
-  }
-  for (std::size_t c = 0; c < result.constraints.size(); ++c) {
-    each(fmt::format("/points/violation_{}", c), double{},
-         [](SweepPoint& p, double v) { p.violations.push_back(v); });
-  }
-  each("/points/limit", std::string{},
-       [](SweepPoint& p, const std::string& v) { p.record.limit = v; });
-  each("/points/message", std::string{},
-       [](SweepPoint& p, const std::string& v) { p.record.message = v; });
-  for (std::size_t f = 0; f < kSweepFigureCount; ++f) {
-    each("/figures/" + std::string(kSweepFigures[f].name), double{},
-         [f](SweepPoint& p, double v) { p.record.figures[f] = v; });
-  }
+  result.points = std::make_shared<StoredPoints>(path, result);
   return result;
 }
 

@@ -13,7 +13,7 @@ inline constexpr std::uint64_t kSweepSchemaVersion = 1;
 /// As write_result: whole or not at all, equal results in equal bytes. Errors: ConfigError.
 void write_sweep_result(const std::string& path, const SweepResult& result);
 
-/// Reads what write_sweep_result wrote. Errors: ConfigError for a missing, damaged or hostile file
+/// Reads what write_sweep_result wrote; points are read from the file when they are visited. Errors: ConfigError for a missing, damaged or hostile file
 /// and for another schema version.
 SweepResult read_sweep_result(const std::string& path);
 

@@ -2,8 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,15 +29,12 @@ constexpr std::size_t kTableRows = 200;
 
 class SweepPage {
  public:
-  explicit SweepPage(const SweepResult& result) : r_(result), front_(pareto_front(result)) {
-    on_front_.resize(r_.points.size());
-    for (const std::size_t i : front_) on_front_[i] = true;
+  SweepPage(const SweepResult& result, const SweepSummary& summary)
+      : r_(result), s_(summary), front_(summary.front) {
+    collect();
   }
 
   std::string operator()() {
-    const auto count = [&](const auto& predicate) {
-      return static_cast<std::uint64_t>(std::ranges::count_if(r_.points, predicate));
-    };
     out_ +=
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
@@ -45,15 +46,13 @@ class SweepPage {
         escaped(r_.name), kPageStyle, kSweepStyle, escaped(r_.name), escaped(r_.summary));
     out_ += "<section class=\"tiles\">";
     tile(
-        "points", format_exact(r_.points.size()),
+        "points", format_exact(s_.points),
         fmt::format("of a grid of {}; {}, {}", format_exact(r_.grid_points), r_.search, r_.timing));
-    tile("feasible", format_exact(count([](const SweepPoint& p) { return p.feasible(); })),
-         constraints_text());
+    tile("feasible", format_exact(s_.feasible), constraints_text());
     tile("on the Pareto front", format_exact(front_.size()), objectives_text());
-    tile("cannot be", format_exact(count([](const SweepPoint& p) { return !p.done(); })),
-         "refused, each with its reason");
+    tile("cannot be", format_exact(s_.refused + s_.failed), "refused, each with its reason");
     out_ += "</section>\n";
-    if (!r_.points.empty() && !r_.objectives.empty()) plots();
+    if (s_.points > 0 && !r_.objectives.empty()) plots();
     front_table();
     best_table();
     effects();
@@ -61,7 +60,7 @@ class SweepPage {
     add("</main>\n<footer>Systole {}. The points as a table: systole sweep export.</footer>\n"
         "<script>{}</script>\n",
         escaped(r_.version), kPageScript);
-    if (!r_.points.empty() && !r_.objectives.empty()) {
+    if (s_.points > 0 && !r_.objectives.empty()) {
       add("<script>const D={};\n{}</script>\n", data(), kSweepScript);
     }
     out_ += "</body>\n</html>\n";
@@ -73,6 +72,11 @@ class SweepPage {
   void add(fmt::format_string<T...> format, T&&... values) {
     fmt::format_to(std::back_inserter(out_), format, std::forward<T>(values)...);
   }
+
+  struct Best {
+    double cost = 0;
+    std::uint64_t id = 0;
+  };
 
   void tile(std::string_view label, const std::string& value, const std::string& detail) {
     add("<div class=\"tile\"><div class=\"label\">{}</div><div class=\"value\">{}</div><div "
@@ -102,15 +106,44 @@ class SweepPage {
     return same == 1 ? last : path;
   }
 
-  /// The points that are drawn.
-  std::vector<std::size_t> drawn() const {
-    std::vector<std::size_t> all;
-    const std::size_t rest = kDrawn > front_.size() ? kDrawn - front_.size() : 0;
-    const std::size_t stride = rest == 0 ? r_.points.size() + 1 : r_.points.size() / rest + 1;
-    for (std::size_t i = 0; i < r_.points.size(); ++i) {
-      if (on_front_[i] || i % stride == 0) all.push_back(i);
+  /// The points that are drawn: all, or the front and an even sample of the rest; and beside them,
+  /// for the heat maps, the best of each cell of two axes, which a sample would miss.
+  void collect() {
+    const std::uint64_t front = std::min<std::uint64_t>(front_.size(), kDrawn / 2);
+    const std::uint64_t stride = s_.points / (kDrawn - front) + 1;
+    sampled_ = stride > 1;
+    std::map<std::array<std::uint64_t, 5>, Best> best;  // objective, two axes, their values
+    std::uint64_t number = 0, of_front = 0;
+    const std::uint64_t front_stride = front_.size() / (kDrawn / 2) + 1;
+    r_.points->each([&](const SweepPoint& point) {
+      bool shown = number++ % stride == 0;
+      if (s_.on_front(point.id)) shown = shown || of_front++ % front_stride == 0;
+      if (shown) {
+        drawn_.push_back(point);
+        return;
+      }
+      if (!point.feasible()) return;
+      for (std::size_t o = 0; o < r_.objectives.size(); ++o) {
+        const double cost = r_.cost(point, r_.objectives[o]);
+        if (!std::isfinite(cost)) continue;
+        for (std::size_t a = 0; a < r_.axes.size(); ++a) {
+          for (std::size_t b = a + 1; b < r_.axes.size(); ++b) {
+            const std::array<std::uint64_t, 5> cell = {o, a, b, point.axis[a], point.axis[b]};
+            const auto [it, added] = best.try_emplace(cell, Best{cost, point.id});
+            if (!added && cost < it->second.cost) it->second = {cost, point.id};
+          }
+        }
+      }
+    });
+    drawn_count_ = drawn_.size();
+    std::set<std::uint64_t> wanted;
+    for (const auto& [cell, each] : best) {
+      if (wanted.size() < kDrawn) wanted.insert(each.id);
     }
-    return all;
+    if (wanted.empty()) return;
+    r_.points->each([&](const SweepPoint& point) {
+      if (wanted.contains(point.id)) drawn_.push_back(point);
+    });
   }
 
   void plots() {
@@ -129,11 +162,11 @@ class SweepPage {
         "id=\"hy\"></select></label><label>figure <select id=\"hf\"></select></label></div><svg "
         "id=\"heat\" class=\"plot\" role=\"img\" aria-label=\"heat map\"></svg></section></div>\n"
         "<section id=\"point\" hidden></section>\n";
-    const std::size_t shown = drawn().size();
-    if (shown < r_.points.size()) {
-      add("<p class=\"note\">Drawn: {} of {} points, the front and an even sample of the "
-          "rest.</p>\n",
-          format_exact(shown), format_exact(r_.points.size()));
+    if (sampled_) {
+      add("<p class=\"note\">Drawn: {} of {} points, the front and an even sample of the rest. The "
+          "heat maps of the objectives are of all points, unless the axes have very many values; "
+          "tables and bars are of all.</p>\n",
+          format_exact(drawn_count_), format_exact(s_.points));
     }
   }
 
@@ -175,7 +208,7 @@ class SweepPage {
                                    : "",
         heading_cells());
     for (std::size_t i = 0; i < std::min(kTableRows, front_.size()); ++i) {
-      const SweepPoint& point = r_.points[front_[i]];
+      const SweepPoint& point = front_[i];
       add("<tr>{}<td>{}</td></tr>\n", point_cells(point), escaped(point.record.limit));
     }
     out_ += "</tbody></table></div></section>\n";
@@ -188,33 +221,33 @@ class SweepPage {
         "point.</p><div class=\"wide\"><table><thead><tr><th>objective</th><th>constraints</th>{}"
         "<th>limited by</th></tr></thead><tbody>\n",
         heading_cells());
-    for (const SweepObjective& objective : r_.objectives) {
-      const std::size_t best = best_point(r_, objective);
-      const auto row = [&](const std::string& label, std::size_t i) {
-        if (i == kNoPoint) return;
+    for (std::size_t o = 0; o < r_.objectives.size(); ++o) {
+      const SweepObjective& objective = r_.objectives[o];
+      const std::vector<std::optional<SweepPoint>>& best = s_.best[o];
+      const auto row = [&](const std::string& label, const SweepPoint& point) {
         add("<tr><td>{} {}</td><td>{}</td>{}<td>{}</td></tr>\n", objective.maximise ? "max" : "min",
-            objective.figure, escaped(label), point_cells(r_.points[i]),
-            escaped(r_.points[i].record.limit));
+            objective.figure, escaped(label), point_cells(point), escaped(point.record.limit));
       };
-      row("all", best);
+      if (best[0]) row("all", *best[0]);
       for (std::size_t c = 0; c < r_.constraints.size(); ++c) {
-        const std::size_t without = best_point(r_, objective, c);
-        if (without != best) row("without " + r_.constraints[c], without);
+        if (best[c + 1] && (!best[0] || best[c + 1]->id != best[0]->id)) {
+          row("without " + r_.constraints[c], *best[c + 1]);
+        }
       }
     }
     out_ += "</tbody></table></div></section>\n";
   }
 
   void effects() {
-    if (r_.points.empty()) return;
+    if (s_.points == 0) return;
     out_ +=
         "<section><h3>What each axis does</h3><p class=\"note\">Main effects over all points that "
         "were computed, feasible or not: the share of the figure's variance that lies between the "
         "values of one axis, and the largest mean over the smallest. What axes do together is in "
         "no bar.</p><div class=\"two\">";
-    for (const SweepObjective& objective : r_.objectives) {
-      add("<div><h4>{}</h4>", objective.figure);
-      std::vector<MainEffect> all = main_effects(r_, find_figure(objective.figure));
+    for (std::size_t o = 0; o < r_.objectives.size(); ++o) {
+      add("<div><h4>{}</h4>", r_.objectives[o].figure);
+      std::vector<MainEffect> all = s_.effects[o];
       std::ranges::stable_sort(all, std::ranges::greater{}, &MainEffect::explained);
       for (const MainEffect& effect : all) {
         const Segment bar{effect.explained, 0, fmt::format("{:.1f} %", 100 * effect.explained)};
@@ -277,8 +310,8 @@ class SweepPage {
     }
     d["command"] = command();
     d["points"] = Json::array();
-    for (const std::size_t i : drawn()) {
-      const SweepPoint& point = r_.points[i];
+    d["drawn"] = drawn_count_;
+    for (const SweepPoint& point : drawn_) {
       Json figures = Json::array(), derived = Json::array();
       for (const double value : point.record.figures) figures.push_back(json_of(value));
       for (const double value : point.derived) derived.push_back(json_of(value));
@@ -288,7 +321,7 @@ class SweepPage {
                   {"f", figures},
                   {"done", point.done()},
                   {"ok", point.feasible()},
-                  {"front", static_cast<bool>(on_front_[i])},
+                  {"front", s_.on_front(point.id)},
                   {"l", printable(point.record.limit)}};
       if (!point.done()) one["m"] = printable(point.record.message);
       d["points"].push_back(std::move(one));
@@ -314,13 +347,18 @@ class SweepPage {
   }
 
   const SweepResult& r_;
-  std::vector<std::size_t> front_;
-  std::vector<bool> on_front_;
+  const SweepSummary& s_;
+  const std::vector<SweepPoint>& front_;
+  std::vector<SweepPoint> drawn_;
+  std::size_t drawn_count_ = 0;  ///< the others are for the heat maps
+  bool sampled_ = false;
   std::string out_;
 };
 
 }  // namespace
 
-std::string sweep_to_html(const SweepResult& result) { return SweepPage(result)(); }
+std::string sweep_to_html(const SweepResult& result, const SweepSummary& summary) {
+  return SweepPage(result, summary)();
+}
 
 }  // namespace systole::reports

@@ -123,10 +123,11 @@ void ConsoleProgress::report(std::string_view what, std::uint64_t done, std::uin
 }
 
 void write_text_file(const std::string& path, std::string_view text) {
-  if (path == "-") {
-    fmt::print("{}", text);
-    return;
-  }
+  write_text_file(path, [&](const TextSink& out) { out(text); });
+}
+
+void write_text_file(const std::string& path, const std::function<void(const TextSink&)>& make) {
+  if (path == "-") return make([](std::string_view text) { fmt::print("{}", text); });
   // A device or a pipe is written to, not replaced; a file appears whole or not at all.
   std::error_code none;
   const auto status = std::filesystem::status(path, none);
@@ -134,13 +135,27 @@ void write_text_file(const std::string& path, std::string_view text) {
       std::filesystem::exists(status) && !std::filesystem::is_regular_file(status);
   const std::string target = in_place ? path : path + ".tmp" + std::to_string(getpid());
   std::FILE* file = std::fopen(target.c_str(), "wb");
-  const bool written =
-      file != nullptr && std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  const bool closed = file != nullptr && std::fclose(file) == 0;
-  const bool placed =
-      written && closed && (in_place || std::rename(target.c_str(), path.c_str()) == 0);
-  if (!placed) {
-    const int reason = errno;
+  int reason = file == nullptr ? errno : 0;
+  const auto end = [&] {
+    if (file == nullptr) return;
+    if (std::fclose(file) != 0 && reason == 0) reason = errno;
+    file = nullptr;
+  };
+  try {
+    if (file != nullptr) {
+      make([&](std::string_view text) {
+        if (reason != 0) return;
+        if (std::fwrite(text.data(), 1, text.size(), file) != text.size()) reason = errno;
+      });
+    }
+  } catch (...) {
+    end();
+    if (!in_place) std::remove(target.c_str());
+    throw;
+  }
+  end();
+  if (reason == 0 && !in_place && std::rename(target.c_str(), path.c_str()) != 0) reason = errno;
+  if (reason != 0) {
     if (!in_place) std::remove(target.c_str());
     throw ConfigError(path + ": cannot be written: " + std::strerror(reason));
   }

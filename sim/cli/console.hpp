@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -53,6 +54,10 @@ class ConsoleProgress : public Progress {
 /// Writes `text` to `path` under a temporary name and renames it; "-" is standard output. Throws
 /// ConfigError.
 void write_text_file(const std::string& path, std::string_view text);
+
+/// The same of a text that is made piece by piece and never whole in memory.
+using TextSink = std::function<void(std::string_view)>;
+void write_text_file(const std::string& path, const std::function<void(const TextSink&)>& make);
 
 /// Throws ConfigError unless a file can be created at `path`: asked before hours of work, not
 /// after.

@@ -73,11 +73,18 @@ int report_command(const Arguments& arguments) {
       throw ConfigError("report: --format takes results of runs; " + files[0] +
                         " is a sweep, which has --html, --json and --csv");
     const SweepResult sweep = reports::read_sweep_result(files[0]);
-    if (!html.empty()) write_text_file(html, reports::sweep_to_html(sweep));
-    if (!json.empty()) write_text_file(json, reports::sweep_to_json(sweep));
-    if (!csv.empty()) write_text_file(csv, reports::sweep_to_csv(sweep));
+    const SweepSummary summary = summarise(sweep);
+    if (!html.empty()) write_text_file(html, reports::sweep_to_html(sweep, summary));
+    if (!json.empty()) {
+      write_text_file(json,
+                      [&](const TextSink& to) { reports::sweep_to_json(sweep, summary, to); });
+    }
+    if (!csv.empty()) {
+      write_text_file(csv, [&](const TextSink& to) { reports::sweep_to_csv(sweep, summary, to); });
+    }
     if (quiet || html == "-" || json == "-" || csv == "-") return 0;
-    print_text(reports::sweep_to_terminal(sweep, colour_wanted(), output_columns()));
+    print_text(
+        reports::sweep_to_terminal(sweep, summary, colour_wanted(), output_columns()));
     return 0;
   }
   std::vector<RunResult> results;

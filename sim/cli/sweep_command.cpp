@@ -1,11 +1,13 @@
 // systole sweep: many points at once, journalled as they finish; status, merge and export of what
 // is there.
 #include <fmt/core.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cctype>
 #include <chrono>
 #include <filesystem>
+#include <memory>
 #include <optional>
 
 #include "configs/sweep.hpp"
@@ -27,12 +29,10 @@ namespace fs = std::filesystem;
 SweepResult merged(const std::vector<std::string>& folders, const std::string& name,
                    Progress& progress) {
   const SweepPlan plan = plan_of(folders.front(), name);
-  sweep::JournalContents contents;
-  for (const std::string& folder : folders) {
-    sweep::read_journals(journals_of(folder), contents);
-  }
+  const auto journals = std::make_shared<sweep::JournalIndex>();
+  for (const std::string& folder : folders) journals->read(journals_of(folder));
   const configs::SweepConfig config = configs::read_sweep(plan.text, plan.file);
-  return sweep::replay(config, plan.search, SYSTOLE_VERSION, contents, progress);
+  return sweep::replay(config, plan.search, SYSTOLE_VERSION, journals, progress);
 }
 
 /// A merged file, or a folder that is merged in passing.
@@ -49,24 +49,19 @@ int status_command(const Arguments& arguments) {
   if (folders.size() != 1) throw ConfigError("sweep status: expected one folder");
   const std::vector<std::string> names = plans_in(folders[0]);
   if (names.empty()) throw ConfigError(folders[0] + ": holds no sweep");
-  sweep::JournalContents contents;
-  sweep::read_journals(journals_of(folders[0]), contents);
+  sweep::JournalIndex contents;
+  contents.read(journals_of(folders[0]));
   catch_interrupt();
   for (const std::string& name : names) {
     ConsoleProgress progress(true);
     const SweepResult result = merged({folders[0]}, name, progress);
-    const auto count = [&](PointStatus status) {
-      return std::ranges::count_if(
-          result.points, [&](const SweepPoint& point) { return point.record.status == status; });
-    };
+    const SweepSummary summary = summarise(result);
     fmt::print("{}: {} of {} points finished ({} refused, {} failed), {} feasible; {}, {}\n", name,
-               result.points.size(), result.planned, count(PointStatus::refused),
-               count(PointStatus::failed),
-               std::ranges::count_if(result.points, &SweepPoint::feasible), result.timing,
-               result.search);
+               summary.points, result.planned, summary.refused, summary.failed, summary.feasible,
+               result.timing, result.search);
   }
   fmt::print("{} journals, {} points, {} doubled, {} bytes of torn records ignored\n",
-             contents.files, contents.records.size(), contents.doubled, contents.torn_bytes);
+             contents.files(), contents.points(), contents.doubled(), contents.torn_bytes());
   return 0;
 }
 
@@ -92,7 +87,7 @@ int merge_command(const Arguments& arguments) {
   const SweepResult result = merged(folders, name, progress);
   reports::write_sweep_result(out, result);
   if (!quiet) {
-    fmt::print("{}: {} of {} points of {}\n", out, result.points.size(), result.planned,
+    fmt::print("{}: {} of {} points of {}\n", out, result.points->size(), result.planned,
                result.name);
   }
   return 0;
@@ -115,8 +110,15 @@ int export_command(const Arguments& arguments) {
   catch_interrupt();
   ConsoleProgress progress(true);
   const SweepResult result = open_sweep(files[0], name, progress);
-  if (!csv.empty()) write_text_file(csv, reports::sweep_to_csv(result));
-  if (!json.empty()) write_text_file(json, reports::sweep_to_json(result));
+  const SweepSummary summary = summarise(result);
+  if (!csv.empty()) {
+    write_text_file(csv,
+                    [&](const TextSink& sink) { reports::sweep_to_csv(result, summary, sink); });
+  }
+  if (!json.empty()) {
+    write_text_file(json,
+                    [&](const TextSink& sink) { reports::sweep_to_json(result, summary, sink); });
+  }
   return 0;
 }
 
@@ -252,6 +254,13 @@ int slurm(const SweepOptions& o, const SweepPlan& plan, const std::string& name)
   return 0;
 }
 
+/// The most that this process has held.
+std::uint64_t peak_kib() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss);
+}
+
 int sweep(const SweepOptions& o) {
   for (const std::string* text : {&o.batch.partition, &o.batch.time, &o.batch.account}) {
     if (!o.slurm && !text->empty()) throw ConfigError("'" + *text + "' is for --slurm");
@@ -270,23 +279,29 @@ int sweep(const SweepOptions& o) {
                       "' already; expected --resume to go on with it, or another --out");
   }
   if (o.slurm) return slurm(o, plan, config.name);
-  sweep::JournalContents known, shared;
-  sweep::read_journals(pool.journal_folder, known);
+  const auto known = std::make_shared<sweep::JournalIndex>();
+  sweep::JournalIndex shared;
+  known->read(pool.journal_folder);
   for (const std::string& folder : o.share) {
     if (!fs::is_directory(journals_of(folder))) {
       throw ConfigError("--share: " + folder + " holds no journals");
     }
-    sweep::read_journals(journals_of(folder), shared);
+    shared.read(journals_of(folder));
   }
   if (!o.files.empty()) write_plan(plan_file, plan);
 
   ConsoleProgress progress(o.quiet);
   const auto start = std::chrono::steady_clock::now();
-  const systole::sweep::SweepRun run =
-      systole::sweep::run_sweep(config, plan.search, pool, known, shared, progress);
+  const sweep::SweepRun run = sweep::run_sweep(config, plan.search, pool, *known, shared, progress);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  known->read(pool.journal_folder);
+  Progress silent;
+  const SweepResult result =
+      sweep::replay(config, plan.search, SYSTOLE_VERSION, known, silent, run.keys);
+  const SweepSummary summary = summarise(result);
   if (!o.quiet) {
-    fmt::print("{}", reports::sweep_to_terminal(run.result, colour_wanted(), output_columns()));
+    fmt::print("{}",
+               reports::sweep_to_terminal(result, summary, colour_wanted(), output_columns()));
     fmt::print("\n{} points computed and {} taken from journals in {:.2f} s by {} worker{}",
                run.counts.computed, run.counts.known, took.count(), pool.jobs,
                pool.jobs == 1 ? "" : "s");
@@ -298,17 +313,15 @@ int sweep(const SweepOptions& o) {
     if (config.base.timing == configs::SweepTiming::tile && run.counts.computed > 0) {
       fmt::print("; {} simulated, the others of parts that were", run.counts.simulated);
     }
-    fmt::print("\n");
+    fmt::print("; {:.0f} MiB here\n", static_cast<double>(peak_kib()) / 1024);
   }
   if (run.interrupted) {
     fmt::print(stderr, "systole: interrupted; finished points are kept, --resume goes on\n");
     return 130;
   }
-  const auto defect = std::ranges::find(run.result.points, PointStatus::failed,
-                                        [](const SweepPoint& p) { return p.record.status; });
-  if (defect != run.result.points.end()) {
-    throw InternalError(
-        fmt::format("point {} of the sweep: {}", defect->id, defect->record.message));
+  if (summary.first_failed) {
+    throw InternalError(fmt::format("point {} of the sweep: {}", summary.first_failed->id,
+                                    summary.first_failed->record.message));
   }
   return 0;
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <utility>
 
 namespace systole {
 
@@ -109,74 +110,130 @@ double hypervolume(std::vector<Costs> set, const Costs& reference) {
   return volume;
 }
 
-std::vector<std::size_t> pareto_front(const SweepResult& result) {
-  std::vector<Costs> costs;
-  std::vector<std::size_t> points, members;
-  for (std::size_t i = 0; i < result.points.size(); ++i) {
-    if (!result.points[i].feasible()) continue;
-    Costs one = result.costs(result.points[i]);
-    if (!std::ranges::all_of(one, [](double c) { return std::isfinite(c); })) continue;
-    members.push_back(points.size());
-    points.push_back(i);
-    costs.push_back(std::move(one));
+namespace {
+
+/// The front of the points so far.
+class GrowingFront {
+ public:
+  void add(const SweepPoint& point, Costs costs) {
+    // The latest are nearest in the grid, mostly in cost too, and so the likeliest to dominate.
+    if (std::any_of(costs_.rbegin(), costs_.rend(),
+                    [&](const Costs& other) { return dominates(other, costs); })) {
+      return;
+    }
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < costs_.size(); ++i) {
+      if (dominates(costs, costs_[i])) continue;
+      if (kept != i) {
+        costs_[kept] = std::move(costs_[i]);
+        points_[kept] = std::move(points_[i]);
+      }
+      ++kept;
+    }
+    costs_.resize(kept);
+    points_.resize(kept);
+    costs_.push_back(std::move(costs));
+    points_.push_back(point);
   }
-  std::vector<std::size_t> front;
-  for (const std::size_t m : first_front(costs, members)) front.push_back(points[m]);
-  std::ranges::sort(front);
-  return front;
+  std::vector<SweepPoint> points() && { return std::move(points_); }
+
+ private:
+  std::vector<Costs> costs_;
+  std::vector<SweepPoint> points_;
+};
+
+/// Mean and sum of squared deviations of numbers that come one by one (Welford 1962).
+struct Moments {
+  double count = 0, mean = 0, squares = 0;
+  void add(double x) {
+    count += 1;
+    const double off = x - mean;
+    mean += off / count;
+    squares += off * (x - mean);
+  }
+};
+
+/// Of one figure, over all axes.
+class Effects {
+ public:
+  explicit Effects(const std::vector<SweepAxis>& axes) {
+    for (const SweepAxis& axis : axes) of_value_.emplace_back(axis.values.size());
+  }
+  void add(const SweepPoint& point, double figure) {
+    all_.add(figure);
+    for (std::size_t a = 0; a < of_value_.size(); ++a) of_value_[a][point.axis[a]].add(figure);
+  }
+  std::vector<MainEffect> effects() const {
+    std::vector<MainEffect> effects;
+    for (std::size_t a = 0; a < of_value_.size(); ++a) {
+      MainEffect effect{.axis = a, .means = {}};
+      double between = 0, low = 0, high = 0;
+      for (const Moments& value : of_value_[a]) {
+        if (value.count == 0) {
+          effect.means.push_back(std::numeric_limits<double>::quiet_NaN());
+          continue;
+        }
+        effect.means.push_back(value.mean);
+        between += value.count * (value.mean - all_.mean) * (value.mean - all_.mean);
+        low = low == 0 ? value.mean : std::min(low, value.mean);
+        high = std::max(high, value.mean);
+      }
+      if (all_.squares > 0) effect.explained = std::min(1.0, between / all_.squares);
+      if (low > 0) effect.ratio = high / low;
+      effects.push_back(std::move(effect));
+    }
+    return effects;
+  }
+
+ private:
+  Moments all_;
+  std::vector<std::vector<Moments>> of_value_;
+};
+
+}  // namespace
+
+bool SweepSummary::on_front(std::uint64_t id) const {
+  return std::ranges::binary_search(front, id, {}, &SweepPoint::id);
 }
 
-std::size_t best_point(const SweepResult& result, const SweepObjective& objective,
-                       std::size_t dropped) {
-  std::size_t best = kNoPoint;
-  double least = 0;
-  for (std::size_t i = 0; i < result.points.size(); ++i) {
-    const SweepPoint& point = result.points[i];
-    bool holds = point.done();
-    for (std::size_t c = 0; c < point.violations.size(); ++c) {
-      holds = holds && (c == dropped || point.violations[c] == 0);
+SweepSummary summarise(const SweepResult& result) {
+  SweepSummary summary;
+  const std::size_t objectives = result.objectives.size();
+  summary.best.assign(objectives,
+                      std::vector<std::optional<SweepPoint>>(1 + result.constraints.size()));
+  std::vector<Effects> effects(objectives, Effects(result.axes));
+  GrowingFront front;
+  if (!result.points) return summary;
+  result.points->each([&](const SweepPoint& point) {
+    ++summary.points;
+    if (point.record.status == PointStatus::refused && ++summary.refused == 1) {
+      summary.first_refused = point;
     }
-    const double cost = result.cost(point, objective);
-    if (!holds || !std::isfinite(cost) || (best != kNoPoint && cost >= least)) continue;
-    best = i;
-    least = cost;
-  }
-  return best;
-}
-
-std::vector<MainEffect> main_effects(const SweepResult& result, std::size_t figure) {
-  constexpr double kAbsentFigure = std::numeric_limits<double>::quiet_NaN();
-  std::vector<MainEffect> effects;
-  for (std::size_t a = 0; a < result.axes.size(); ++a) {
-    const std::size_t values = result.axes[a].values.size();
-    std::vector<double> sum(values), count(values);
-    double all = 0, n = 0;
-    for (const SweepPoint& point : result.points) {
-      const double x = point.record.figures.at(figure);
-      if (!point.done() || !std::isfinite(x)) continue;
-      sum[point.axis[a]] += x;
-      count[point.axis[a]] += 1;
-      all += x;
-      n += 1;
+    if (point.record.status == PointStatus::failed && ++summary.failed == 1) {
+      summary.first_failed = point;
     }
-    MainEffect effect{.axis = a, .means = std::vector<double>(values, kAbsentFigure)};
-    double between = 0, total = 0, low = 0, high = 0;
-    for (std::size_t v = 0; v < values; ++v) {
-      if (count[v] == 0) continue;
-      const double mean = effect.means[v] = sum[v] / count[v];
-      between += count[v] * (mean - all / n) * (mean - all / n);
-      low = low == 0 ? mean : std::min(low, mean);
-      high = std::max(high, mean);
+    if (!point.done()) return;
+    const Costs costs = result.costs(point);
+    const auto broken = std::ranges::count_if(point.violations, [](double v) { return v != 0; });
+    for (std::size_t o = 0; o < objectives; ++o) {
+      if (!std::isfinite(costs[o])) continue;
+      const double sign = result.objectives[o].maximise ? -1 : 1;
+      effects[o].add(point, sign * costs[o]);
+      for (std::size_t c = 0; c < summary.best[o].size(); ++c) {
+        const bool holds = broken == 0 || (broken == 1 && c > 0 && point.violations[c - 1] != 0);
+        std::optional<SweepPoint>& best = summary.best[o][c];
+        if (holds && (!best || costs[o] < result.cost(*best, result.objectives[o]))) best = point;
+      }
     }
-    for (const SweepPoint& point : result.points) {
-      const double x = point.record.figures.at(figure);
-      if (point.done() && std::isfinite(x)) total += (x - all / n) * (x - all / n);
+    if (broken > 0) return;
+    ++summary.feasible;
+    if (std::ranges::all_of(costs, [](double c) { return std::isfinite(c); })) {
+      front.add(point, costs);
     }
-    if (total > 0) effect.explained = std::min(1.0, between / total);
-    if (low > 0) effect.ratio = high / low;
-    effects.push_back(std::move(effect));
-  }
-  return effects;
+  });
+  summary.front = std::move(front).points();
+  for (const Effects& of_figure : effects) summary.effects.push_back(of_figure.effects());
+  return summary;
 }
 
 }  // namespace systole

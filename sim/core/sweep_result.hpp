@@ -1,9 +1,13 @@
-// SweepResult: the finished points of a sweep, before any rendering.
+// SweepResult: the finished points of a sweep, before any rendering. They may be more than memory
+// holds: a sweep is read point by point, and SweepSummary is what one pass over it leaves.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -87,6 +91,28 @@ struct SweepPoint {
   bool feasible() const;
 };
 
+/// Points by id, as often as asked; nothing is kept between two of them.
+class SweepPoints {
+ public:
+  using Visitor = std::function<void(const SweepPoint&)>;
+  virtual ~SweepPoints() = default;
+  virtual std::uint64_t size() const = 0;
+  virtual void each(const Visitor& visit) const = 0;
+};
+
+/// Points that are in memory.
+class ListedPoints : public SweepPoints {
+ public:
+  explicit ListedPoints(std::vector<SweepPoint> points) : points_(std::move(points)) {}
+  std::uint64_t size() const override { return points_.size(); }
+  void each(const Visitor& visit) const override {
+    for (const SweepPoint& point : points_) visit(point);
+  }
+
+ private:
+  std::vector<SweepPoint> points_;
+};
+
 struct SweepResult {
   std::string version;
   std::string name, summary, source;
@@ -100,7 +126,7 @@ struct SweepResult {
   std::vector<std::string> conditions;  ///< as written
   std::vector<std::string> constraints;
   std::vector<SweepObjective> objectives;
-  std::vector<SweepPoint> points;  ///< by id
+  std::shared_ptr<const SweepPoints> points;
 
   /// The figure of a point by its objective, smaller is better; NaN where absent.
   double cost(const SweepPoint& point, const SweepObjective& objective) const;
@@ -110,16 +136,6 @@ struct SweepResult {
 /// Index into kSweepFigures, or kSweepFigureCount.
 std::size_t find_figure(std::string_view name);
 
-/// Indices of the feasible points that no other feasible point beats in all objectives; those
-/// without a figure for one of them are left out. Of equal points all are in it.
-std::vector<std::size_t> pareto_front(const SweepResult& result);
-
-/// The feasible point with the least cost in one objective; the first of equals; npos without any.
-/// `dropped`: a constraint that need not hold.
-inline constexpr std::size_t kNoPoint = std::numeric_limits<std::size_t>::max();
-std::size_t best_point(const SweepResult& result, const SweepObjective& objective,
-                       std::size_t dropped = kNoPoint);
-
 /// How much one axis alone moves a figure.
 struct MainEffect {
   std::size_t axis = 0;
@@ -127,8 +143,27 @@ struct MainEffect {
   double explained = 0;  ///< share of the figure's variance between the values (eta squared), 0..1
   double ratio = 1;      ///< largest mean over smallest
 };
-/// Over all points that are done, feasible or not; by axis.
-std::vector<MainEffect> main_effects(const SweepResult& result, std::size_t figure);
+
+/// What tables and pages say of a sweep as a whole.
+struct SweepSummary {
+  std::uint64_t points = 0, feasible = 0, refused = 0, failed = 0;
+  std::optional<SweepPoint> first_refused, first_failed;
+
+  /// The feasible points that no other feasible point beats in all objectives, by id; those without
+  /// a figure for one of them are left out. Of equal points all are in it.
+  std::vector<SweepPoint> front;
+
+  /// By objective: the feasible point with the least cost, the first of equals; then the one where
+  /// the first constraint need not hold, the second, ...
+  std::vector<std::vector<std::optional<SweepPoint>>> best;
+
+  /// By objective, of each axis; over all points that are done, feasible or not.
+  std::vector<std::vector<MainEffect>> effects;
+
+  bool on_front(std::uint64_t id) const;
+};
+/// One pass; memory grows with the front and the axes, not with the points.
+SweepSummary summarise(const SweepResult& result);
 
 // Sets of costs, smaller is better.
 using Costs = std::vector<double>;

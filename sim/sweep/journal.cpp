@@ -12,8 +12,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <system_error>
+#include <utility>
 
 #include "sim/core/error.hpp"
 
@@ -186,56 +186,169 @@ void JournalWriter::sync() {
   pending_.clear();
 }
 
-void read_journals(const std::string& folder, JournalContents& contents) {
+namespace {
+
+// A place is the number of a file and the offset of a record in it.
+constexpr int kOffsetBits = 40;
+constexpr std::uint64_t kMaxFiles = std::uint64_t{1} << (64 - kOffsetBits);
+/// Files that are open at once for reading records.
+constexpr std::size_t kMaxOpen = 64;
+
+}  // namespace
+
+JournalIndex::~JournalIndex() {
+  for (const File& file : files_) {
+    if (file.handle >= 0) ::close(file.handle);
+  }
+}
+
+int JournalIndex::handle_of(const File& file) const {
+  if (file.handle >= 0) return file.handle;
+  if (open_ >= kMaxOpen) {
+    for (const File& other : files_) {
+      if (other.handle >= 0) ::close(std::exchange(other.handle, -1));
+    }
+    open_ = 0;
+  }
+  file.handle = ::open(file.path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file.handle < 0) {
+    throw ConfigError(file.path + ": cannot be read: " + std::strerror(errno));
+  }
+  ++open_;
+  return file.handle;
+}
+
+void JournalIndex::read_file(std::size_t number, std::vector<Entry>& added) {
+  File& file = files_[number];
   std::error_code error;
-  std::vector<fs::path> paths;
+  file.size = fs::file_size(file.path, error);
+  if (error) throw ConfigError(file.path + ": cannot be read: " + error.message());
+  if (file.size <= file.read) return;
+  std::ifstream stream(file.path, std::ios::binary);
+  stream.seekg(static_cast<std::streamoff>(file.read));
+  if (!stream) throw ConfigError(file.path + ": cannot be read");
+  const auto take = [&](std::size_t bytes, std::string& text) {
+    text.resize(bytes);
+    stream.read(text.data(), static_cast<std::streamsize>(bytes));
+    if (stream.bad()) throw ConfigError(file.path + ": cannot be read");
+    return static_cast<std::size_t>(stream.gcount()) == bytes;
+  };
+  std::string head, payload;
+  if (file.read == 0) {
+    if (!take(kMagic.size(), head) || head != kMagic) return;
+    file.read = kMagic.size();
+  }
+  while (take(kHeader, head)) {
+    std::string_view in = head;
+    const std::string_view length_bytes = in.substr(0, 4);
+    std::uint32_t length = 0, crc = 0;
+    get(in, length);
+    get(in, crc);
+    if (length > kMaxPayload || !take(length, payload) || crc_of(length_bytes, payload) != crc) {
+      break;
+    }
+    PointKey key{};
+    SweepRecord record;
+    // A record that is whole but of another version is not known: its point is computed again.
+    if (decode(payload, key, record)) {
+      added.push_back({key, std::uint64_t{number} << kOffsetBits | file.read});
+    }
+    file.read += kHeader + length;
+  }
+}
+
+void JournalIndex::read(const std::string& folder) {
+  std::error_code error;
+  std::vector<std::string> paths;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    if (it->path().extension() == kExtension) paths.push_back(it->path());
+    if (it->path().extension() == kExtension) paths.push_back(it->path().string());
   }
   if (error && error != std::errc::no_such_file_or_directory) {
     throw ConfigError(folder + ": cannot be listed: " + error.message());
   }
   std::ranges::sort(paths);
-  for (const fs::path& path : paths) {
-    std::ifstream file(path, std::ios::binary);
-    std::ostringstream buffer;
-    buffer << file.rdbuf();
-    if (!file) {
-      // An empty file sets no character through, and that is no failure.
-      if (fs::file_size(path, error) > 0) throw ConfigError(path.string() + ": cannot be read");
-    }
-    const std::string text = std::move(buffer).str();
-    ++contents.files;
-    std::string_view in = text;
-    if (!in.starts_with(kMagic)) {
-      contents.torn_bytes += in.size();
+  std::vector<Entry> added;
+  for (const std::string& path : paths) {
+    const auto known = std::ranges::find(files_, path, &File::path);
+    const auto number = static_cast<std::size_t>(known - files_.begin());
+    if (known == files_.end()) files_.push_back({path});
+    if (files_.size() > kMaxFiles) throw ConfigError(folder + ": holds too many journals");
+    read_file(number, added);
+  }
+  std::ranges::sort(added, {}, [](const Entry& e) { return std::pair(e.key, e.place); });
+  const auto middle = static_cast<std::ptrdiff_t>(entries_.size());
+  entries_.insert(entries_.end(), added.begin(), added.end());
+  std::inplace_merge(entries_.begin(), entries_.begin() + middle, entries_.end(),
+                     [](const Entry& a, const Entry& b) { return a.key < b.key; });
+  std::size_t kept = 0;
+  for (const Entry& entry : entries_) {
+    if (kept == 0 || entries_[kept - 1].key != entry.key) {
+      entries_[kept++] = entry;
       continue;
     }
-    in.remove_prefix(kMagic.size());
-    while (in.size() >= kHeader) {
-      std::string_view head = in.substr(0, kHeader);
-      const std::string_view length_bytes = head.substr(0, 4);
-      std::uint32_t length = 0, crc = 0;
-      get(head, length);
-      get(head, crc);
-      if (length > kMaxPayload || in.size() - kHeader < length) break;
-      const std::string_view payload = in.substr(kHeader, length);
-      if (crc_of(length_bytes, payload) != crc) break;
-      in.remove_prefix(kHeader + length);
-      PointKey key{};
-      SweepRecord record;
-      if (!decode(payload, key, record)) continue;  // whole, of another version: computed again
-      const auto [known, added] = contents.records.try_emplace(key, record);
-      if (added) continue;
-      ++contents.doubled;
-      if (!known->second.same_as(record)) {
-        throw ConfigError(path.string() + ": point " + key_text(key) +
-                          " has other figures than in another journal of " + folder +
-                          "; expected equal ones: were both made by the same build?");
-      }
+    ++doubled_;
+    PointKey key;
+    if (!record_at(entries_[kept - 1].place, key).same_as(record_at(entry.place, key))) {
+      throw ConfigError(files_[entry.place >> kOffsetBits].path + ": point " + key_text(entry.key) +
+                        " has other figures than in another journal of " + folder +
+                        "; expected equal ones: were both made by the same build?");
     }
-    contents.torn_bytes += in.size();
   }
+  entries_.resize(kept);
+  entries_.shrink_to_fit();
+}
+
+std::optional<JournalIndex::Place> JournalIndex::place_of(const PointKey& key) const {
+  const auto it = std::ranges::lower_bound(entries_, key, {}, &Entry::key);
+  if (it == entries_.end() || it->key != key) return std::nullopt;
+  return it->place;
+}
+
+std::optional<SweepRecord> JournalIndex::find(const PointKey& key) const {
+  const auto place = place_of(key);
+  if (!place) return std::nullopt;
+  PointKey same;
+  return record_at(*place, same);
+}
+
+SweepRecord JournalIndex::record_at(Place place, PointKey& key) const {
+  const File& file = files_.at(place >> kOffsetBits);
+  auto offset = static_cast<off_t>(place & ((std::uint64_t{1} << kOffsetBits) - 1));
+  const int handle = handle_of(file);
+  const auto take = [&](std::string& text) {
+    std::size_t done = 0;
+    while (done < text.size()) {
+      const ssize_t n = ::pread(handle, text.data() + done, text.size() - done, offset);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return false;
+      done += static_cast<std::size_t>(n);
+      offset += n;
+    }
+    return true;
+  };
+  std::string head(kHeader, '\0'), payload;
+  SweepRecord record;
+  bool whole = take(head);
+  if (whole) {
+    std::string_view in = head;
+    const std::string_view length_bytes = in.substr(0, 4);
+    std::uint32_t length = 0, crc = 0;
+    get(in, length);
+    get(in, crc);
+    payload.resize(std::min(length, kMaxPayload));
+    whole = take(payload) && crc_of(length_bytes, payload) == crc && decode(payload, key, record);
+  }
+  if (!whole) {
+    throw ConfigError(file.path +
+                      ": was changed while it was read; expected that only sweeps write");
+  }
+  return record;
+}
+
+std::uint64_t JournalIndex::torn_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const File& file : files_) bytes += file.size - std::min(file.read, file.size);
+  return bytes;
 }
 
 }  // namespace systole::sweep

@@ -12,7 +12,7 @@
 
 #include <array>
 #include <cstdint>
-#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,21 +49,58 @@ class JournalWriter {
   int file_ = -1;
 };
 
-struct JournalContents {
-  std::map<PointKey, SweepRecord> records;
-  std::uint64_t files = 0;
-  std::uint64_t doubled = 0;     ///< records of a point that another record has too
-  std::uint64_t torn_bytes = 0;  ///< at the ends of files, of records that are not whole
-};
-
 /// Makes a folder and those above it; they are there after a power cut. Throws ConfigError.
 void make_folder(const std::string& path);
 /// Writes a file that is there whole or, after a kill or a power cut at any moment, as it was
 /// before. Processes of any number of machines may write the same file at once. Throws ConfigError.
 void write_durably(const std::string& path, std::string_view text);
 
-/// Reads all journals of a folder into `contents`; a folder that is not there holds none. Throws
-/// ConfigError when a file cannot be read, or two records of one key differ.
-void read_journals(const std::string& folder, JournalContents& contents);
+/// Which points journals hold, and where. 24 bytes a point are kept in memory, the records are read
+/// from the files when they are asked for.
+class JournalIndex {
+ public:
+  JournalIndex() = default;
+  ~JournalIndex();
+  JournalIndex(const JournalIndex&) = delete;
+  JournalIndex& operator=(const JournalIndex&) = delete;
+
+  /// Adds what the journals of a folder hold; a folder that is not there holds none. Called again
+  /// it reads what has been added since. Throws ConfigError when a file cannot be read, or two
+  /// records of one key differ.
+  void read(const std::string& folder);
+
+  bool has(const PointKey& key) const { return place_of(key).has_value(); }
+  std::optional<SweepRecord> find(const PointKey& key) const;
+
+  /// Where a record lies, for as long as the index lives.
+  using Place = std::uint64_t;
+  std::optional<Place> place_of(const PointKey& key) const;
+  SweepRecord record_at(Place place, PointKey& key) const;
+
+  std::uint64_t points() const { return entries_.size(); }
+  std::uint64_t files() const { return files_.size(); }
+  std::uint64_t doubled() const { return doubled_; }  ///< records of a point that another is of too
+  /// At the ends of files, of records that are not whole.
+  std::uint64_t torn_bytes() const;
+
+ private:
+  struct Entry {
+    PointKey key;
+    Place place;
+  };
+  struct File {
+    std::string path;
+    std::uint64_t read = 0;  ///< bytes of whole records
+    std::uint64_t size = 0;
+    mutable int handle = -1;
+  };
+  void read_file(std::size_t number, std::vector<Entry>& added);
+  int handle_of(const File& file) const;
+
+  std::vector<Entry> entries_;  ///< by key
+  std::vector<File> files_;
+  std::uint64_t doubled_ = 0;
+  mutable std::size_t open_ = 0;
+};
 
 }  // namespace systole::sweep

@@ -97,8 +97,8 @@ struct WorkerPool::Impl {
     std::string received;
   };
 
-  Impl(const PointSpace& point_space, PoolSettings pool_settings, const JournalContents& all_known,
-       const JournalContents& all_shared)
+  Impl(const PointSpace& point_space, PoolSettings pool_settings, const JournalIndex& all_known,
+       const JournalIndex& all_shared)
       : space(point_space),
         settings(std::move(pool_settings)),
         known(all_known),
@@ -116,8 +116,8 @@ struct WorkerPool::Impl {
 
   const PointSpace& space;
   PoolSettings settings;
-  const JournalContents& known;
-  const JournalContents& shared;
+  const JournalIndex& known;
+  const JournalIndex& shared;
   std::vector<Worker> workers;
   PoolCounts counts;
   std::uint64_t batch_points = 1;
@@ -163,18 +163,14 @@ struct WorkerPool::Impl {
         for (const PointId id : points) {
           const PointKey key = evaluator.key(id);
           PointHead head{id, 0, 0};
-          const SweepRecord* record = nullptr;
-          SweepRecord fresh;
-          if (const auto mine = known.records.find(key); mine != known.records.end()) {
-            record = &mine->second;
-          } else if (const auto other = shared.records.find(key); other != shared.records.end()) {
-            record = &other->second;
+          std::optional<SweepRecord> record = known.find(key);
+          if (!record) {
+            record = shared.find(key);
+            if (!record) {
+              record = evaluator.evaluate();
+              head.computed = evaluator.simulated() ? 2 : 1;
+            }
             journal.append(key, *record);
-          } else {
-            fresh = evaluator.evaluate();
-            head.computed = evaluator.simulated() ? 2 : 1;
-            record = &fresh;
-            journal.append(key, fresh);
           }
           const std::string bytes = encode(key, *record);
           head.bytes = static_cast<std::uint32_t>(bytes.size());
@@ -332,8 +328,8 @@ struct WorkerPool::Impl {
   }
 };
 
-WorkerPool::WorkerPool(const PointSpace& space, PoolSettings settings, const JournalContents& known,
-                       const JournalContents& shared)
+WorkerPool::WorkerPool(const PointSpace& space, PoolSettings settings, const JournalIndex& known,
+                       const JournalIndex& shared)
     : impl_(std::make_unique<Impl>(space, std::move(settings), known, shared)) {}
 WorkerPool::~WorkerPool() = default;
 

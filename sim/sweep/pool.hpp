@@ -32,15 +32,15 @@ struct PoolCounts {
   std::uint64_t peak_worker_kib = 0;  ///< resident, of the largest worker that ended in order
 };
 
-/// One finished point. `record` is whole in a search that asked for it, else only its status.
+/// One finished point.
 using PointSink = std::function<void(PointId, const PointKey&, const SweepRecord&)>;
 
 class WorkerPool {
  public:
   /// `known` are points that need not be computed; those of `shared` neither, but they are written
   /// to the journal too. All must outlive the pool.
-  WorkerPool(const PointSpace& space, PoolSettings settings, const JournalContents& known,
-             const JournalContents& shared);
+  WorkerPool(const PointSpace& space, PoolSettings settings, const JournalIndex& known,
+             const JournalIndex& shared);
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -91,72 +92,114 @@ Outcome outcome_of(const SweepResult& result, const SweepPoint& point) {
   return outcome;
 }
 
-/// Runs the search with `evaluate`, which fills in what it can of a round and says whether that was
-/// all.
-void drive(const PointSpace& space, const SearchSettings& settings, SweepResult& result,
-           const std::function<bool(const std::vector<PointId>&)>& evaluate) {
+/// What a round's points gave, for the search that asks.
+using Outcomes = std::unordered_map<PointId, Outcome>;
+
+/// Runs the search with `evaluate`, which puts down the outcomes of a round (nullptr: nobody asks)
+/// and says whether it has all of them. Returns how many points the search asked for.
+std::uint64_t drive(const PointSpace& space, const SearchSettings& settings,
+                    const std::function<bool(const std::vector<PointId>&, Outcomes*)>& evaluate) {
   const std::unique_ptr<Search> search = make_search(space, settings);
+  const bool asks = settings.kind == SearchKind::nsga2;
   std::vector<Outcome> outcomes;
-  std::unordered_map<PointId, std::size_t> place;
+  std::uint64_t planned = 0;
   while (true) {
     const std::vector<PointId> round = search->next_round(outcomes);
     if (round.empty()) break;
-    result.planned += round.size();
-    const std::size_t before = result.points.size();
-    const bool complete = evaluate(round);
-    if (!complete || settings.kind != SearchKind::nsga2) break;
-    place.clear();
-    for (std::size_t i = before; i < result.points.size(); ++i) place[result.points[i].id] = i;
+    planned += round.size();
+    Outcomes of_round;
+    if (!evaluate(round, asks ? &of_round : nullptr) || !asks) break;
     outcomes.clear();
-    for (const PointId id : round)
-      outcomes.push_back(outcome_of(result, result.points[place.at(id)]));
+    for (const PointId id : round) outcomes.push_back(of_round.at(id));
   }
-  std::ranges::sort(result.points, {}, &SweepPoint::id);
+  return planned;
 }
+
+/// Points as journals hold them.
+class JournalledPoints : public SweepPoints {
+ public:
+  struct Found {
+    PointId id;
+    JournalIndex::Place place;
+  };
+  JournalledPoints(configs::SweepConfig config, std::shared_ptr<const JournalIndex> journals)
+      : config_(std::move(config)), space_(config_), journals_(std::move(journals)) {}
+
+  /// In any order, before the first reading.
+  void add(const Found& found) { found_.push_back(found); }
+  void sort() { std::ranges::sort(found_, {}, &Found::id); }
+
+  std::uint64_t size() const override { return found_.size(); }
+  void each(const Visitor& visit) const override {
+    for (const Found& found : found_) {
+      PointKey key{};
+      const SweepRecord record = journals_->record_at(found.place, key);
+      visit(point_of(space_, found.id, key, record));
+    }
+  }
+
+ private:
+  configs::SweepConfig config_;
+  PointSpace space_;
+  std::shared_ptr<const JournalIndex> journals_;
+  std::vector<Found> found_;
+};
 
 }  // namespace
 
 SweepRun run_sweep(const configs::SweepConfig& config, const SearchSettings& search,
-                   const PoolSettings& pool, const JournalContents& known,
-                   const JournalContents& shared, Progress& progress) {
+                   const PoolSettings& pool, const JournalIndex& known, const JournalIndex& shared,
+                   Progress& progress) {
   const PointSpace space(config);
+  const SweepResult as_asked = header(space, search, pool.version);
   SweepRun run;
-  run.result = header(space, search, pool.version);
   WorkerPool workers(space, pool, known, shared);
-  drive(space, search, run.result, [&](const std::vector<PointId>& round) {
+  drive(space, search, [&](const std::vector<PointId>& round, Outcomes* outcomes) {
     try {
-      workers.run(simulated_once(space, round), progress,
-                  [&](PointId id, const PointKey& key, const SweepRecord& record) {
-                    run.result.points.push_back(point_of(space, id, key, record));
-                  });
+      workers.run(simulated_once(space, round), progress, [&](PointId id, const PointKey& key, const SweepRecord& record) {
+        run.keys.emplace_back(id, key);
+        if (outcomes == nullptr) return;
+        outcomes->emplace(id, outcome_of(as_asked, point_of(space, id, key, record)));
+      });
     } catch (const Interrupted&) {
       run.interrupted = true;
     }
     return !run.interrupted;
   });
+  std::ranges::sort(run.keys);
   run.counts = workers.finish();
   return run;
 }
 
 SweepResult replay(const configs::SweepConfig& config, const SearchSettings& search,
-                   const std::string& version, const JournalContents& known, Progress& progress) {
+                   const std::string& version, std::shared_ptr<const JournalIndex> journals,
+                   Progress& progress, const KnownKeys& keys) {
   const PointSpace space(config);
   SweepResult result = header(space, search, version);
   Evaluator evaluator(space, version);
-  drive(space, search, result, [&](const std::vector<PointId>& round) {
+  const auto points = std::make_shared<JournalledPoints>(config, journals);
+  constexpr std::uint64_t kReported = 1024;  // points between two looks at the clock
+  result.planned = drive(space, search, [&](const std::vector<PointId>& round, Outcomes* outcomes) {
     bool complete = true;
     for (std::size_t i = 0; i < round.size(); ++i) {
-      const PointKey key = evaluator.key(round[i]);
-      if (const auto it = known.records.find(key); it != known.records.end()) {
-        result.points.push_back(point_of(space, round[i], key, it->second));
-      } else {
-        complete = false;
+      const PointId id = round[i];
+      const auto known = std::ranges::lower_bound(keys, id, {}, &KnownKeys::value_type::first);
+      PointKey key = known != keys.end() && known->first == id ? known->second : evaluator.key(id);
+      const auto place = journals->place_of(key);
+      complete = complete && place.has_value();
+      if (place) points->add({id, *place});
+      if (place && outcomes != nullptr) {
+        const SweepRecord record = journals->record_at(*place, key);
+        outcomes->emplace(id, outcome_of(result, point_of(space, id, key, record)));
       }
       if (progress.cancelled()) throw Interrupted();
+      if (i % kReported == 0) progress.report("reading points", i, round.size());
     }
     progress.report("reading points", round.size(), round.size());
     return complete;
   });
+  points->sort();
+  result.points = points;
   return result;
 }
 

@@ -2,8 +2,9 @@
 // order either way.
 #pragma once
 
-#include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "configs/sweep.hpp"
@@ -15,20 +16,25 @@
 
 namespace systole::sweep {
 
+/// Which key a point of the grid has, where that is known already; by id.
+using KnownKeys = std::vector<std::pair<PointId, PointKey>>;
+
 struct SweepRun {
-  SweepResult result;
+  KnownKeys keys;  ///< of the points that this process saw finished
   PoolCounts counts;
-  bool interrupted = false;  ///< the result holds what was finished before
+  bool interrupted = false;
 };
 
-/// Evaluates all points that no journal has, in worker processes.
+/// Evaluates all points that no journal has, in worker processes. What they are is read from the
+/// journals afterwards: nothing is kept here.
 SweepRun run_sweep(const configs::SweepConfig& config, const SearchSettings& search,
-                   const PoolSettings& pool, const JournalContents& known,
-                   const JournalContents& shared, Progress& progress);
+                   const PoolSettings& pool, const JournalIndex& known, const JournalIndex& shared,
+                   Progress& progress);
 
 /// What the journals hold of the sweep. A search whose next round needs a point that is not there
-/// ends with the rounds before.
+/// ends with the rounds before. The result reads from `journals` for as long as it lives.
 SweepResult replay(const configs::SweepConfig& config, const SearchSettings& search,
-                   const std::string& version, const JournalContents& known, Progress& progress);
+                   const std::string& version, std::shared_ptr<const JournalIndex> journals,
+                   Progress& progress, const KnownKeys& keys = {});
 
 }  // namespace systole::sweep

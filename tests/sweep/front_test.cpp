@@ -46,6 +46,7 @@ TEST(Front, OfAResultIsThatOfBruteForceOverItsFeasiblePoints) {
   result.objectives = {{"tpot_ms", false}, {"tokens_per_joule", true}};
   const std::size_t time = find_figure("tpot_ms"), rate = find_figure("tokens_per_joule");
   Random random(3);
+  std::vector<SweepPoint> points;
   for (std::uint64_t i = 0; i < 300; ++i) {
     SweepPoint point;
     point.id = i;
@@ -55,27 +56,45 @@ TEST(Front, OfAResultIsThatOfBruteForceOverItsFeasiblePoints) {
     point.violations = {i % 5 == 0 ? 0.25 : 0.0};
     if (i % 7 == 0) point.record.status = PointStatus::refused;
     if (i % 11 == 0) point.record.figures[time] = std::numeric_limits<double>::quiet_NaN();
-    result.points.push_back(point);
+    points.push_back(point);
   }
-  std::vector<std::size_t> expected;
+  result.points = std::make_shared<ListedPoints>(points);
+  std::vector<std::uint64_t> expected;
   const auto counts = [&](std::size_t i) { return i % 5 != 0 && i % 7 != 0 && i % 11 != 0; };
   for (std::size_t i = 0; i < 300; ++i) {
     bool beaten = !counts(i);
     for (std::size_t j = 0; j < 300; ++j) {
       if (!counts(j)) continue;
-      const auto& a = result.points[j].record.figures;
-      const auto& b = result.points[i].record.figures;
+      const auto& a = points[j].record.figures;
+      const auto& b = points[i].record.figures;
       beaten = beaten || (a[time] <= b[time] && a[rate] >= b[rate] &&
                           (a[time] < b[time] || a[rate] > b[rate]));
     }
     if (!beaten) expected.push_back(i);
   }
-  EXPECT_EQ(pareto_front(result), expected);
+  const SweepSummary summary = summarise(result);
+  std::vector<std::uint64_t> front;
+  for (const SweepPoint& point : summary.front) front.push_back(point.id);
+  EXPECT_EQ(front, expected);
+  for (std::uint64_t i = 0; i < 300; ++i) {
+    EXPECT_EQ(summary.on_front(i), std::ranges::find(expected, i) != expected.end());
+  }
+  EXPECT_EQ(summary.points, 300u);
+  EXPECT_EQ(summary.refused, 43u);
+  EXPECT_EQ(summary.first_refused->id, 0u);
 
-  const std::size_t best = best_point(result, result.objectives[0]);
-  const std::size_t without = best_point(result, result.objectives[0], 0);
-  EXPECT_TRUE(counts(best));
-  EXPECT_LE(result.points[without].record.figures[time], result.points[best].record.figures[time]);
+  // The first of the fastest; without the constraint every fifth point counts too.
+  const auto fastest = [&](const auto& admitted) {
+    std::uint64_t best = 300;
+    for (std::uint64_t i = 0; i < 300; ++i) {
+      const double own = points[i].record.figures[time];
+      if (admitted(i) && !(best < 300 && own >= points[best].record.figures[time])) best = i;
+    }
+    return best;
+  };
+  EXPECT_EQ(summary.best[0][0]->id, fastest(counts));
+  EXPECT_EQ(summary.best[0][1]->id,
+            fastest([](std::uint64_t i) { return i % 7 != 0 && i % 11 != 0; }));
 }
 
 TEST(Front, HypervolumeIsTheNumberOfUnitCubesThatSomePointDominates) {
@@ -101,6 +120,8 @@ TEST(Front, HypervolumeIsTheNumberOfUnitCubesThatSomePointDominates) {
 
 TEST(Front, MainEffectsOfAnAdditiveFigureShareItsVariance) {
   SweepResult result;
+  result.objectives = {{"cycles", false}};
+  std::vector<SweepPoint> points;
   result.axes = {{"a", "", {"0", "1", "2"}, true}, {"b", "", {"0", "1"}, true}};
   for (std::uint32_t a = 0; a < 3; ++a) {
     for (std::uint32_t b = 0; b < 2; ++b) {
@@ -108,10 +129,11 @@ TEST(Front, MainEffectsOfAnAdditiveFigureShareItsVariance) {
       point.axis = {a, b};
       point.record.figures.fill(0);
       point.record.figures[0] = 10 + 2.0 * a + 1.0 * b;  // variances 8/3 and 1/4
-      result.points.push_back(point);
+      points.push_back(point);
     }
   }
-  const std::vector<MainEffect> effects = main_effects(result, 0);
+  result.points = std::make_shared<ListedPoints>(points);
+  const std::vector<MainEffect> effects = summarise(result).effects[0];
   EXPECT_THAT(effects[0].means, testing::ElementsAre(10.5, 12.5, 14.5));
   EXPECT_NEAR(effects[0].explained, (8.0 / 3) / (8.0 / 3 + 0.25), 1e-12);
   EXPECT_NEAR(effects[0].explained + effects[1].explained, 1, 1e-12);

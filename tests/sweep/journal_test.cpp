@@ -35,6 +35,12 @@ class Journal : public testing::Test {
     return r;
   }
 
+  static std::string read(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    std::ostringstream whole;
+    whole << in.rdbuf();
+    return whole.str();
+  }
   std::string only_file() const { return fs::directory_iterator(folder_)->path().string(); }
 
   std::string folder_;
@@ -47,13 +53,57 @@ TEST_F(Journal, ReturnsWhatWasSynced) {
     if (n % 7 == 0) writer.sync();
   }
   writer.sync();
-  JournalContents contents;
-  read_journals(folder_, contents);
-  ASSERT_EQ(contents.records.size(), 50u);
-  EXPECT_EQ(contents.torn_bytes, 0u);
+  JournalIndex contents;
+  contents.read(folder_);
+  ASSERT_EQ(contents.points(), 50u);
+  EXPECT_EQ(contents.torn_bytes(), 0u);
   for (std::uint64_t n = 0; n < 50; ++n) {
-    EXPECT_TRUE(contents.records.at({n, ~n}).same_as(record(n)));
+    EXPECT_TRUE(contents.find({n, ~n})->same_as(record(n)));
   }
+}
+
+TEST_F(Journal, ReadsOnWhereARecordWasNotWholeYet) {
+  JournalWriter writer(folder_), other(folder_);
+  JournalIndex contents;
+  for (std::uint64_t n = 0; n < 200; ++n) {
+    (n % 3 == 0 ? other : writer).append({n, n}, record(n));
+    writer.sync();
+    other.sync();
+    if (n % 50 != 0) continue;
+    contents.read(folder_);
+    EXPECT_EQ(contents.points(), n + 1);
+  }
+  const std::string file = only_file();
+  const auto size = fs::file_size(file);
+  contents.read(folder_);
+  for (std::uint64_t n = 0; n < 200; ++n) EXPECT_TRUE(contents.find({n, n})->same_as(record(n)));
+
+  // Half a record, then the other half.
+  const std::string tail = read(file).substr(8);
+  for (const std::size_t half : {std::size_t{3}, tail.size() / 2}) {
+    JournalIndex growing;
+    fs::resize_file(file, size - tail.size() + half);
+    growing.read(folder_);
+    EXPECT_GT(growing.torn_bytes(), 0u);
+    std::ofstream(file, std::ios::binary | std::ios::app) << tail.substr(half);
+    growing.read(folder_);
+    EXPECT_EQ(growing.points(), 200u);
+    EXPECT_EQ(growing.torn_bytes(), 0u);
+  }
+}
+
+TEST_F(Journal, MoreFilesThanAreOpenAtOnceAreRead) {
+  for (std::uint64_t n = 0; n < 150; ++n) {
+    JournalWriter writer(folder_);
+    writer.append({n, n}, record(n));
+    writer.sync();
+  }
+  JournalIndex contents;
+  contents.read(folder_);
+  for (int round = 0; round < 2; ++round) {
+    for (std::uint64_t n = 0; n < 150; ++n) EXPECT_TRUE(contents.find({n, n})->same_as(record(n)));
+  }
+  EXPECT_EQ(contents.files(), 150u);
 }
 
 TEST_F(Journal, IgnoresATornTailAtEveryLength) {
@@ -63,18 +113,15 @@ TEST_F(Journal, IgnoresATornTailAtEveryLength) {
     writer.sync();
   }
   const std::string file = only_file();
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream whole;
-  whole << in.rdbuf();
-  const std::string bytes = whole.str();
+  const std::string bytes = read(file);
   std::size_t before = 3;
   for (std::size_t length = bytes.size(); length-- > 0;) {
     fs::resize_file(file, length);
-    JournalContents contents;
-    read_journals(folder_, contents);
-    ASSERT_LT(contents.records.size(), 3u);
-    ASSERT_LE(contents.records.size(), before);
-    before = contents.records.size();
+    JournalIndex contents;
+    contents.read(folder_);
+    ASSERT_LT(contents.points(), 3u);
+    ASSERT_LE(contents.points(), before);
+    before = contents.points();
   }
   EXPECT_EQ(before, 0u);
 
@@ -83,10 +130,13 @@ TEST_F(Journal, IgnoresATornTailAtEveryLength) {
     std::string damaged = bytes;
     damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
     std::ofstream(file, std::ios::binary) << damaged << std::string(4096, '\0');
-    JournalContents contents;
-    read_journals(folder_, contents);
-    EXPECT_LT(contents.records.size(), 3u);
-    for (const auto& [key, value] : contents.records) EXPECT_TRUE(value.same_as(record(key[0])));
+    JournalIndex contents;
+    contents.read(folder_);
+    EXPECT_LT(contents.points(), 3u);
+    for (std::uint64_t n = 0; n < 3; ++n) {
+      const auto found = contents.find({n, n});
+      EXPECT_TRUE(!found || found->same_as(record(n)));
+    }
   }
 }
 
@@ -96,14 +146,16 @@ TEST_F(Journal, CountsEqualRecordsOnceAndRefusesDifferentOnes) {
   two.append({1, 1}, record(1));
   one.sync();
   two.sync();
-  JournalContents contents;
-  read_journals(folder_, contents);
-  EXPECT_EQ(contents.records.size(), 1u);
-  EXPECT_EQ(contents.doubled, 1u);
+  JournalIndex contents;
+  contents.read(folder_);
+  EXPECT_EQ(contents.points(), 1u);
+  EXPECT_EQ(contents.doubled(), 1u);
   two.append({1, 1}, record(2));
   two.sync();
-  JournalContents again;
-  EXPECT_THROW(read_journals(folder_, again), ConfigError);
+  // Whether it reads all, or what has been added.
+  JournalIndex again;
+  EXPECT_THROW(again.read(folder_), ConfigError);
+  EXPECT_THROW(contents.read(folder_), ConfigError);
 }
 
 TEST_F(Journal, AFullDiskIsAFaultThatNamesTheFile) {
