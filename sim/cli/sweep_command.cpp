@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "configs/assign.hpp"
 #include "configs/sweep.hpp"
 #include "configs/tree.hpp"
 #include "reports/sweep.hpp"
@@ -144,6 +145,8 @@ bool parse(const Arguments& arguments, SweepOptions& o) {
       "  systole sweep my.yaml --out runs --search nsga2 --budget 500\n"
       "  systole sweep my.yaml --out part2 --shard 2/8\n"
       "  systole sweep my.yaml --out runs --slurm --tasks 100 --time 30 && sbatch runs/my.sbatch\n"
+      "  mpirun -n 64 systole sweep my.yaml --out runs    # or srun: the ranks share the points "
+      "out\n"
       "  systole sweep merge runs --out all.h5\n"
       "  systole report all.h5 --html page.html\n");
   options.value("out", "DIR", o.out, "folder of journals and plans, made where it is missing")
@@ -261,24 +264,58 @@ std::uint64_t peak_kib() {
   return static_cast<std::uint64_t>(usage.ru_maxrss);
 }
 
+/// What ranks that belong together agree in: the launch and what is swept. The text of a launch is
+/// that of its environment, so of any length: a digest.
+std::string launch_identity(const sweep::Rank& rank, const SweepPlan& plan) {
+  configs::Digest digest;
+  for (const std::string& text : {rank.launch, plan.text}) digest.add(std::string_view(text));
+  for (const std::uint64_t each :
+       {rank.size, static_cast<std::uint64_t>(plan.search.kind), plan.search.budget,
+        plan.search.seed, plan.search.shard, plan.search.shards}) {
+    digest.add(each);
+  }
+  return "systole-claims 1 " + sweep::key_text(digest.value());
+}
+
+std::string claims_path(const SweepOptions& o, const std::string& name) {
+  const std::size_t slash = o.shard.find('/');
+  const std::string part =
+      o.shard.empty() ? "" : "-" + o.shard.substr(0, slash) + "-of-" + o.shard.substr(slash + 1);
+  return o.out + "/" + name + part + ".claims";
+}
+
 int sweep(const SweepOptions& o) {
   for (const std::string* text : {&o.batch.partition, &o.batch.time, &o.batch.account}) {
     if (!o.slurm && !text->empty()) throw ConfigError("'" + *text + "' is for --slurm");
   }
   const SweepPlan plan = wanted_plan(o);
   const configs::SweepConfig config = configs::read_sweep(plan.text, plan.file);
-  sweep::PoolSettings pool{thread_count(o.jobs), journals_of(o.out), SYSTOLE_VERSION};
+  sweep::Company company{sweep::rank_of_environment()};
+  const bool alone = company.rank.size == 1 || o.slurm;
+  // Ranks are started as many as there are processors.
+  sweep::PoolSettings pool{o.jobs == 0 && !alone ? 1 : thread_count(o.jobs), journals_of(o.out),
+                           SYSTOLE_VERSION};
   pool.timings_folder = o.out + "/timings";
   // A tile point takes as long as a hundred analytic ones.
   if (config.base.timing == configs::SweepTiming::tile) pool.largest_batch = 32;
 
   sweep::make_folder(pool.journal_folder);
   const std::string plan_file = plan_path(o.out, config.name);
-  if (fs::exists(plan_file) && !o.resume) {
+  std::optional<sweep::Claims> claims;
+  if (!alone) {
+    claims.emplace(claims_path(o, config.name), launch_identity(company.rank, plan));
+    company.claims = &*claims;
+  }
+  // A rank that comes late finds what the others began; where it cannot know, the first one tells.
+  const bool begins =
+      alone || (claims->first() && (company.rank.rank == 0 || !company.rank.launch.empty()));
+  if (begins && fs::exists(plan_file) && !o.resume) {
     throw ConfigError(o.out + ": holds sweep '" + config.name +
                       "' already; expected --resume to go on with it, or another --out");
   }
   if (o.slurm) return slurm(o, plan, config.name);
+  if (!o.files.empty() && (alone || claims->first())) write_plan(plan_file, plan);
+  if (claims) claims->begin();
   const auto known = std::make_shared<sweep::JournalIndex>();
   sweep::JournalIndex shared;
   known->read(pool.journal_folder);
@@ -288,12 +325,14 @@ int sweep(const SweepOptions& o) {
     }
     shared.read(journals_of(folder));
   }
-  if (!o.files.empty()) write_plan(plan_file, plan);
 
-  ConsoleProgress progress(o.quiet);
+  const bool talks = company.rank.rank == 0;
+  ConsoleProgress progress(o.quiet || !talks);
   const auto start = std::chrono::steady_clock::now();
-  const sweep::SweepRun run = sweep::run_sweep(config, plan.search, pool, *known, shared, progress);
+  const sweep::SweepRun run =
+      sweep::run_sweep(config, plan.search, pool, *known, shared, progress, company);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  if (!talks) return run.interrupted ? 130 : 0;
   known->read(pool.journal_folder);
   Progress silent;
   const SweepResult result =
@@ -305,6 +344,7 @@ int sweep(const SweepOptions& o) {
     fmt::print("\n{} points computed and {} taken from journals in {:.2f} s by {} worker{}",
                run.counts.computed, run.counts.known, took.count(), pool.jobs,
                pool.jobs == 1 ? "" : "s");
+    if (!alone) fmt::print(" of rank 0 of {}", company.rank.size);
     if (run.counts.computed > 0) {
       fmt::print(" ({:.0f} a minute), {:.0f} MiB each at most",
                  60 * static_cast<double>(run.counts.computed) / took.count(),

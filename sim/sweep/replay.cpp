@@ -147,20 +147,85 @@ class JournalledPoints : public SweepPoints {
 
 }  // namespace
 
+namespace {
+
+/// Tells nobody, and stops when the other does.
+class Unseen : public Progress {
+ public:
+  explicit Unseen(const Progress& other) : other_(other) {}
+  bool cancelled() const override { return other_.cancelled(); }
+
+ private:
+  const Progress& other_;
+};
+
+}  // namespace
+
 SweepRun run_sweep(const configs::SweepConfig& config, const SearchSettings& search,
-                   const PoolSettings& pool, const JournalIndex& known, const JournalIndex& shared,
-                   Progress& progress) {
+                   const PoolSettings& pool, JournalIndex& known, const JournalIndex& shared,
+                   Progress& progress, const Company& company) {
   const PointSpace space(config);
   const SweepResult as_asked = header(space, search, pool.version);
   SweepRun run;
   WorkerPool workers(space, pool, known, shared);
-  drive(space, search, [&](const std::vector<PointId>& round, Outcomes* outcomes) {
+  Unseen unseen(progress);
+  Outcomes* outcomes = nullptr;
+  const PointSink sink = [&](PointId id, const PointKey& key, const SweepRecord& record) {
+    run.keys.emplace_back(id, key);
+    if (outcomes == nullptr) return;
+    outcomes->emplace(id, outcome_of(as_asked, point_of(space, id, key, record)));
+  };
+
+  // Pieces of a round, in company: many a rank, so that all end together and little is lost with
+  // one; not so few points that the locks are what takes the time.
+  std::uint64_t pieces_before = 0;
+  const auto run_in_company = [&](const std::vector<PointId>& round) {
+    constexpr std::uint64_t kPiecesPerRank = 32;
+    const std::uint64_t wanted = kPiecesPerRank * company.rank.size;
+    const std::uint64_t size =
+        std::clamp<std::uint64_t>(round.size() / wanted, 1, pool.largest_batch) * pool.jobs;
+    const std::uint64_t pieces = (round.size() + size - 1) / size;
+    const auto work = [&](std::uint64_t piece) {
+      const std::uint64_t first = (piece - pieces_before) * size;
+      const std::uint64_t last = std::min<std::uint64_t>(first + size, round.size());
+      workers.run({round.begin() + static_cast<std::ptrdiff_t>(first),
+                   round.begin() + static_cast<std::ptrdiff_t>(last)},
+                  unseen, sink);
+    };
+    company.claims->share(pieces_before, pieces, work, progress);
+    pieces_before += pieces;
+    // What the others did is in their journals. Whoever needs it reads it; where a mark was left by
+    // someone whose journal is gone, the points are computed here.
+    known.read(pool.journal_folder);
+    if (outcomes == nullptr && company.rank.rank != 0) return;
+    std::ranges::sort(run.keys);
+    const auto mine = static_cast<std::ptrdiff_t>(run.keys.size());
+    Evaluator evaluator(space, pool.version);
+    std::vector<PointId> missing;
+    for (const PointId id : round) {
+      const auto last = run.keys.begin() + mine;
+      const auto own =
+          std::ranges::lower_bound(run.keys.begin(), last, id, {}, &KnownKeys::value_type::first);
+      if (own != last && own->first == id) continue;
+      const PointKey key = evaluator.key(id);
+      if (const auto record = known.find(key)) {
+        sink(id, key, *record);
+      } else {
+        missing.push_back(id);
+      }
+    }
+    if (!missing.empty()) workers.run(missing, unseen, sink);
+  };
+
+  drive(space, search, [&](const std::vector<PointId>& round, Outcomes* of_round) {
+    outcomes = of_round;
     try {
-      workers.run(simulated_once(space, round), progress, [&](PointId id, const PointKey& key, const SweepRecord& record) {
-        run.keys.emplace_back(id, key);
-        if (outcomes == nullptr) return;
-        outcomes->emplace(id, outcome_of(as_asked, point_of(space, id, key, record)));
-      });
+      const std::vector<PointId> ordered = simulated_once(space, round);
+      if (company.claims == nullptr) {
+        workers.run(ordered, progress, sink);
+      } else {
+        run_in_company(ordered);
+      }
     } catch (const Interrupted&) {
       run.interrupted = true;
     }

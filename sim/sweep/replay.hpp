@@ -12,6 +12,7 @@
 #include "sim/core/sweep_result.hpp"
 #include "sim/sweep/journal.hpp"
 #include "sim/sweep/pool.hpp"
+#include "sim/sweep/ranks.hpp"
 #include "sim/sweep/search.hpp"
 
 namespace systole::sweep {
@@ -25,11 +26,18 @@ struct SweepRun {
   bool interrupted = false;
 };
 
+/// The processes that work on a sweep together, of which this one is one.
+struct Company {
+  Rank rank;
+  Claims* claims = nullptr;  ///< without them it works alone
+};
+
 /// Evaluates all points that no journal has, in worker processes. What they are is read from the
-/// journals afterwards: nothing is kept here.
+/// journals afterwards: nothing is kept here. In company it returns when all ranks' points are
+/// done; `known` then holds them.
 SweepRun run_sweep(const configs::SweepConfig& config, const SearchSettings& search,
-                   const PoolSettings& pool, const JournalIndex& known, const JournalIndex& shared,
-                   Progress& progress);
+                   const PoolSettings& pool, JournalIndex& known, const JournalIndex& shared,
+                   Progress& progress, const Company& company = {});
 
 /// What the journals hold of the sweep. A search whose next round needs a point that is not there
 /// ends with the rounds before. The result reads from `journals` for as long as it lives.

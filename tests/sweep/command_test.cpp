@@ -21,23 +21,6 @@ namespace {
 using testing::HasSubstr;
 namespace fs = std::filesystem;
 
-/// Starts a sweep in a process group of its own.
-pid_t start(const std::vector<std::string>& arguments) {
-  const pid_t process = fork();
-  if (process == 0) {
-    setpgid(0, 0);
-    if (std::freopen("/dev/null", "w", stdout) == nullptr) _exit(126);
-    if (std::freopen("/dev/null", "w", stderr) == nullptr) _exit(126);
-    std::vector<char*> words = {const_cast<char*>(SYSTOLE_BINARY)};
-    for (const std::string& each : arguments) words.push_back(const_cast<char*>(each.c_str()));
-    words.push_back(nullptr);
-    execv(SYSTOLE_BINARY, words.data());
-    _exit(127);
-  }
-  setpgid(process, process);
-  return process;
-}
-
 std::vector<pid_t> children_of(pid_t process) {
   const std::string id = std::to_string(process);
   std::ifstream file("/proc/" + id + "/task/" + id + "/children");
@@ -47,13 +30,6 @@ std::vector<pid_t> children_of(pid_t process) {
 }
 
 bool ended(pid_t process, int& status) { return waitpid(process, &status, WNOHANG) == process; }
-
-std::string merged(const TemporaryFolder& folder, const std::string& arguments) {
-  const std::string file = folder.path("merged.h5");
-  const Outcome outcome = run_systole("sweep merge " + arguments + " --quiet --out " + file);
-  EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
-  return read_file(file);
-}
 
 /// Kills in the ordinary test; SYSTOLE_SWEEP_KILLS asks for more.
 int kills_wanted() {

@@ -100,5 +100,17 @@ TEST_F(Slurm, AJobArrayOfWhichATaskIsKilledAndRequeuedGivesTheBytesOfOneProcess)
   EXPECT_EQ(shell("cat " + out + "/*.log | grep -v CANCELLED").text, "");
 }
 
+TEST_F(Slurm, ASearchIsAJobOfRanksThatSrunStarts) {
+  const std::string search = " --search nsga2 --budget 40 --seed 2", out = folder_.path("out");
+  const std::string expected = calm_bytes(folder_, search);
+  ASSERT_EQ(run_systole("sweep " + folder_.path("study.yaml") + search +
+                        " --slurm --tasks 2 --out " + out)
+                .exit_code,
+            0);
+  const Said waited = shell("timeout 300 sbatch --wait " + out + "/study.sbatch");
+  EXPECT_TRUE(waited.ok) << waited.text << shell("cat " + out + "/*.log").text;
+  EXPECT_TRUE(merged(folder_, out) == expected);
+}
+
 }  // namespace
 }  // namespace systole::tests
