@@ -2,6 +2,7 @@
 // codes.
 #include <fmt/core.h>
 
+#include <csignal>
 #include <exception>
 
 #include "sim/cli/commands.hpp"
@@ -68,6 +69,8 @@ extern "C" const char* __asan_default_options() {  // NOLINT: the sanitizer's na
 
 int main(int argc, char* argv[]) {
   const Arguments words(argv + 1, argv + argc);
+  // A limit on the size of files is then a failed write like that of a full disk, with a message.
+  std::signal(SIGXFSZ, SIG_IGN);
   systole::cli::remember_command_line(words);
   try {
     return dispatch(words);

@@ -21,6 +21,7 @@
 #include "sim/core/error.hpp"
 #include "sim/core/progress.hpp"
 #include "sim/core/run_result.hpp"
+#include "sim/sweep/identity.hpp"
 #include "sim/sweep/timing_folder.hpp"
 #include "sim/system/simulate.hpp"
 #include "workloads/kv_layout.hpp"
@@ -448,7 +449,7 @@ struct Evaluator::State {
     };
     configs::Digest digest;
     digest.add(std::string_view(version));
-    digest.add(kFiguresRevision);
+    digest.add(figures_identity());
     digest.add(configs::kSweepTimingNames[static_cast<std::size_t>(config.base.timing)]);
     digest.add(configs::kSweepPromptNames[static_cast<std::size_t>(config.base.prompt)]);
     digest.add(r.prefill);

@@ -12,9 +12,6 @@
 
 namespace systole::sweep {
 
-/// Part of every key beside the version: raised when the same configuration gives other figures.
-inline constexpr std::uint64_t kFiguresRevision = 1;
-
 /// Keeps what the point before has in common with this one, and no more: memory does not grow with
 /// the number of points, caches of texts excepted, which are bounded.
 class Evaluator {

@@ -51,7 +51,7 @@ TimingFolder::TimingFolder(std::string folder, std::string version)
 std::string TimingFolder::path_of(const sim::RegionKey& key) const {
   configs::Digest digest;
   digest.add(std::string_view(version_));
-  digest.add(kFiguresRevision);
+  digest.add(figures_identity());
   digest.add(key[0]);
   digest.add(key[1]);
   const auto value = digest.value();

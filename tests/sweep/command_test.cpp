@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -77,6 +78,123 @@ TEST(SweepCommand, RandomKillsOfWorkersAndParentChangeNoByte) {
   EXPECT_GE(kills, kills_wanted());
   EXPECT_GE(of_parents, 1);
   std::printf("%d kills, %d of them of the parent, over %d sweeps\n", kills, of_parents, finished);
+}
+
+TEST(SweepCommand, RandomKillsOfTheMergerLeaveTheOldFileOrTheNewOne) {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("study.yaml", kStudy), out = folder.path("out"),
+                    all = folder.path("all.h5");
+  const auto merge = [&] { return start({"sweep", "merge", out, "--quiet", "--out", all}); };
+  ASSERT_EQ(run_systole("sweep " + file + " --quiet --shard 1/3 --out " + out).exit_code, 0);
+  const auto began = std::chrono::steady_clock::now();
+  int status = 0;
+  waitpid(merge(), &status, 0);
+  const std::chrono::duration<double, std::micro> takes = std::chrono::steady_clock::now() - began;
+  ASSERT_EQ(status, 0);
+  const std::string before = read_file(all);
+  ASSERT_EQ(run_systole("sweep " + file + " --quiet --resume --out " + out).exit_code, 0);
+  const std::string after = merged(folder, out);
+  ASSERT_TRUE(before != after);
+
+  std::mt19937 random(9);
+  int in_time = 0;
+  for (int kills = 0; kills < kills_wanted(); ++kills) {
+    if (kills % 2 == 0) fs::remove(all);
+    if (kills % 2 == 1) std::ofstream(all, std::ios::binary) << before;
+    const pid_t merger = merge();
+    const auto most = static_cast<unsigned long>(1.2 * takes.count());
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % most));
+    kill(merger, SIGKILL);
+    waitpid(merger, &status, 0);
+    in_time += WIFSIGNALED(status) ? 1 : 0;
+    const std::string found = fs::exists(all) ? read_file(all) : "";
+    EXPECT_TRUE(found == after || found == (kills % 2 == 1 ? before : ""))
+        << found.size() << " bytes after kill " << kills;
+  }
+  EXPECT_GE(in_time, kills_wanted() / 4) << "hardly any merger was caught at work";
+  waitpid(merge(), &status, 0);
+  EXPECT_TRUE(read_file(all) == after);
+}
+
+TEST(SweepCommand, AFullDiskIsAMessageAndResumingFinishes) {
+  const TemporaryFolder folder;
+  const std::string expected = calm_bytes(folder), out = folder.path("out"),
+                    sweep = "sweep " + folder.path("study.yaml") + " --quiet --out " + out;
+  // No file may grow beyond 8 blocks of the shell's: 4 KiB, about twelve points a worker.
+  const auto limited = [&](const std::string& arguments) {
+    const int status = std::system(
+        ("ulimit -f 8; exec " SYSTOLE_BINARY " " + arguments + " 2>" + folder.path("said"))
+            .c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  };
+  EXPECT_EQ(limited(sweep + " --jobs 2"), 2);
+  EXPECT_THAT(read_file(folder.path("said")),
+              testing::AllOf(HasSubstr(".journal: cannot be written: "), HasSubstr(out)));
+  EXPECT_EQ(limited(sweep + " --jobs 2 --resume"), 2);
+  const Outcome status = run_systole("sweep status " + out);
+  EXPECT_EQ(status.exit_code, 0) << status.errors;
+  EXPECT_THAT(status.output, testing::Not(HasSubstr("study: 0 of 150")));
+
+  ASSERT_EQ(run_systole(sweep + " --resume").exit_code, 0);
+  const std::string all = folder.write("all.h5", "what was there");
+  EXPECT_EQ(limited("sweep merge " + out + " --quiet --out " + all), 2);
+  EXPECT_THAT(read_file(folder.path("said")), HasSubstr("cannot write '" + all + "'"));
+  EXPECT_EQ(read_file(all), "what was there");
+  EXPECT_TRUE(merged(folder, out) == expected);
+}
+
+TEST(SweepCommand, WhatAPowerCutTakesFromTheEndsOfJournalsIsComputedAgain) {
+  const TemporaryFolder folder;
+  const std::string expected = calm_bytes(folder), out = folder.path("out"),
+                    sweep = "sweep " + folder.path("study.yaml") + " --out " + out;
+  ASSERT_EQ(run_systole(sweep + " --quiet --jobs 3").exit_code, 0);
+  std::mt19937 random(31);
+  for (int cut = 0; cut < 5; ++cut) {
+    // A journal ends somewhere, or in zeros that no data came to, or its name never reached the
+    // disk.
+    std::vector<std::string> journals;
+    for (const auto& entry : fs::directory_iterator(out + "/journals")) {
+      journals.push_back(entry.path().string());
+    }
+    std::ranges::sort(journals);
+    for (const std::string& journal : journals) {
+      const auto size = fs::file_size(journal);
+      fs::resize_file(journal, random() % (size + 1));
+      if (random() % 2 == 0) fs::resize_file(journal, size);
+    }
+    if (cut % 2 == 0) fs::remove(journals[random() % journals.size()]);
+
+    const std::string status = run_systole("sweep status " + out).output;
+    const int left = std::atoi(status.substr(status.find(": ") + 2).c_str());
+    EXPECT_LT(left, 150);
+    const Outcome outcome = run_systole(sweep + " --resume --jobs 3");
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
+    EXPECT_THAT(outcome.output, HasSubstr(std::to_string(150 - left) + " points computed and " +
+                                          std::to_string(left) + " taken"));
+    EXPECT_TRUE(merged(folder, out) == expected) << "cut " << cut;
+  }
+}
+
+TEST(SweepCommand, TheIdentityOfSourcesIsOfTheirNamesAndContentsAlone) {
+  const TemporaryFolder folder;
+  const auto identity = [&](const std::string& root, const std::string& a, const std::string& b) {
+    const std::string where = folder.path(root);
+    fs::create_directories(where);
+    folder.write(root + "/a.cpp", a);
+    folder.write(root + "/b.cpp", b);
+    folder.write("list", root.size() % 2 == 0 ? "a.cpp\nb.cpp\n" : "b.cpp\na.cpp\n");
+    const std::string command = "cmake -DROOT=" + where + " -DLIST=" + folder.path("list") +
+                                " -DOUT=" + folder.path("out.cpp") +
+                                " -P " SYSTOLE_SOURCE_DIR "/.cmake/SourceIdentity.cmake";
+    EXPECT_EQ(std::system(command.c_str()), 0);
+    return read_file(folder.path("out.cpp"));
+  };
+  const std::string one = identity("one", "int x;", "");
+  EXPECT_THAT(one, testing::ContainsRegex("return \"[0-9a-f]+\""));
+  EXPECT_EQ(identity("elsewhere", "int x;", ""), one);
+  EXPECT_EQ(identity("four", "int x;", ""), one);
+  EXPECT_NE(identity("one", "int y;", ""), one);
+  EXPECT_NE(identity("one", "", "int x;"), one);
 }
 
 TEST(SweepCommand, ResumeSharingAndShardsRepeatNothingAndMergeAlike) {
