@@ -1,6 +1,7 @@
 // systole sweep end to end: killed, interrupted, shared and sharded, it gives the same file.
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -172,6 +173,50 @@ TEST(SweepCommand, WhatAPowerCutTakesFromTheEndsOfJournalsIsComputedAgain) {
     EXPECT_THAT(outcome.output, HasSubstr(std::to_string(150 - left) + " points computed and " +
                                           std::to_string(left) + " taken"));
     EXPECT_TRUE(merged(folder, out) == expected) << "cut " << cut;
+  }
+}
+
+/// Mostly points that cannot be: they are written, merged and shown like others and cost no time.
+std::string study_of(int points) {
+  return "name: flat\nsummary: memory\n"
+         "base: {machine: mixpe-16x16, recipe: mixpe-w4a8, model: smollm2-135m, prefill: 16,\n"
+         "       decode: 1, prompt: cached, timing: analytic}\n"
+         "axes:\n"
+         "  machine.clock_mhz: {from: 500, to: " +
+         std::to_string(499 + points / 100) +
+         ", step: 1}\n"
+         "  channels: [1, 2, 3, 4, 5]\n"
+         "  machine.vector.lanes: {from: 1, to: 20, step: 1}\n"
+         "derived:\n  machine.memory.dram.channels: channels * max(0, 2 - machine.vector.lanes) * "
+         "max(0, 510 - machine.clock_mhz)\n"
+         "objectives: [minimise: tpot_ms, minimise: energy_per_token_mj]\n";
+}
+
+TEST(SweepCommand, MemoryDoesNotGrowWithThePoints) {
+  const TemporaryFolder folder;
+  const auto peak_kib = [](const std::vector<std::string>& arguments) {
+    const pid_t process = start(arguments);
+    int status = 0;
+    rusage usage{};
+    wait4(process, &status, 0, &usage);
+    EXPECT_EQ(status, 0) << arguments[0] << " " << arguments[1];
+    return usage.ru_maxrss;
+  };
+  // Of the run with its workers, the merger and the page, of a thousand points and of thirty.
+  std::vector<std::vector<long>> peaks;
+  for (const int points : {1000, 30'000}) {
+    const std::string name = std::to_string(points),
+                      file = folder.write(name + ".yaml", study_of(points)),
+                      out = folder.path("o" + name), all = folder.path(name + ".h5");
+    peaks.push_back({peak_kib({"sweep", file, "--out", out}),
+                     peak_kib({"sweep", "merge", out, "--out", all}),
+                     peak_kib({"report", all, "--html", folder.path(name + ".html")})});
+    EXPECT_LT(fs::file_size(folder.path(name + ".html")), 3'000'000u);
+    const Outcome csv = run_systole("sweep export " + all + " --csv -");
+    EXPECT_EQ(std::ranges::count(csv.output, '\n'), points + 1);
+  }
+  for (std::size_t i = 0; i < peaks[0].size(); ++i) {
+    EXPECT_LT(peaks[1][i], peaks[0][i] + 10 * 1024) << "KiB of step " << i;
   }
 }
 
