@@ -26,6 +26,7 @@ void describe(V& v, C& c) {
   v("kv", c.kv, Info{"recipe whose keys and values take the place of the recipe's"});
   v("prefill", c.prefill, Info{"prompt length, tokens"}.in(1, 1 << 28));
   v("decode", c.decode, Info{"tokens generated after it"}.in(0, 1 << 28));
+  v("batch", c.batch, Info{"equal sequences, decoded together"}.in(1, 65536));
   v("timing", c.timing, Info{"tile or analytic"});
   v("prompt", c.prompt, Info{"run, or cached: only the decode steps are timed"});
 }
@@ -42,13 +43,14 @@ struct RunParameter {
   std::string_view name;
   SweepTarget target;
 };
-constexpr std::array<RunParameter, 6> kRunParameters = {{
+constexpr std::array<RunParameter, 7> kRunParameters = {{
     {"machine", SweepTarget::machine_name},
     {"recipe", SweepTarget::recipe_name},
     {"model", SweepTarget::model_name},
     {"kv", SweepTarget::kv_name},
     {"prefill", SweepTarget::prefill},
     {"decode", SweepTarget::decode},
+    {"batch", SweepTarget::batch},
 }};
 
 /// Reads one sweep file; faults are collected.
@@ -66,6 +68,7 @@ class SweepReader {
         {"source", [&](const Tree& t) { text(t, "source", config_.source); }},
         {"base", nullptr},
         {"axes", nullptr},
+        {"scenarios", nullptr},
         {"derived", nullptr},
         {"conditions", nullptr},
         {"constraints", nullptr},
@@ -86,6 +89,7 @@ class SweepReader {
     // In the order in which they refer to each other, whatever the order of the file.
     if (const Tree* t = tree_.find("base")) read_base(*t);
     if (const Tree* t = tree_.find("axes")) read_axes(*t);
+    if (const Tree* t = tree_.find("scenarios")) read_scenarios(*t);
     if (const Tree* t = tree_.find("derived")) read_derived(*t);
     if (const Tree* t = tree_.find("conditions")) {
       comparisons(*t, "conditions", names_, config_.conditions);
@@ -210,6 +214,7 @@ class SweepReader {
         return attempt([&] { load_model_shape(name); });
       case SweepTarget::prefill:
       case SweepTarget::decode:
+      case SweepTarget::batch:
         return whole();
       case SweepTarget::machine:
         return field(machine_, load_machine, config_.base.machine);
@@ -260,6 +265,19 @@ class SweepReader {
     }
     // Numbers of points stay exact in a double, and so in every report.
     if (points > 9e15) wrong(node, "axes", "at most 9e15 combinations");
+  }
+
+  void read_scenarios(const Tree& node) {
+    if (node.kind != Tree::Kind::list) return wrong(node, "scenarios", "a list of axes");
+    for (const Tree& item : node.items) {
+      if (item.kind != Tree::Kind::scalar || std::ranges::find(names_, item.text) == names_.end()) {
+        faults_.add(item.at, "scenarios", unknown_name_message("axis", item.text, names_));
+        continue;
+      }
+      for (SweepAxisConfig& axis : config_.axes) {
+        if (axis.parameter.path == item.text) axis.scenario = true;
+      }
+    }
   }
 
   /// An axis that sets nothing must be part of what does, or it is a parameter misspelt.

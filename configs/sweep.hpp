@@ -27,6 +27,7 @@ struct SweepBase {
   std::string machine, recipe, model;
   std::string kv;  ///< recipe whose keys and values take the place of the recipe's; empty: none
   std::uint64_t prefill = 2048, decode = 1;
+  std::uint64_t batch = 1;  ///< equal sequences, decoded together
   SweepTiming timing = SweepTiming::analytic;
   SweepPrompt prompt = SweepPrompt::run;
 };
@@ -38,7 +39,8 @@ enum class SweepTarget : std::uint8_t {
   model_name,
   kv_name,
   prefill,
-  decode,  ///< the run's own
+  decode,
+  batch,  ///< the run's own
   machine,
   recipe,
   model,    ///< a field below it, as --set has it
@@ -54,6 +56,7 @@ struct SweepParameter {
 struct SweepAxisConfig {
   SweepParameter parameter;
   std::vector<SweepValue> values;
+  bool scenario = false;  ///< not a choice: points are compared where they have the same value
 };
 
 struct SweepDerived {

@@ -96,6 +96,16 @@ std::vector<std::string> headings(const SweepResult& result) {
   return cells;
 }
 
+/// ", for each prefill and batch", where axes are no choice.
+std::string for_each_scenario(const SweepResult& result) {
+  std::string text;
+  for (const SweepAxis& axis : result.axes) {
+    if (axis.scenario)
+      text += (text.empty() ? ", for each " : " and ") + short_name(result, axis.path);
+  }
+  return text;
+}
+
 void append(std::vector<std::string>& to, std::vector<std::string> cells) {
   to.insert(to.end(), cells.begin(), cells.end());
 }
@@ -121,7 +131,9 @@ std::string sweep_to_terminal(const SweepResult& result, const SweepSummary& sum
 
   const std::vector<SweepPoint>& front = summary.front;
   if (front.empty()) return out;
-  out += "\n" + bold(fmt::format("Pareto front: {} points", front.size())) + "\n";
+  out += "\n" +
+         bold(fmt::format("Pareto front{}: {} points", for_each_scenario(result), front.size())) +
+         "\n";
   Rows rows = {headings(result)};
   rows[0].emplace_back("limited by");
   std::vector<std::size_t> shown(front.size());
@@ -142,28 +154,38 @@ std::string sweep_to_terminal(const SweepResult& result, const SweepSummary& sum
     out += fmt::format("({} of {}, evenly along the first objective)\n", kShownFront, shown.size());
   }
 
-  out += "\n" + bold("Best of each objective, and without each constraint") + "\n";
+  out +=
+      "\n" +
+      bold("Best of each objective" + for_each_scenario(result) + ", and without each constraint") +
+      "\n";
   rows = {{"objective", "constraints"}};
   append(rows[0], headings(result));
   rows[0].emplace_back("limited by");
   for (std::size_t o = 0; o < result.objectives.size(); ++o) {
     const SweepObjective& objective = result.objectives[o];
     const std::string way = (objective.maximise ? "max " : "min ") + objective.figure;
-    const std::vector<std::optional<SweepPoint>>& best = summary.best[o];
-    const auto add = [&](const std::string& label, const std::optional<SweepPoint>& point) {
-      rows.push_back({way, label});
-      if (!point) {
-        rows.back().resize(rows[0].size(), std::string(kAbsent));
-      } else {
-        append(rows.back(), cells_of(result, *point));
-        rows.back().push_back(point->record.limit);
-      }
-    };
-    add("all", best[0]);
-    for (std::size_t c = 0; c < result.constraints.size(); ++c) {
-      // Where it is the same point the constraint costs nothing.
-      if (best[c + 1] && (!best[0] || best[c + 1]->id != best[0]->id)) {
-        add("without " + result.constraints[c], best[c + 1]);
+    for (const SweepSummary::Scenario& scenario : summary.scenarios) {
+      const std::vector<std::optional<SweepPoint>>& best = scenario.best[o];
+      const auto add = [&](const std::string& label, const std::optional<SweepPoint>& point) {
+        rows.push_back({way, label});
+        if (!point) {
+          std::size_t value = 0;
+          for (const SweepAxis& axis : result.axes) {
+            rows.back().push_back(axis.scenario ? axis.values[scenario.values[value++]]
+                                                : std::string(kAbsent));
+          }
+          rows.back().resize(rows[0].size(), std::string(kAbsent));
+        } else {
+          append(rows.back(), cells_of(result, *point));
+          rows.back().push_back(point->record.limit);
+        }
+      };
+      add("all", best[0]);
+      for (std::size_t c = 0; c < result.constraints.size(); ++c) {
+        // Where it is the same point the constraint costs nothing.
+        if (best[c + 1] && (!best[0] || best[c + 1]->id != best[0]->id)) {
+          add("without " + result.constraints[c], best[c + 1]);
+        }
       }
     }
   }
@@ -214,8 +236,10 @@ void sweep_to_json(const SweepResult& result, const SweepSummary& summary, const
   for (const auto& [key, value] : result.base) document["base"][key] = value;
   document["axes"] = Json::array();
   for (const SweepAxis& axis : result.axes) {
-    document["axes"].push_back(
-        {{"path", axis.path}, {"numeric", axis.numeric}, {"values", axis.values}});
+    document["axes"].push_back({{"path", axis.path},
+                                {"numeric", axis.numeric},
+                                {"scenario", axis.scenario},
+                                {"values", axis.values}});
   }
   document["derived"] = result.derived;
   document["conditions"] = result.conditions;

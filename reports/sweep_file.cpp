@@ -183,13 +183,15 @@ void write_sweep_result(const std::string& path, const SweepResult& result) {
   file.column("/space/base_name", keys, "");
   file.column("/space/base_value", values, "");
   Texts paths;
-  Counts numeric;
+  Counts numeric, scenario;
   for (const SweepAxis& axis : result.axes) {
     paths.push_back(axis.path);
     numeric.push_back(axis.numeric ? 1 : 0);
+    scenario.push_back(axis.scenario ? 1 : 0);
   }
   file.column("/space/axis_path", paths, "");
   file.column("/space/axis_numeric", numeric, "");
+  file.column("/space/axis_scenario", scenario, "");
   for (std::size_t a = 0; a < result.axes.size(); ++a) {
     file.column(fmt::format("/space/axis_values_{}", a), result.axes[a].values, "");
   }
@@ -278,10 +280,12 @@ SweepResult read_sweep_result(const std::string& path) {
   for (std::size_t i = 0; i < names.size(); ++i) result.base.emplace_back(names[i], values[i]);
   file.column("/space/axis_path", names);
   const auto numeric = column_for<std::uint64_t>(file, "/space/axis_numeric", names.size());
+  const auto scenario = column_for<std::uint64_t>(file, "/space/axis_scenario", names.size());
   for (std::size_t a = 0; a < names.size(); ++a) {
     SweepAxis& axis = result.axes.emplace_back();
     axis.path = names[a];
     axis.numeric = numeric[a] != 0;
+    axis.scenario = scenario[a] != 0;
     file.column(fmt::format("/space/axis_values_{}", a), axis.values);
   }
   file.column("/space/derived", result.derived);

@@ -95,7 +95,12 @@ class SweepPage {
       text += (text.empty() ? "" : ", ") + std::string(objective.maximise ? "max " : "min ") +
               objective.figure;
     }
-    return text;
+    std::string scenarios;
+    for (const SweepAxis& axis : r_.axes) {
+      if (axis.scenario)
+        scenarios += (scenarios.empty() ? "; for each " : " and ") + short_name(axis.path);
+    }
+    return text + scenarios;
   }
 
   std::string short_name(const std::string& path) const {
@@ -223,15 +228,18 @@ class SweepPage {
         heading_cells());
     for (std::size_t o = 0; o < r_.objectives.size(); ++o) {
       const SweepObjective& objective = r_.objectives[o];
-      const std::vector<std::optional<SweepPoint>>& best = s_.best[o];
-      const auto row = [&](const std::string& label, const SweepPoint& point) {
-        add("<tr><td>{} {}</td><td>{}</td>{}<td>{}</td></tr>\n", objective.maximise ? "max" : "min",
-            objective.figure, escaped(label), point_cells(point), escaped(point.record.limit));
-      };
-      if (best[0]) row("all", *best[0]);
-      for (std::size_t c = 0; c < r_.constraints.size(); ++c) {
-        if (best[c + 1] && (!best[0] || best[c + 1]->id != best[0]->id)) {
-          row("without " + r_.constraints[c], *best[c + 1]);
+      for (const SweepSummary::Scenario& scenario : s_.scenarios) {
+        const std::vector<std::optional<SweepPoint>>& best = scenario.best[o];
+        const auto row = [&](const std::string& label, const SweepPoint& point) {
+          add("<tr><td>{} {}</td><td>{}</td>{}<td>{}</td></tr>\n",
+              objective.maximise ? "max" : "min", objective.figure, escaped(label),
+              point_cells(point), escaped(point.record.limit));
+        };
+        if (best[0]) row("all", *best[0]);
+        for (std::size_t c = 0; c < r_.constraints.size(); ++c) {
+          if (best[c + 1] && (!best[0] || best[c + 1]->id != best[0]->id)) {
+            row("without " + r_.constraints[c], *best[c + 1]);
+          }
         }
       }
     }

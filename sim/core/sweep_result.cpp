@@ -30,6 +30,14 @@ double SweepResult::cost(const SweepPoint& point, const SweepObjective& objectiv
   return objective.maximise ? -figure : figure;
 }
 
+std::vector<std::uint32_t> SweepResult::scenario_of(const SweepPoint& point) const {
+  std::vector<std::uint32_t> values;
+  for (std::size_t a = 0; a < axes.size(); ++a) {
+    if (axes[a].scenario) values.push_back(point.axis[a]);
+  }
+  return values;
+}
+
 std::vector<double> SweepResult::costs(const SweepPoint& point) const {
   std::vector<double> all;
   for (const SweepObjective& objective : objectives) all.push_back(cost(point, objective));
@@ -199,10 +207,12 @@ bool SweepSummary::on_front(std::uint64_t id) const {
 SweepSummary summarise(const SweepResult& result) {
   SweepSummary summary;
   const std::size_t objectives = result.objectives.size();
-  summary.best.assign(objectives,
-                      std::vector<std::optional<SweepPoint>>(1 + result.constraints.size()));
   std::vector<Effects> effects(objectives, Effects(result.axes));
-  GrowingFront front;
+  struct OfScenario {
+    GrowingFront front;
+    std::vector<std::vector<std::optional<SweepPoint>>> best;
+  };
+  std::map<std::vector<std::uint32_t>, OfScenario> scenarios;
   if (!result.points) return summary;
   result.points->each([&](const SweepPoint& point) {
     ++summary.points;
@@ -213,25 +223,36 @@ SweepSummary summarise(const SweepResult& result) {
       summary.first_failed = point;
     }
     if (!point.done()) return;
+    OfScenario& scenario = scenarios[result.scenario_of(point)];
+    if (scenario.best.empty()) {
+      scenario.best.assign(objectives,
+                           std::vector<std::optional<SweepPoint>>(1 + result.constraints.size()));
+    }
     const Costs costs = result.costs(point);
     const auto broken = std::ranges::count_if(point.violations, [](double v) { return v != 0; });
     for (std::size_t o = 0; o < objectives; ++o) {
       if (!std::isfinite(costs[o])) continue;
       const double sign = result.objectives[o].maximise ? -1 : 1;
       effects[o].add(point, sign * costs[o]);
-      for (std::size_t c = 0; c < summary.best[o].size(); ++c) {
+      for (std::size_t c = 0; c < scenario.best[o].size(); ++c) {
         const bool holds = broken == 0 || (broken == 1 && c > 0 && point.violations[c - 1] != 0);
-        std::optional<SweepPoint>& best = summary.best[o][c];
+        std::optional<SweepPoint>& best = scenario.best[o][c];
         if (holds && (!best || costs[o] < result.cost(*best, result.objectives[o]))) best = point;
       }
     }
     if (broken > 0) return;
     ++summary.feasible;
     if (std::ranges::all_of(costs, [](double c) { return std::isfinite(c); })) {
-      front.add(point, costs);
+      scenario.front.add(point, costs);
     }
   });
-  summary.front = std::move(front).points();
+  for (auto& [values, scenario] : scenarios) {
+    for (SweepPoint& point : std::move(scenario.front).points()) {
+      summary.front.push_back(std::move(point));
+    }
+    summary.scenarios.push_back({values, std::move(scenario.best)});
+  }
+  std::ranges::sort(summary.front, {}, &SweepPoint::id);
   for (const Effects& of_figure : effects) summary.effects.push_back(of_figure.effects());
   return summary;
 }

@@ -71,7 +71,8 @@ struct SweepAxis {
   std::string path;
   std::string unit;
   std::vector<std::string> values;
-  bool numeric = false;  ///< all values are numbers
+  bool numeric = false;   ///< all values are numbers
+  bool scenario = false;  ///< not a choice: points are compared where they have the same value
 };
 
 struct SweepObjective {
@@ -130,6 +131,8 @@ struct SweepResult {
 
   /// The figure of a point by its objective, smaller is better; NaN where absent.
   double cost(const SweepPoint& point, const SweepObjective& objective) const;
+  /// The point's values of the axes that are no choice.
+  std::vector<std::uint32_t> scenario_of(const SweepPoint& point) const;
   std::vector<double> costs(const SweepPoint& point) const;
 };
 
@@ -149,13 +152,19 @@ struct SweepSummary {
   std::uint64_t points = 0, feasible = 0, refused = 0, failed = 0;
   std::optional<SweepPoint> first_refused, first_failed;
 
-  /// The feasible points that no other feasible point beats in all objectives, by id; those without
-  /// a figure for one of them are left out. Of equal points all are in it.
+  /// The feasible points that no other feasible point of the same scenario beats in all objectives,
+  /// by id; those without a figure for one of them are left out. Of equal points all are in it.
   std::vector<SweepPoint> front;
 
-  /// By objective: the feasible point with the least cost, the first of equals; then the one where
-  /// the first constraint need not hold, the second, ...
-  std::vector<std::vector<std::optional<SweepPoint>>> best;
+  /// Of one scenario, that is of one value of each axis that is no choice. Without such axes there
+  /// is one.
+  struct Scenario {
+    std::vector<std::uint32_t> values;  ///< of those axes, in their order
+    /// By objective: the feasible point with the least cost, the first of equals; then the one
+    /// where the first constraint need not hold, the second, ...
+    std::vector<std::vector<std::optional<SweepPoint>>> best;
+  };
+  std::vector<Scenario> scenarios;  ///< by their values
 
   /// By objective, of each axis; over all points that are done, feasible or not.
   std::vector<std::vector<MainEffect>> effects;

@@ -290,7 +290,7 @@ class Cache {
 /// What one point asks for.
 struct Request {
   std::string machine, recipe, model, kv;
-  double prefill = 0, decode = 0;
+  double prefill = 0, decode = 0, batch = 1;
   /// Set on a machine in memory; the reader is not needed for them.
   std::vector<std::pair<const std::string*, const std::string*>> fast;
   configs::Overrides machine_sets, recipe_sets, model_sets;
@@ -354,6 +354,7 @@ struct Evaluator::State {
               config.base.kv,
               static_cast<double>(config.base.prefill),
               static_cast<double>(config.base.decode),
+              static_cast<double>(config.base.batch),
               {},
               {},
               {},
@@ -385,6 +386,9 @@ struct Evaluator::State {
         case SweepTarget::decode:
           r.decode = value.number.value_or(-1);
           break;
+        case SweepTarget::batch:
+          r.batch = value.number.value_or(-1);
+          break;
         case SweepTarget::machine:
           if (in_memory[i]) {
             r.fast.emplace_back(&parameter.field, &value.text);
@@ -401,6 +405,10 @@ struct Evaluator::State {
         case SweepTarget::nothing:
           break;
       }
+    }
+    if (!(r.batch >= 1) || r.batch > (1 << 16) || r.batch != std::floor(r.batch)) {
+      fault = fmt::format("batch: found {}; expected a whole number from 1 to 65536",
+                          configs::number_to_text(r.batch));
     }
     for (const auto& [name, tokens] :
          {std::pair("prefill", r.prefill), std::pair("decode", r.decode)}) {
@@ -454,6 +462,7 @@ struct Evaluator::State {
     digest.add(configs::kSweepPromptNames[static_cast<std::size_t>(config.base.prompt)]);
     digest.add(r.prefill);
     digest.add(r.decode);
+    digest.add(r.batch);
     if (fault.empty()) set_machine(r, path(r.machine));
     if (fault.empty()) {
       const std::string recipe_text = joined(path(r.recipe), r.recipe_sets),
@@ -486,8 +495,8 @@ struct Evaluator::State {
         digest.add(model.digest[0]);
         digest.add(model.digest[1]);
         configs::add_to(digest, timed.machine);
-        const std::string text = fmt::format("{}\n\n{}\n\n{}\n\n{} {}", recipe_text, model_text,
-                                             path(r.kv), r.prefill, r.decode);
+        const std::string text = fmt::format("{}\n\n{}\n\n{}\n\n{} {} {}", recipe_text, model_text,
+                                             path(r.kv), r.prefill, r.decode, r.batch);
         if (text != program_text) {
           program_text.clear();
           lower(*model.config, kv ? *kv : *recipe.config, r, kv.has_value());
@@ -507,7 +516,8 @@ struct Evaluator::State {
              bool kv_study) {
     try {
       timed.program = workloads::lower(model, recipe, static_cast<std::uint64_t>(r.prefill),
-                                       static_cast<std::uint64_t>(r.decode), nullptr, kv_study);
+                                       static_cast<std::uint64_t>(r.decode), nullptr, kv_study,
+                                       static_cast<std::uint64_t>(r.batch));
       if (space.config().base.prompt == configs::SweepPrompt::cached) {
         std::erase_if(timed.program.steps, [](const workloads::Step& step) {
           return step.phase == workloads::Phase::prefill;

@@ -41,11 +41,13 @@ SweepResult header(const PointSpace& space, const SearchSettings& search,
       {"model", base.model},
       {"prefill", std::to_string(base.prefill)},
       {"decode", std::to_string(base.decode)},
+      {"batch", std::to_string(base.batch)},
       {"prompt", std::string(configs::kSweepPromptNames[static_cast<std::size_t>(base.prompt)])}};
   if (!base.kv.empty()) result.base.insert(result.base.begin() + 2, {"kv", base.kv});
   for (const configs::SweepAxisConfig& axis : config.axes) {
     SweepAxis& out = result.axes.emplace_back();
     out.path = axis.parameter.path;
+    out.scenario = axis.scenario;
     out.numeric = std::ranges::all_of(
         axis.values, [](const configs::SweepValue& value) { return value.number.has_value(); });
     for (const configs::SweepValue& value : axis.values) out.values.push_back(value.text);

@@ -4,6 +4,7 @@
 #include <boost/random/sobol.hpp>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <tuple>
 #include <unordered_set>
@@ -121,23 +122,27 @@ class Nsga2 : public Search {
 
   /// Deb's constrained domination: of two that violate constraints the one that does less; one that
   /// does not before any that does.
+  /// Points of different scenarios do not dominate each other.
   void rank() {
-    std::vector<Costs> feasible;
-    std::vector<std::size_t> places;
+    std::map<std::vector<std::uint32_t>, std::pair<std::vector<Costs>, std::vector<std::size_t>>>
+        scenarios;
     std::vector<double> violations;
     for (std::size_t i = 0; i < members_.size(); ++i) {
       if (members_[i].outcome.violation == 0) {
+        auto& [feasible, places] = scenarios[space_.scenario(members_[i].id)];
         places.push_back(i);
         feasible.push_back(members_[i].outcome.costs);
       } else {
         violations.push_back(members_[i].outcome.violation);
       }
     }
-    const std::vector<std::size_t> ranks = front_ranks(feasible);
     std::size_t next = 0;
-    for (std::size_t i = 0; i < places.size(); ++i) {
-      members_[places[i]].rank = ranks[i];
-      next = std::max(next, ranks[i] + 1);
+    for (const auto& [values, scenario] : scenarios) {
+      const std::vector<std::size_t> ranks = front_ranks(scenario.first);
+      for (std::size_t i = 0; i < ranks.size(); ++i) {
+        members_[scenario.second[i]].rank = ranks[i];
+        next = std::max(next, ranks[i] + 1);
+      }
     }
     std::ranges::sort(violations);
     for (Member& member : members_) {

@@ -37,6 +37,15 @@ std::vector<configs::SweepValue> PointSpace::values(PointId id) const {
   return result;
 }
 
+std::vector<std::uint32_t> PointSpace::scenario(PointId id) const {
+  const std::vector<std::uint32_t> all = indices(id);
+  std::vector<std::uint32_t> result;
+  for (std::size_t a = 0; a < axes(); ++a) {
+    if (config_.axes[a].scenario) result.push_back(all[a]);
+  }
+  return result;
+}
+
 bool PointSpace::admits(PointId id) const {
   if (config_.conditions.empty()) return true;
   const std::vector<configs::SweepValue> all = values(id);

@@ -29,6 +29,9 @@ class PointSpace {
   /// Of the axes, then of the derived values; a derived value that is no number is empty.
   std::vector<configs::SweepValue> values(PointId id) const;
 
+  /// Indices of the values of the axes that are no choice.
+  std::vector<std::uint32_t> scenario(PointId id) const;
+
   /// Whether the conditions hold.
   bool admits(PointId id) const;
 

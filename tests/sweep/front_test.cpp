@@ -92,9 +92,32 @@ TEST(Front, OfAResultIsThatOfBruteForceOverItsFeasiblePoints) {
     }
     return best;
   };
-  EXPECT_EQ(summary.best[0][0]->id, fastest(counts));
-  EXPECT_EQ(summary.best[0][1]->id,
+  EXPECT_EQ(summary.scenarios.at(0).best[0][0]->id, fastest(counts));
+  EXPECT_EQ(summary.scenarios.at(0).best[0][1]->id,
             fastest([](std::uint64_t i) { return i % 7 != 0 && i % 11 != 0; }));
+}
+
+TEST(Front, PointsOfDifferentScenariosDoNotBeatEachOther) {
+  SweepResult result;
+  result.objectives = {{"cycles", false}};
+  result.axes = {{"context", "", {"1", "2"}, true, true}, {"b", "", {"0", "1", "2"}, true, false}};
+  std::vector<SweepPoint> points;
+  for (std::uint32_t i = 0; i < 6; ++i) {
+    SweepPoint point;
+    point.id = i;
+    point.axis = {i / 3, i % 3};
+    point.record.figures.fill(0);
+    point.record.figures[0] = 10.0 * (i / 3) + std::abs(1.0 - i % 3);  // the best: b = 1 of each
+    points.push_back(point);
+  }
+  result.points = std::make_shared<ListedPoints>(points);
+  const SweepSummary summary = summarise(result);
+  ASSERT_EQ(summary.front.size(), 2u);
+  EXPECT_EQ(summary.front[0].id, 1u);
+  EXPECT_EQ(summary.front[1].id, 4u);
+  ASSERT_EQ(summary.scenarios.size(), 2u);
+  EXPECT_EQ(summary.scenarios[1].values, std::vector<std::uint32_t>{1});
+  EXPECT_EQ(summary.scenarios[1].best[0][0]->id, 4u);
 }
 
 TEST(Front, HypervolumeIsTheNumberOfUnitCubesThatSomePointDominates) {
@@ -122,7 +145,7 @@ TEST(Front, MainEffectsOfAnAdditiveFigureShareItsVariance) {
   SweepResult result;
   result.objectives = {{"cycles", false}};
   std::vector<SweepPoint> points;
-  result.axes = {{"a", "", {"0", "1", "2"}, true}, {"b", "", {"0", "1"}, true}};
+  result.axes = {{"a", "", {"0", "1", "2"}, true, false}, {"b", "", {"0", "1"}, true, false}};
   for (std::uint32_t a = 0; a < 3; ++a) {
     for (std::uint32_t b = 0; b < 2; ++b) {
       SweepPoint point;
