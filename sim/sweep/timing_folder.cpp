@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "configs/assign.hpp"
-#include "sim/sweep/evaluate.hpp"
+#include "sim/sweep/identity.hpp"
 
 namespace systole::sweep {
 namespace {
