@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "reports/format.hpp"
@@ -67,20 +68,37 @@ std::string bare_figure_top(std::string_view id, std::string_view title, std::st
 
 std::string figure_data(const FigureTable& table) {
   using Json = nlohmann::ordered_json;
+  // A column of texts only is written once as the different ones, then as their numbers: names
+  // repeat in long tables.
+  std::vector<bool> texts_only(table.columns.size(), !table.rows.empty());
+  for (const std::vector<FigureValue>& row : table.rows) {
+    for (std::size_t c = 0; c < texts_only.size(); ++c) {
+      if (c >= row.size() || !std::holds_alternative<std::string>(row[c])) texts_only[c] = false;
+    }
+  }
   Json document;
   document["columns"] = Json::array();
   for (const std::string& column : table.columns) document["columns"].push_back(printable(column));
+  document["texts"] = Json::object();
   document["rows"] = Json::array();
+  std::vector<std::map<std::string, std::size_t>> numbers(table.columns.size());
   for (const std::vector<FigureValue>& row : table.rows) {
     Json cells = Json::array();
-    for (const FigureValue& value : row) {
-      if (const auto* count = std::get_if<std::uint64_t>(&value)) {
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      if (const auto* count = std::get_if<std::uint64_t>(&row[c])) {
         // Script has doubles only: a larger count goes as text.
         *count < (1ull << 53) ? cells.push_back(*count) : cells.push_back(std::to_string(*count));
-      } else if (const auto* real = std::get_if<double>(&value)) {
+      } else if (const auto* real = std::get_if<double>(&row[c])) {
         cells.push_back(std::isfinite(*real) ? Json(*real) : Json(nullptr));
-      } else if (const auto* text = std::get_if<std::string>(&value)) {
-        cells.push_back(printable(*text));
+      } else if (const auto* text = std::get_if<std::string>(&row[c])) {
+        if (c < texts_only.size() && texts_only[c]) {
+          Json& different = document["texts"][std::to_string(c)];
+          const auto [it, is_new] = numbers[c].try_emplace(*text, numbers[c].size());
+          if (is_new) different.push_back(printable(*text));
+          cells.push_back(it->second);
+        } else {
+          cells.push_back(printable(*text));
+        }
       } else {
         cells.push_back(nullptr);
       }

@@ -70,10 +70,14 @@ class RunSections {
     tiles();
     glance();
     time();
+    sensitivities();
+    over_time();
+    excerpt();
     energy();
     area();
     roofline();
     traffic();
+    kv_over_tokens();
     tiers();
     operations();
     mappings();
@@ -240,6 +244,134 @@ class RunSections {
       return merged_operations(r_, phase, [](const OperationRow& row) { return row.kind; });
     });
     out_ += "</table>\n" + figure_data(table) + "</section>\n";
+  }
+
+  /// The same work on machines with a tenth more of one thing.
+  void sensitivities() {
+    if (r_.sensitivities.empty()) return;
+    const double base = milliseconds_of(to_double(r_.cycles), r_).value_or(0);
+    out_ += figure_top(id("help"), "What would help most",
+                       "The same work, simulated on machines with a tenth more of one thing. Bar: "
+                       "share of the time saved; orange: lost.",
+                       "data-short=\"Help\"");
+    out_ +=
+        "<table class=\"bars sortable\"><thead><tr><th class=\"n\">change</th><th class=\"num "
+        "track\" "
+        "style=\"text-align:left\">time saved</th><th class=\"num t\">time</th><th class=\"num "
+        "s\">saved</th><th class=\"num s optional\">energy</th><th class=\"num s "
+        "optional\">area</th></tr></thead><tbody>\n";
+    FigureTable table{{"change", "set", "time_ms", "ttft_ms", "tpot_ms", "energy_pj", "area_mm2"},
+                      {}};
+    const std::vector<const SensitivityRow*> rows = by_time_saved(r_);
+    double full = 0;
+    const auto saved = [&](const SensitivityRow& row) {
+      return base > 0 ? 1 - row.time_ms / base : 0;
+    };
+    for (const SensitivityRow* row : rows) full = std::max(full, std::abs(saved(*row)));
+    const auto change = [](double now, double before) {
+      const std::optional<double> ratio = share_of(now, before);
+      return ratio ? fmt::format("{:+.1f} %", 100 * (*ratio - 1)) : std::string(kAbsent);
+    };
+    for (const SensitivityRow* row : rows) {
+      const double share = saved(*row);
+      const Segment bar{std::abs(share), share < 0 ? 2u : 6u,
+                        fmt::format("{}: {}, {} {}", row->path, format_time_ms(row->time_ms),
+                                    format_share(std::abs(share)), share < 0 ? "lost" : "saved")};
+      add("<tr><th scope=\"row\" title=\"{}\">{}</th><td class=\"track\" data-v=\"{}\">{}</td>{}{}",
+          escaped(row->path), escaped(row->change), share, bar_svg({&bar, 1}, full),
+          figure_cell(format_time_ms(row->time_ms), row->time_ms),
+          figure_cell(fmt::format("{:.1f} %", 100 * share), share));
+      add("<td class=\"num optional dim\" data-v=\"{}\">{}</td><td class=\"num optional dim\" "
+          "data-v=\"{}\">{}</td></tr>\n",
+          row->energy_pj, change(row->energy_pj, r_.energy_pj), row->area_mm2,
+          change(row->area_mm2, r_.area_mm2));
+      table.rows.push_back({row->change, row->path, row->time_ms, row->ttft_ms, row->tpot_ms,
+                            row->energy_pj, row->area_mm2});
+    }
+    out_ += "</tbody></table>\n" + figure_data(table) + "</section>\n";
+  }
+
+  // --- over time: drawn by the page's script from the tables
+
+  void over_time() {
+    if (r_.windows.size() < 2 || !(r_.clock_mhz > 0)) return;
+    out_ += figure_top(id("curves"), "Over time",
+                       fmt::format("The run in {} windows. Once clicked, the wheel or + and \u2212 "
+                                   "zoom, a drag or the arrow keys move, 0 shows all.",
+                                   r_.windows.size()),
+                       "data-short=\"Over time\"");
+    std::string labels;
+    for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
+      labels += fmt::format("{}\"{}\"", c == 0 ? "" : ",", cause_label(c));
+    }
+    add("<div class=\"curves\" data-what=\"windows\" data-clock=\"{}\" data-bytes=\"{}\" "
+        "data-macs=\"{}\" "
+        "data-labels=\"[{}]\"></div>\n",
+        r_.clock_mhz, r_.peak_dram_bytes_per_cycle, r_.peak_macs_per_cycle, escaped(labels));
+    FigureTable table{{"begin_ms"}, {}};
+    for (const std::string_view cause : kCycleCauseNames) {
+      table.columns.push_back(fmt::format("{}_cycles", cause));
+    }
+    table.columns.insert(table.columns.end(), {"macs", "dram_read_bytes", "dram_write_bytes"});
+    for (std::size_t i = 0; i < r_.windows.size(); ++i) {
+      const TimeWindow& window = r_.windows[i];
+      std::vector<FigureValue>& row = table.rows.emplace_back();
+      row = {to_double(i * r_.window_cycles) / r_.clock_mhz * 1e-3};
+      row.insert(row.end(), window.cycles_by_cause.begin(), window.cycles_by_cause.end());
+      row.insert(row.end(), {window.macs, window.dram_read_bytes, window.dram_write_bytes});
+    }
+    out_ += figure_data(table) + "</section>\n";
+  }
+
+  void kv_over_tokens() {
+    FigureTable table{
+        {"phase", "steps", "context", "cycles", "kv_bytes", "kv_bytes_read", "kv_bytes_written"},
+        {}};
+    for (const StepRow& row : r_.steps) {
+      if (row.phase != "decode" || row.steps == 0) continue;
+      table.rows.push_back({row.phase, row.steps, row.context, row.cycles, row.kv_bytes,
+                            row.kv_bytes_read, row.kv_bytes_written});
+    }
+    if (table.rows.size() < 2 || r_.kv_bytes == 0) return;
+    out_ += figure_top(id("kv"), "KV cache over tokens",
+                       fmt::format("All layers and sequences; {} held at the end.",
+                                   format_bytes(to_double(r_.kv_bytes))),
+                       "data-short=\"KV cache\"");
+    out_ +=
+        "<div class=\"curves\" data-what=\"steps\"></div>\n" + figure_data(table) + "</section>\n";
+  }
+
+  void excerpt() {
+    const Excerpt& e = r_.excerpt;
+    if (e.bars.empty() || e.operations.empty() || !(r_.clock_mhz > 0)) return;
+    out_ +=
+        figure_top(id("gantt"), "What each part did",
+                   "An excerpt, piece by piece: the first layer of the prefill and of a decode "
+                   "step. The paler a bar, the more gaps it has. Once clicked, the wheel or + and "
+                   "\u2212 zoom, a drag or the arrow keys move, 0 shows all.",
+                   "data-short=\"Timeline\"");
+    out_ += "<div class=\"gantt\"></div>\n";
+    FigureTable table{
+        {"stretch", "track", "operation", "begin_ps", "end_ps", "busy_ps", "pieces", "bytes"}, {}};
+    const double ps_per_cycle = 1e6 / r_.clock_mhz;
+    std::map<std::string, std::uint64_t> starts;
+    for (const ExcerptOperation& op : e.operations) {
+      const std::uint64_t start = starts.try_emplace(op.stretch, op.begin_cycles).first->second;
+      const auto ps = [&](std::uint64_t cycles) {
+        return static_cast<std::uint64_t>(std::min(to_double(cycles) * ps_per_cycle, 1e18));
+      };
+      const std::uint64_t begin = ps(op.begin_cycles - start), length = ps(op.cycles);
+      table.rows.push_back({op.stretch, "operation", op.name, begin, begin + length, length,
+                            std::uint64_t{1}, std::uint64_t{0}});
+    }
+    for (const ExcerptBar& bar : e.bars) {
+      // A damaged file may name what is not there.
+      if (bar.operation >= e.operations.size() || bar.track >= kTimelineTrackCount) continue;
+      const ExcerptOperation& op = e.operations[bar.operation];
+      table.rows.push_back({op.stretch, std::string(kTimelineTrackNames[bar.track]), op.name,
+                            bar.begin_ps, bar.end_ps, bar.busy_ps, bar.pieces, bar.bytes});
+    }
+    out_ += figure_data(table) + "</section>\n";
   }
 
   // --- energy and area

@@ -1,4 +1,5 @@
 // The script of every page. The page is complete without it: it sorts, searches, zooms and saves.
+(()=>{
 "use strict";
 const $$=(selector,root=document)=>[...root.querySelectorAll(selector)];
 const make=(name,attributes={},...children)=>{const element=document.createElement(name);for(const key in attributes)element.setAttribute(key,attributes[key]);element.append(...children);return element};
@@ -158,6 +159,138 @@ for(const tree of $$(".icicle")){
   show();
 }
 
+// --- figures as the reader's eye takes them: three digits and a prefix, as reports/format.cpp writes them
+const digits=value=>{const size=Math.abs(value);return size===0?"0":size>=99.95&&size<1e7?String(Math.round(value)):value.toPrecision(3)};
+const prefixed=(value,unit)=>{
+  if(!value)return"0 "+unit;
+  const step=Math.max(-4,Math.min(5,Math.floor(Math.log10(Math.abs(+value.toPrecision(3)))/3)));
+  return digits(value/1000**step)+" "+["p","n","\u00b5","m","","k","M","G","T","P"][step+4]+unit;
+};
+const percent=value=>digits(100*value)+" %";
+const tableOf=figure=>{
+  // Columns of texts hold numbers of texts.
+  const data=JSON.parse(figure.querySelector("script.data").textContent);
+  for(const column in data.texts)for(const row of data.rows)row[column]=data.texts[column][row[column]];
+  return data;
+};
+const columnsOf=figure=>{
+  const data=tableOf(figure);
+  return[data.rows,Object.fromEntries(data.columns.map((name,index)=>[name,data.rows.map(row=>row[index])]))];
+};
+const drawing=(()=>{
+  const space=make("template");space.innerHTML="<svg></svg>";const NS=space.content.firstChild.namespaceURI;
+  return(name,attributes={},text)=>{const part=document.createElementNS(NS,name);for(const key in attributes)part.setAttribute(key,attributes[key]);if(text!==undefined)part.textContent=text;return part};
+})();
+// A stretch [from, to] of which a part is seen: the wheel (once clicked, or with Ctrl), + and - zoom, a drag and the arrows move, 0 shows all.
+const zoomable=(host,all,left,draw)=>{
+  let seen=[...all];
+  const set=(from,span)=>{span=Math.min(all[1]-all[0],Math.max((all[1]-all[0])/20000,span));from=Math.max(all[0],Math.min(all[1]-span,from));seen=[from,from+span];host.dataset.seen=span/(all[1]-all[0]);draw(seen)};
+  const zoom=(factor,at=.5)=>{const span=seen[1]-seen[0];set(seen[0]+at*span*(1-factor),span*factor)},move=by=>set(seen[0]+by*(seen[1]-seen[0]),seen[1]-seen[0]);
+  const at=event=>{const box=host.getBoundingClientRect();return Math.max(0,Math.min(1,(event.clientX-box.left-left)/(box.width-left-8)))};
+  host.tabIndex=0;
+  host.addEventListener("wheel",event=>{if(document.activeElement!==host&&!event.ctrlKey)return;event.preventDefault();zoom(Math.exp(event.deltaY/400),at(event))},{passive:false});
+  host.addEventListener("keydown",event=>{
+    const act={"+":()=>zoom(.5),"=":()=>zoom(.5),"-":()=>zoom(2),"0":()=>set(...all),ArrowLeft:()=>move(-.2),ArrowRight:()=>move(.2)}[event.key];
+    if(act){event.preventDefault();act()}
+  });
+  let drag=null;
+  host.addEventListener("pointerdown",event=>{drag=[event.clientX,seen[0]];host.setPointerCapture(event.pointerId);host.focus({preventScroll:true})});
+  host.addEventListener("pointermove",event=>{if(drag&&Math.abs(event.clientX-drag[0])>2)set(drag[1]-(event.clientX-drag[0])/(host.clientWidth-left-8)*(seen[1]-seen[0]),seen[1]-seen[0])});
+  for(const type of["pointerup","pointercancel"])host.addEventListener(type,()=>drag=null);
+  host.addEventListener("dblclick",()=>set(...all));
+  let width=host.clientWidth;draw(seen);
+  addEventListener("resize",()=>{if(host.clientWidth!==width){width=host.clientWidth;draw(seen)}});
+  return{at,seen:()=>seen,reset:to=>{all=to;set(to[0],to[1]-to[0])}};
+};
+const ticks=(from,to,count)=>{const raw=(to-from)/count,size=10**Math.floor(Math.log10(raw)),step=[1,2,5,10].find(f=>f*size>=raw)*size,found=[];for(let i=Math.ceil(from/step-1e-9);i*step<=to*(1+1e-12);++i)found.push(i*step);return found};
+// Curves over a common axis, one drawing a panel: {title, series: [{name, colour, values}], stacked, top, text}.
+const curves=(host,x,axis,panels)=>{
+  const left=64,height=112,places=panels.map(panel=>{
+    host.append(make("h4",{},panel.title));
+    const legend=make("ul",{class:"legend"});
+    if(panel.series.length>1)for(const one of panel.series){const item=make("li"),square=drawing("svg",{class:"swatch",viewBox:"0 0 10 10"});square.append(drawing("rect",{class:"s"+one.colour,width:10,height:10,rx:2}));item.append(square,one.name);legend.append(item)}
+    if(legend.children.length)host.append(legend);
+    const svg=drawing("svg",{class:"curve",role:"img","aria-label":panel.title});host.append(svg);return svg;
+  });
+  const clips=panels.map((_,p)=>"clip"+$$(".curves").indexOf(host)+"-"+p);
+  const draw=([from,to])=>{
+    const width=Math.max(240,host.clientWidth),X=v=>left+(v-from)/(to-from)*(width-left-8);
+    let first=0,last=x.length-1;while(first<last-1&&x[first+1]<from)++first;while(last>first+1&&x[last-1]>to)--last;
+    panels.forEach((panel,p)=>{
+      const svg=places[p],lowest=p===panels.length-1,H=height+(lowest?30:6);
+      svg.textContent="";svg.setAttribute("viewBox","0 0 "+width+" "+H);svg.setAttribute("height",H);
+      const sum=i=>panel.stacked?panel.series.reduce((all,one)=>all+one.values[i],0):Math.max(...panel.series.map(one=>one.values[i]));
+      let top=panel.top??0;if(!panel.top)for(let i=0;i<x.length;++i)top=Math.max(top,sum(i)*1.06);
+      top=top||1;const Y=v=>height-2-(height-12)*Math.min(1,v/top);
+      for(const v of ticks(0,top,3)){svg.append(drawing("line",{class:"grid",x1:left,x2:width-8,y1:Y(v),y2:Y(v)}));svg.append(drawing("text",{class:"tick",x:left-6,y:Y(v)+4,"text-anchor":"end"},panel.text(v)))}
+      const clip=clips[p],box=drawing("clipPath",{id:clip});box.append(drawing("rect",{x:left,y:0,width:width-left-8,height}));svg.append(box);
+      const inside=drawing("g",{"clip-path":"ur"+"l(#"+clip+")"});svg.append(inside);
+      const base=new Float64Array(x.length);
+      // A value holds from its point to the next: steps, not slopes.
+      for(const one of panel.series){
+        let over="",under="";
+        for(let i=first;i<=last;++i){
+          const a=X(x[i]),b=X(i+1<x.length?x[i+1]:panel.end??x[i]),y=Y(base[i]+one.values[i]);
+          over+=(over?"L":"M")+a.toFixed(1)+" "+y.toFixed(1)+"H"+b.toFixed(1);
+          if(panel.stacked)under="L"+b.toFixed(1)+" "+Y(base[i]).toFixed(1)+"H"+a.toFixed(1)+under;
+        }
+        if(panel.stacked){inside.append(drawing("path",{class:"s"+one.colour,d:over+under+"Z"}));for(let i=0;i<x.length;++i)base[i]+=one.values[i]}
+        else inside.append(drawing("path",{class:"line c"+one.colour,d:over}));
+      }
+      svg.append(drawing("line",{class:"axis",x1:left,x2:width-8,y1:height-2,y2:height-2}));
+      if(lowest){
+        const many=width<600?4:8;
+        for(const v of ticks(from,to,many))svg.append(drawing("text",{class:"tick",x:X(v),y:height+13,"text-anchor":X(v)>width-40?"end":"middle"},axis.text(v)));
+        svg.append(drawing("text",{class:"tick",x:(left+width)/2,y:height+28,"text-anchor":"middle"},axis.name));
+      }
+    });
+  };
+  const zoomed=zoomable(host,[x[0],panels[0].end??x.at(-1)],left,draw);
+  host.addEventListener("pointermove",event=>{
+    const[from,to]=zoomed.seen(),v=from+zoomed.at(event)*(to-from);let i=x.findLastIndex(one=>one<=v);i=Math.max(0,i);
+    host.dataset.tip=axis.name+" "+axis.text(x[i])+"\n"+panels.map(panel=>panel.series.filter(one=>one.values[i]||panel.series.length===1).map(one=>one.name+": "+panel.text(one.values[i])).join("\n")).filter(Boolean).join("\n");
+  });
+};
+for(const host of $$(".curves[data-what=windows]")){
+  const[rows,of]=columnsOf(host.closest(".figure")),d=host.dataset,causes=Object.keys(of).filter(name=>name.endsWith("_cycles")),spans=rows.map((_,i)=>causes.reduce((sum,name)=>sum+of[name][i],0)||1);
+  const begin=of.begin_ms,end=begin.at(-1)+spans.at(-1)/d.clock*1e-3,seconds=i=>spans[i]/(d.clock*1e6);
+  const labels=JSON.parse(d.labels);
+  curves(host,begin,{name:"time since the start",text:v=>prefixed(v*1e-3,"s")},[
+    {title:"Cycles by cause",stacked:true,top:1,end,text:percent,series:causes.map((name,c)=>({name:labels[c],colour:c,values:of[name].map((v,i)=>v/spans[i])})).filter(one=>one.values.some(v=>v>0))},
+    {title:"DRAM bandwidth, of "+prefixed(d.bytes*d.clock*1e6,"B/s"),stacked:true,end,text:v=>prefixed(v,"B/s"),series:[{name:"read",colour:0,values:of.dram_read_bytes.map((v,i)=>v/seconds(i))},{name:"written",colour:3,values:of.dram_write_bytes.map((v,i)=>v/seconds(i))}]},
+    {title:"Array utilisation, of "+prefixed(+d.macs,"MACs/cycle"),stacked:true,end,text:percent,series:[{name:"MACs of peak",colour:6,values:of.macs.map((v,i)=>v/(spans[i]*d.macs))}]}]);
+}
+for(const host of $$(".curves[data-what=steps]")){
+  const[,of]=columnsOf(host.closest(".figure"));
+  curves(host,of.context,{name:"tokens of a sequence",text:v=>digits(v)},[
+    {title:"KV cache held",text:v=>prefixed(v,"B"),series:[{name:"held",colour:0,values:of.kv_bytes}]},
+    {title:"Read from it by a step",text:v=>prefixed(v,"B"),series:[{name:"read",colour:6,values:of.kv_bytes_read.map((v,i)=>v/of.steps[i])}]},
+    {title:"Written to it by a step",text:v=>prefixed(v,"B"),series:[{name:"written",colour:2,values:of.kv_bytes_written.map((v,i)=>v/of.steps[i])}]}]);
+}
+// What each part did: a lane a part, a bar a stretch of work; as strong as it was busy.
+for(const host of $$(".gantt")){
+  const[rows,of]=columnsOf(host.closest(".figure")),stretches=[...new Set(of.stretch)],lanes=[...new Set(of.track)],narrow=()=>host.clientWidth<600,left=()=>narrow()?0:190;
+  const svg=drawing("svg",{role:"img","aria-label":"What each part of the machine did"});let chosen=stretches[0];
+  const draw=([from,to])=>{
+    const width=Math.max(240,host.clientWidth),L=left(),lane=narrow()?40:28,top=4,bottom=top+lanes.length*lane,X=v=>L+(v-from)/(to-from)*(width-L-8);
+    svg.textContent="";svg.setAttribute("viewBox","0 0 "+width+" "+(bottom+34));svg.setAttribute("height",bottom+34);
+    for(const v of ticks(from,to,narrow()?3:8)){svg.append(drawing("line",{class:"grid",x1:X(v),x2:X(v),y1:top,y2:bottom}));svg.append(drawing("text",{class:"tick",x:X(v),y:bottom+15,"text-anchor":X(v)>width-40?"end":X(v)<L+20?"start":"middle"},prefixed(v*1e-12,"s")))}
+    lanes.forEach((name,k)=>{svg.append(drawing("line",{class:"grid",x1:0,x2:width-8,y1:top+(k+1)*lane-1,y2:top+(k+1)*lane-1}));svg.append(drawing("text",{class:"name",x:narrow()?0:L-8,y:top+k*lane+(narrow()?11:18),"text-anchor":narrow()?"start":"end"},name))});
+    rows.forEach((_,i)=>{
+      if(of.stretch[i]!==chosen||of.end_ps[i]<from||of.begin_ps[i]>to)return;
+      const k=lanes.indexOf(of.track[i]),a=Math.max(L,X(of.begin_ps[i])),b=Math.min(width-8,X(of.end_ps[i])),busy=of.busy_ps[i]/Math.max(1,of.end_ps[i]-of.begin_ps[i]),y=top+k*lane+lane-24,parted=k===0?1:0;
+      const bar=drawing("rect",{class:"s"+(k===0?5:(k-1)%5===4?6:[0,1,3,2,4,6,7][(k-1)%7]),x:a,y,width:Math.max(.7,b-a-parted),height:20,"fill-opacity":k===0?.32:.25+.75*busy});
+      bar.dataset.tip=of.operation[i]+(k===0?"":"\n"+of.track[i])+"\n"+prefixed((of.end_ps[i]-of.begin_ps[i])*1e-12,"s")+" from "+prefixed(of.begin_ps[i]*1e-12,"s")+(k===0?"":"\nbusy "+percent(busy)+", "+of.pieces[i]+(of.pieces[i]===1?" piece":" pieces"))+(of.bytes[i]?"\n"+prefixed(of.bytes[i],"B")+", "+prefixed(of.bytes[i]/(Math.max(1,of.busy_ps[i])*1e-12),"B/s"):"");
+      svg.append(bar);
+      if(k===0&&b-a>7.2*of.operation[i].length+8)svg.append(drawing("text",{class:"in",x:a+4,y:y+14},of.operation[i]));
+    });
+  };
+  const whole=()=>{let from=Infinity,to=0;rows.forEach((_,i)=>{if(of.stretch[i]===chosen){from=Math.min(from,of.begin_ps[i]);to=Math.max(to,of.end_ps[i])}});return[from,to]};
+  host.append(svg);
+  const zoomed=zoomable(host,whole(),left(),draw);
+  if(stretches.length>1)controls(host.closest("section"),host).append(choose("Stretch",stretches,index=>{chosen=stretches[index];zoomed.reset(whole())}));
+}
+
 // --- saving a figure
 const save=(name,type,content)=>{
   const link=make("a",{href:URL.createObjectURL(content instanceof Blob?content:new Blob([content],{type})),download:name});
@@ -231,6 +364,7 @@ for(const figure of $$(".figure")){
   const put=(text,what,act)=>{const button=make("button",{type:"button","aria-label":"Save as "+what},text);button.addEventListener("click",act);box.append(button)};
   put("SVG","SVG picture",()=>save(name+".svg","image/svg+xml",svgOf(figure)));
   put("PNG","PNG picture",()=>pngOf(svgOf(figure),blob=>save(name+".png","image/png",blob)));
-  if(data)put("CSV","CSV table",()=>save(name+".csv","text/csv",csvOf(JSON.parse(data.textContent))));
+  if(data)put("CSV","CSV table",()=>save(name+".csv","text/csv",csvOf(tableOf(figure))));
   head.append(box);
 }
+})();

@@ -29,7 +29,7 @@ try{
     const heads=[...table.tHead.rows[0].cells],column=heads.findIndex(head=>head.classList.contains("num"));
     const body=[...table.tBodies].find(one=>!one.hidden);
     if(column<0||!body||body.rows.length<2)continue;
-    const values=()=>[...body.rows].map(row=>+row.cells[column].dataset.v);
+    const values=()=>[...body.rows].map(row=>+(row.cells[column].dataset.v??row.cells[column].textContent));
     const before=[...body.rows];
     heads[column].click();
     let order=values();check(order.every((v,i)=>!i||order[i-1]>=v),"a click does not sort downwards by "+heads[column].textContent);
@@ -76,7 +76,21 @@ try{
     const sum=cells.filter(cell=>cell.dataset.d==="1").reduce((all,cell)=>all+(+cell.dataset.b-+cell.dataset.a),0);
     check(sum>.99&&sum<1.0001,"the parts of a tree are "+sum+" of it");
   }
-  if(window.selftestMore)await window.selftestMore(check,press,found);
+  // Curves and bars over time.
+  found.zoomed=0;
+  for(const host of document.querySelectorAll(".curves,.gantt")){
+    const drawn=()=>host.querySelector("svg:not(.swatch)").innerHTML,at=()=>+host.dataset.seen;
+    check(host.querySelectorAll("path,rect").length>3,"nothing is drawn over time");
+    const whole=drawn();
+    host.focus();check(document.activeElement===host,"a drawing over time cannot have the focus");
+    press(host,"+");check(at()===.5&&drawn()!==whole,"+ does not zoom");
+    const half=drawn();press(host,"ArrowRight");check(drawn()!==half,"an arrow does not move");
+    const box=host.getBoundingClientRect();
+    host.dispatchEvent(new WheelEvent("wheel",{deltaY:-100,clientX:box.left+box.width/2,clientY:box.top+20,bubbles:true,cancelable:true}));
+    check(at()<.5,"the wheel does not zoom");
+    press(host,"0");check(at()===1&&drawn().length===whole.length,"0 does not show all");
+    ++found.zoomed;
+  }
 
   // Saving.
   for(const figure of document.querySelectorAll(".figure")){

@@ -160,12 +160,12 @@ class Browser : public ::testing::Test {
       const bool update = std::getenv("SYSTOLE_UPDATE_GOLDEN") != nullptr;
       const std::string reference = update || !fs::exists(file) ? "" : read_file(file);
       const json compared = outcome_of(
-          "<!doctype html><html><head></head><body><script>const "
-          "pictures={shot:\"data:image/png;base64," +
-              to_base64(png) + "\",reference:" +
-              (reference.empty() ? "null"
-                                 : "\"data:image/webp;base64," + to_base64(reference) + "\"") +
-              "};" + source_of("browser_compare.js") + "</script></body></html>",
+          "<!doctype html><html><head></head><body><img id=\"shot\" src=\"data:image/png;base64," +
+              to_base64(png) + "\"/>" +
+              (reference.empty() ? std::string()
+                                 : "<img id=\"reference\" src=\"data:image/webp;base64," +
+                                       to_base64(reference) + "\"/>") +
+              "<script>" + source_of("browser_compare.js") + "</script></body></html>",
           800);
       ASSERT_TRUE(compared.contains("small"));
       if (update) {
@@ -231,7 +231,7 @@ std::vector<std::map<std::string, std::string>> rows_of_csv(const std::string& c
 }
 
 TEST_F(Browser, ARunsPageWorksAndSaysWhatTheJsonSays) {
-  make("run --out run.h5 --html run.html --json run.json");
+  make("run --sensitivity --out run.h5 --html run.html --json run.json");
   const json found = use("run");
   const json result = json::parse(read_file(folder_.path("run.json")));
   const json& summary = result["summary"];
@@ -242,11 +242,13 @@ TEST_F(Browser, ARunsPageWorksAndSaysWhatTheJsonSays) {
         std::pair("DRAM bandwidth", "bandwidth_share"), std::pair("perplexity", "perplexity")}) {
     EXPECT_EQ(tile_of(found, label), reports::format_figure(name, summary[name])) << name;
   }
-  for (const char* figure : {"glance", "time", "energy", "area", "roofline", "traffic"}) {
+  for (const char* figure : {"glance", "time", "help", "curves", "gantt", "energy", "area",
+                             "roofline", "traffic", "kv"}) {
     EXPECT_TRUE(std::ranges::any_of(found["figures"], [&](const json& f) {
       return f["id"] == figure;
     })) << figure;
   }
+  EXPECT_EQ(found["zoomed"], 3) << "curves, timeline, cache";
   // The table behind a picture has the JSON's figures.
   std::uint64_t cycles = 0, all = 0;
   for (const auto& row : rows_of_csv(found["csv"]["time"])) {
@@ -254,6 +256,12 @@ TEST_F(Browser, ARunsPageWorksAndSaysWhatTheJsonSays) {
   }
   for (const json& row : result["operations"]) all += row["cycles"].get<std::uint64_t>();
   EXPECT_EQ(cycles, all);
+  std::uint64_t bytes = 0;
+  for (const auto& row : rows_of_csv(found["csv"]["curves"])) {
+    bytes += std::stoull(row.at("dram_read_bytes")) + std::stoull(row.at("dram_write_bytes"));
+  }
+  EXPECT_EQ(bytes, summary["dram_bytes"]);
+  EXPECT_EQ(rows_of_csv(found["csv"]["help"]).size(), result["sensitivities"].size());
   double dynamic = 0, expected = 0;
   for (const auto& row : rows_of_csv(found["csv"]["energy"])) {
     if (row.at("operation").empty()) dynamic += std::stod(row.at("dynamic_pj"));
@@ -334,7 +342,7 @@ TEST_F(Browser, TheLargestModelsPageOpensInTwoSecondsAnd200Megabytes) {
       "run --model llama-3.1-405b --set memory.dram.channels=320 --prefill 32 --decode 2 --batch 8 "
       "--html serving.html");
   EXPECT_LT(fs::file_size(folder_.path("serving.html")), 1'000'000u);
-  // In true time: the script runs when the page has been parsed.
+  // In true time: the script runs when the page has been read and drawn.
   folder_.write(
       "timed.html",
       with_scripts(read_file(folder_.path("serving.html")), "",

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "reports/icicle.hpp"
 #include "reports/markup.hpp"
+#include "reports/page.hpp"
 #include "reports/roofline.hpp"
 #include "reports/views.hpp"
 #include "tests/reports/html_checker.hpp"
@@ -170,6 +172,109 @@ TEST(Markup, BarsStayInsideTheirBoxWhateverTheValues) {
     EXPECT_THAT(bar, Not(HasSubstr("nan")));
     EXPECT_THAT(bar, Not(HasSubstr("inf")));
   }
+}
+
+/// The values of attribute `name` of all buttons of a tree, by their depth.
+std::vector<std::pair<int, std::pair<double, double>>> places_of(const std::string& icicle) {
+  std::vector<std::pair<int, std::pair<double, double>>> places;
+  for (const std::string& tag : all_between(icicle, "<button", ">")) {
+    places.emplace_back(
+        std::stoi(attribute_of(tag, "data-d")),
+        std::pair(std::stod(attribute_of(tag, "data-a")), std::stod(attribute_of(tag, "data-b"))));
+  }
+  return places;
+}
+
+TEST(Icicle, PartsAreAsWideAsTheirShareWidestFirstBelowTheirWhole) {
+  const Part whole{"all",
+                   8,
+                   "8",
+                   5,
+                   false,
+                   {{"small", 2, "2", 0, false, {}},
+                    {"large", 6, "6", 1, false, {{"half", 3, "3", 1, false, {}}}}}};
+  const auto places = places_of(icicle_html(whole, "a tree"));
+  ASSERT_EQ(places.size(), 4u);
+  EXPECT_EQ(places[0], std::pair(0, std::pair(0.0, 1.0)));
+  EXPECT_EQ(places[1], std::pair(1, std::pair(0.0, 0.75)));   // large
+  EXPECT_EQ(places[2], std::pair(2, std::pair(0.0, 0.375)));  // half of it
+  EXPECT_EQ(places[3], std::pair(1, std::pair(0.75, 1.0)));   // small
+}
+
+TEST(Icicle, PartsStayInsideTheirWholeWhateverTheValues) {
+  const double huge = std::numeric_limits<double>::infinity(),
+               nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(icicle_html({"all", nan, ""}, ""), "");
+  EXPECT_EQ(icicle_html({"all", -1, ""}, ""), "");
+  const Part whole{
+      "all", 1,
+      "1",   0,
+      false, {{"a", nan, ""}, {"b", -2, ""}, {"c", huge, ""}, {"d", 0.7, ""}, {"e", 0.7, ""}}};
+  for (const auto& [depth, place] : places_of(icicle_html(whole, ""))) {
+    EXPECT_GE(place.first, 0);
+    EXPECT_LE(place.second, 1.000001);
+  }
+}
+
+TEST(FigureData, SaysEveryCellWithTextsOnceAndNothingThatEndsTheScript) {
+  FigureTable table{{"name", "count", "real", "mixed"}, {}};
+  table.rows.push_back({"</script>", std::uint64_t{3}, 0.25, "text"});
+  table.rows.push_back({"</script>", std::uint64_t{1} << 60,
+                        std::numeric_limits<double>::infinity(), std::monostate()});
+  const std::string data = figure_data(table);
+  EXPECT_EQ(count_of(data, "</script>"), 1u);
+  EXPECT_THAT(data, HasSubstr("\"texts\":{\"0\":[\"\\u003c/script>\"]}"));
+  EXPECT_THAT(data,
+              HasSubstr("\"rows\":[[0,3,0.25,\"text\"],[0,\"1152921504606846976\",null,null]]"));
+}
+
+OperationRow row_of(std::string phase, std::string name, std::uint64_t repeats,
+                    std::uint64_t cycles) {
+  OperationRow row;
+  row.phase = std::move(phase);
+  row.name = std::move(name);
+  row.repeats = repeats;
+  row.cycles = cycles;
+  return row;
+}
+
+TEST(Views, TheVerdictNamesTheLongestPhaseItsCauseAndTheCostliestPart) {
+  RunResult r;
+  r.clock_mhz = 1000;
+  r.cycles = 1'000'000;
+  r.operations = {row_of("prefill", "a", 1, 250'000), row_of("decode", "b", 1, 750'000)};
+  r.operations[0].cycles_by_cause = {250'000};
+  r.operations[1].cycles_by_cause = {150'000, 0, 600'000};
+  r.components.resize(2);
+  r.components[0].name = "array";
+  r.components[0].dynamic_pj = 1e9;
+  r.components[1].name = "dram";
+  r.components[1].dynamic_pj = 3e9;
+  r.energy_pj = 4e9;
+  EXPECT_EQ(
+      verdict(r),
+      "75.0 % of the 1.00 ms is decode, 80.0 % of that DRAM wait. Of the 4.00 mJ, most goes to "
+      "dram (75.0 %) and array (25.0 %).");
+  EXPECT_EQ(verdict(RunResult{}), "");
+}
+
+TEST(Views, RowsOfLayersAreToldFromThoseOutside) {
+  RunResult r;
+  r.operations = {row_of("decode", "embedding", 4, 1), row_of("decode", "attn_q", 128, 10),
+                  row_of("decode", "attn_q (layer 3)", 4, 5), row_of("decode", "ffn_up", 128, 20),
+                  row_of("decode", "classifier", 4, 2)};
+  const std::vector<OperationRow> groups = merged_by_layer(r, "decode");
+  ASSERT_EQ(groups.size(), 3u);
+  EXPECT_EQ(groups[0].name, "outside the layers");
+  EXPECT_EQ(groups[0].cycles, 3u);
+  EXPECT_EQ(groups[1].name, "32 equal layers");
+  EXPECT_EQ(groups[1].cycles, 30u);
+  EXPECT_EQ(groups[2].name, "layer 3");
+}
+
+TEST(Html, StaysSmall) {
+  EXPECT_LT(page_of({sample_7b()}).size(), 1'000'000u);
+  EXPECT_LT(page_of({sample_small(), sample_small(fp16)}).size(), 1'000'000u);
 }
 
 TEST(Roofline, CountsEveryOperationOnceAsDrawnOrLeftOut) {
