@@ -268,9 +268,13 @@ class RunSections {
       return base > 0 ? 1 - row.time_ms / base : 0;
     };
     for (const SensitivityRow* row : rows) full = std::max(full, std::abs(saved(*row)));
-    const auto change = [](double now, double before) {
+    const auto signed_share = [](double share) {
+      // Less than the printed digit is no change.
+      return std::abs(share) < 0.0005 ? std::string("0 %") : fmt::format("{:+.1f} %", 100 * share);
+    };
+    const auto change = [&](double now, double before) {
       const std::optional<double> ratio = share_of(now, before);
-      return ratio ? fmt::format("{:+.1f} %", 100 * (*ratio - 1)) : std::string(kAbsent);
+      return ratio ? signed_share(*ratio - 1) : std::string(kAbsent);
     };
     for (const SensitivityRow* row : rows) {
       const double share = saved(*row);
@@ -280,7 +284,7 @@ class RunSections {
       add("<tr><th scope=\"row\" title=\"{}\">{}</th><td class=\"track\" data-v=\"{}\">{}</td>{}{}",
           escaped(row->path), escaped(row->change), share, bar_svg({&bar, 1}, full),
           figure_cell(format_time_ms(row->time_ms), row->time_ms),
-          figure_cell(fmt::format("{:.1f} %", 100 * share), share));
+          figure_cell(signed_share(share), share));
       add("<td class=\"num optional dim\" data-v=\"{}\">{}</td><td class=\"num optional dim\" "
           "data-v=\"{}\">{}</td></tr>\n",
           row->energy_pj, change(row->energy_pj, r_.energy_pj), row->area_mm2,

@@ -90,7 +90,7 @@ for(const table of $$("table.searched")){
   const phases=[...new Set($$("tbody tr[data-phase]",table).map(row=>row.dataset.phase))];
   let words=[],phase="",all=few===0;
   const search=make("input",{type:"search",placeholder:"Search","aria-label":"Search these rows"});
-  const more=make("button",{type:"button",hidden:""});
+  const more=make("button",{type:"button",class:"fold",hidden:""});
   const show=()=>{
     for(const body of table.tBodies){
       let shown=0,left=0;
@@ -304,7 +304,7 @@ const csvOf=data=>{
 const svgOf=figure=>{
   const root=document.documentElement,before=root.style.colorScheme;
   root.style.colorScheme="light";  // for paper
-  const skipped=$$(".save,.controls,button.fold,.tip",figure).filter(part=>!part.closest(".icicle"));
+  figure.classList.add("saving");  // without the buttons
   const space=make("template");space.innerHTML="<svg></svg>";
   const svg=space.content.firstChild,NS=svg.namespaceURI,element=(name,attributes)=>{const made=document.createElementNS(NS,name);for(const key in attributes)made.setAttribute(key,attributes[key]);return made};
   const outer=figure.getBoundingClientRect(),n=value=>+value.toFixed(2),clear="rgba(0, 0, 0, 0)";
@@ -331,7 +331,7 @@ const svgOf=figure=>{
   };
   const walk=(part,clip)=>{
     if(part.nodeType===3)return void(clip.right>clip.left&&inClip(part,clip)&&words(part,getComputedStyle(part.parentNode)));
-    if(part.nodeType!==1||skipped.includes(part)||part.tagName==="SCRIPT"||part.hidden)return;
+    if(part.nodeType!==1||part.tagName==="SCRIPT"||part.hidden)return;
     const style=getComputedStyle(part);if(style.display==="none"||style.visibility==="hidden")return;
     const box=part.getBoundingClientRect();
     if(part.namespaceURI===NS){
@@ -351,7 +351,7 @@ const svgOf=figure=>{
   svg.setAttribute("width",n(outer.width));svg.setAttribute("height",n(outer.height));svg.setAttribute("viewBox","0 0 "+n(outer.width)+" "+n(outer.height));
   svg.append(element("rect",{width:n(outer.width),height:n(outer.height),fill:"#ffffff"}));
   for(const child of figure.childNodes)walk(child,{left:-1e9,right:1e9});
-  root.style.colorScheme=before;
+  root.style.colorScheme=before;figure.classList.remove("saving");
   return new XMLSerializer().serializeToString(svg);
 };
 const pngOf=(svg,done)=>{
