@@ -121,6 +121,24 @@ class SkewFeeder {
   std::vector<std::uint8_t> marks_;
 };
 
+/// See PeRegisters.
+template <class Word>
+std::int64_t register_bits(const Word& word) {
+  if constexpr (std::is_integral_v<Word>) {
+    return static_cast<std::int64_t>(word);
+  } else if constexpr (sizeof(Word) <= 8 && (std::is_floating_point_v<Word> ||
+                                             std::has_unique_object_representations_v<Word>)) {
+    std::int64_t bits = 0;
+    std::memcpy(&bits, &word, sizeof word);
+    return bits;
+  } else {
+    return 0;
+  }
+}
+inline PeRegisters marks_of(std::uint8_t marks) {
+  return {(marks & kValid) != 0, (marks & kFirst) != 0, (marks & kLast) != 0, 0, 0, 0};
+}
+
 template <class A>
 Decoded decode_weight(const PeDesign& design, const ArrayCase& work) {
   if constexpr (requires { A::decode_weight(work, std::uint64_t{}); }) {
@@ -673,6 +691,14 @@ class HeldEngine final : public EngineBase<A> {
 
   ArrayRun take() override { return this->finish(); }
 
+  std::optional<PeRegisters> registers(std::size_t row, std::size_t column) const override {
+    PeRegisters pe = marks_of(marks_[row * (cols_ + 1) + column]);
+    pe.moving = register_bits(moving_[row * (cols_ + 1) + column]);
+    pe.held = register_bits(active_[row * cols_ + column]);
+    pe.sum = register_bits(sum_[(row + 1) * cols_ + column]);
+    return pe;
+  }
+
  private:
   /// Watches the links into the first and into the last PE; both are about to be read at this edge.
   void observe() {
@@ -953,6 +979,14 @@ class OutputEngine final : public EngineBase<A> {
 
   ArrayRun take() override { return this->finish(); }
 
+  std::optional<PeRegisters> registers(std::size_t row, std::size_t column) const override {
+    PeRegisters pe = marks_of(marks_[row * (cols_ + 1) + column]);
+    pe.moving = register_bits(activation_[row * (cols_ + 1) + column]);
+    pe.held = register_bits(weight_[row * cols_ + column]);
+    pe.sum = register_bits(accumulator_[row * cols_ + column]);
+    return pe;
+  }
+
  private:
   void observe() {
     if (first_edge_ == 0 && (marks_[0] & kValid) != 0) first_edge_ = edge_;
@@ -1221,6 +1255,10 @@ class BroadcastEngine final : public EngineBase<A> {
   }
 
   ArrayRun take() override { return this->finish(); }
+
+  std::optional<PeRegisters> registers(std::size_t, std::size_t) const override {
+    return std::nullopt;
+  }
 
  private:
   /// Held words enter a row a cycle. Serial: after the fold before has left; preload: from the edge

@@ -1,5 +1,8 @@
 #include "pe/clocked_array.hpp"
 
+#include <fmt/format.h>
+
+#include <string>
 #include <utility>
 
 #include "sim/core/error.hpp"
@@ -21,8 +24,43 @@ ClockedArray::ClockedArray(const sc_core::sc_module_name& name) : sc_module(name
 
 ClockedArray::~ClockedArray() = default;
 
+void ClockedArray::trace(sc_core::sc_trace_file* file, const configs::ArrayConfig& array) {
+  if (array.interconnect == configs::Interconnect::broadcast) {
+    throw ConfigError(
+        "a waveform shows the registers of PEs; an array that broadcasts has none, "
+        "expected interconnect systolic");
+  }
+  traced_rows_ = array.rows;
+  traced_columns_ = array.cols;
+  traced_.assign(traced_rows_ * traced_columns_, {});
+  sc_core::sc_trace(file, edge_, "array.edge");
+  for (std::size_t r = 0; r < traced_rows_; ++r) {
+    for (std::size_t c = 0; c < traced_columns_; ++c) {
+      const PeRegisters& pe = traced_[r * traced_columns_ + c];
+      const std::string scope = fmt::format("array.row_{:03}.pe_{:03}.", r, c);
+      sc_core::sc_trace(file, pe.valid, scope + "valid");
+      sc_core::sc_trace(file, pe.first, scope + "first");
+      sc_core::sc_trace(file, pe.last, scope + "last");
+      sc_core::sc_trace(file, pe.moving, scope + "moving", 64);
+      sc_core::sc_trace(file, pe.held, scope + "held", 64);
+      sc_core::sc_trace(file, pe.sum, scope + "sum", 64);
+    }
+  }
+}
+
+void ClockedArray::look() {
+  ++edge_;
+  for (std::size_t r = 0; r < traced_rows_; ++r) {
+    for (std::size_t c = 0; c < traced_columns_; ++c) {
+      traced_[r * traced_columns_ + c] = engine_->registers(r, c).value_or(PeRegisters{});
+    }
+  }
+}
+
 void ClockedArray::tick() {
-  if (engine_->step()) {
+  const bool ended = engine_->step();
+  if (!traced_.empty()) look();
+  if (ended) {
     finished_.notify();
   } else {
     next_trigger(1.0, sc_core::SC_NS);

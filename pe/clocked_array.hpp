@@ -43,6 +43,19 @@ struct ArrayActivity {
   friend bool operator==(const ArrayActivity&, const ArrayActivity&) = default;
 };
 
+/// The registers of one PE, as a waveform shows them: integers with their sign, floats by their
+/// bits; 0 for words of several elements that 64 bits do not hold.
+struct PeRegisters {
+  bool valid = false;       ///< a word enters the PE at the next edge
+  bool first = false;       ///< the fold's first (held operands: the holding register takes over)
+  bool last = false;        ///< the fold's last
+  std::int64_t moving = 0;  ///< the streaming operand; output stationary: the activation
+  std::int64_t held = 0;    ///< the operand that stays; output stationary: the weight
+  std::int64_t sum = 0;     ///< what leaves for the next row; output stationary: what stays
+
+  friend bool operator==(const PeRegisters&, const PeRegisters&) = default;
+};
+
 /// An R x C array of one design, dataflow, overlap and interconnect.
 class ArrayEngine {
  public:
@@ -53,6 +66,8 @@ class ArrayEngine {
   /// One clock edge; true once the last result has been collected.
   virtual bool step() = 0;
   virtual ArrayRun take() = 0;
+  /// After a step. Nothing for arrays that broadcast, whose PEs have no registers of their own.
+  virtual std::optional<PeRegisters> registers(std::size_t row, std::size_t column) const = 0;
   /// Stall cycles of each fold, for array_work; empty for designs that do not depend on data.
   virtual std::vector<std::uint64_t> stalls(const ArrayCase& work) = 0;
   /// Exact, from the words in the order in which they enter the PEs; a case begins with all ports
@@ -74,12 +89,22 @@ class ClockedArray : public sc_core::sc_module {
   /// (1 ns each on SystemC's time axis: a count, not a clock rate). Errors: as ArrayEngine::start.
   ArrayRun run(const configs::ArrayConfig& array, const ArrayCase& work);
 
+  /// Before the simulation starts: every PE's registers and the count of edges go to `file`, named
+  /// array.row_00.pe_00.sum and so on, while arrays of at most this size run. Errors: ConfigError
+  /// for an array that broadcasts.
+  void trace(sc_core::sc_trace_file* file, const configs::ArrayConfig& array);
+
  private:
   void tick();
+  void look();
 
   configs::ArrayConfig config_;
   std::unique_ptr<ArrayEngine> engine_;
   bool running_ = false;
+  // What a trace file samples.
+  std::size_t traced_rows_ = 0, traced_columns_ = 0;
+  std::vector<PeRegisters> traced_;
+  std::uint64_t edge_ = 0;
   sc_core::sc_event clock_, finished_;
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -16,6 +17,7 @@
 #include "sim/cli/options.hpp"
 #include "sim/core/error.hpp"
 #include "sim/kernel/simulation.hpp"
+#include "sim/kernel/systemc.hpp"
 #include "sim/system/schedule.hpp"
 #include "workloads/topology.hpp"
 
@@ -37,8 +39,8 @@ std::vector<std::size_t> sides_of(std::string_view option, std::string_view text
 
 struct Request {
   std::string shape, array = "128x128", pe = "mixpe-w4a8", dataflow = "ws", overlap = "preload",
-                     interconnect = "systolic", timing = "tile", weight, activation, json, topology,
-                     format;
+                     interconnect = "systolic", timing = "tile", weight, activation, json, vcd,
+                     topology, format;
   std::uint64_t group = 0, drain = 0;
 };
 
@@ -56,6 +58,7 @@ bool parse(const Arguments& arguments, Request& r) {
       "  systole gemm --shape 256x768x768 --pe int8-mac --array 128x128 --dataflow ws\n"
       "  systole gemm --shape 64x64x64 --pe olive --array 16x16 --dataflow os --timing pe\n"
       "  systole gemm --shape 1x4096x4096 --overlap serial --json -\n"
+      "  systole gemm --shape 8x8x8 --pe int8-mac --array 4x4 --timing pe --vcd array.vcd\n"
       "  systole gemm --topology layers.csv --format scale-sim-mnk --pe int8-mac --overlap "
       "serial\n");
   options.group("Product")
@@ -81,6 +84,10 @@ bool parse(const Arguments& arguments, Request& r) {
               "sums that leave the array a cycle (default: one a column)");
   options.group("Result")
       .value("timing", "pe|tile|analytic", r.timing, "how cycles are found (default tile)")
+      .value(
+          "vcd", "FILE.vcd", r.vcd,
+          "--timing pe: the registers of every PE, clock by clock, for GTKWave (1 ns stands for a "
+          "cycle); up to 4 M PEs x cycles")
       .value("json", "FILE", r.json, "the summary as JSON, - for standard output");
   return options.parse(arguments);
 }
@@ -91,9 +98,38 @@ quant::Format format_of(const std::string& option, const std::string& text,
   return static_cast<quant::Format>(choice_of("--" + option, "format", text, quant::kFormatNames));
 }
 
+/// A waveform under a temporary name until the simulation has ended well.
+class Waveform {
+ public:
+  /// SystemC names the file itself and appends ".vcd".
+  explicit Waveform(const std::string& path)
+      : path_(path), unfinished_(path + ".unfinished"), file_(open(unfinished_)) {
+    file_->set_time_unit(1.0, sc_core::SC_NS);
+  }
+  Waveform(const Waveform&) = delete;
+  Waveform& operator=(const Waveform&) = delete;
+  ~Waveform() {
+    // Not closed where the simulation failed: SystemC refuses to close what has seen no cycle.
+    std::error_code ignored;
+    std::filesystem::remove(unfinished_ + ".vcd", ignored);
+  }
+  sc_core::sc_trace_file* file() { return file_; }
+  void finish() {
+    sc_core::sc_close_vcd_trace_file(file_);
+    std::filesystem::rename(unfinished_ + ".vcd", path_);
+  }
+
+ private:
+  static sc_core::sc_trace_file* open(const std::string& name) {
+    return sc_core::sc_create_vcd_trace_file(name.c_str());
+  }
+  std::string path_, unfinished_;
+  sc_core::sc_trace_file* file_;
+};
+
 /// Steps the array through the product in SystemC.
 pe::ArrayWork run_clocked(const configs::ArrayConfig& array, const pe::PeDesign& design,
-                          const pe::GemmShape& shape) {
+                          const pe::GemmShape& shape, const std::string& vcd) {
   constexpr std::uint64_t kMostOperands = std::uint64_t{1} << 26;
   if (shape.m * shape.k > kMostOperands || shape.n * shape.k > kMostOperands ||
       shape.m * shape.n > kMostOperands) {
@@ -101,13 +137,24 @@ pe::ArrayWork run_clocked(const configs::ArrayConfig& array, const pe::PeDesign&
         "--timing pe computes the values: an operand of more than {} elements; use --timing tile",
         kMostOperands));
   }
+  const std::uint64_t cycles = pe::array_work(array, design, shape).cycles;
+  constexpr std::uint64_t kMostTraced = std::uint64_t{1} << 22;
+  if (const std::uint64_t pes = std::uint64_t{array.rows} * array.cols;
+      !vcd.empty() && cycles > kMostTraced / pes) {
+    throw ConfigError(fmt::format(
+        "--vcd: {} PEs for {} cycles make a file of gigabytes; expected at most {} PEs x cycles, "
+        "such as a smaller --shape",
+        pes, cycles, kMostTraced));
+  }
   const pe::ArrayCase work = pe::random_case(design, shape, 1);
   pe::ArrayWork measured;
   kernel::run_simulation([&] {
     pe::ClockedArray clocked("array");
+    std::optional<Waveform> waveform;
+    if (!vcd.empty()) clocked.trace(waveform.emplace(vcd).file(), array);
     kernel::Task task("task", [&] { measured = clocked.run(array, work).measured; });
-    const auto tile = static_cast<double>(pe::array_work(array, design, shape).cycles);
-    task.run(sc_core::sc_time(2.0 * tile + 1000, sc_core::SC_NS));
+    task.run(sc_core::sc_time(2.0 * static_cast<double>(cycles) + 1000, sc_core::SC_NS));
+    if (waveform) waveform->finish();
     return 0;
   });
   return measured;
@@ -183,6 +230,7 @@ int gemm_command(const Arguments& arguments) {
   if (!parse(arguments, r)) return 0;
   const std::vector<Layer> layers = layers_of(r);
   check_writable(r.json);
+  check_writable(r.vcd);
   const auto array_sides = sides_of("--array", r.array, 2, "RxC, such as 128x128");
   configs::ArrayConfig array;
   array.pe = r.pe;
@@ -206,6 +254,9 @@ int gemm_command(const Arguments& arguments) {
   const pe::PeDesign& design = pe::find_design(r.pe);
   const quant::Format weight = format_of("weight", r.weight, design, true);
   const quant::Format activation = format_of("activation", r.activation, design, false);
+  if (!r.vcd.empty() && timing != sim::Timing::pe) {
+    throw ConfigError("--vcd shows what --timing pe steps; found --timing " + r.timing);
+  }
   if (timing == sim::Timing::pe && layers.size() > 1) {
     throw ConfigError("--timing pe steps one product; use --timing tile for a list");
   }
@@ -217,7 +268,7 @@ int gemm_command(const Arguments& arguments) {
       throw ConfigError(fmt::format("--group: {} does not divide K = {}", r.group, shape.k));
     }
     Row row{layer, pe::array_work(array, design, shape), 0};
-    if (timing == sim::Timing::pe) row.work = run_clocked(array, design, shape);
+    if (timing == sim::Timing::pe) row.work = run_clocked(array, design, shape, r.vcd);
     if (timing == sim::Timing::analytic) {
       row.work.cycles = row.work.stream_cycles =
           static_cast<std::uint64_t>(std::ceil(static_cast<double>(row.work.mac_passes) / pes));
