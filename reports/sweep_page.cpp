@@ -317,6 +317,9 @@ class SweepPage {
           {{"figure", find_figure(objective.figure)}, {"max", objective.maximise}});
     }
     d["command"] = command();
+    d["cached"] = std::ranges::any_of(r_.base, [](const auto& pair) {
+      return pair.first == "prompt" && pair.second == "cached";
+    });
     d["points"] = Json::array();
     d["drawn"] = drawn_count_;
     for (const SweepPoint& point : drawn_) {

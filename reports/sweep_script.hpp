@@ -23,7 +23,7 @@ inline constexpr std::string_view kSweepStyle = R"css(
 #point{position:sticky;bottom:0;z-index:2;padding:10px 20px;max-height:38vh;overflow:auto;box-shadow:0 -4px 14px rgba(0,0,0,.12)}
 #point dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr));gap:2px 18px;margin:6px 0 8px;font-size:13px}
 #point dl div{display:flex;justify-content:space-between;gap:8px;border-bottom:1px solid var(--faint)}
-#point dt{color:var(--soft)}#point dd{margin:0;font-variant-numeric:tabular-nums;text-align:right}
+#point dt{color:var(--soft);min-width:0;overflow-wrap:anywhere}#point dd{margin:0;max-width:60%;overflow-wrap:anywhere;font-variant-numeric:tabular-nums;text-align:right}
 .effect{display:grid;grid-template-columns:15rem 1fr 8.5rem;gap:0 10px;align-items:center;font-size:13.5px;min-height:23px}
 .effect .name{overflow-wrap:anywhere}
 @media (max-width:900px){.views{grid-template-columns:1fr}.effect{grid-template-columns:9rem 1fr 7.5rem}}
@@ -35,7 +35,7 @@ inline constexpr std::string_view kSweepScript = R"js(
 const NS="http://www.w3.org/2000/svg",el=(n,a={},t)=>{const e=document.createElementNS(NS,n);for(const k in a)e.setAttribute(k,a[k]);if(t!==undefined)e.textContent=t;return e};
 const fmt=v=>v===null?"\u2013":Math.abs(v)>=1e5||(v!==0&&Math.abs(v)<1e-3)?v.toExponential(2):String(+v.toPrecision(4));
 const P=D.points,A=D.axes.length,fig=(p,f)=>p.f[f],cls=p=>p.front?"front":p.ok?"":"bad";
-const order=P.map((_,i)=>i).sort((a,b)=>(P[a].front-P[b].front)||(P[a].ok-P[b].ok));
+const order=P.map((_,i)=>i).filter(i=>i<D.drawn).sort((a,b)=>(P[a].front-P[b].front)||(P[a].ok-P[b].ok));
 let pinned=-1;
 const span=vs=>{vs=vs.filter(v=>v!==null);let lo=Math.min(...vs),hi=Math.max(...vs);if(!(hi>lo)){hi=lo+(Math.abs(lo)||1);}return[lo,hi]};
 const scaleOf=(vs,a,b)=>{const[lo,hi]=span(vs);const log=lo>0&&hi/lo>30;const g=log?Math.log:x=>x;const s=v=>a+(b-a)*(g(v)-g(lo))/(g(hi)-g(lo));
@@ -51,8 +51,8 @@ function show(i){
   D.axes.forEach((a,k)=>put(a.name,a.values[p.a[k]]));D.derived.forEach((n,k)=>put(n,fmt(p.d[k])));
   if(!p.done)put("why not",p.m);D.figures.forEach((f,k)=>{if(p.f[k]!==null)put(f.name+(f.unit==="1"?"":" ["+f.unit+"]"),fmt(p.f[k]))});box.append(dl);
   if(D.command){const pre=document.createElement("pre");let t=D.command;const set=[];
-    const use=(n,v)=>{if(n.startsWith("machine."))set.push(" --set "+n.slice(8)+"="+v);else if(["machine","recipe","model","kv","prefill","decode"].includes(n))t=t.replace(new RegExp(" --"+n+" \\S+|$")," --"+n+" "+v)};
-    D.axes.forEach((a,k)=>use(a.name,a.values[p.a[k]]));D.derived.forEach((n,k)=>{if(p.d[k]!==null)use(n,p.d[k])});pre.textContent=t+set.join("");box.append(pre)}
+    const quote=v=>/^[\w.\/+-]+$/.test(v)?v:"'"+String(v).replace(/'/g,"'\\''")+"'";const use=(n,v)=>{v=quote(v);if(n.startsWith("machine."))set.push(" --set "+n.slice(8)+"="+v);else if(["machine","recipe","model","kv","prefill","decode","batch"].includes(n))t=t.replace(new RegExp(" --"+n+" \\S+|$")," --"+n+" "+v)};
+    D.axes.forEach((a,k)=>use(a.name,a.values[p.a[k]]));D.derived.forEach((n,k)=>{if(p.d[k]!==null)use(n,p.d[k])});pre.textContent=t+set.join("")+" --html point.html";const say=document.createElement("p");say.className="note";say.textContent="All of this point, operation by operation: run this"+(D.cached?"; a run times its prompt too, which this sweep takes as cached.":".");box.append(say,pre)}
 }
 document.addEventListener("mouseover",e=>{const t=e.target.closest("[data-i]");if(t&&pinned<0)show(+t.dataset.i)});
 document.addEventListener("click",e=>{const t=e.target.closest("[data-i]");if(t){pinned=pinned===+t.dataset.i?-1:+t.dataset.i;show(+t.dataset.i)}});

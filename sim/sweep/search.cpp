@@ -121,42 +121,47 @@ class Nsga2 : public Search {
   };
 
   /// Deb's constrained domination: of two that violate constraints the one that does less; one that
-  /// does not before any that does.
-  /// Points of different scenarios do not dominate each other.
+  /// does not before any that does. Within each scenario: points of different ones do not compare,
+  /// and so all scenarios keep their best.
   void rank() {
-    std::map<std::vector<std::uint32_t>, std::pair<std::vector<Costs>, std::vector<std::size_t>>>
-        scenarios;
-    std::vector<double> violations;
+    std::map<std::vector<std::uint32_t>, std::vector<std::size_t>> scenarios;
     for (std::size_t i = 0; i < members_.size(); ++i) {
-      if (members_[i].outcome.violation == 0) {
-        auto& [feasible, places] = scenarios[space_.scenario(members_[i].id)];
-        places.push_back(i);
-        feasible.push_back(members_[i].outcome.costs);
-      } else {
-        violations.push_back(members_[i].outcome.violation);
-      }
+      scenarios[space_.scenario(members_[i].id)].push_back(i);
     }
-    std::size_t next = 0;
-    for (const auto& [values, scenario] : scenarios) {
-      const std::vector<std::size_t> ranks = front_ranks(scenario.first);
+    for (const auto& [values, places] : scenarios) {
+      std::vector<Costs> feasible;
+      std::vector<std::size_t> of_feasible;
+      std::vector<double> violations;
+      for (const std::size_t i : places) {
+        if (members_[i].outcome.violation == 0) {
+          of_feasible.push_back(i);
+          feasible.push_back(members_[i].outcome.costs);
+        } else {
+          violations.push_back(members_[i].outcome.violation);
+        }
+      }
+      const std::vector<std::size_t> ranks = front_ranks(feasible);
+      std::size_t next = 0;
       for (std::size_t i = 0; i < ranks.size(); ++i) {
-        members_[scenario.second[i]].rank = ranks[i];
+        members_[of_feasible[i]].rank = ranks[i];
         next = std::max(next, ranks[i] + 1);
       }
+      std::ranges::sort(violations);
+      for (const std::size_t i : places) {
+        Member& member = members_[i];
+        member.crowding = 0;
+        if (member.outcome.violation == 0) continue;
+        const auto place = std::ranges::lower_bound(violations, member.outcome.violation);
+        member.rank = next + static_cast<std::size_t>(place - violations.begin());
+      }
+      crowd(places);
     }
-    std::ranges::sort(violations);
-    for (Member& member : members_) {
-      if (member.outcome.violation == 0) continue;
-      const auto place = std::ranges::lower_bound(violations, member.outcome.violation);
-      member.rank = next + static_cast<std::size_t>(place - violations.begin());
-    }
+    scenarios_ = scenarios.size();
   }
 
-  /// Within a rank: the sum over the objectives of the distance between a member's neighbours.
-  void crowd() {
-    std::vector<std::size_t> order(members_.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    for (Member& member : members_) member.crowding = 0;
+  /// Within a scenario and rank: the sum over the objectives of the distance between a member's
+  /// neighbours.
+  void crowd(std::vector<std::size_t> order) {
     const std::size_t objectives = space_.config().objectives.size();
     for (std::size_t o = 0; o < objectives; ++o) {
       const auto cost = [&](std::size_t i) { return members_[i].outcome.costs[o]; };
@@ -187,9 +192,9 @@ class Nsga2 : public Search {
 
   void select() {
     rank();
-    crowd();
     std::ranges::sort(members_, before);
-    if (members_.size() > population_) members_.resize(population_);
+    const std::size_t kept = std::max<std::size_t>(population_, kPerScenario * scenarios_);
+    if (members_.size() > kept) members_.resize(kept);
   }
 
   const Member& tournament() {
@@ -202,20 +207,27 @@ class Nsga2 : public Search {
     std::vector<std::uint32_t> genes = space_.indices(tournament().id);
     const std::vector<std::uint32_t> other = space_.indices(tournament().id);
     bool changed = false;
+    const auto& axes = space_.config().axes;
+    // A child mostly stays in its parent's scenario: what is good in another may be good there.
     for (std::size_t a = 0; a < genes.size(); ++a) {
-      if (below(random_, 2) == 0) genes[a] = other[a];
+      if (!axes[a].scenario && below(random_, 2) == 0) genes[a] = other[a];
     }
     while (!changed) {
       for (std::size_t a = 0; a < genes.size(); ++a) {
         if (below(random_, genes.size()) != 0) continue;  // one axis on average
+        if (axes[a].scenario && below(random_, 2) != 0) continue;
         changed = true;
         const std::uint32_t values = space_.values_of(a);
-        if (!space_.config().axes[a].values.front().number || below(random_, 4) == 0) {
+        if (!axes[a].values.front().number || below(random_, 4) == 0) {
           genes[a] = static_cast<std::uint32_t>(below(random_, values));  // no order, or a leap
-        } else if (below(random_, 2) == 0) {
-          genes[a] = std::min(genes[a] + 1, values - 1);
-        } else if (genes[a] > 0) {
-          --genes[a];
+          continue;
+        }
+        // To a neighbour, or as far as an eighth of a long axis.
+        const auto step = static_cast<std::uint32_t>(1 + below(random_, 1 + values / 16));
+        if (below(random_, 2) == 0) {
+          genes[a] = std::min(genes[a] + step, values - 1);
+        } else {
+          genes[a] -= std::min(genes[a], step);
         }
       }
     }
@@ -237,8 +249,12 @@ class Nsga2 : public Search {
     return children;
   }
 
+  /// Members that a scenario has at least, however many scenarios there are.
+  static constexpr std::size_t kPerScenario = 8;
+
   const PointSpace& space_;
   std::uint64_t budget_, population_ = 0;
+  std::size_t scenarios_ = 1;
   Random random_;
   bool started_ = false;
   std::vector<PointId> round_;
