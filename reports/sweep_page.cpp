@@ -325,7 +325,10 @@ class SweepPage {
     for (const SweepPoint& point : drawn_) {
       Json figures = Json::array(), derived = Json::array();
       for (const double value : point.record.figures) figures.push_back(json_of(value));
-      for (const double value : point.derived) derived.push_back(json_of(value));
+      // Exact: the command that the page gives sets them.
+      for (const double value : point.derived) {
+        derived.push_back(std::isfinite(value) ? Json(value) : Json(nullptr));
+      }
       Json one = {{"id", point.id},
                   {"a", point.axis},
                   {"d", derived},

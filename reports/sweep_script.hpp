@@ -23,7 +23,7 @@ inline constexpr std::string_view kSweepStyle = R"css(
 #point{position:sticky;bottom:0;z-index:2;padding:10px 20px;max-height:38vh;overflow:auto;box-shadow:0 -4px 14px rgba(0,0,0,.12)}
 #point dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr));gap:2px 18px;margin:6px 0 8px;font-size:13px}
 #point dl div{display:flex;justify-content:space-between;gap:8px;border-bottom:1px solid var(--faint)}
-#point dt{color:var(--soft);min-width:0;overflow-wrap:anywhere}#point dd{margin:0;max-width:60%;overflow-wrap:anywhere;font-variant-numeric:tabular-nums;text-align:right}
+#point dt{color:var(--soft);min-width:0;overflow-wrap:anywhere}#point dd{margin:0;flex:0 0 auto;max-width:60%;overflow-wrap:anywhere;font-variant-numeric:tabular-nums;text-align:right}
 .effect{display:grid;grid-template-columns:15rem 1fr 8.5rem;gap:0 10px;align-items:center;font-size:13.5px;min-height:23px}
 .effect .name{overflow-wrap:anywhere}
 @media (max-width:900px){.views{grid-template-columns:1fr}.effect{grid-template-columns:9rem 1fr 7.5rem}}
@@ -48,7 +48,7 @@ function show(i){
   const h=document.createElement("h4");h.textContent="Point "+p.id+(p.front?", on the front":p.ok?"":", not feasible")+(p.l?"; limited by "+p.l:"");box.append(h);
   const dl=document.createElement("dl");
   const put=(k,v)=>{const d=document.createElement("div"),t=document.createElement("dt"),x=document.createElement("dd");t.textContent=k;x.textContent=v;d.append(t,x);dl.append(d)};
-  D.axes.forEach((a,k)=>put(a.name,a.values[p.a[k]]));D.derived.forEach((n,k)=>put(n,fmt(p.d[k])));
+  D.axes.forEach((a,k)=>put(a.name,a.values[p.a[k]]));D.derived.forEach((n,k)=>put(n,Number.isInteger(p.d[k])?String(p.d[k]):fmt(p.d[k])));
   if(!p.done)put("why not",p.m);D.figures.forEach((f,k)=>{if(p.f[k]!==null)put(f.name+(f.unit==="1"?"":" ["+f.unit+"]"),fmt(p.f[k]))});box.append(dl);
   if(D.command){const pre=document.createElement("pre");let t=D.command;const set=[];
     const quote=v=>/^[\w.\/+-]+$/.test(v)?v:"'"+String(v).replace(/'/g,"'\\''")+"'";const use=(n,v)=>{v=quote(v);if(n.startsWith("machine."))set.push(" --set "+n.slice(8)+"="+v);else if(["machine","recipe","model","kv","prefill","decode","batch"].includes(n))t=t.replace(new RegExp(" --"+n+" \\S+|$")," --"+n+" "+v)};
