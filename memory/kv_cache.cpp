@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "sim/core/error.hpp"
 #include "sim/core/units.hpp"
@@ -30,6 +31,9 @@ KvMoves& KvMoves::operator+=(const KvMoves& other) {
   decode += other.decode;
   served_bytes += other.served_bytes;
   combined_bytes += other.combined_bytes;
+  copied_pages += other.copied_pages;
+  replaced_pages += other.replaced_pages;
+  copied_bytes += other.copied_bytes;
   return *this;
 }
 
@@ -70,8 +74,9 @@ std::uint64_t KvCache::page_address(std::size_t form, std::uint64_t logical_page
   const Table& table = tables_[form];
   SYSTOLE_CHECK(logical_page >= table.first && logical_page - table.first < table.pages.size(),
                 "a KV page that is not in the table");
-  const KvGeometry::Pool& pool = geometry_.pools[form];
-  return base_ + pool.offset + table.pages[logical_page - table.first] * pool.page.bytes;
+  const Page& page = table.pages[logical_page - table.first];
+  const KvGeometry::Pool& pool = (page.of_prefix ? *prefix_->geometry : geometry_).pools[form];
+  return (page.of_prefix ? prefix_->base : base_) + pool.offset + page.number * pool.page.bytes;
 }
 
 void KvCache::plane_runs(const KvPlane& plane, const KvPageGeometry& page, std::size_t index,
@@ -147,8 +152,9 @@ std::uint64_t KvCache::slot_of(std::uint64_t token) const {
 }
 
 void KvCache::code(std::size_t form, std::uint64_t first, std::uint64_t last,
-                   KvMoves& moves) const {
+                   const KvPopulation& before, KvMoves& moves) {
   if (first >= last) return;
+  own(form, first, last, before, moves);
   form_runs(form, 0, geometry_.layout.heads, first, last, true, moves.writes);
   moves.coded_tokens += last - first;
 }
@@ -160,11 +166,13 @@ void KvCache::take_back(std::size_t form, std::uint64_t first, std::uint64_t las
   moves.decode += geometry_.layout.forms[form].decode * (last - first);
 }
 
-void KvCache::release(std::size_t form, std::uint64_t page) {
-  tables_[form].allocator.release(page);
+void KvCache::release(std::size_t form, const Page& page) {
+  if (page.shared) return;  // others read it
+  if (!page.of_prefix) tables_[form].allocator.release(page.number);
   if (!combiner_) return;
-  const KvGeometry::Pool& pool = geometry_.pools[form];
-  const std::uint64_t address = base_ + pool.offset + page * pool.page.bytes;
+  const KvGeometry::Pool& pool = (page.of_prefix ? *prefix_->geometry : geometry_).pools[form];
+  const std::uint64_t address =
+      (page.of_prefix ? prefix_->base : base_) + pool.offset + page.number * pool.page.bytes;
   combiner_->drop(address, address + pool.page.bytes);
 }
 
@@ -188,7 +196,7 @@ void KvCache::settle(const KvPopulation& population) {
       table.pages.pop_back();
     }
     while (table.first + table.pages.size() < last) {
-      table.pages.push_back(table.allocator.allocate());
+      table.pages.push_back({table.allocator.allocate(), false, false});
     }
   }
 }
@@ -206,9 +214,12 @@ void KvCache::settle_at(std::uint64_t tokens) {
   settle(population_);
 }
 
-KvMoves KvCache::append(std::uint64_t tokens) {
+KvMoves KvCache::append(std::uint64_t tokens) { return append(tokens, false); }
+KvMoves KvCache::append_together(std::uint64_t tokens) { return append(tokens, true); }
+
+KvMoves KvCache::append(std::uint64_t tokens, bool together) {
   SYSTOLE_CHECK(tokens <= geometry_.capacity - tokens_, "more tokens than the KV region holds");
-  KvMoves moves;
+  KvMoves moves = std::exchange(pending_, {});
   if (tokens_ == 0 && tokens > 1) {
     settle_at(tokens);
     const std::uint64_t heads = geometry_.layout.heads;
@@ -216,7 +227,7 @@ KvMoves KvCache::append(std::uint64_t tokens) {
       if (population_.coded[f] == 0) continue;
       fixed_runs(f, 0, heads, true, moves.writes);
       const std::uint64_t first = population_.dropped[f];
-      code(f, first, first + population_.coded[f], moves);
+      code(f, first, first + population_.coded[f], {}, moves);
     }
     if (staging_ == KvStaging::dram || geometry_.layout.rule == KvRule::whole) {
       full_runs(0, heads, 0, population_.full, true, moves.writes);
@@ -224,19 +235,102 @@ KvMoves KvCache::append(std::uint64_t tokens) {
     token_plane_runs(0, heads, 0, population_.held(), true, moves.writes);
     combine(moves);
   } else {
-    for (std::uint64_t i = 0; i < tokens; ++i) {
+    // Which tokens were salient in between decides what a share's classes move.
+    const std::uint64_t chunk = together && geometry_.layout.rule != KvRule::share ? tokens : 1;
+    if (combiner_) combine(moves);
+    for (std::uint64_t i = 0; i < tokens; i += chunk) {
       if (!combiner_) {
-        step(moves);
+        advance(chunk, moves);
         continue;
       }
       KvMoves one;
-      step(one);
+      advance(chunk, one);
       combine(one);
       moves += one;
     }
   }
   finish(moves);
   return moves;
+}
+
+void KvCache::share(const KvCache& prefix, bool last) {
+  SYSTOLE_CHECK(tokens_ == 0 && prefix.tables_.size() == tables_.size(),
+                "a prefix is shared by an empty cache of its kind");
+  tokens_ = prefix.tokens_;
+  population_ = prefix.population_;
+  prefix_.emplace(Prefix{&prefix.geometry_, prefix.base_, last});
+  const std::uint64_t heads = geometry_.layout.heads;
+  for (std::size_t f = 0; f < tables_.size(); ++f) {
+    tables_[f].first = prefix.tables_[f].first;
+    for (const Page& page : prefix.tables_[f].pages) {
+      tables_[f].pages.push_back({page.number, true, true});
+    }
+    if (population_.coded[f] == 0) continue;
+    prefix.fixed_runs(f, 0, heads, false, pending_.reads);
+    fixed_runs(f, 0, heads, true, pending_.writes);
+  }
+  if (staging_ == KvStaging::dram) {
+    prefix.full_runs(0, heads, 0, population_.full, false, pending_.reads);
+    full_runs(0, heads, 0, population_.full, true, pending_.writes);
+  }
+  prefix.token_plane_runs(0, heads, 0, population_.held(), false, pending_.reads);
+  token_plane_runs(0, heads, 0, population_.held(), true, pending_.writes);
+  pending_.copied_bytes = memory::total_bytes(pending_.writes);
+}
+
+/// Before tokens [first, last) of a form are written: pages of it that others read as well become
+/// this sequence's own.
+void KvCache::own(std::size_t form, std::uint64_t first, std::uint64_t last,
+                  const KvPopulation& before, KvMoves& moves) {
+  if (!prefix_ || first >= last) return;
+  Table& table = tables_[form];
+  const std::uint64_t tokens = geometry_.pools[form].page.tokens, heads = geometry_.layout.heads;
+  const std::uint64_t held = before.dropped[form] + before.coded[form];
+  for (std::uint64_t p = first / tokens; p * tokens < last; ++p) {
+    Page& page = table.pages.at(p - table.first);
+    if (!page.shared) continue;
+    page.shared = false;
+    if (prefix_->last) continue;  // nobody else reads it any more
+    const std::uint64_t from = std::max(p * tokens, before.dropped[form]);
+    const std::uint64_t to = std::min((p + 1) * tokens, held);
+    const bool kept = from < to && (first > from || last < to);
+    if (kept) form_runs(form, 0, heads, from, to, false, moves.reads);
+    page.number = table.allocator.allocate();
+    page.of_prefix = false;
+    if (!kept) {
+      ++moves.replaced_pages;
+      continue;
+    }
+    Runs copy;
+    form_runs(form, 0, heads, from, to, true, copy);
+    ++moves.copied_pages;
+    moves.copied_bytes += memory::total_bytes(copy);
+    moves.writes.insert(moves.writes.end(), copy.begin(), copy.end());
+  }
+}
+
+std::uint64_t KvCache::shared_pages() const {
+  std::uint64_t pages = 0;
+  for (const Table& table : tables_) {
+    for (const Page& page : table.pages) pages += page.shared;
+  }
+  return pages;
+}
+
+std::uint64_t KvCache::shared_bits() const {
+  std::uint64_t bits = 0;
+  for (std::size_t f = 0; f < tables_.size(); ++f) {
+    const std::uint64_t tokens = geometry_.pools[f].page.tokens;
+    const std::uint64_t begin = population_.dropped[f], end = begin + population_.coded[f];
+    const KvForm& form = geometry_.layout.forms[f];
+    for (std::size_t i = 0; i < tables_[f].pages.size(); ++i) {
+      if (!tables_[f].pages[i].shared) continue;
+      const std::uint64_t start = (tables_[f].first + i) * tokens;
+      const std::uint64_t held = std::min(end, start + tokens) - std::max(begin, start);
+      bits += held / form.box_tokens() * form.box_bits(geometry_.layout.heads);
+    }
+  }
+  return bits;
 }
 
 void KvCache::serve(KvMoves& moves) const {
@@ -254,22 +348,21 @@ void KvCache::combine(KvMoves& moves) {
   moves.writes = std::move(writes);
 }
 
-void KvCache::step(KvMoves& moves) {
+void KvCache::advance(std::uint64_t tokens, KvMoves& moves) {
   const KvLayout& layout = geometry_.layout;
   const std::uint64_t heads = layout.heads;
   const KvPopulation before = population_;
-  const KvPopulation after = kv_population(layout, tokens_ + 1);
+  const KvPopulation after = kv_population(layout, tokens_ + tokens);
   const bool dram = staging_ == KvStaging::dram || layout.rule == KvRule::whole;
-  const bool staged =
-      after.full > before.full || (layout.slide && layout.window > 0 && after.full == before.full);
+  // Of the whole tokens besides the sinks the newest stay; new ones enter that are whole after it.
+  const std::uint64_t arrived = tokens_ + tokens;
+  const std::uint64_t were = before.full - std::min(layout.sinks, before.full);
+  const std::uint64_t are = after.full - std::min(layout.sinks, after.full);
+  const std::uint64_t gone = std::min(tokens_, arrived - are);
   // What leaves the staging buffer is read before the new token may take its place.
-  const std::uint64_t leaving = before.full + (staged ? 1 : 0) - after.full;
-  if (dram) {
-    for (std::uint64_t i = 0; i < leaving; ++i) {
-      const std::uint64_t slot =
-          slot_of(tokens_ - before.full + std::min(layout.sinks, before.full) + i);
-      full_runs(0, heads, slot, slot + 1, false, moves.reads);
-    }
+  for (std::uint64_t token = tokens_ - were; dram && token < gone; ++token) {
+    const std::uint64_t slot = slot_of(token);
+    full_runs(0, heads, slot, slot + 1, false, moves.reads);
   }
   const auto begin = [](const KvPopulation& p, std::size_t f) { return p.dropped[f]; };
   const auto end = [](const KvPopulation& p, std::size_t f) { return p.dropped[f] + p.coded[f]; };
@@ -280,7 +373,7 @@ void KvCache::step(KvMoves& moves) {
     if (round || after.coded[f] == 0) {
       take_back(f, begin(before, f), end(before, f), moves);
     } else if (layout.evict_block == 0) {
-      take_back(f, begin(before, f), begin(after, f), moves);
+      take_back(f, begin(before, f), std::min(begin(after, f), end(before, f)), moves);
     }
   }
   if (layout.rule == KvRule::share && after.coded[0] > before.coded[0] && before.coded[1] > 0) {
@@ -289,22 +382,24 @@ void KvCache::step(KvMoves& moves) {
   }
   serve(moves);
   population_ = after;
-  ++tokens_;
+  tokens_ = arrived;
   settle(after);
   for (std::size_t f = 0; f < tables_.size(); ++f) {
     if (round && after.coded[f] > 0) fixed_runs(f, 0, heads, true, moves.writes);
     const std::uint64_t first = round ? begin(after, f) : std::max(end(before, f), begin(after, f));
-    code(f, before.coded[f] == 0 ? begin(after, f) : first, end(after, f), moves);
+    code(f, before.coded[f] == 0 ? begin(after, f) : first, end(after, f), before, moves);
   }
   if (layout.rule == KvRule::share && after.coded[1] == before.coded[1] && after.coded[1] > 0) {
-    code(1, end(after, 1) - 1, end(after, 1), moves);
+    code(1, end(after, 1) - 1, end(after, 1), before, moves);
   }
-  if (staged && dram) {
-    const std::uint64_t slot = slot_of(tokens_ - 1);
+  const std::uint64_t sinks = std::min(layout.sinks, after.full);
+  for (std::uint64_t token = arrived - tokens; dram && token < arrived; ++token) {
+    if (token >= sinks && token < arrived - are) continue;
+    const std::uint64_t slot = slot_of(token);
     full_runs(0, heads, slot, slot + 1, true, moves.writes);
   }
   const std::uint64_t held = after.held();
-  token_plane_runs(0, heads, held - 1, held, true, moves.writes);
+  token_plane_runs(0, heads, held - std::min(held, tokens), held, true, moves.writes);
 }
 
 void KvCache::finish(KvMoves& moves) const {

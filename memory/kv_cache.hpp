@@ -37,6 +37,9 @@ struct KvMoves {
   KvDecodeWork decode;               ///< of tokens that were coded before
   std::uint64_t served_bytes = 0;    ///< read in the write-combining buffer, not among `reads`
   std::uint64_t combined_bytes = 0;  ///< that it took; `writes` are what left it
+  /// Of a shared prefix: pages copied before they were written in part, pages that were written
+  /// whole and so need no copy, and bytes copied, what is in no page included.
+  std::uint64_t copied_pages = 0, replaced_pages = 0, copied_bytes = 0;
 
   KvMoves& operator+=(const KvMoves& other);
 };
@@ -44,6 +47,12 @@ struct KvMoves {
 /// Tokens come one after the other. Which of them are coded in which form follows from how many
 /// came (kv_population). Where a policy chooses tokens by their values (salience, eviction), the
 /// oldest stand for those chosen: it decides addresses, not amounts.
+///
+/// A prefix is shared page by page: sequences that begin alike read the pages of one cache that
+/// holds what they have in common, each until it first writes into one (an append behind its last
+/// token, or maintenance). Then it copies what the page holds into a page of its own, unless it
+/// writes all of that again; the last of them writes in place. What lies in no page (tokens kept
+/// whole, parameters of a class, planes of every token) each copies at once.
 ///
 /// What an append adds to a row is one write; rows lie apart. A write of less than a burst costs a
 /// burst; with `masked_writes` false it is read before (ECC), else the mask saves that. With
@@ -60,6 +69,12 @@ class KvCache {
   /// demotion, shrinking, eviction. The first append of an empty cache codes every token once, in
   /// the form it ends in. Errors: SYSTOLE_CHECK beyond the capacity.
   KvMoves append(std::uint64_t tokens);
+  /// The same for tokens that come as one chunk: what is due is done once, after the last.
+  KvMoves append_together(std::uint64_t tokens);
+  /// Empty until now, it begins with the tokens of `prefix`. `last`: the others have copies of what
+  /// this one writes. What it copies at once is among the moves of the next append. The geometry
+  /// of `prefix` must outlive the object.
+  void share(const KvCache& prefix, bool last);
   /// The same state without the moves. Not with a write-combining buffer.
   void restore(std::uint64_t tokens);
 
@@ -75,6 +90,9 @@ class KvCache {
   std::uint64_t attended() const { return kv_attended(geometry_.layout, tokens_); }
 
   std::uint64_t tokens() const { return tokens_; }  ///< appended
+  /// Pages that are not this sequence's own, and what it holds in them.
+  std::uint64_t shared_pages() const;
+  std::uint64_t shared_bits() const;
   /// Null where there is none.
   const WriteCombiner* combiner() const { return combiner_ ? &*combiner_ : nullptr; }
   KvStored stored() const { return kv_stored(geometry_.layout, tokens_); }
@@ -86,16 +104,29 @@ class KvCache {
   std::vector<std::uint32_t> page_forms() const;
 
  private:
+  struct Page {
+    std::uint64_t number = 0;
+    bool of_prefix = false;  ///< in the pool of the prefix's cache
+    bool shared = false;     ///< others read it as well
+  };
+  struct Prefix {
+    const KvGeometry* geometry;
+    std::uint64_t base;
+    bool last;
+  };
   struct Table {
     PageAllocator allocator;
-    std::deque<std::uint64_t> pages;  ///< of logical pages from `first` on
+    std::deque<Page> pages;  ///< of logical pages from `first` on
     std::uint64_t first = 0;
   };
   using Runs = std::vector<Transfer>;
 
-  void step(KvMoves& moves);
+  KvMoves append(std::uint64_t tokens, bool together);
+  void advance(std::uint64_t tokens, KvMoves& moves);
+  void own(std::size_t form, std::uint64_t first, std::uint64_t last, const KvPopulation& before,
+           KvMoves& moves);
   void settle_at(std::uint64_t tokens);
-  void release(std::size_t form, std::uint64_t page);
+  void release(std::size_t form, const Page& page);
   /// Takes from the reads what the write-combining buffer has.
   void serve(KvMoves& moves) const;
   /// The writes become what leaves that buffer.
@@ -116,7 +147,8 @@ class KvCache {
                  bool write, Runs& runs) const;
   void token_plane_runs(std::uint64_t head, std::uint64_t heads, std::uint64_t first,
                         std::uint64_t last, bool write, Runs& runs) const;
-  void code(std::size_t form, std::uint64_t first, std::uint64_t last, KvMoves& moves) const;
+  void code(std::size_t form, std::uint64_t first, std::uint64_t last, const KvPopulation& before,
+            KvMoves& moves);
   void take_back(std::size_t form, std::uint64_t first, std::uint64_t last, KvMoves& moves) const;
   void finish(KvMoves& moves) const;
   std::uint64_t slot_of(std::uint64_t token) const;
@@ -129,6 +161,8 @@ class KvCache {
   KvPopulation population_;
   std::vector<Table> tables_;
   std::optional<WriteCombiner> combiner_;
+  std::optional<Prefix> prefix_;
+  KvMoves pending_;
 };
 
 }  // namespace systole::memory

@@ -60,6 +60,16 @@ Json summary_of(const RunResult& r) {
   s["kv_bytes_written"] = r.kv_bytes_written;
   s["kv_burst_bytes_read"] = r.kv_burst_bytes_read;
   s["kv_burst_bytes_written"] = r.kv_burst_bytes_written;
+  if (r.kv_sharing) {
+    const KvSharing& sharing = *r.kv_sharing;
+    s["kv_sharing"] = {{"prefix_tokens", sharing.prefix_tokens},
+                       {"pages_shared", sharing.pages_shared},
+                       {"pages_shared_at_end", sharing.pages_shared_at_end},
+                       {"pages_copied", sharing.pages_copied},
+                       {"pages_replaced", sharing.pages_replaced},
+                       {"bytes_copied", sharing.bytes_copied},
+                       {"bytes_saved", sharing.bytes_saved}};
+  }
   s["dequant_utilisation"] = finite(r.dequant_utilisation());
   s["prefill_tokens"] = r.prefill_tokens;
   s["decode_tokens"] = r.decode_tokens;

@@ -60,6 +60,17 @@ void describe_quality(Visitor& field, QualityType& q) {
   field("/quality/text", q.text, "");
 }
 
+template <class Visitor, class Sharing>
+void describe_sharing(Visitor& field, Sharing& s) {
+  field("/kv_sharing/prefix_tokens", s.prefix_tokens, "tokens");
+  field("/kv_sharing/pages_shared", s.pages_shared, "pages");
+  field("/kv_sharing/pages_shared_at_end", s.pages_shared_at_end, "pages");
+  field("/kv_sharing/pages_copied", s.pages_copied, "pages");
+  field("/kv_sharing/pages_replaced", s.pages_replaced, "pages");
+  field("/kv_sharing/bytes_copied", s.bytes_copied, "bytes");
+  field("/kv_sharing/bytes_saved", s.bytes_saved, "bytes");
+}
+
 constexpr std::span<const std::string_view> kNoNames;
 
 template <class Visitor>
@@ -480,6 +491,10 @@ void write_result(const std::string& path, const RunResult& result) {
     file.group("/quality");
     describe_quality(field, *result.quality);
   }
+  if (result.kv_sharing) {
+    file.group("/kv_sharing");
+    describe_sharing(field, *result.kv_sharing);
+  }
 
   file.group("/operations");
   ColumnWriter operations{file, result.operations};
@@ -541,6 +556,7 @@ RunResult read_result(const std::string& path) {
   describe_identity(field, result);
   describe_summary(field, result);
   if (file.has("/quality")) describe_quality(field, result.quality.emplace());
+  if (file.has("/kv_sharing")) describe_sharing(field, result.kv_sharing.emplace());
 
   ColumnReader<OperationRow> operations{file, result.operations};
   describe_operations(operations);

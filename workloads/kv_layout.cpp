@@ -282,6 +282,20 @@ KvLayout layout_of(const KvPlan& plan) {
 
 }  // namespace
 
+KvLayout with_pages(KvLayout layout, const std::string& where) {
+  if (layout.rule == KvRule::whole) {
+    throw ConfigError(where +
+                      ": keeps tokens whole behind an index, in no pages that sequences could "
+                      "share; expected a cache of coded pages");
+  }
+  for (KvForm& form : layout.forms) {
+    if (form.page_tokens == 0) {
+      form.page_tokens = ceil_div(kPageTokens, form.box_tokens()) * form.box_tokens();
+    }
+  }
+  return layout;
+}
+
 configs::Recipe with_kv(configs::Recipe recipe, const configs::Recipe& kv) {
   using configs::Target;
   for (const Target target : {Target::key, Target::value}) recipe[target] = kv[target];

@@ -21,6 +21,10 @@ namespace systole::workloads {
 KvLayout kv_layout(quant::KvTensor tensor, const quant::KvShape& shape,
                    const quant::TensorPolicy& policy, const std::string& where);
 
+/// The layout with every form in pages, of 64 tokens where it has none: what sequences can share.
+/// Errors: ConfigError, `where` first, for a cache that keeps its tokens outside pages.
+KvLayout with_pages(KvLayout layout, const std::string& where);
+
 /// The recipe with the KV cache of another: what that one says nothing of stays.
 configs::Recipe with_kv(configs::Recipe recipe, const configs::Recipe& kv);
 

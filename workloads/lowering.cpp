@@ -52,6 +52,7 @@ class AddressMap {
     return region;
   }
   std::uint64_t next() const { return next_; }
+  void align(std::uint64_t bytes) { next_ = round_up(next_, bytes); }
 
  private:
   std::uint64_t next_;
@@ -65,9 +66,10 @@ struct FfnMap {
 /// Where the first layer keeps everything; layer i is `stride` x i further.
 struct LayerMap {
   Region attn_norm, q, k, v, output, ffn_norm;
-  Region router;                  ///< nothing in a dense model
-  std::vector<FfnMap> ffns;       ///< one, or the experts'
-  Region key_cache, value_cache;  ///< of the first sequence
+  Region router;                    ///< nothing in a dense model
+  std::vector<FfnMap> ffns;         ///< one, or the experts'
+  Region key_cache, value_cache;    ///< of the first sequence
+  Region key_prefix, value_prefix;  ///< of all
   std::uint64_t stride = 0;
   std::uint64_t sequence_stride = 0;  ///< to the same of the next sequence
   std::uint64_t weight_bytes = 0;
@@ -76,20 +78,29 @@ struct LayerMap {
 /// Both sides of the cache in the layout of their codecs; null: as regions of plain tokens.
 struct CacheLayouts {
   std::shared_ptr<const KvGeometry> key, value;
+  std::shared_ptr<const KvGeometry> key_prefix,
+      value_prefix;  ///< that all sequences share, or null
 };
 
 CacheLayouts cache_layouts(const ModelShape& shape, const Recipe& recipe, std::uint64_t tokens,
-                           bool kv_study) {
-  if (!kv_study && plain_cache(recipe)) return {};
+                           bool kv_study, std::uint64_t shared_prefix) {
+  if (!kv_study && shared_prefix == 0 && plain_cache(recipe)) return {};
   const quant::KvShape heads{shape.kv_heads, shape.head_dim, shape.heads};
-  const auto side = [&](quant::KvTensor tensor, Target target) {
+  CacheLayouts caches;
+  const auto side = [&](quant::KvTensor tensor, Target target,
+                        std::shared_ptr<const KvGeometry>& own,
+                        std::shared_ptr<const KvGeometry>& prefix) {
     const std::string where = "recipe " + recipe.name + ": tensors." +
                               std::string(configs::kTargetNames[static_cast<std::size_t>(target)]);
-    return std::make_shared<const KvGeometry>(
-        kv_layout(tensor, heads, quant::policy_of_layer(recipe[target], 0), where), tokens);
+    KvLayout layout = kv_layout(tensor, heads, quant::policy_of_layer(recipe[target], 0), where);
+    if (shared_prefix > 0) {
+      layout = with_pages(std::move(layout), where);
+      prefix = std::make_shared<const KvGeometry>(layout, shared_prefix);
+    }
+    own = std::make_shared<const KvGeometry>(std::move(layout), tokens, shared_prefix);
   };
-  const CacheLayouts caches{side(quant::KvTensor::key, Target::key),
-                            side(quant::KvTensor::value, Target::value)};
+  side(quant::KvTensor::key, Target::key, caches.key, caches.key_prefix);
+  side(quant::KvTensor::value, Target::value, caches.value, caches.value_prefix);
   if (kv_attended(caches.key->layout, tokens) != kv_attended(caches.value->layout, tokens)) {
     throw ConfigError("recipe " + recipe.name +
                       ": keys and values drop different tokens; expected one eviction for both");
@@ -144,7 +155,7 @@ struct MemoryMap {
   std::uint64_t weight_bytes = 0;
   std::uint64_t end_of_layers = 0;
   CacheLayouts caches;
-  std::uint64_t prompt = 0, sequences = 1;
+  std::uint64_t prompt = 0, sequences = 1, shared_prefix = 0;
   Region fresh_keys, fresh_values;  ///< of one layer's prefill, where the cache is coded
 };
 
@@ -182,6 +193,12 @@ LayerMap map_layer(const ModelShape& shape, const Recipe& recipe, const WeightPr
         TrafficClass::kv_cache,
         geometry ? geometry->bytes : cache_tokens * cache_token_bytes(shape, recipe[target]));
   };
+  if (caches.key_prefix) {
+    layer.key_prefix = cache(caches.key_prefix, Target::key);
+    layer.value_prefix = cache(caches.value_prefix, Target::value);
+    // In no DRAM row with a sequence's own, so that all sequences meet it alike.
+    map.align(kLayerAlignment);
+  }
   layer.key_cache = cache(caches.key, Target::key);
   layer.value_cache = cache(caches.value, Target::value);
   layer.sequence_stride = round_up(map.next() - layer.key_cache.address, kLayerAlignment);
@@ -192,12 +209,13 @@ LayerMap map_layer(const ModelShape& shape, const Recipe& recipe, const WeightPr
 
 MemoryMap map_memory(const ModelShape& shape, const Recipe& recipe, const WeightPrecision& weights,
                      std::uint64_t cache_tokens, std::uint64_t prompt, bool kv_study,
-                     std::uint64_t sequences) {
+                     std::uint64_t sequences, std::uint64_t shared_prefix) {
   AddressMap map;
   MemoryMap memory;
-  memory.caches = cache_layouts(shape, recipe, cache_tokens, kv_study);
+  memory.caches = cache_layouts(shape, recipe, cache_tokens, kv_study, shared_prefix);
   memory.prompt = prompt;
   memory.sequences = sequences;
+  memory.shared_prefix = shared_prefix;
   auto place = [&](std::uint64_t bytes) {
     memory.weight_bytes += bytes;
     return map.place(TrafficClass::weights, bytes);
@@ -287,8 +305,8 @@ class StepWriter {
     linear(attn_v, map.v);
     rope();
     quantise_qkv();
-    append("k_append", Target::key, map.key_cache);
-    append("v_append", Target::value, map.value_cache);
+    append("k_append", Target::key, map);
+    append("v_append", Target::value, map);
     attention(map);
     quantise_activation("attn_out_quantise", all_, shape_.q_dim());
     linear(attn_output, map.output);
@@ -309,7 +327,9 @@ class StepWriter {
       }
       for (std::optional<CacheRegion>* cache :
            {&operation.stationary_cache, &operation.context_cache, &operation.written_cache}) {
-        if (*cache) (*cache)->address += layer_offset_;
+        if (!*cache) continue;
+        (*cache)->address += layer_offset_;
+        (*cache)->prefix_address += layer_offset_;
       }
     }
     return std::exchange(operations_, {});
@@ -487,23 +507,39 @@ class StepWriter {
     operation.output_bytes = stored;
   }
 
+  /// The step that computes what all sequences begin with.
+  bool of_prefix() const { return memory_.shared_prefix > 0 && context_ == memory_.shared_prefix; }
+
   const std::shared_ptr<const KvGeometry>& layout_of(Target target) const {
-    return target == Target::key ? memory_.caches.key : memory_.caches.value;
+    const CacheLayouts& caches = memory_.caches;
+    if (of_prefix()) return target == Target::key ? caches.key_prefix : caches.value_prefix;
+    return target == Target::key ? caches.key : caches.value;
   }
 
-  CacheRegion cache_region(Target target, const Region& region, std::uint64_t before) const {
-    const std::uint64_t staging =
-        memory_.caches.key->staging_bytes() + memory_.caches.value->staging_bytes();
-    const std::uint64_t streams = memory_.caches.key->streams() + memory_.caches.value->streams();
-    return {layout_of(target),
-            region.address,
-            before,
-            context_,
-            shape_.layers * staging,
-            !takes_codes(target),
-            memory_.prompt,
-            layout_of(target)->streams(),
-            shape_.layers * memory_.sequences * streams};
+  CacheRegion cache_region(Target target, const LayerMap& map, std::uint64_t before) const {
+    const bool key = target == Target::key;
+    const CacheLayouts& caches = memory_.caches;
+    const std::uint64_t staging = caches.key->staging_bytes() + caches.value->staging_bytes();
+    CacheRegion region;
+    region.geometry = layout_of(target);
+    region.before = before;
+    region.after = context_;
+    region.staging_bytes = shape_.layers * staging;
+    region.decoded = !takes_codes(target);
+    region.prompt = memory_.prompt;
+    if (of_prefix()) {
+      region.address = (key ? map.key_prefix : map.value_prefix).address;
+      return region;
+    }
+    region.address = (key ? map.key_cache : map.value_cache).address;
+    region.streams = region.geometry->streams();
+    region.all_streams =
+        shape_.layers * memory_.sequences * (caches.key->streams() + caches.value->streams());
+    if (memory_.shared_prefix > 0) {
+      region.prefix = key ? caches.key_prefix : caches.value_prefix;
+      region.prefix_address = (key ? map.key_prefix : map.value_prefix).address;
+    }
+    return region;
   }
 
   /// What the array sees of a coded cache: integer codes beside an integer operand, whose scales go
@@ -527,10 +563,10 @@ class StepWriter {
   }
 
   /// A coded cache takes the tokens; in prefill their fp16 form is kept for the attention.
-  void append_coded(const char* name, Target target, const Region& cache) {
+  void append_coded(const char* name, Target target, const LayerMap& map) {
     Operation& operation = vector(name, VectorOp::kv_append, tokens_, shape_.kv_dim());
     operation.moving = {.format = kFreshFormat};
-    operation.written_cache = cache_region(target, cache, context_ - tokens_);
+    operation.written_cache = cache_region(target, map, context_ - tokens_);
     if (prefill()) operation.written_region = fresh(target);
     operation.input_bytes = floats(tokens_, shape_.kv_dim());
   }
@@ -538,8 +574,9 @@ class StepWriter {
   /// The first step of a program: nothing is in the cache before it.
   bool prefill() const { return context_ == tokens_; }
 
-  void append(const char* name, Target target, const Region& cache) {
-    if (layout_of(target)) return append_coded(name, target, cache);
+  void append(const char* name, Target target, const LayerMap& map) {
+    if (layout_of(target)) return append_coded(name, target, map);
+    const Region& cache = target == Target::key ? map.key_cache : map.value_cache;
     const std::uint64_t token = cache_token_bytes(shape_, recipe_[target]);
     Operation& operation = vector(name, VectorOp::kv_append, tokens_, shape_.kv_dim());
     operation.moving = recipe_[target];
@@ -581,8 +618,8 @@ class StepWriter {
         operation.context_region = fresh(Target::value);
       } else {
         operation.n = kv_attended(memory_.caches.key->layout, context_);
-        operation.stationary_cache = cache_region(Target::key, map.key_cache, context_);
-        operation.context_cache = cache_region(Target::value, map.value_cache, context_);
+        operation.stationary_cache = cache_region(Target::key, map, context_);
+        operation.context_cache = cache_region(Target::value, map, context_);
       }
       // Keys and values of a policy are chosen by one scoring.
       for (const auto& side : {memory_.caches.key, memory_.caches.value}) {
@@ -656,9 +693,33 @@ void check_sequences(std::uint64_t sequences, bool decided, const Recipe& recipe
 
 }  // namespace
 
+namespace {
+
+void check_prefix(std::uint64_t shared, std::uint64_t prompt, std::uint64_t decode,
+                  std::uint64_t sequences) {
+  if (shared == 0) return;
+  if (shared > prompt) {
+    throw ConfigError(
+        fmt::format("a shared prefix of {} tokens; the prompt has {}", shared, prompt));
+  }
+  if (sequences < 2) {
+    throw ConfigError(fmt::format(
+        "a shared prefix of {} tokens and {} sequence; expected at least 2 that share it", shared,
+        sequences));
+  }
+  if (shared == prompt && decode == 0) {
+    throw ConfigError(
+        fmt::format("a shared prefix of {} tokens is the whole prompt and nothing is decoded: the "
+                    "sequences never differ; expected a longer prompt or decoded tokens",
+                    shared));
+  }
+}
+
+}  // namespace
+
 Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefill_tokens,
               std::uint64_t decode_tokens, const PrecisionDecisions* decisions, bool kv_study,
-              std::uint64_t sequences) {
+              std::uint64_t sequences, std::uint64_t shared_prefix) {
   const ModelShape shape = validated(given, "model " + given.name);
   require_timed(recipe);
   check_tokens(shape, prefill_tokens, decode_tokens, kv_study);
@@ -666,6 +727,7 @@ Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefi
   std::vector<PrecisionDecisions::Pass> passes(decode_tokens, {1, 1, {}});
   const bool decided = needs_passes(recipe);
   check_sequences(sequences, decided, recipe);
+  check_prefix(shared_prefix, prefill_tokens, decode_tokens, sequences);
   if (decided) passes = decisions->passes;
   std::uint64_t longest = prefill_tokens, length = prefill_tokens;
   for (const PrecisionDecisions::Pass& pass : passes) {
@@ -679,11 +741,12 @@ Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefi
         "what lies behind it; expected at most {} tokens or a cache of plain tokens, found {}",
         shape.name, window, recipe.name, window, longest));
   }
-  const MemoryMap memory =
-      map_memory(shape, recipe, weights, longest, prefill_tokens, kv_study, sequences);
+  const MemoryMap memory = map_memory(shape, recipe, weights, longest, prefill_tokens, kv_study,
+                                      sequences, shared_prefix);
 
   Program program;
   program.sequences = sequences;
+  program.shared_prefix = shared_prefix;
   program.sequence_stride_bytes = memory.sequence_stride;
   program.model = shape.name;
   program.recipe = recipe.name;
@@ -714,18 +777,28 @@ Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefi
   program.layer_stride_bytes = memory.layer_stride;
   program.layers = shape.layers;
 
-  program.steps.reserve(1 + passes.size());
+  program.steps.reserve(2 + passes.size());
+  // What comes before the end of the prompts needs no logits.
+  const bool headless = shared_prefix > 0 && shared_prefix < prefill_tokens;
   auto add_step = [&](Phase phase, const PrecisionDecisions::Pass& pass, std::uint64_t context,
                       const ReadBy& by) {
     // Prompts pass one after the other, decode steps of all sequences together.
     const bool together = phase == Phase::decode;
+    const bool once = together || context == shared_prefix;
     StepWriter writer(shape, recipe, weights, memory, pass.tokens, context,
                       together ? sequences : 1, by);
     const std::uint64_t stays = context - pass.tokens + pass.kept;
     program.steps.push_back({phase, pass.tokens, pass.kept, context, writer.segments(),
-                             sequences * kv_bytes(stays), together ? 1 : sequences});
+                             (context == shared_prefix ? 1 : sequences) * kv_bytes(stays),
+                             once ? 1 : sequences});
+    if (headless && context == shared_prefix) program.steps.back().segments.pop_back();
   };
-  add_step(Phase::prefill, {prefill_tokens, prefill_tokens, {}}, prefill_tokens, {});
+  if (shared_prefix > 0) {
+    add_step(Phase::prefill, {shared_prefix, shared_prefix, {}}, shared_prefix, {});
+  }
+  if (const std::uint64_t rest = prefill_tokens - shared_prefix; rest > 0) {
+    add_step(Phase::prefill, {rest, rest, {}}, prefill_tokens, {});
+  }
   std::uint64_t kept = 0;
   for (const PrecisionDecisions::Pass& pass : passes) {
     const auto read = decided ? std::optional(pass.format) : std::nullopt;

@@ -48,11 +48,17 @@ namespace systole::workloads {
 /// so that the weights are read once a step; each has K and V regions of its own in every layer,
 /// and its cache operations are written once (Segment: the first sequence's).
 ///
+/// `shared_prefix` > 0: the first so many tokens of all prompts are the same. A step of its own
+/// computes them once, into a cache in pages that lies in the layer before those of the sequences;
+/// what is left of a prompt passes sequence by sequence over the cache (coded where it is coded),
+/// and each writes its own pages (memory::KvCache). Caches are then laid out in pages, also plain
+/// ones.
+///
 /// Errors: ConfigError for an invalid shape or recipe, no prompt, or more tokens than
 /// `max_positions` (when not 0; with `kv_study` a note instead).
 Program lower(const configs::ModelShape& shape, const configs::Recipe& recipe,
               std::uint64_t prefill_tokens, std::uint64_t decode_tokens,
               const PrecisionDecisions* decisions = nullptr, bool kv_study = false,
-              std::uint64_t sequences = 1);
+              std::uint64_t sequences = 1, std::uint64_t shared_prefix = 0);
 
 }  // namespace systole::workloads

@@ -54,6 +54,11 @@ struct CacheRegion {
   std::uint64_t prompt = 0;             ///< tokens of the first append
   /// Bursts that it keeps open at most, and those of both sides, all layers and sequences.
   std::uint64_t streams = 0, all_streams = 0;
+  /// Of a sequence that begins as others do: the cache of these tokens, which they share, where it
+  /// lies in the layer, whose tokens are the first `geometry` has no room for; null: no such.
+  std::shared_ptr<const KvGeometry> prefix;
+  std::uint64_t prefix_address = 0;
+  bool last = false;  ///< the last sequence: it writes in place what the others have copied
 };
 
 /// A stretch of a product's reduction whose weights are of one format (SliM-LLM: groups of input
@@ -142,7 +147,8 @@ constexpr bool of_one_sequence(const Operation& op) {
 struct Program {
   std::string model, recipe;
   std::vector<Step> steps;
-  std::uint64_t sequences = 1;  ///< `kv_bytes` are of all
+  std::uint64_t sequences = 1;      ///< `kv_bytes` are of all, as if they shared nothing
+  std::uint64_t shared_prefix = 0;  ///< tokens that all begin with, computed and kept once
   std::uint64_t sequence_stride_bytes = 0;
   std::uint64_t weight_bytes = 0;        ///< stored bytes of all weights, metadata included
   std::uint64_t kv_bytes_per_token = 0;  ///< all layers, metadata included; the mean of a codec's

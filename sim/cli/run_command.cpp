@@ -33,7 +33,7 @@ constexpr std::string_view kDefaultRecipe = "mixpe-w4a8";
 
 struct RunOptions {
   std::string model = kEmbeddedModel, tokenizer, machine = "mixpe-128x128", recipe, kv;
-  std::uint64_t prefill = 128, decode = 32, batch = 1, threads = 0;
+  std::uint64_t prefill = 128, decode = 32, batch = 1, shared_prefix = 0, threads = 0;
   std::string text, calibration, split = kTextDelimiter;
   std::vector<std::string> overrides;
   std::string out, json, html, csv, trace, trace_window;
@@ -84,7 +84,12 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       .number("decode", "TOKENS", o.decode, "tokens generated after it (default: 32)")
       .number("batch", "N", o.batch,
               "equal sequences, each with a KV cache of its own: prompts pass one after the other, "
-              "decode steps together (default: 1)");
+              "decode steps together (default: 1)")
+      .number(
+          "shared-prefix", "TOKENS", o.shared_prefix,
+          "the first TOKENS tokens of all sequences of a batch are the same: computed once, and "
+          "their pages of the KV cache shared until a sequence writes into one and copies it "
+          "(default: 0)");
   options.group("Quality")
       .value("text", "FILE", o.text,
              "text to evaluate (default: the embedded model's held-out text)")
@@ -202,8 +207,8 @@ int run_command(const Arguments& arguments) {
       evaluate && (workloads::needs_passes(recipe) || workloads::needs_shares(recipe));
   std::optional<workloads::Program> program;
   if (!decide)
-    program =
-        workloads::lower(model.shape, recipe, o.prefill, o.decode, nullptr, kv_study, o.batch);
+    program = workloads::lower(model.shape, recipe, o.prefill, o.decode, nullptr, kv_study, o.batch,
+                               o.shared_prefix);
   const std::vector<std::string> texts =
       evaluate ? workloads::read_texts(text, o.split) : std::vector<std::string>{};
 
@@ -238,7 +243,7 @@ int run_command(const Arguments& arguments) {
       decisions =
           workloads::decide_precision(*executor, *model.weights->tokenizer, tokens, o.decode);
       program = workloads::lower(model.shape, recipe, o.prefill, o.decode, &*decisions, kv_study,
-                                 o.batch);
+                                 o.batch, o.shared_prefix);
     }
   }
   std::optional<workloads::CapturedOperands> operands;

@@ -241,14 +241,60 @@ std::uint64_t KvGeometry::streams() const {
   return sum;
 }
 
-KvGeometry::KvGeometry(KvLayout given, std::uint64_t capacity_tokens)
+namespace {
+
+/// Pages of a form that lie in a shared prefix and those that a cache has of its own, token by
+/// token: what is appended or coded again behind the prefix ends the sharing of its page.
+class OwnPages {
+ public:
+  explicit OwnPages(std::uint64_t page_tokens) : page_(page_tokens) {}
+
+  void begin(std::uint64_t dropped, std::uint64_t coded) {
+    first_ = dropped / page_;
+    end_ = coded == 0 ? first_ : ceil_div(dropped + coded, page_);
+  }
+  void step(const KvRule rule, const KvPopulation& before, const KvPopulation& after,
+            std::size_t f) {
+    const std::uint64_t begin = after.dropped[f], end = begin + after.coded[f];
+    const bool round = rule == KvRule::rounds && after.coded != before.coded;
+    std::uint64_t written = std::max(before.dropped[f] + before.coded[f], begin);
+    if (round || before.coded[f] == 0) written = begin;
+    if (rule == KvRule::share && f == 1 && after.coded[1] == before.coded[1] && end > begin) {
+      written = end - 1;
+    }
+    if (written < end) end_ = std::min(end_, written / page_);
+    first_ = std::max(first_, begin / page_);
+    if (after.coded[f] == 0) end_ = first_;
+    const std::uint64_t pages = after.coded[f] == 0 ? 0 : ceil_div(end, page_) - begin / page_;
+    most_ = std::max(most_, pages - (end_ > first_ ? end_ - first_ : 0));
+  }
+  std::uint64_t most() const { return most_; }
+
+ private:
+  std::uint64_t page_, first_ = 0, end_ = 0, most_ = 0;
+};
+
+}  // namespace
+
+KvGeometry::KvGeometry(KvLayout given, std::uint64_t capacity_tokens, std::uint64_t prefix)
     : layout(std::move(given)), capacity(capacity_tokens) {
   SYSTOLE_CHECK(layout.heads > 0 && capacity > 0, "a KV layout without heads or tokens");
   SYSTOLE_CHECK(layout.full_token_bits % (8 * layout.heads) == 0, "a whole token is whole bytes");
   std::vector<std::uint64_t> most(layout.forms.size());
   std::vector<bool> leaves(layout.forms.size());
+  std::vector<OwnPages> own;
+  for (const KvForm& form : layout.forms) {
+    SYSTOLE_CHECK(prefix == 0 || form.page_tokens > 0, "a prefix is shared in pages");
+    own.emplace_back(std::max<std::uint64_t>(form.page_tokens, 1));
+  }
+  KvPopulation before;
   for (std::uint64_t tokens = 1; tokens <= capacity; ++tokens) {
     const KvPopulation p = kv_population(layout, tokens);
+    for (std::size_t f = 0; prefix > 0 && f < own.size(); ++f) {
+      if (tokens == prefix) own[f].begin(p.dropped[f], p.coded[f]);
+      if (tokens > prefix) own[f].step(layout.rule, before, p, f);
+    }
+    before = p;
     for (std::size_t f = 0; f < most.size(); ++f) {
       most[f] = std::max(most[f], p.coded[f]);
       leaves[f] = leaves[f] || p.dropped[f] > 0;
@@ -269,6 +315,7 @@ KvGeometry::KvGeometry(KvLayout given, std::uint64_t capacity_tokens)
     pool.page = page_of(form.planes, layout.heads, paged ? form.page_tokens : most[f],
                         form.align_bytes, !paged);
     pool.pages = most[f] == 0 ? 0 : paged ? ceil_div(tokens, form.page_tokens) : 1;
+    if (prefix > 0) pool.pages = own[f].most();
     pool.fixed_bytes = most[f] == 0 ? 0 : ceil_div(form.fixed_bits, 8);
     pool.fixed_offset = place(pool.fixed_bytes);
     if (!paged) bytes = round_up(bytes, kRowAlignment);

@@ -130,8 +130,10 @@ struct KvPageGeometry {
 /// The region of one tensor of one layer, sized for `capacity` tokens: for each form its fixed part
 /// and its pool of pages; tokens kept whole; planes of every token; the codebook.
 struct KvGeometry {
-  /// Errors: SYSTOLE_CHECK for a layout that means nothing.
-  KvGeometry(KvLayout layout, std::uint64_t capacity);
+  /// `prefix`: tokens that it begins with and that lie elsewhere, in pages that several caches
+  /// share; then the pools have the pages of its own alone. Errors: SYSTOLE_CHECK for a layout that
+  /// means nothing.
+  KvGeometry(KvLayout layout, std::uint64_t capacity, std::uint64_t prefix = 0);
 
   struct Pool {
     KvPageGeometry page;

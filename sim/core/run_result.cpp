@@ -122,7 +122,7 @@ void RunResult::check_over_time() const {
     written += step.kv_bytes_written;
   }
   SYSTOLE_CHECK(in_steps == cycles && read == kv_bytes_read && written == kv_bytes_written &&
-                    steps.back().kv_bytes == kv_bytes,
+                    steps.back().kv_bytes == kv_bytes + (kv_sharing ? kv_sharing->bytes_saved : 0),
                 "steps do not sum to the run's cycles and cache bytes");
 }
 

@@ -110,7 +110,7 @@ struct StepRow {
   std::uint64_t steps = 1;     ///< summed in this row
   std::uint64_t context = 0;   ///< tokens of a sequence at its end
   std::uint64_t cycles = 0;    ///< the rows' sum is the run's
-  std::uint64_t kv_bytes = 0;  ///< held at its end, all layers and sequences
+  std::uint64_t kv_bytes = 0;  ///< held at its end, all layers and sequences, nothing shared
   std::uint64_t kv_bytes_read = 0, kv_bytes_written = 0;
 
   friend bool operator==(const StepRow&, const StepRow&) = default;
@@ -169,6 +169,19 @@ struct SensitivityRow {
   friend bool operator==(const SensitivityRow&, const SensitivityRow&) = default;
 };
 
+/// A prefix that the sequences of a run share in their KV caches, all layers.
+struct KvSharing {
+  std::uint64_t prefix_tokens = 0;
+  std::uint64_t pages_shared = 0;         ///< that the prefix takes
+  std::uint64_t pages_shared_at_end = 0;  ///< of them, what no sequence has written since
+  std::uint64_t pages_copied = 0;         ///< all sequences: before a write into a part of one
+  std::uint64_t pages_replaced = 0;       ///< written whole, and so not copied
+  std::uint64_t bytes_copied = 0;         ///< read and written; what lies in no page included
+  std::uint64_t bytes_saved = 0;          ///< at the end, of what all would hold without sharing
+
+  friend bool operator==(const KvSharing&, const KvSharing&) = default;
+};
+
 /// A figure's lowest and highest value.
 struct Range {
   double low = 0, high = 0;
@@ -221,6 +234,8 @@ struct RunResult {
   std::uint64_t kv_bytes_written = 0;  ///< likewise
   std::uint64_t kv_burst_bytes_read = 0, kv_burst_bytes_written = 0;  ///< of whole bursts
   std::uint64_t kv_dequantise_cycles = 0;  ///< that the decode steps keep the KV dequantiser busy
+
+  std::optional<KvSharing> kv_sharing;  ///< where sequences share a prefix; counted in kv_bytes
 
   std::vector<TierRow> tiers;  ///< empty where DRAM is the only memory
 

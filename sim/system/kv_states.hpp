@@ -12,19 +12,22 @@
 
 namespace systole::sim {
 
-/// Where nothing but the token count matters a cache is restored; behind a write-combining buffer,
-/// whose contents follow from every write so far, its history is played: the prompt, then token
-/// after token (of rejected drafts too little: they are written over). What was played is kept at
-/// intervals, so that steps in ascending order cost one token each.
+/// Where nothing but the token count matters a cache is restored. Behind a write-combining buffer,
+/// whose contents follow from every write so far, and behind a shared prefix, whose pages become a
+/// sequence's own one by one, its history is played: the prompt, then token after token (of
+/// rejected drafts too little: they are written over). What was played is kept at intervals, so
+/// that steps in ascending order cost one token each.
 class KvStates {
  public:
   explicit KvStates(const configs::MachineConfig& machine) : machine_(machine) {}
 
-  /// The cache of `region` when `region.before` tokens are in it, `offset` further in memory.
-  memory::KvCache at(const workloads::CacheRegion& region, std::uint64_t offset);
+  /// The cache of `region` when `region.before` tokens are in it, `offset` further in memory, of
+  /// which `sequence_offset` does not move what sequences share.
+  memory::KvCache at(const workloads::CacheRegion& region, std::uint64_t offset,
+                     std::uint64_t sequence_offset = 0);
 
  private:
-  using Key = std::tuple<const KvGeometry*, std::uint64_t>;  ///< and its address
+  using Key = std::tuple<const KvGeometry*, std::uint64_t, bool>;  ///< address, whether the last
   struct History {
     std::map<std::uint64_t, memory::KvCache> kept;  ///< by tokens
     std::optional<memory::KvCache> latest;          ///< asked for

@@ -120,7 +120,7 @@ class Scheduler {
   }
 
   memory::KvCache cache_of(const workloads::CacheRegion& region) const {
-    return mapper_.kv_states().at(region, placement_.offset);
+    return mapper_.kv_states().at(region, placement_.offset, placement_.sequence_offset);
   }
 
   void decode(Job& job, const KvDecodeWork& work) const {
@@ -377,9 +377,9 @@ class Scheduler {
         const std::uint64_t r1 = std::min(rows, r0 + map.row_block);
         // Rows are tokens, each with the query heads that share a KV head.
         const std::uint64_t seen =
-            op.m == 1 ? op.n : std::min(op.n, op.n - op.m + ceil_div(r1, op.share));
+            op.m == 1 ? op.n : std::min(op.n, op.n - std::min(op.n, op.m) + ceil_div(r1, op.share));
         // Nor does its first row look behind its window.
-        const std::uint64_t first_token = op.n - op.m + r0 / op.share + 1;
+        const std::uint64_t first_token = op.n - std::min(op.n, op.m) + r0 / op.share + 1;
         const std::uint64_t hidden =
             op.window == 0 || first_token <= op.window ? 0 : first_token - op.window;
         const std::uint64_t hidden_chunks = hidden / map.n_chunk;
@@ -563,7 +563,11 @@ class Scheduler {
   /// again, codes that shrink. Tokens coded are quantised by the vector unit.
   void add_cache_append(const Operation& op) {
     memory::KvCache cache = cache_of(*op.written_cache);
-    const memory::KvMoves moves = cache.append(op.written_cache->after - op.written_cache->before);
+    const std::uint64_t tokens = op.written_cache->after - op.written_cache->before;
+    // What is left of a prompt behind a shared prefix comes as one chunk.
+    const bool chunk =
+        op.written_cache->prefix && op.written_cache->after == op.written_cache->prompt;
+    const memory::KvMoves moves = chunk ? cache.append_together(tokens) : cache.append(tokens);
     const KvLayout& layout = op.written_cache->geometry->layout;
     const bool quantises = std::ranges::any_of(
         layout.forms, [](const KvForm& form) { return form.decode.unpacks > 0; });
@@ -596,6 +600,9 @@ class Scheduler {
       if (!moves.decode.none()) decode(job, moves.decode.part(piece, pieces));
       job.counts.kv_combined_read_bytes += part(moves.served_bytes);
       job.counts.kv_combined_write_bytes += part(moves.combined_bytes);
+      job.counts.kv_copied_pages += part(moves.copied_pages);
+      job.counts.kv_replaced_pages += part(moves.replaced_pages);
+      job.counts.kv_copied_bytes += part(moves.copied_bytes);
       some(moves.writes, job.results);
       for (std::uint64_t p = 0; p < op.written_region.pieces; ++p) {
         transfer(
@@ -835,6 +842,9 @@ constexpr std::uint64_t WorkCounts::*kCounters[] = {
     &WorkCounts::kv_write_burst_bytes,
     &WorkCounts::kv_combined_read_bytes,
     &WorkCounts::kv_combined_write_bytes,
+    &WorkCounts::kv_copied_pages,
+    &WorkCounts::kv_replaced_pages,
+    &WorkCounts::kv_copied_bytes,
 };
 static_assert(sizeof(WorkCounts) ==
               std::size(kCounters) * sizeof(std::uint64_t) + sizeof(KvDecodeWork));

@@ -42,6 +42,9 @@ struct WorkCounts {
   std::uint64_t kv_read_burst_bytes = 0, kv_write_burst_bytes = 0;  ///< cache traffic, whole bursts
   /// Of the cache, served from and taken by the write-combining buffer.
   std::uint64_t kv_combined_read_bytes = 0, kv_combined_write_bytes = 0;
+  /// Of a shared prefix: pages copied and pages written anew without, bytes copied (read and
+  /// written, among the cache's).
+  std::uint64_t kv_copied_pages = 0, kv_replaced_pages = 0, kv_copied_bytes = 0;
 
   WorkCounts& operator+=(const WorkCounts& other);
   WorkCounts operator*(std::uint64_t times) const;
@@ -126,6 +129,8 @@ struct Placement {
       0;  ///< the ring that activations pass through which do not stay on chip, in the order of
   std::uint64_t spill_bytes =
       0;  ///< use; at least as large as any operand (Program::activation_region)
+  std::uint64_t sequence_offset =
+      0;  ///< part of `offset`; what all sequences share is not moved by it
 };
 
 /// How array cycles are found.

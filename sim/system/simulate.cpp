@@ -115,7 +115,8 @@ std::string reuse_key(const Segment& segment) {
          {&op.stationary_cache, &op.context_cache, &op.written_cache}) {
       if (!*cache) continue;
       put(reinterpret_cast<std::uintptr_t>((*cache)->geometry.get()), (*cache)->address,
-          (*cache)->before, (*cache)->after, static_cast<int>((*cache)->decoded));
+          (*cache)->before, (*cache)->after, static_cast<int>((*cache)->decoded),
+          static_cast<int>((*cache)->last));
     }
     key += ';';
   }
@@ -137,6 +138,27 @@ std::vector<Segment> regions_of(const Segment& segment, bool whole = false) {
     regions.back().operations.push_back(op);
   }
   return regions;
+}
+
+/// A region as the sequences of a step do it: all alike, but where they share a prefix, of which
+/// the last writes in place what the others copy.
+struct Variant {
+  Segment region;
+  std::uint64_t sequences = 1;
+};
+std::vector<Variant> variants_of(const Segment& region, std::uint64_t sequences) {
+  Variant last{region, 1};
+  bool shares = false;
+  for (Operation& op : last.region.operations) {
+    for (std::optional<workloads::CacheRegion>* cache :
+         {&op.stationary_cache, &op.context_cache, &op.written_cache}) {
+      if (!*cache || !(*cache)->prefix) continue;
+      (*cache)->last = shares = true;
+    }
+  }
+  if (!shares) return {{region, sequences}};
+  SYSTOLE_CHECK(sequences > 1, "a prefix that nobody shares");
+  return {{region, sequences - 1}, std::move(last)};
 }
 
 /// Adds what equal instances of a segment did.
@@ -270,7 +292,7 @@ struct Layout {
 
   Placement place(const Program& program, std::uint64_t instance, std::uint64_t sequence) const {
     return {instance * layer_stride + sequence * sequence_stride, spill_base,
-            program.activation_region.bytes};
+            program.activation_region.bytes, sequence * sequence_stride};
   }
 };
 
@@ -572,7 +594,12 @@ class ProgramRunner : public sc_core::sc_module {
           const Operation& last = region.operations.back();
           if (last.kind != OpKind::attention || last.m != 1) continue;
           const std::uint64_t tokens = last.n;
-          classes[append_class(region, i)].push_back({std::move(region), i, tokens});
+          std::string who;
+          for (Variant& variant : variants_of(region, program_.sequences)) {
+            classes[append_class(variant.region, i) + who].push_back(
+                {std::move(variant.region), i, tokens});
+            who = " last";
+          }
         }
       }
     }
@@ -628,24 +655,43 @@ class ProgramRunner : public sc_core::sc_module {
     const bool own = of_one_sequence(region.operations.front());
     const std::uint64_t times = instances_of(region, step, program_);
     const std::uint64_t sequences = region.repeats == 0 ? 0 : times / region.repeats;
-    if (options_.reuse) {
-      if (const auto middle = middles_.find(reuse_key(region)); middle != middles_.end()) {
-        return run_middle(region, middle->second, times);
-      }
-      const Known& one = known(region);
-      if (options_.timeline != nullptr) ran_.assign(times, one.recording);
-      shortcuts.round_cycles += times * one.left_out_cycles;
-      shortcuts.round_bound += times * one.bound_cycles;
-      return repeated(one.outcome, times);
-    }
+    const std::vector<Variant> variants = variants_of(region, sequences);
     SegmentOutcome total;
     total.operations.resize(region.operations.size());
+    if (options_.reuse) {
+      std::vector<std::uint32_t> of_layer;
+      for (const Variant& variant : variants) {
+        add(total, run_known(variant.region, region.repeats * variant.sequences));
+        if (options_.timeline == nullptr) continue;
+        of_layer.insert(of_layer.end(), variant.sequences, known(variant.region).recording);
+      }
+      if (options_.timeline != nullptr) {
+        ran_.clear();
+        for (std::uint64_t i = 0; i < region.repeats; ++i) {
+          ran_.insert(ran_.end(), of_layer.begin(), of_layer.end());
+        }
+      }
+      return total;
+    }
     for (std::uint64_t i = 0; i < region.repeats; ++i) {
-      for (std::uint64_t s = 0; s < sequences; ++s) {
-        add(total, run_instance(region, i, own ? s : 0));
+      std::uint64_t s = 0;
+      for (const Variant& variant : variants) {
+        for (std::uint64_t n = 0; n < variant.sequences; ++n, ++s) {
+          add(total, run_instance(variant.region, i, own ? s : 0));
+        }
       }
     }
     return total;
+  }
+
+  SegmentOutcome run_known(const Segment& region, std::uint64_t times) {
+    if (const auto middle = middles_.find(reuse_key(region)); middle != middles_.end()) {
+      return run_middle(region, middle->second, times);
+    }
+    const Known& one = known(region);
+    shortcuts.round_cycles += times * one.left_out_cycles;
+    shortcuts.round_bound += times * one.bound_cycles;
+    return repeated(one.outcome, times);
   }
 
   /// Layers that lie in the same tiers run alike; those that begin or end a prefetch do not.
@@ -869,7 +915,13 @@ SegmentOutcome analyse_step(const Segment& segment, const Step& step, const Prog
   }
   SegmentOutcome all;
   for (const Segment& region : regions_of(segment)) {
-    append(all, repeated(analyse(region, mapper, options), instances_of(region, step, program)));
+    const std::uint64_t times = instances_of(region, step, program);
+    SegmentOutcome some;
+    some.operations.resize(region.operations.size());
+    for (const Variant& variant : variants_of(region, times / region.repeats)) {
+      add(some, analyse(variant.region, mapper, options), region.repeats * variant.sequences);
+    }
+    append(all, std::move(some));
   }
   return all;
 }
@@ -1142,6 +1194,28 @@ bool has_window(const Program& program) {
   });
 }
 
+/// What sequences share at the beginning and at the end, all layers; nothing where they do not.
+std::optional<KvSharing> sharing_of(const Program& program, Mapper& mapper) {
+  if (program.shared_prefix == 0) return std::nullopt;
+  KvSharing sharing;
+  sharing.prefix_tokens = program.shared_prefix;
+  for (const Segment& segment : program.steps.back().segments) {
+    for (const Operation& op : segment.operations) {
+      for (const auto* side : {&op.stationary_cache, &op.context_cache}) {
+        if (!*side || !(*side)->prefix) continue;
+        workloads::CacheRegion region = **side;
+        const memory::KvCache end = mapper.kv_states().at(region, 0);
+        sharing.pages_shared_at_end += segment.repeats * end.shared_pages();
+        sharing.bytes_saved +=
+            (program.sequences - 1) * segment.repeats * bytes_for(Bits(end.shared_bits())).count();
+        region.before = program.shared_prefix;
+        sharing.pages_shared += segment.repeats * mapper.kv_states().at(region, 0).shared_pages();
+      }
+    }
+  }
+  return sharing;
+}
+
 /// Outcomes as a result: rows, energy, area, notes.
 RunResult result_of(const Program& program, const configs::MachineConfig& machine,
                     const SimulateOptions& options, const PriceList& prices, Mapper& mapper,
@@ -1156,7 +1230,8 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
       static_cast<double>(machine.array.rows) * machine.array.cols * machine.array.count;
   result.peak_dram_bytes_per_cycle = machine.peak_dram_bytes_per_cycle();
   result.peak_macs_per_cycle = peak_macs(program, design, pes);
-  result.kv_bytes = program.kv_bytes;
+  result.kv_sharing = sharing_of(program, mapper);
+  result.kv_bytes = program.kv_bytes - (result.kv_sharing ? result.kv_sharing->bytes_saved : 0);
   if (program.sequences > 1) result.sequences = program.sequences;
   result.notes = prices.notes();
 
@@ -1222,6 +1297,11 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         result.kv_bytes_written += done.dram_write_bytes[kKv];
         result.kv_burst_bytes_read += done.counts.kv_read_burst_bytes;
         result.kv_burst_bytes_written += done.counts.kv_write_burst_bytes;
+        if (result.kv_sharing) {
+          result.kv_sharing->pages_copied += done.counts.kv_copied_pages;
+          result.kv_sharing->pages_replaced += done.counts.kv_replaced_pages;
+          result.kv_sharing->bytes_copied += done.counts.kv_copied_bytes;
+        }
         if (step.phase == Phase::decode) {
           result.kv_dequantise_cycles += done.counts.kv_dequantise_cycles;
         }
@@ -1371,6 +1451,19 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
             "decode steps together; each one's cache is appended to and attended to by "
             "itself, from a quiet machine, which errs upwards (see regions)",
             program.sequences));
+  }
+  if (result.kv_sharing) {
+    const KvSharing& sharing = *result.kv_sharing;
+    result.notes.emplace_back(
+        "shared prefix",
+        fmt::format(
+            "{} tokens computed and kept once: {} pages, {} of them shared to the end; {} pages "
+            "copied before a sequence wrote into them, {} written anew without, {} bytes copied, "
+            "what lies in no page (windows, sinks, parameters of a class) included; {} bytes "
+            "saved; the rest of a prompt attends to the cache as it is coded, in one chunk",
+            sharing.prefix_tokens, sharing.pages_shared, sharing.pages_shared_at_end,
+            sharing.pages_copied, sharing.pages_replaced, sharing.bytes_copied,
+            sharing.bytes_saved));
   }
   if (!program.note.empty()) result.notes.emplace_back("context", program.note);
   if (options.over_time) add_over_time(result, program, outcomes.steps);

@@ -85,6 +85,9 @@ class RandomResult {
           {below(names), below(kTimelineTrackCount), count(), count(), count(), count(), count()});
       r.sensitivities.push_back({text(), text(), real(), real(), real(), real(), real()});
     }
+    if (below(2) == 1) {
+      r.kv_sharing = KvSharing{count(), count(), count(), count(), count(), count(), count()};
+    }
     if (below(2) == 1) r.quality = Quality{real(), real(), count(), text()};
     return r;
   }
