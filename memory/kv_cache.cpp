@@ -419,31 +419,31 @@ void KvCache::finish(KvMoves& moves) const {
 }
 
 std::vector<Transfer> KvCache::read(std::uint64_t head, std::uint64_t heads, std::uint64_t first,
-                                    std::uint64_t last, std::uint64_t* served_bytes) const {
+                                    std::uint64_t last, std::uint64_t* served_bytes,
+                                    KvPart part) const {
   KvMoves moves;
-  moves.reads = runs_of(head, heads, first, last);
+  moves.reads = runs_of(head, heads, first, last, part);
   serve(moves);
   if (served_bytes != nullptr) *served_bytes = moves.served_bytes;
   return moves.reads;
 }
 
 KvCache::Runs KvCache::runs_of(std::uint64_t head, std::uint64_t heads, std::uint64_t first,
-                               std::uint64_t last) const {
+                               std::uint64_t last, KvPart part) const {
   const KvLayout& layout = geometry_.layout;
   SYSTOLE_CHECK(first <= last && last <= attended() && head + heads <= layout.heads,
                 "a KV read outside the cache");
   Runs runs;
   if (first == last) return runs;
-  const bool fetches = layout.rule == KvRule::whole && attended() < tokens_;
   if (first == 0) {
     for (std::size_t f = 0; f < tables_.size(); ++f) {
       if (population_.coded[f] > 0) fixed_runs(f, head, heads, false, runs);
     }
-    put(runs, base_ + geometry_.codebook_offset + head * layout.codebook_head_bytes,
-        heads * layout.codebook_head_bytes, false);
-    if (fetches) token_plane_runs(head, heads, 0, tokens_, false, runs);
+    // Where nothing is chosen yet, the codebook is read all the same (to code the new token).
+    if (fetches() && part == KvPart::all) index_runs(head, heads, runs);
+    if (!fetches()) codebook_runs(head, heads, runs);
   }
-  if (fetches) {
+  if (fetches()) {
     const std::uint64_t newest = layout.window, fetched = attended() - layout.sinks - newest;
     const std::uint64_t between = tokens_ - layout.sinks - newest;
     for (std::uint64_t h = head; h < head + heads; ++h) {
@@ -475,8 +475,32 @@ KvCache::Runs KvCache::runs_of(std::uint64_t head, std::uint64_t heads, std::uin
   return runs;
 }
 
-KvDecodeWork KvCache::decode_work(std::uint64_t heads, std::uint64_t first,
-                                  std::uint64_t last) const {
+void KvCache::codebook_runs(std::uint64_t head, std::uint64_t heads, Runs& runs) const {
+  const std::uint64_t bytes = geometry_.layout.codebook_head_bytes;
+  put(runs, base_ + geometry_.codebook_offset + head * bytes, heads * bytes, false);
+}
+
+void KvCache::index_runs(std::uint64_t head, std::uint64_t heads, Runs& runs) const {
+  codebook_runs(head, heads, runs);
+  token_plane_runs(head, heads, 0, tokens_, false, runs);
+}
+
+std::vector<Transfer> KvCache::read_index(std::uint64_t head, std::uint64_t heads) const {
+  Runs runs;
+  if (fetches()) index_runs(head, heads, runs);
+  return runs;
+}
+
+KvDecodeWork KvCache::selection_work(std::uint64_t heads) const {
+  const KvLayout& layout = geometry_.layout;
+  if (!fetches() || layout.codebook_head_bytes == 0) return {};
+  // A code of every token is unpacked, its codeword's score looked up and compared.
+  const std::uint64_t all = tokens_ * heads;
+  return {.unpacks = all, .lookups = all, .comparisons = all};
+}
+
+KvDecodeWork KvCache::decode_work(std::uint64_t heads, std::uint64_t first, std::uint64_t last,
+                                  KvPart wanted) const {
   const KvLayout& layout = geometry_.layout;
   KvDecodeWork work;
   std::uint64_t start = 0;
@@ -487,11 +511,7 @@ KvDecodeWork KvCache::decode_work(std::uint64_t heads, std::uint64_t first,
     start = stop;
   }
   const auto part = [&](std::uint64_t n) { return ceil_div(n * heads, layout.heads); };
-  if (first == 0 && last > 0 && layout.codebook_head_bytes > 0 && attended() < tokens_) {
-    // The index: a code of every token is unpacked, its codeword's score looked up and compared.
-    const std::uint64_t all = tokens_ * layout.heads;
-    work += {.unpacks = all, .lookups = all, .comparisons = all};
-  }
+  if (first == 0 && last > 0 && wanted == KvPart::all) work += selection_work(layout.heads);
   return {part(work.unpacks),        part(work.lookups),    part(work.multiply_adds),
           part(work.transform_adds), part(work.rotations),  part(work.gathers),
           part(work.sparse_macs),    part(work.comparisons)};

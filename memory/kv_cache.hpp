@@ -30,6 +30,9 @@ class PageAllocator {
 /// Where sinks and the window, which are kept whole, wait.
 enum class KvStaging : std::uint8_t { dram, on_chip };
 
+/// Of a read: everything, or without the index that chose the tokens.
+enum class KvPart : std::uint8_t { all, rows };
+
 /// What a change of the cache moves. Adjacent runs are one transfer.
 struct KvMoves {
   std::vector<Transfer> reads, writes;
@@ -83,9 +86,17 @@ class KvCache {
   /// all tokens read everything once. `first` 0 reads what is fixed besides. `served_bytes`: what
   /// the write-combining buffer has of it, which is not among the transfers.
   std::vector<Transfer> read(std::uint64_t head, std::uint64_t heads, std::uint64_t first,
-                             std::uint64_t last, std::uint64_t* served_bytes = nullptr) const;
+                             std::uint64_t last, std::uint64_t* served_bytes = nullptr,
+                             KvPart part = KvPart::all) const;
+  /// Whether an index says which tokens are read.
+  bool fetches() const { return geometry_.layout.rule == KvRule::whole && attended() < tokens_; }
+  /// The index of these heads, which must be known before any row can be read.
+  std::vector<Transfer> read_index(std::uint64_t head, std::uint64_t heads) const;
+  /// Scoring its entries and choosing, for `heads` heads.
+  KvDecodeWork selection_work(std::uint64_t heads) const;
   /// Work of decoding them, of `heads` heads.
-  KvDecodeWork decode_work(std::uint64_t heads, std::uint64_t first, std::uint64_t last) const;
+  KvDecodeWork decode_work(std::uint64_t heads, std::uint64_t first, std::uint64_t last,
+                           KvPart part = KvPart::all) const;
   /// Tokens that one query meets.
   std::uint64_t attended() const { return kv_attended(geometry_.layout, tokens_); }
 
@@ -131,8 +142,10 @@ class KvCache {
   void serve(KvMoves& moves) const;
   /// The writes become what leaves that buffer.
   void combine(KvMoves& moves);
-  Runs runs_of(std::uint64_t head, std::uint64_t heads, std::uint64_t first,
-               std::uint64_t last) const;
+  Runs runs_of(std::uint64_t head, std::uint64_t heads, std::uint64_t first, std::uint64_t last,
+               KvPart part) const;
+  void codebook_runs(std::uint64_t head, std::uint64_t heads, Runs& runs) const;
+  void index_runs(std::uint64_t head, std::uint64_t heads, Runs& runs) const;
   void settle(const KvPopulation& population);
   std::uint64_t page_address(std::size_t form, std::uint64_t logical_page) const;
   /// Units of form tokens [first, last), counted from the first that ever was in it.

@@ -338,10 +338,12 @@ class Scheduler {
     auto& transfers = job.stationary.transfers;
     if (side.cache) {
       std::uint64_t served = 0;
-      transfers = side.cache->read(h0, h1 - h0, n0, n1, &served);
+      transfers = side.cache->read(h0, h1 - h0, n0, n1, &served, memory::KvPart::rows);
       job.counts.kv_combined_read_bytes += served;
       job.counts.weight_write_bytes += served;
-      if (side.decoded) decode(job, side.cache->decode_work(h1 - h0, n0, n1));
+      if (side.decoded) {
+        decode(job, side.cache->decode_work(h1 - h0, n0, n1, memory::KvPart::rows));
+      }
     } else {
       for (std::uint64_t h = h0; h < h1; ++h) {
         const Head head = head_of(*side.region, h, op.batch);
@@ -425,7 +427,13 @@ class Scheduler {
             }
           }
         };
+        const bool chosen = keys.cache && keys.cache->fetches();
+        if (chosen) add_selection(keys, h0, h1);
+        const std::size_t gather = jobs_.size();
         chunk(true, 0);
+        for (std::size_t j = gather; chosen && j < jobs_.size(); ++j) {
+          jobs_[j].stationary.whole = true;
+        }
         for (std::uint64_t c = 0; c < chunks; ++c) {
           if (c + 1 < chunks) chunk(true, c + 1);
           chunk(false, c);
@@ -433,6 +441,18 @@ class Scheduler {
       }
       if (op.scored_rows > 0) add_scoring(op, keys, score_operands, map, h0, h1);
     }
+  }
+
+  /// Which cached tokens heads [h0, h1) read: their index comes in, its entries are scored, and the
+  /// best chosen. Rows are addressed by the choice, so the first of them, which then take the whole
+  /// scratchpad, and what comes after them wait for it.
+  void add_selection(const CacheSide& keys, std::uint64_t h0, std::uint64_t h1) {
+    Job& job = new_job();
+    job.stationary.takes_half = job.stationary.frees_half = true;
+    job.stationary.transfers = keys.cache->read_index(h0, h1 - h0);
+    job.counts.weight_write_bytes += memory::total_bytes(job.stationary.transfers);
+    decode(job, keys.cache->selection_work(h1 - h0));
+    job.dequantise_in_loop = true;
   }
 
   /// Probabilities for a token policy, of heads [h0, h1). Running sums leave none behind: the

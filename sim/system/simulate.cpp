@@ -1440,8 +1440,8 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         "chooses by their values (salience, eviction, retrieval) are stood for by others, which "
         "decides addresses and not amounts; probabilities that a policy needs take a second pass "
         "of its "
-        "queries over the keys, or the vector unit where the step's own scores stay on chip; the "
-        "tier of retrieved rows and the wait of their fetch for the selection are not timed");
+        "queries over the keys, or the vector unit where the step's own scores stay on chip; "
+        "retrieved rows are fetched when their index has been read and the choice is made");
   }
   if (program.sequences > 1) {
     result.notes.emplace_back(
