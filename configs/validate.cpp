@@ -672,7 +672,13 @@ void check_composition(Target target, const quant::TensorPolicy& p, Relations& r
               "probabilities");
     r.require(t.kind != TokenKind::salient || (t.ratio > 0 && t.ratio <= 1), at + ".ratio",
               "found " + number(t.ratio) + "; expected the salient share");
-    r.require(t.kind != TokenKind::retrieve || (t.ratio > 0 && t.codewords > 1), at + ".codewords",
+    r.require(!t.by_pages() || (t.ratio > 0 && t.ratio <= 1 && t.block > 1), at + ".block",
+              "found " + number(t.block) + " and ratio " + number(t.ratio) +
+                  "; expected tokens of a page, at least 2, and the share of pages read");
+    r.require(t.kind == TokenKind::retrieve || t.scorer != Scorer::page_bounds, at + ".scorer",
+              "found page_bounds for " + name_in(t.kind) + "; expected it with retrieve");
+    r.require(t.kind != TokenKind::retrieve || t.by_pages() || (t.ratio > 0 && t.codewords > 1),
+              at + ".codewords",
               "found " + number(t.codewords) + " and ratio " + number(t.ratio) +
                   "; expected an index codebook and the share fetched");
     r.require(

@@ -134,8 +134,12 @@ void KvCache::full_runs(std::uint64_t head, std::uint64_t heads, std::uint64_t f
 void KvCache::token_plane_runs(std::uint64_t head, std::uint64_t heads, std::uint64_t first,
                                std::uint64_t last, bool write, Runs& runs) const {
   for (std::size_t i = 0; i < geometry_.token_planes.size(); ++i) {
-    plane_runs(geometry_.layout.token_planes[i], geometry_.token_planes[i], 0,
-               base_ + geometry_.token_plane_offsets[i], head, heads, first, last, write, runs);
+    const KvPlane& plane = geometry_.layout.token_planes[i];
+    // What is said of several tokens is known with the last of them.
+    const std::uint64_t from = first / plane.unit_tokens * plane.unit_tokens;
+    const std::uint64_t to = last / plane.unit_tokens * plane.unit_tokens;
+    plane_runs(plane, geometry_.token_planes[i], 0, base_ + geometry_.token_plane_offsets[i], head,
+               heads, from, to, write, runs);
   }
 }
 
@@ -449,7 +453,12 @@ KvCache::Runs KvCache::runs_of(std::uint64_t head, std::uint64_t heads, std::uin
     for (std::uint64_t h = head; h < head + heads; ++h) {
       for (std::uint64_t i = first; i < last; ++i) {
         std::uint64_t token = i;
-        if (i >= layout.sinks + fetched) {
+        if (const std::uint64_t block = layout.fetch_block; block > 1) {
+          const std::uint64_t scored = scored_pages(), chosen = (attended() - 1) / block;
+          const std::uint64_t page = i / block;
+          token =
+              (page == chosen ? scored : scattered(h * chosen + page, scored)) * block + i % block;
+        } else if (i >= layout.sinks + fetched) {
           token = tokens_ - newest + (i - layout.sinks - fetched);
         } else if (i >= layout.sinks) {
           token = layout.sinks + scattered(h * fetched + i, between);
@@ -482,7 +491,14 @@ void KvCache::codebook_runs(std::uint64_t head, std::uint64_t heads, Runs& runs)
 
 void KvCache::index_runs(std::uint64_t head, std::uint64_t heads, Runs& runs) const {
   codebook_runs(head, heads, runs);
-  token_plane_runs(head, heads, 0, tokens_, false, runs);
+  const std::uint64_t block = geometry_.layout.fetch_block;
+  token_plane_runs(head, heads, 0, block > 1 ? scored_pages() * block : tokens_, false, runs);
+}
+
+/// The last page is read whatever its bounds.
+std::uint64_t KvCache::scored_pages() const {
+  const std::uint64_t block = geometry_.layout.fetch_block;
+  return block > 1 && fetches() ? ceil_div(tokens_, block) - 1 : 0;
 }
 
 std::vector<Transfer> KvCache::read_index(std::uint64_t head, std::uint64_t heads) const {

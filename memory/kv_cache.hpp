@@ -92,8 +92,10 @@ class KvCache {
   bool fetches() const { return geometry_.layout.rule == KvRule::whole && attended() < tokens_; }
   /// The index of these heads, which must be known before any row can be read.
   std::vector<Transfer> read_index(std::uint64_t head, std::uint64_t heads) const;
-  /// Scoring its entries and choosing, for `heads` heads.
+  /// Decoding a codebook's index and choosing, for `heads` heads.
   KvDecodeWork selection_work(std::uint64_t heads) const;
+  /// Pages whose bounds have to be scored before; 0 where the index is of tokens.
+  std::uint64_t scored_pages() const;
   /// Work of decoding them, of `heads` heads.
   KvDecodeWork decode_work(std::uint64_t heads, std::uint64_t first, std::uint64_t last,
                            KvPart part = KvPart::all) const;

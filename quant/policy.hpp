@@ -110,9 +110,10 @@ enum class Scorer : std::uint8_t {
   accumulated,      ///< H2O, MiKV: attention received so far
   snap,             ///< SnapKV: attention of the last queries
   text_similarity,  ///< VidKV STP
+  page_bounds,      ///< Quest: least and largest key of a page's tokens, channel by channel
 };
-inline constexpr std::array<std::string_view, 6> kScorerNames = {
-    "first", "hidden_max", "normalised", "accumulated", "snap", "text_similarity"};
+inline constexpr std::array<std::string_view, 7> kScorerNames = {
+    "first", "hidden_max", "normalised", "accumulated", "snap", "text_similarity", "page_bounds"};
 enum class Keep : std::uint8_t { score, representative };
 inline constexpr std::array<std::string_view, 2> kKeepNames = {"score", "representative"};
 /// What KVCrush measures the distance of a block's signature to.
@@ -129,7 +130,7 @@ struct TokenPolicy {
   double probe = 0.1;          ///< share of query rows that score
   std::uint32_t refresh = 0;   ///< SAL: tokens between re-classifications
   Format high = Format::fp16;  ///< SAL: format of salient tokens (the policy's own is the low one)
-  std::uint32_t block = 1;     ///< EVICT: tokens decided together
+  std::uint32_t block = 1;     ///< EVICT: tokens decided together; RETR, page_bounds: of a page
   Keep keep = Keep::score;
   std::uint32_t sinks = 0;            ///< RETR, EVICT: first tokens always kept
   std::uint32_t recent = 0;           ///< EVICT: newest tokens never evicted
@@ -139,6 +140,8 @@ struct TokenPolicy {
   std::uint32_t codewords = 0;        ///< RETR: entries of the index codebook
   std::string tier = "dram";          ///< RETR: where the full cache lives: dram or host
   friend bool operator==(const TokenPolicy&, const TokenPolicy&) = default;
+
+  bool by_pages() const { return kind == TokenKind::retrieve && scorer == Scorer::page_bounds; }
 };
 
 // --- P: precision schedule ---------------------------------------------------------------------

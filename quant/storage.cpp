@@ -205,6 +205,9 @@ void add_transforms(const TensorPolicy& policy, const Extent& e, StoredBits& s) 
 /// A retrieval index: a codeword a token and head, and the codewords.
 void add_index(const TensorPolicy& policy, const Extent& e, StoredBits& s) {
   for (const TokenPolicy& t : policy.tokens) {
+    if (t.by_pages() && t.block > 0) {
+      s.index = checked_sum(s.index, checked_product(e.tokens / t.block * 2 * 16, e.width()));
+    }
     if (t.kind != TokenKind::retrieve || t.codewords < 2) continue;
     s.index = checked_sum(
         s.index, checked_product(e.rows(), static_cast<unsigned>(std::bit_width(t.codewords - 1))));

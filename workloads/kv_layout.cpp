@@ -181,6 +181,10 @@ void add_forms(KvLayout& layout, const KvPlan& plan) {
     layout.sinks = plan.retrieve->sinks;
     layout.window = plan.retrieve->count;
     layout.fetched_share = plan.retrieve->ratio;
+    if (plan.retrieve->by_pages()) {
+      layout.sinks = layout.window = 0;
+      layout.fetch_block = plan.retrieve->block;
+    }
     return;
   }
   if (!plan.ages.empty()) {
@@ -265,7 +269,11 @@ KvLayout layout_of(const KvPlan& plan) {
   }
   add_scoring(layout, plan);
   if (plan.salient) layout.token_planes.push_back({KvRole::classes, 1, false, 1, 1});
-  if (plan.retrieve && plan.tensor == KvTensor::key) {
+  if (plan.retrieve && plan.retrieve->by_pages() && plan.tensor == KvTensor::key) {
+    // The least and the largest key of a page, fp16.
+    const std::uint64_t bounds = 2 * std::uint64_t{16} * plan.shape.head_dim;
+    layout.token_planes.push_back({KvRole::index, 1, true, plan.retrieve->block, bounds});
+  } else if (plan.retrieve && plan.tensor == KvTensor::key) {
     const std::uint64_t codewords = std::max<std::uint64_t>(plan.retrieve->codewords, 2);
     layout.token_planes.push_back(
         {KvRole::index, 1, true, 1, static_cast<std::uint64_t>(std::bit_width(codewords - 1))});

@@ -77,7 +77,7 @@ KvCache::KvCache(const KvShape& shape, const TensorPolicy& key, const TensorPoli
   const BoxRule key_rule = key_plan.rule, value_rule = value_plan.rule;
   sides_.push_back({KvCoder(std::move(key_plan), calibration_.key), key_rule, {}, {}});
   sides_.push_back({KvCoder(std::move(value_plan), calibration_.value), value_rule, {}, {}});
-  if (plan(KvTensor::key).retrieve) {
+  if (plan(KvTensor::key).retrieve && !plan(KvTensor::key).retrieve->by_pages()) {
     const std::size_t dim = shape.head_dim, heads = shape.kv_heads;
     const std::size_t entries = calibration_.codewords * dim * heads;
     require(calibration_.codewords >= 1 && calibration_.codewords <= 65536 &&
@@ -145,7 +145,7 @@ void KvCache::append_token(std::span<const float> key, std::span<const float> ke
     if (waits) write_ops_.write_bytes += ceil_div(sides_[s].coder.full_bits(slot.format).full, 8);
     sides_[s].clean.push_back(0);
   }
-  if (const auto& r = plan(KvTensor::key).retrieve) {
+  if (const auto& r = plan(KvTensor::key).retrieve; r && !r->by_pages()) {
     const std::size_t dim = shape_.head_dim, words = calibration_.codewords;
     std::vector<float> white(dim);
     for (std::size_t h = 0; h < shape_.kv_heads; ++h) {
@@ -678,6 +678,63 @@ std::vector<std::vector<std::uint8_t>> KvCache::retrieve(std::span<const float> 
   return selected;
 }
 
+/// Quest (Tang et al., arXiv 2406.10774, algorithm 1): no key of a page can score more than the sum
+/// over the channels of the larger of q x min and q x max of its keys, in fp32, channels ascending.
+/// Each KV head reads the pages with the largest such bounds for any query head of its group, and
+/// the last page, which counts among the `ratio` of all. Where all pages are read nothing is
+/// scored.
+std::vector<std::vector<std::uint8_t>> KvCache::retrieve_pages(std::span<const float> query,
+                                                               std::size_t visible, OpCounts& ops) {
+  const TokenPolicy& policy = *plan(KvTensor::key).retrieve;
+  const std::size_t dim = shape_.head_dim, block = policy.block;
+  const std::size_t share = shape_.query_heads / shape_.kv_heads;
+  const std::size_t pages = ceil_div(visible, block), scored = pages - 1;
+  const std::size_t wanted = std::max<std::size_t>(1, share_of(policy.ratio, pages)) - 1;
+  std::vector<std::vector<std::uint8_t>> selected(shape_.kv_heads,
+                                                  std::vector<std::uint8_t>(visible, 1));
+  fetched_.clear();
+  if (wanted >= scored) return selected;
+  std::vector<std::uint8_t> anywhere(visible, 0);
+  std::fill(anywhere.begin() + static_cast<std::ptrdiff_t>(scored * block), anywhere.end(),
+            std::uint8_t{1});
+  std::vector<float> least(scored * dim), most(scored * dim), bounds(scored);
+  for (std::size_t h = 0; h < shape_.kv_heads; ++h) {
+    const float* keys = sides_[kKey].decoded.data() + h * dim * capacity_;
+    for (std::size_t i = 0; i < dim; ++i) {
+      for (std::size_t p = 0; p < scored; ++p) {
+        const auto [low, high] = std::minmax_element(keys + i * capacity_ + p * block,
+                                                     keys + i * capacity_ + (p + 1) * block);
+        least[p * dim + i] = *low;
+        most[p * dim + i] = *high;
+      }
+    }
+    std::fill_n(selected[h].begin(), scored * block, std::uint8_t{0});
+    for (std::size_t head = h * share; head < (h + 1) * share; ++head) {
+      const float* q = query.data() + head * dim;
+      for (std::size_t p = 0; p < scored; ++p) {
+        float sum = 0.0f;
+        for (std::size_t i = 0; i < dim; ++i)
+          sum += std::max(q[i] * least[p * dim + i], q[i] * most[p * dim + i]);
+        bounds[p] = sum;
+      }
+      for (const std::uint32_t p : top_k(bounds, wanted)) {
+        std::fill_n(selected[h].begin() + static_cast<std::ptrdiff_t>(p * block), block,
+                    std::uint8_t{1});
+        std::fill_n(anywhere.begin() + static_cast<std::ptrdiff_t>(p * block), block,
+                    std::uint8_t{1});
+      }
+    }
+  }
+  const std::uint64_t all = shape_.query_heads * scored;
+  ops.multiply += 2 * all * dim;
+  ops.add += all * dim;
+  ops.compare += all * (dim + ceil_log2(std::max<std::size_t>(wanted, 2)));
+  ops.read_bytes += scored * shape_.kv_heads * 2 * dim * 2;
+  for (std::size_t t = 0; t < visible; ++t)
+    if (anywhere[t] != 0) fetched_.push_back(tokens_[t].position);
+  return selected;
+}
+
 void KvCache::count_read(std::size_t visible,
                          const std::vector<std::vector<std::uint8_t>>& selected) {
   const bool everything = selected.empty() && visible == tokens_.size();
@@ -727,7 +784,10 @@ void KvCache::attend(std::span<const float> query_pre, std::span<const float> qu
   std::vector<float> query(query_post.begin(), query_post.end());
   sides_[kKey].coder.transform_query(query, read_ops_);
   std::vector<std::vector<std::uint8_t>> selected;
-  if (plan(KvTensor::key).retrieve) selected = retrieve(query_pre, visible, read_ops_);
+  if (const auto& r = plan(KvTensor::key).retrieve) {
+    selected = r->by_pages() ? retrieve_pages(query, visible, read_ops_)
+                             : retrieve(query_pre, visible, read_ops_);
+  }
 
   const auto& salient = first_of(plan(KvTensor::key).salient, plan(KvTensor::value).salient);
   const auto& evicting = first_of(plan(KvTensor::key).evict, plan(KvTensor::value).evict);
@@ -805,7 +865,9 @@ KvBits KvCache::stored_bits_of(KvTensor tensor) const {
     }
   }
   if (p.salient) bits.index += tokens_.size();
-  if (p.retrieve && tensor == KvTensor::key)
+  if (p.retrieve && p.retrieve->by_pages() && tensor == KvTensor::key)
+    bits.index += tokens_.size() / p.retrieve->block * shape_.width() * 2 * 16;
+  else if (p.retrieve && tensor == KvTensor::key)
     bits.index += tokens_.size() * shape_.kv_heads * ceil_log2(calibration_.codewords);
   const std::uint64_t page = p.policy.layout.page_tokens;
   if (page != 0 && coded != 0 && p.box_tokens == 1 && !p.salient && p.ages.empty()) {
@@ -829,7 +891,8 @@ StoredBytes KvCache::stored() const {
   bytes.padding = ceil_div(bits.padding, 8);
   bytes.codebook =
       ceil_div(sides_[kKey].coder.static_bits() + sides_[kValue].coder.static_bits(), 8);
-  if (plan(KvTensor::key).retrieve) bytes.codebook += 2 * calibration_.index_codewords.size();
+  if (const auto& r = plan(KvTensor::key).retrieve; r && !r->by_pages())
+    bytes.codebook += 2 * calibration_.index_codewords.size();
   return bytes;
 }
 

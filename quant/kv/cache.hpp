@@ -161,6 +161,8 @@ class KvCache {
   std::vector<float> decode_token(std::size_t side, std::size_t token) const;
   std::vector<std::vector<std::uint8_t>> retrieve(std::span<const float> query_pre,
                                                   std::size_t visible, OpCounts& ops);
+  std::vector<std::vector<std::uint8_t>> retrieve_pages(std::span<const float> query,
+                                                        std::size_t visible, OpCounts& ops);
   void head_scores(std::size_t head, std::span<const float> query, std::size_t count,
                    std::span<float> scores) const;
   void head_context(std::size_t head, std::span<const float> p, std::span<float> out) const;

@@ -372,7 +372,7 @@ KvCalibration calibrate_kv(const KvShape& shape, const TensorPolicy& key, const 
   found.key = calibrate_side(key_plan, key_plan.rope_on_read ? samples.key_pre : samples.key_post,
                              samples.query_post, samples.key_weights, seed);
   found.value = calibrate_side(value_plan, samples.value, {}, samples.value_weights, seed + 1);
-  if (key_plan.retrieve)
+  if (key_plan.retrieve && !key_plan.retrieve->by_pages())
     find_index(shape, key_plan.retrieve->codewords, samples, frequencies, seed, found);
   return found;
 }
@@ -383,7 +383,9 @@ bool kv_needs_calibration(const TensorPolicy& policy) {
            (t.op == TransformOp::diag && t.factors != FactorRule::sqrt_max);
   };
   const auto fixed = [](const Level& level) { return level.parameters == ParameterSource::fixed; };
-  const auto indexed = [](const TokenPolicy& t) { return t.kind == TokenKind::retrieve; };
+  const auto indexed = [](const TokenPolicy& t) {
+    return t.kind == TokenKind::retrieve && !t.by_pages();
+  };
   const OutlierKind kept = policy.outliers.kind;
   return policy.format == Format::lut || policy.format == Format::nvfp4 ||
          std::ranges::any_of(policy.transforms, found) ||

@@ -192,6 +192,8 @@ void resolve_tokens(KvPlan& plan) {
         plan.evict = t;
         break;
       case TokenKind::retrieve:
+        require(!t.by_pages() || (t.block >= 2 && t.ratio > 0 && t.ratio <= 1),
+                "kv: retrieval of pages needs pages of at least two tokens and the share read");
         plan.retrieve = t;
         break;
     }

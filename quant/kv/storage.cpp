@@ -168,6 +168,10 @@ std::uint64_t kv_stored_bits(KvTensor tensor, const KvShape& shape, const Tensor
   if (plan.retrieve) {
     const auto index = static_cast<std::uint64_t>(std::bit_width(codewords - 1));
     bits += tokens * whole(plan, plan.full);
+    if (tensor == KvTensor::key && plan.retrieve->by_pages()) {
+      // Least and largest key of every page that is complete, fp16.
+      return bits + tokens / plan.retrieve->block * shape.width() * 2 * 16;
+    }
     if (tensor == KvTensor::key)
       bits += tokens * shape.kv_heads * std::max<std::uint64_t>(index, 1);
     return bits;

@@ -206,7 +206,7 @@ KvStored kv_stored(const KvLayout& layout, std::uint64_t tokens) {
   }
   stored.full = p.full * layout.full_token_bits;
   for (const KvPlane& plane : layout.token_planes) {
-    add(plane.role, p.held() * plane_bits(plane, layout.heads));
+    add(plane.role, p.held() / plane.unit_tokens * plane_bits(plane, layout.heads));
   }
   return stored;
 }
@@ -224,6 +224,12 @@ std::uint64_t kv_scored_rows(const KvLayout& layout, std::uint64_t rows, std::ui
 std::uint64_t kv_attended(const KvLayout& layout, std::uint64_t tokens) {
   if (layout.rule != KvRule::whole || layout.fetched_share == 0) {
     return kv_population(layout, tokens).held();
+  }
+  if (const std::uint64_t block = layout.fetch_block; block > 1) {
+    if (tokens == 0) return 0;
+    const std::uint64_t pages = ceil_div(tokens, block);
+    const std::uint64_t read = std::max<std::uint64_t>(1, share_of(layout.fetched_share, pages));
+    return (read - 1) * block + tokens - (pages - 1) * block;
   }
   return std::min(tokens, layout.sinks + layout.window + share_of(layout.fetched_share, tokens));
 }

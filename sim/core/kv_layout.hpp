@@ -89,6 +89,7 @@ struct KvLayout {
   std::uint64_t score_every = 0;        ///< steps between scorings of a decode; 1: every step
   std::uint64_t score_rows = 0;         ///< query rows of one; 1 with every step: the step's own
   double fetched_share = 0;             ///< whole: of the tokens, besides sinks and window
+  std::uint64_t fetch_block = 1;        ///< tokens fetched together; >1: share of such, the last in
 
   /// Heads whose tokens are read together, because what they share lies together.
   bool heads_together() const;

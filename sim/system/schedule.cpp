@@ -428,7 +428,7 @@ class Scheduler {
           }
         };
         const bool chosen = keys.cache && keys.cache->fetches();
-        if (chosen) add_selection(keys, h0, h1);
+        if (chosen) add_selection(op, keys, h0, h1);
         const std::size_t gather = jobs_.size();
         chunk(true, 0);
         for (std::size_t j = gather; chosen && j < jobs_.size(); ++j) {
@@ -446,12 +446,23 @@ class Scheduler {
   /// Which cached tokens heads [h0, h1) read: their index comes in, its entries are scored, and the
   /// best chosen. Rows are addressed by the choice, so the first of them, which then take the whole
   /// scratchpad, and what comes after them wait for it.
-  void add_selection(const CacheSide& keys, std::uint64_t h0, std::uint64_t h1) {
+  /// Bounds of pages are the vector unit's: of every query head the larger of two products a
+  /// channel, and their sum.
+  void add_selection(const Operation& op, const CacheSide& keys, std::uint64_t h0,
+                     std::uint64_t h1) {
     Job& job = new_job();
     job.stationary.takes_half = job.stationary.frees_half = true;
     job.stationary.transfers = keys.cache->read_index(h0, h1 - h0);
     job.counts.weight_write_bytes += memory::total_bytes(job.stationary.transfers);
-    decode(job, keys.cache->selection_work(h1 - h0));
+    KvDecodeWork work = keys.cache->selection_work(h1 - h0);
+    if (const std::uint64_t pages = keys.cache->scored_pages(); pages > 0) {
+      const std::uint64_t bounds = pages * (h1 - h0) * op.share * op.m;
+      const LaneOps ops = LaneOps{2, 2} * (bounds * op.k);
+      job.vector_cycles = vector_time(ops);
+      count(job, ops);
+      work.comparisons += bounds;
+    }
+    decode(job, work);
     job.dequantise_in_loop = true;
   }
 

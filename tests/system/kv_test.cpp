@@ -36,9 +36,11 @@ json attention_of(const json& result) {
   return {};
 }
 
-const std::vector<std::string> kSystems = {
-    "fp16", "kivi2", "kvquant-nuq3-1pct", "qserve-kv4", "rotatekv2", "zipcache", "kvcrush", "a2ats",
-    "mikv", "pmkvq", "age-tiers",         "vidkv",      "tada",      "kv-q8-0"};
+const std::vector<std::string> kSystems = {"fp16",       "kivi2",     "kvquant-nuq3-1pct",
+                                           "qserve-kv4", "rotatekv2", "zipcache",
+                                           "kvcrush",    "a2ats",     "quest",
+                                           "mikv",       "pmkvq",     "age-tiers",
+                                           "vidkv",      "tada",      "kv-q8-0"};
 
 TEST(KvRun, EverySystemHoldsWhatItsCodecStoresAndReadsWhatItHolds) {
   const auto machine = configs::load_machine("fp16-kv-lpddr5");
@@ -129,6 +131,39 @@ TEST(KvRun, ASlowTopKUnitBindsRetrieval) {
   EXPECT_NE(attention_of(wide).at("bound"), "dequantiser");
   EXPECT_GT(attention_of(narrow).at("cycles"), attention_of(wide).at("cycles"));
   EXPECT_EQ(attention_of(narrow).at("dram_read_bytes"), attention_of(wide).at("dram_read_bytes"));
+}
+
+// Rows are addressed by the choice: a slower choice costs all of its time.
+TEST(KvRun, RetrievedRowsWaitForTheSelection) {
+  auto machine = configs::load_machine("fp16-kv-lpddr5");
+  machine.vector.lanes = 65536;  // scores are there as soon as the unit can take them
+  for (const char* name : {"a2ats", "quest"}) {
+    const workloads::Program program =
+        workloads::lower(kv_shape(), with_cache(name), 4000, 1, nullptr, true);
+    machine.kv_dequantiser.topk_elements = 4;
+    const json wide = run_program(program, machine);
+    machine.kv_dequantiser.topk_elements = 1;
+    const json narrow = run_program(program, machine);
+    // A code a token and head, or the bounds of 250 pages, the last without.
+    const double scores = std::string(name) == "a2ats" ? 4001 : 250;
+    const double heads = kv_shape().kv_heads, layers = kv_shape().layers;
+    const double longer = attention_of(narrow).at("cycles").get<double>() -
+                          attention_of(wide).at("cycles").get<double>();
+    EXPECT_NEAR(longer, 0.75 * scores * heads * layers, 20 * heads * layers) << name;  // refresh
+    EXPECT_EQ(attention_of(narrow).at("dram_read_bytes"), attention_of(wide).at("dram_read_bytes"));
+  }
+}
+
+TEST(KvRun, PagesThatAreNotReadAreNotMoved) {
+  const auto machine = configs::load_machine("fp16-kv-lpddr5");
+  const auto read = [&](const char* name) {
+    const auto program = workloads::lower(kv_shape(), with_cache(name), 4000, 1, nullptr, true);
+    return attention_of(run_program(program, machine)).at("dram_read_bytes").at("kv_cache");
+  };
+  // Of 251 pages 15 whole ones and the last, of one token; bounds of 250 pages, two rows each.
+  const std::uint64_t row = 4 * 128 * 2 * 3;
+  EXPECT_EQ(read("quest"), (2 * (15 * 16 + 1) + 2 * 250) * row);
+  EXPECT_EQ(read("fp16"), 2 * 4001 * row);
 }
 
 TEST(KvRun, PoliciesThatNeedProbabilitiesPayForThem) {

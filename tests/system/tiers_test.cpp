@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "configs/validate.hpp"
+#include "memory/kv_cache.hpp"
 #include "tests/system/machines.hpp"
 
 namespace systole::tests {
@@ -206,6 +207,65 @@ TEST(Tiers, SinksStayInTheFastTier) {
                    "{class: kv_cache, older_than: 30, page_tokens: 4, tier: nvm}]"}),
           program);
   EXPECT_EQ(bytes(aged, "nvm", "written", "kv_cache"), (16 - 5) * program.kv_bytes_per_token);
+}
+
+// Both systems keep two classes of tokens; the better coded one has pages of its own.
+TEST(Tiers, SalientTokensLieInTheirTierTheOthersInTheirs) {
+  for (const char* name : {"mikv", "zipcache"}) {
+    const workloads::Program program =
+        workloads::lower(kv_shape(), with_cache(name), 190, 15, nullptr, true);
+    // What the caches themselves read and write, by the pool it lies in.
+    std::uint64_t read[2] = {0, 0}, written[2] = {0, 0};
+    for (const workloads::Step& step : program.steps) {
+      for (const workloads::Segment& segment : step.segments) {
+        for (const workloads::Operation& op : segment.operations) {
+          for (const auto* side : {&op.stationary_cache, &op.context_cache, &op.written_cache}) {
+            if (!*side) continue;
+            const KvGeometry& geometry = *(*side)->geometry;
+            const KvGeometry::Pool& high = geometry.pools.at(1);
+            const auto count = [&](const std::vector<memory::Transfer>& transfers,
+                                   std::uint64_t(&sums)[2]) {
+              for (const memory::Transfer& t : transfers) {
+                const bool salient = (t.address >= high.offset &&
+                                      t.address < high.offset + high.pages * high.page.bytes) ||
+                                     (t.address >= high.fixed_offset &&
+                                      t.address < high.fixed_offset + high.fixed_bytes);
+                sums[salient] += segment.repeats * t.bytes;
+              }
+            };
+            memory::KvCache cache(geometry, 0, 32);
+            cache.restore((*side)->before);
+            if (side == &op.written_cache) {
+              const memory::KvMoves moves = cache.append((*side)->after - (*side)->before);
+              count(moves.reads, read);
+              count(moves.writes, written);
+            } else {
+              count(cache.read(0, geometry.layout.heads, 0, cache.attended()), read);
+              // ZipCache's probe passes over the keys once more.
+              if (side == &op.stationary_cache && op.scored_rows > 0 && !op.scores_own) {
+                count(cache.read(0, geometry.layout.heads, 0, cache.attended()), read);
+              }
+            }
+          }
+        }
+      }
+    }
+    ASSERT_GT(read[1], 0u) << name;
+    const json alone = run(machine({}, "fp16-kv-lpddr5"), program);
+    for (const auto& [fast, slow] : {std::pair("dram", "host"), std::pair("host", "dram")}) {
+      const std::string rules =
+          "memory.placement=[{class: kv_cache, salience: salient, tier: " + std::string(fast) +
+          "}, {class: kv_cache, tier: " + slow + "}]";
+      const json tiered = run(machine({kHost, rules}, "fp16-kv-lpddr5"), program);
+      EXPECT_EQ(bytes(tiered, fast, "read", "kv_cache"), read[1])
+          << name << ", salient in " << fast;
+      EXPECT_EQ(bytes(tiered, slow, "read", "kv_cache"), read[0]) << name << ", others in " << slow;
+      EXPECT_EQ(bytes(tiered, fast, "written", "kv_cache"), written[1]) << name << fast;
+      EXPECT_EQ(bytes(tiered, slow, "written", "kv_cache"), written[0]) << name << slow;
+      EXPECT_EQ(all_bytes(tiered, "read", "kv_cache"), all_bytes(alone, "read", "kv_cache"));
+      EXPECT_EQ(all_bytes(tiered, "written", "kv_cache"), all_bytes(alone, "written", "kv_cache"));
+    }
+  }
 }
 
 TEST(Tiers, WearIsTheLinesWrittenOverAllLayersAndSteps) {
