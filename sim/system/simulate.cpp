@@ -1536,7 +1536,7 @@ std::optional<RunResult> recall(const TimedProgram& timed, const SimulateOptions
   const auto& [program, machine] = timed;
   if (options.timings == nullptr || options.timing != Timing::tile || !options.reuse ||
       options.extrapolate || options.observations || options.timeline != nullptr ||
-      !machine.memory.tiers.empty()) {
+      !machine.memory.tiers.empty() || program.shared_prefix > 0) {
     return std::nullopt;
   }
   const PriceList prices(machine, has_coded_cache(program));
