@@ -184,24 +184,30 @@ std::vector<OperationRow> merged_operations(
 }
 
 std::vector<OperationRow> merged_by_layer(const RunResult& result, std::string_view phase) {
+  // " (layer 3)", " (layers 0 to 5)": where they are told apart.
+  const auto own_layers = [](const OperationRow& row) {
+    const std::size_t at = row.name.rfind(" (layer");
+    return at != std::string::npos && row.name.ends_with(')')
+               ? row.name.substr(at + 2, row.name.size() - at - 3)
+               : std::string();
+  };
   std::uint64_t fewest = 0;
   std::map<std::uint64_t, std::size_t> repeats;
   for (const OperationRow& row : result.operations) {
     if (row.phase != phase || row.repeats == 0) continue;
     fewest = fewest == 0 ? row.repeats : std::min(fewest, row.repeats);
-    ++repeats[row.repeats];
+    if (own_layers(row).empty()) ++repeats[row.repeats];
   }
   std::uint64_t commonest = fewest;
   for (const auto& [count, rows] : repeats) {
-    if (rows > repeats[commonest]) commonest = count;
+    if (count > fewest && (commonest == fewest || rows > repeats[commonest])) commonest = count;
   }
   const std::string layers = fewest > 0 ? plural(commonest / fewest, "equal layer") : std::string();
-  return merged_operations(result, phase, [&](const OperationRow& row) -> std::string {
-    const std::size_t own = row.name.rfind(" (layer");
-    if (own != std::string::npos && row.name.ends_with(')')) {
-      return row.name.substr(own + 2, row.name.size() - own - 3);
-    }
-    return row.repeats == fewest && commonest != fewest ? "outside the layers" : layers;
+  return merged_operations(result, phase, [&](const OperationRow& row) {
+    const std::string own = own_layers(row);
+    if (!own.empty()) return own;
+    return row.repeats == fewest && commonest != fewest ? std::string("outside the layers")
+                                                        : layers;
   });
 }
 
