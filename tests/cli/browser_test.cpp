@@ -287,6 +287,19 @@ TEST_F(Browser, AComparisonsPageWorks) {
   look_at("comparison");
 }
 
+TEST_F(Browser, APageOfRecipesOnOneMachineSaysWhatTheyDoNotShare) {
+  make("run --recipe mixpe-w4a8 --out a.h5");
+  make("run --recipe mixpe-w4a8-g32 --out b.h5");
+  make("run --recipe mixpe-w4a8-zp --out c.h5");
+  make("report a.h5 b.h5 c.h5 --html recipes.html");
+  const json found = use("recipes");
+  std::vector<std::string> keys;
+  for (const auto& row : rows_of_csv(found["csv"]["config"])) keys.push_back(row.at("key"));
+  EXPECT_THAT(keys, ::testing::Contains("recipe.tensors.weight.group"));
+  EXPECT_THAT(keys, ::testing::Each(::testing::StartsWith("recipe.")));
+  look_at("recipes");
+}
+
 TEST_F(Browser, APageOfPesAtEqualAreaWorks) {
   make(
       "compare --equal-area 2 --pes mixpe-w4a8,int8-mac,olive --model llama-3.2-1b --prefill 64 "
