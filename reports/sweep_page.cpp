@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "reports/format.hpp"
-#include "reports/html_style.hpp"
 #include "reports/markup.hpp"
+#include "reports/page.hpp"
 #include "reports/sweep.hpp"
 #include "reports/sweep_script.hpp"
 
@@ -35,15 +35,12 @@ class SweepPage {
   }
 
   std::string operator()() {
-    out_ +=
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-        "'unsafe-inline'; script-src 'unsafe-inline'\"/>\n";
-    add("<title>{} \u2013 "
-        "Systole</title>\n<style>{}{}</style>\n</head>\n<body>\n<header><h1>{}</h1>"
-        "<p class=\"sub\">{}</p></header>\n<main>\n",
-        escaped(r_.name), kPageStyle, kSweepStyle, escaped(r_.name), escaped(r_.summary));
+    PageHead head;
+    head.title = printable(r_.name);
+    head.kind = "sweep";
+    head.remark = r_.summary;
+    head.style = kSweepStyle;
+    out_ = page_top(head);
     out_ += "<section class=\"tiles\">";
     tile(
         "points", format_exact(s_.points),
@@ -57,14 +54,11 @@ class SweepPage {
     best_table();
     effects();
     about();
-    add("</main>\n<footer>Systole {}. The points as a table: systole sweep export.</footer>\n"
-        "<script>{}</script>\n",
-        escaped(r_.version), kPageScript);
-    if (s_.points > 0 && !r_.objectives.empty()) {
-      add("<script>const D={};\n{}</script>\n", data(), kSweepScript);
-    }
-    out_ += "</body>\n</html>\n";
-    return std::move(out_);
+    out_ += "<p class=\"note\">The points as a table: systole sweep export.</p>\n";
+    const std::string script = s_.points > 0 && !r_.objectives.empty()
+                                   ? fmt::format("const D={};\n{}", data(), kSweepScript)
+                                   : std::string();
+    return out_ + page_bottom(r_.version, "", script);
   }
 
  private:
@@ -152,17 +146,20 @@ class SweepPage {
   }
 
   void plots() {
+    out_ += "<div class=\"needs-script\" id=\"points\" hidden=\"hidden\">" +
+            figure_top("axes", "All axes and objectives",
+                       "A line is a point: blue on the front, dashed where a constraint does not "
+                       "hold. The arrow says which way is better. Point at a line for its figures, "
+                       "click to keep it, Escape lets go.");
     out_ +=
-        "<section class=\"needs-script\" hidden><h3>All axes and objectives</h3><p "
-        "class=\"note\">A "
-        "line is a point: blue on the front, dashed where a constraint does not hold. The arrow "
-        "says which way is better. Point at a line for its figures, click to keep it, Escape lets "
-        "go.</p><svg id=\"parallel\" class=\"plot\" role=\"img\" aria-label=\"parallel "
-        "coordinates\"></svg></section>\n"
-        "<div class=\"views needs-script\" hidden><section><h3>Two figures</h3><div "
+        "<svg id=\"parallel\" class=\"plot\" role=\"img\" aria-label=\"parallel "
+        "coordinates\"></svg></section></div>\n"
+        "<div class=\"views needs-script\" hidden><section class=\"figure\" "
+        "id=\"two\"><div class=\"head\"><h3>Two figures</h3></div><div "
         "class=\"controls\"><label>across <select id=\"sx\"></select></label><label>up <select "
         "id=\"sy\"></select></label></div><svg id=\"scatter\" class=\"plot\" role=\"img\" "
-        "aria-label=\"scatter\"></svg></section><section><h3>Best over two axes</h3><div "
+        "aria-label=\"scatter\"></svg></section><section class=\"figure\" id=\"best-of-two\"><div "
+        "class=\"head\"><h3>Best over two axes</h3></div><div "
         "class=\"controls\"><label>across <select id=\"hx\"></select></label><label>up <select "
         "id=\"hy\"></select></label><label>figure <select id=\"hf\"></select></label></div><svg "
         "id=\"heat\" class=\"plot\" role=\"img\" aria-label=\"heat map\"></svg></section></div>\n"
@@ -205,7 +202,8 @@ class SweepPage {
 
   void front_table() {
     if (front_.empty()) return;
-    add("<section><h3>Pareto front</h3><p class=\"note\">No feasible point is better in all of: "
+    add("<section id=\"front\"><h3>Pareto front</h3><p class=\"note\">No feasible point is better "
+        "in all of: "
         "{}.{} A click on a heading sorts.</p><div class=\"wide\"><table "
         "class=\"sortable\"><thead><tr>{}<th>limited by</th></tr></thead><tbody>\n",
         escaped(objectives_text()),
@@ -221,7 +219,8 @@ class SweepPage {
 
   void best_table() {
     if (front_.empty()) return;
-    add("<section><h3>Best of each objective, and what each constraint costs</h3><p "
+    add("<section id=\"best\" data-short=\"Best\"><h3>Best of each objective, and what each "
+        "constraint costs</h3><p "
         "class=\"note\">A constraint is listed where without it the best would be another "
         "point.</p><div class=\"wide\"><table><thead><tr><th>objective</th><th>constraints</th>{}"
         "<th>limited by</th></tr></thead><tbody>\n",
@@ -249,7 +248,8 @@ class SweepPage {
   void effects() {
     if (s_.points == 0) return;
     out_ +=
-        "<section><h3>What each axis does</h3><p class=\"note\">Main effects over all points that "
+        "<section id=\"effects\" data-short=\"Effects\"><h3>What each axis does</h3><p "
+        "class=\"note\">Main effects over all points that "
         "were computed, feasible or not: the share of the figure's variance that lies between the "
         "values of one axis, and the largest mean over the smallest. What axes do together is in "
         "no bar.</p><div class=\"two\">";
@@ -271,7 +271,8 @@ class SweepPage {
 
   void about() {
     out_ +=
-        "<details><summary>The sweep</summary><div class=\"wide\"><table class=\"pairs\"><tbody>";
+        "<details id=\"about\"><summary>The sweep</summary><div class=\"wide\"><table "
+        "class=\"pairs\"><tbody>";
     const auto row = [&](const std::string& name, const std::string& text) {
       if (!text.empty()) add("<tr><th>{}</th><td>{}</td></tr>", escaped(name), escaped(text));
     };
