@@ -71,7 +71,18 @@ class ComparisonPage {
     const RunResult& r = results_[i];
     add("<article id=\"r{}\" data-short=\"{}\">\n<h2>{}</h2><p class=\"sub\">{}</p>\n", i,
         letter(i), escaped(letter(i) + " \u00b7 " + title_of(r)), escaped(run_remark(r)));
-    out_ += run_sections(r, fmt::format("r{}-", i));
+    const std::string prefix = fmt::format("r{}-", i);
+    if (i == 0) {
+      out_ += run_sections(r, prefix);
+    } else {
+      // A thousand keys once are enough: what is not as in the first stands further up.
+      RunResult shown = r;
+      shown.config_echo.clear();
+      out_ += run_sections(shown, prefix);
+      add("<section><h3>Configuration</h3><p class=\"note\">As that of {}, but for <a "
+          "href=\"#config\">what differs</a>.</p></section>\n",
+          escaped(names_[0]));
+    }
     if (!r.command.empty()) {
       add("<section><h3>Run it again</h3><pre>{}</pre></section>\n", escaped(r.command));
     }
