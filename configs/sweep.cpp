@@ -31,6 +31,13 @@ void describe(V& v, C& c) {
   v("prompt", c.prompt, Info{"run, or cached: only the decode steps are timed"});
 }
 
+template <class V, Maybe<SweepFidelity> C>
+void describe(V& v, C& c) {
+  v("screen", c.screen, Info{"of all points that the search asks for"});
+  v("confirm", c.confirm, Info{"of the best of them"});
+  v("points", c.points, Info{"that are confirmed"}.in(1, 1 << 20));
+}
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -43,7 +50,7 @@ struct RunParameter {
   std::string_view name;
   SweepTarget target;
 };
-constexpr std::array<RunParameter, 7> kRunParameters = {{
+constexpr std::array<RunParameter, 8> kRunParameters = {{
     {"machine", SweepTarget::machine_name},
     {"recipe", SweepTarget::recipe_name},
     {"model", SweepTarget::model_name},
@@ -51,6 +58,7 @@ constexpr std::array<RunParameter, 7> kRunParameters = {{
     {"prefill", SweepTarget::prefill},
     {"decode", SweepTarget::decode},
     {"batch", SweepTarget::batch},
+    {"timing", SweepTarget::timing},
 }};
 
 /// Reads one sweep file; faults are collected.
@@ -67,6 +75,7 @@ class SweepReader {
         {"summary", [&](const Tree& t) { text(t, "summary", config_.summary); }},
         {"source", [&](const Tree& t) { text(t, "source", config_.source); }},
         {"base", nullptr},
+        {"fidelity", nullptr},
         {"axes", nullptr},
         {"scenarios", nullptr},
         {"derived", nullptr},
@@ -88,6 +97,7 @@ class SweepReader {
     }
     // In the order in which they refer to each other, whatever the order of the file.
     if (const Tree* t = tree_.find("base")) read_base(*t);
+    if (const Tree* t = tree_.find("fidelity")) read_fidelity(*t);
     if (const Tree* t = tree_.find("axes")) read_axes(*t);
     if (const Tree* t = tree_.find("scenarios")) read_scenarios(*t);
     if (const Tree* t = tree_.find("derived")) read_derived(*t);
@@ -147,6 +157,32 @@ class SweepReader {
     if (config_.base.prompt == SweepPrompt::cached && config_.base.decode == 0) {
       faults_.add(node.at, "base.decode", "found 0 and the prompt cached; expected 1 or more");
     }
+  }
+
+  void read_fidelity(const Tree& node) {
+    if (node.kind != Tree::Kind::map) {
+      return wrong(node, "fidelity", "{screen: analytic, confirm: tile, points: N}");
+    }
+    SweepFidelity& fidelity = config_.fidelity.emplace();
+    std::map<std::string, Position> positions;
+    BindContext context{faults_, positions, nullptr};
+    Binder binder(node, "fidelity", context);
+    describe(binder, fidelity);
+    binder.finish();
+    if (fidelity.screen == fidelity.confirm) {
+      faults_.add(node.at, "fidelity", "screen and confirm are the same; expected two timings");
+      return;
+    }
+    config_.base.timing = fidelity.confirm;
+    SweepAxisConfig& axis =
+        config_.axes.emplace_back(SweepAxisConfig{{"timing", SweepTarget::timing, {}}, {}});
+    for (const SweepTiming timing : {fidelity.screen, fidelity.confirm}) {
+      axis.values.push_back(
+          {std::string(kSweepTimingNames[static_cast<std::size_t>(timing)]), std::nullopt});
+    }
+    names_.emplace_back("timing");
+    config_.constraints.push_back(
+        Comparison::parse("timing == '" + axis.values.back().text + "'", names_));
   }
 
   /// What a path or a name of the file's own sets; nothing (and a fault) when there is no such
@@ -216,6 +252,14 @@ class SweepReader {
       case SweepTarget::decode:
       case SweepTarget::batch:
         return whole();
+      case SweepTarget::timing:
+        if (std::ranges::find(kSweepTimingNames, value.text) == kSweepTimingNames.end()) {
+          faults_.add(at, where,
+                      unknown_name_message("timing", value.text,
+                                           std::vector<std::string>(kSweepTimingNames.begin(),
+                                                                    kSweepTimingNames.end())));
+        }
+        return;
       case SweepTarget::machine:
         return field(machine_, load_machine, config_.base.machine);
       case SweepTarget::recipe:
@@ -234,9 +278,13 @@ class SweepReader {
     if (node.entries.size() > kMaxAxes) {
       return wrong(node, "axes", "at most " + std::to_string(kMaxAxes) + " axes");
     }
-    double points = 1;
+    double points = config_.fidelity ? 2 : 1;
     for (const Tree::Entry& entry : node.entries) {
       const std::string where = "axes." + entry.key;
+      if (entry.key == "timing" && config_.fidelity) {
+        faults_.add(entry.at, where, "is an axis by `fidelity` already");
+        continue;
+      }
       // Known from here on, whatever is wrong with it: one fault, one message.
       names_.push_back(entry.key);
       const std::optional<SweepParameter> parameter_of = parameter(entry.key, entry.at, where);
@@ -287,7 +335,8 @@ class SweepReader {
       const auto axis = std::ranges::find(
           config_.axes, entry.key, [](const SweepAxisConfig& each) { return each.parameter.path; });
       if (axis == config_.axes.end() || axis->parameter.target != SweepTarget::nothing) continue;
-      const auto uses = [&](const auto& expression) { return expression.uses(a); };
+      const std::size_t name = a + (config_.fidelity ? 1 : 0);
+      const auto uses = [&](const auto& expression) { return expression.uses(name); };
       const bool used = std::ranges::any_of(config_.derived, uses, &SweepDerived::value) ||
                         std::ranges::any_of(config_.conditions, uses) ||
                         std::ranges::any_of(config_.constraints, uses);

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,7 +41,8 @@ enum class SweepTarget : std::uint8_t {
   kv_name,
   prefill,
   decode,
-  batch,  ///< the run's own
+  batch,
+  timing,  ///< the run's own
   machine,
   recipe,
   model,    ///< a field below it, as --set has it
@@ -64,10 +66,18 @@ struct SweepDerived {
   Expression value;  ///< over the axes and the derived values before it
 };
 
+/// Points are looked at with a cheap timing, the best of them again with a dear one. Which is which
+/// is the first axis, `timing`; that it is the dear one, the first constraint.
+struct SweepFidelity {
+  SweepTiming screen = SweepTiming::analytic, confirm = SweepTiming::tile;
+  std::uint64_t points = 32;  ///< that are confirmed
+};
+
 struct SweepConfig {
   std::string name, summary, source;
   std::string folder;  ///< of the file: relative names in it start there
-  SweepBase base;
+  SweepBase base;      ///< where there is a fidelity, `timing` is that of its confirmation
+  std::optional<SweepFidelity> fidelity;
   std::vector<SweepAxisConfig> axes;
   std::vector<SweepDerived> derived;
   std::vector<Comparison> conditions;   ///< over axes and derived values

@@ -13,6 +13,7 @@
 
 #include "reports/csv.hpp"
 #include "reports/format.hpp"
+#include "sim/core/fidelity.hpp"
 
 namespace systole::reports {
 namespace {
@@ -129,6 +130,10 @@ std::string sweep_to_terminal(const SweepResult& result, const SweepSummary& sum
   }
   out += "\n";
 
+  for (const FidelityAgreement& agreement : fidelity_agreement(result)) {
+    out += "order of both timings, " + to_text(agreement, result) + "\n";
+  }
+
   const std::vector<SweepPoint>& front = summary.front;
   if (front.empty()) return out;
   out += "\n" +
@@ -230,6 +235,13 @@ void sweep_to_json(const SweepResult& result, const SweepSummary& summary, const
   document["source"] = result.source;
   document["version"] = result.version;
   document["timing"] = result.timing;
+  for (const FidelityAgreement& agreement : fidelity_agreement(result)) {
+    document["fidelity"].push_back({{"figure", agreement.figure},
+                                    {"points", agreement.points},
+                                    {"spearman", json_of(agreement.spearman.value_or(NAN))},
+                                    {"kendall", json_of(agreement.kendall.value_or(NAN))},
+                                    {"mean_ratio", agreement.mean_ratio}});
+  }
   document["search"] = result.search;
   document["grid_points"] = result.grid_points;
   document["planned"] = result.planned;

@@ -17,6 +17,7 @@
 #include "reports/page.hpp"
 #include "reports/sweep.hpp"
 #include "reports/sweep_script.hpp"
+#include "sim/core/fidelity.hpp"
 
 namespace systole::reports {
 namespace {
@@ -48,6 +49,10 @@ class SweepPage {
     tile("feasible", format_exact(s_.feasible), constraints_text());
     tile("on the Pareto front", format_exact(front_.size()), objectives_text());
     tile("cannot be", format_exact(s_.refused + s_.failed), "refused, each with its reason");
+    for (const FidelityAgreement& agreement : fidelity_agreement(r_)) {
+      const std::string text = to_text(agreement, r_);
+      tile("order of both timings", agreement.figure, text.substr(agreement.figure.size() + 2));
+    }
     out_ += "</section>\n";
     if (s_.points > 0 && !r_.objectives.empty()) plots();
     front_table();

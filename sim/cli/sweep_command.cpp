@@ -351,7 +351,7 @@ int sweep(const SweepOptions& o) {
                  static_cast<double>(run.counts.peak_worker_kib) / 1024);
     }
     if (config.base.timing == configs::SweepTiming::tile && run.counts.computed > 0) {
-      fmt::print("; {} simulated, the others of parts that were", run.counts.simulated);
+      fmt::print("; {} simulated, the others shared or in closed form", run.counts.simulated);
     }
     fmt::print("; {:.0f} MiB here\n", static_cast<double>(peak_kib()) / 1024);
   }

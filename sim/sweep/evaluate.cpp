@@ -291,6 +291,7 @@ class Cache {
 struct Request {
   std::string machine, recipe, model, kv;
   double prefill = 0, decode = 0, batch = 1;
+  configs::SweepTiming timing = configs::SweepTiming::analytic;
   /// Set on a machine in memory; the reader is not needed for them.
   std::vector<std::pair<const std::string*, const std::string*>> fast;
   configs::Overrides machine_sets, recipe_sets, model_sets;
@@ -340,6 +341,7 @@ struct Evaluator::State {
   std::vector<SweepValue> values;  ///< of the point; requests refer to them
   std::string fault;               ///< of the point; empty: it can be tried
   bool simulated = false;          ///< by the last evaluate()
+  configs::SweepTiming timing = configs::SweepTiming::analytic;
   sim::TimedProgram timed;
   std::string machine_text;  ///< what timed.machine was read as
   configs::MachineConfig as_read;
@@ -355,6 +357,7 @@ struct Evaluator::State {
               static_cast<double>(config.base.prefill),
               static_cast<double>(config.base.decode),
               static_cast<double>(config.base.batch),
+              config.base.timing,
               {},
               {},
               {},
@@ -389,6 +392,16 @@ struct Evaluator::State {
         case SweepTarget::batch:
           r.batch = value.number.value_or(-1);
           break;
+        case SweepTarget::timing: {
+          const auto& names = configs::kSweepTimingNames;
+          const auto name = std::ranges::find(names, value.text);
+          if (name == names.end()) {  // a derived one: those of an axis are known to be names
+            fault = "timing: found '" + value.text + "'; expected tile or analytic";
+          } else {
+            r.timing = static_cast<configs::SweepTiming>(name - names.begin());
+          }
+          break;
+        }
         case SweepTarget::machine:
           if (in_memory[i]) {
             r.fast.emplace_back(&parameter.field, &value.text);
@@ -458,7 +471,8 @@ struct Evaluator::State {
     configs::Digest digest;
     digest.add(std::string_view(version));
     digest.add(figures_identity());
-    digest.add(configs::kSweepTimingNames[static_cast<std::size_t>(config.base.timing)]);
+    timing = r.timing;
+    digest.add(configs::kSweepTimingNames[static_cast<std::size_t>(timing)]);
     digest.add(configs::kSweepPromptNames[static_cast<std::size_t>(config.base.prompt)]);
     digest.add(r.prefill);
     digest.add(r.decode);
@@ -541,7 +555,7 @@ bool Evaluator::simulated() const { return state_->simulated; }
 SweepRecord Evaluator::evaluate() {
   state_->simulated = false;
   if (!state_->fault.empty()) return without_figures(PointStatus::refused, state_->fault);
-  if (state_->space.config().base.timing == configs::SweepTiming::analytic) {
+  if (state_->timing == configs::SweepTiming::analytic) {
     sim::SimulateOptions options;
     options.timing = sim::Timing::analytic;
     return systole::sweep::simulated(state_->timed, options);

@@ -17,10 +17,19 @@ namespace {
 
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
-std::string search_text(const SearchSettings& search) {
-  const auto name = kSearchNames[static_cast<std::size_t>(search.kind)];
-  if (search.kind == SearchKind::grid) return std::string(name);
-  return fmt::format("{}, budget {}, seed {}", name, search.budget, search.seed);
+std::string search_text(const SearchSettings& search, const configs::SweepConfig& config) {
+  std::string text(kSearchNames[static_cast<std::size_t>(search.kind)]);
+  if (search.kind != SearchKind::grid) {
+    text += fmt::format(", budget {}, seed {}", search.budget, search.seed);
+  }
+  if (config.fidelity) {
+    const auto name = [](configs::SweepTiming timing) {
+      return configs::kSweepTimingNames[static_cast<std::size_t>(timing)];
+    };
+    text += fmt::format(", screened {}, the best {} confirmed {}", name(config.fidelity->screen),
+                        config.fidelity->points, name(config.fidelity->confirm));
+  }
+  return text;
 }
 
 SweepResult header(const PointSpace& space, const SearchSettings& search,
@@ -33,7 +42,7 @@ SweepResult header(const PointSpace& space, const SearchSettings& search,
   result.summary = config.summary;
   result.source = config.source;
   result.timing = configs::kSweepTimingNames[static_cast<std::size_t>(base.timing)];
-  result.search = search_text(search);
+  result.search = search_text(search, config);
   result.grid_points = space.size();
   result.base = {
       {"machine", base.machine},
@@ -102,7 +111,7 @@ using Outcomes = std::unordered_map<PointId, Outcome>;
 std::uint64_t drive(const PointSpace& space, const SearchSettings& settings,
                     const std::function<bool(const std::vector<PointId>&, Outcomes*)>& evaluate) {
   const std::unique_ptr<Search> search = make_search(space, settings);
-  const bool asks = settings.kind == SearchKind::nsga2;
+  const bool asks = search->asks();
   std::vector<Outcome> outcomes;
   std::uint64_t planned = 0;
   while (true) {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <tuple>
 #include <unordered_set>
 #include <utility>
@@ -88,6 +89,88 @@ std::vector<PointId> sobol_points(const PointSpace& space, const SearchSettings&
   });
 }
 
+struct Member {
+  PointId id = 0;
+  Outcome outcome;
+  std::size_t rank = 0;
+  double crowding = 0;
+};
+
+/// Within a scenario, whose members' places these are, and a rank: the sum over the objectives of
+/// the distance between a member's neighbours.
+void crowd(std::vector<Member>& members, std::vector<std::size_t> order, std::size_t objectives) {
+  for (std::size_t o = 0; o < objectives; ++o) {
+    const auto cost = [&](std::size_t i) { return members[i].outcome.costs[o]; };
+    std::ranges::sort(order, [&](std::size_t a, std::size_t b) {
+      return std::tuple(members[a].rank, cost(a), members[a].id) <
+             std::tuple(members[b].rank, cost(b), members[b].id);
+    });
+    for (std::size_t begin = 0, end = 1; begin < order.size(); begin = end++) {
+      while (end < order.size() && members[order[end]].rank == members[order[begin]].rank) ++end;
+      const double span = cost(order[end - 1]) - cost(order[begin]);
+      constexpr double kEdge = std::numeric_limits<double>::infinity();
+      members[order[begin]].crowding = members[order[end - 1]].crowding = kEdge;
+      if (!(span > 0) || !std::isfinite(span)) continue;
+      for (std::size_t i = begin + 1; i + 1 < end; ++i) {
+        members[order[i]].crowding += (cost(order[i + 1]) - cost(order[i - 1])) / span;
+      }
+    }
+  }
+}
+
+/// Deb's constrained domination: of two that violate constraints the one that does less; one that
+/// does not before any that does. Within each scenario: points of different ones do not compare,
+/// and so all scenarios keep their best. Returns how many scenarios there are.
+std::size_t rank(std::vector<Member>& members, const PointSpace& space) {
+  std::map<std::vector<std::uint32_t>, std::vector<std::size_t>> scenarios;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    scenarios[space.scenario(members[i].id)].push_back(i);
+  }
+  for (const auto& [values, places] : scenarios) {
+    std::vector<Costs> feasible;
+    std::vector<std::size_t> of_feasible;
+    std::vector<double> violations;
+    for (const std::size_t i : places) {
+      if (members[i].outcome.violation == 0) {
+        of_feasible.push_back(i);
+        feasible.push_back(members[i].outcome.costs);
+      } else {
+        violations.push_back(members[i].outcome.violation);
+      }
+    }
+    const std::vector<std::size_t> ranks = front_ranks(feasible);
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < ranks.size(); ++i) {
+      members[of_feasible[i]].rank = ranks[i];
+      next = std::max(next, ranks[i] + 1);
+    }
+    std::ranges::sort(violations);
+    for (const std::size_t i : places) {
+      Member& member = members[i];
+      member.crowding = 0;
+      if (member.outcome.violation == 0) continue;
+      const auto place = std::ranges::lower_bound(violations, member.outcome.violation);
+      member.rank = next + static_cast<std::size_t>(place - violations.begin());
+    }
+    crowd(members, places, space.config().objectives.size());
+  }
+  return scenarios.size();
+}
+
+bool before(const Member& a, const Member& b) {
+  if (a.rank != b.rank) return a.rank < b.rank;
+  if (a.crowding != b.crowding) return a.crowding > b.crowding;
+  return a.id < b.id;
+}
+
+/// Ranks the members and keeps the best, `most` or at least so many a scenario.
+void keep_best(std::vector<Member>& members, const PointSpace& space, std::size_t most,
+               std::size_t per_scenario = 0) {
+  const std::size_t kept = std::max(most, per_scenario * rank(members, space));
+  std::ranges::sort(members, before);
+  if (members.size() > kept) members.resize(kept);
+}
+
 class Nsga2 : public Search {
  public:
   Nsga2(const PointSpace& space, const SearchSettings& settings)
@@ -99,6 +182,8 @@ class Nsga2 : public Search {
     start.budget = std::min(budget_, population_);
     round_ = sobol_points(space, start);
   }
+
+  bool asks() const override { return true; }
 
   std::vector<PointId> next_round(const std::vector<Outcome>& outcomes) override {
     if (started_) {
@@ -113,89 +198,7 @@ class Nsga2 : public Search {
   }
 
  private:
-  struct Member {
-    PointId id = 0;
-    Outcome outcome;
-    std::size_t rank = 0;
-    double crowding = 0;
-  };
-
-  /// Deb's constrained domination: of two that violate constraints the one that does less; one that
-  /// does not before any that does. Within each scenario: points of different ones do not compare,
-  /// and so all scenarios keep their best.
-  void rank() {
-    std::map<std::vector<std::uint32_t>, std::vector<std::size_t>> scenarios;
-    for (std::size_t i = 0; i < members_.size(); ++i) {
-      scenarios[space_.scenario(members_[i].id)].push_back(i);
-    }
-    for (const auto& [values, places] : scenarios) {
-      std::vector<Costs> feasible;
-      std::vector<std::size_t> of_feasible;
-      std::vector<double> violations;
-      for (const std::size_t i : places) {
-        if (members_[i].outcome.violation == 0) {
-          of_feasible.push_back(i);
-          feasible.push_back(members_[i].outcome.costs);
-        } else {
-          violations.push_back(members_[i].outcome.violation);
-        }
-      }
-      const std::vector<std::size_t> ranks = front_ranks(feasible);
-      std::size_t next = 0;
-      for (std::size_t i = 0; i < ranks.size(); ++i) {
-        members_[of_feasible[i]].rank = ranks[i];
-        next = std::max(next, ranks[i] + 1);
-      }
-      std::ranges::sort(violations);
-      for (const std::size_t i : places) {
-        Member& member = members_[i];
-        member.crowding = 0;
-        if (member.outcome.violation == 0) continue;
-        const auto place = std::ranges::lower_bound(violations, member.outcome.violation);
-        member.rank = next + static_cast<std::size_t>(place - violations.begin());
-      }
-      crowd(places);
-    }
-    scenarios_ = scenarios.size();
-  }
-
-  /// Within a scenario and rank: the sum over the objectives of the distance between a member's
-  /// neighbours.
-  void crowd(std::vector<std::size_t> order) {
-    const std::size_t objectives = space_.config().objectives.size();
-    for (std::size_t o = 0; o < objectives; ++o) {
-      const auto cost = [&](std::size_t i) { return members_[i].outcome.costs[o]; };
-      std::ranges::sort(order, [&](std::size_t a, std::size_t b) {
-        return std::tuple(members_[a].rank, cost(a), members_[a].id) <
-               std::tuple(members_[b].rank, cost(b), members_[b].id);
-      });
-      for (std::size_t begin = 0, end = 1; begin < order.size(); begin = end++) {
-        while (end < order.size() && members_[order[end]].rank == members_[order[begin]].rank) {
-          ++end;
-        }
-        const double span = cost(order[end - 1]) - cost(order[begin]);
-        constexpr double kEdge = std::numeric_limits<double>::infinity();
-        members_[order[begin]].crowding = members_[order[end - 1]].crowding = kEdge;
-        if (!(span > 0) || !std::isfinite(span)) continue;
-        for (std::size_t i = begin + 1; i + 1 < end; ++i) {
-          members_[order[i]].crowding += (cost(order[i + 1]) - cost(order[i - 1])) / span;
-        }
-      }
-    }
-  }
-
-  static bool before(const Member& a, const Member& b) {
-    if (a.rank != b.rank) return a.rank < b.rank;
-    if (a.crowding != b.crowding) return a.crowding > b.crowding;
-    return a.id < b.id;
-  }
-
-  void select() {
-    rank();
-    std::ranges::sort(members_, before);
-    const std::size_t kept = std::max<std::size_t>(population_, kPerScenario * scenarios_);
-    if (members_.size() > kept) members_.resize(kept);
-  }
+  void select() { keep_best(members_, space_, population_, kPerScenario); }
 
   const Member& tournament() {
     const Member& a = members_[below(random_, members_.size())];
@@ -254,7 +257,6 @@ class Nsga2 : public Search {
 
   const PointSpace& space_;
   std::uint64_t budget_, population_ = 0;
-  std::size_t scenarios_ = 1;
   Random random_;
   bool started_ = false;
   std::vector<PointId> round_;
@@ -262,9 +264,7 @@ class Nsga2 : public Search {
   std::unordered_set<PointId> seen_;
 };
 
-}  // namespace
-
-std::unique_ptr<Search> make_search(const PointSpace& space, const SearchSettings& settings) {
+std::unique_ptr<Search> of_kind(const PointSpace& space, const SearchSettings& settings) {
   switch (settings.kind) {
     case SearchKind::grid:
       return std::make_unique<Listed>(admitted(space, settings));
@@ -277,6 +277,65 @@ std::unique_ptr<Search> make_search(const PointSpace& space, const SearchSetting
   }
   SYSTOLE_CHECK(false, "a search without a maker");
   return nullptr;
+}
+
+/// A search among points with the cheap timing, which is the first value of the first axis, and one
+/// round of its best with the other.
+class TwoFidelities : public Search {
+ public:
+  TwoFidelities(const PointSpace& space, const SearchSettings& settings)
+      : config_(space.config()),
+        confirmed_points_(config_.fidelity->points),
+        other_timing_(space.size() / space.values_of(0)) {
+    config_.axes.front().values.resize(1);
+    screened_.emplace(config_);
+    search_ = of_kind(*screened_, settings);
+  }
+
+  bool asks() const override { return true; }
+
+  std::vector<PointId> next_round(const std::vector<Outcome>& outcomes) override {
+    if (confirming_) return {};
+    std::vector<Outcome> screened = outcomes;
+    // All of them violate the constraint that the timing be the other one, by 1.
+    for (Outcome& outcome : screened) outcome.violation -= 1;
+    for (std::size_t i = 0; i < round_.size(); ++i) {
+      members_.push_back({round_[i], screened.at(i)});
+    }
+    round_ = search_->next_round(screened);
+    if (!round_.empty()) return round_;
+    confirming_ = true;
+    keep_best(members_, *screened_, confirmed_points_);
+    std::vector<PointId> best;
+    for (const Member& member : members_) {
+      // One that is refused, or lacks an objective, would be so again.
+      if (std::isfinite(member.outcome.violation)) best.push_back(member.id + other_timing_);
+    }
+    std::ranges::sort(best);
+    return best;
+  }
+
+ private:
+  configs::SweepConfig config_;
+  std::size_t confirmed_points_;
+  std::uint64_t other_timing_;  ///< from a point's id to that of the same with the other timing
+  std::optional<PointSpace> screened_;
+  std::unique_ptr<Search> search_;
+  std::vector<PointId> round_;
+  std::vector<Member> members_;
+  bool confirming_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Search> make_search(const PointSpace& space, const SearchSettings& settings) {
+  if (!space.config().fidelity) return of_kind(space, settings);
+  if (settings.shards > 1) {
+    throw ConfigError(
+        "--shard: a sweep with `fidelity` confirms points by the results of all others; expected "
+        "it whole");
+  }
+  return std::make_unique<TwoFidelities>(space, settings);
 }
 
 }  // namespace systole::sweep

@@ -39,6 +39,8 @@ class Search {
   /// No point twice, none that the conditions leave out; empty at the end. `outcomes`: of the last
   /// round's points, in its order.
   virtual std::vector<PointId> next_round(const std::vector<Outcome>& outcomes) = 0;
+  /// Whether a next round depends on outcomes; otherwise there is one round.
+  virtual bool asks() const { return false; }
 };
 
 /// grid: all points, by id. random: `budget` different points, each set of them equally likely.
@@ -46,8 +48,11 @@ class Search {
 /// et al., "A fast and elitist multiobjective genetic algorithm: NSGA-II" (IEEE TEC 2002), over the
 /// indices of the axes' values: constrained domination, crowding, binary tournaments; uniform
 /// crossover and steps along an axis in place of its operators for real numbers. All rounds of the
-/// former three are one. Where few points are admitted a search may end below its budget.
-/// ConfigError when a grid is too large to be listed.
+/// former three are one. With a fidelity the search is of points with the cheap timing, and in one
+/// more round its best, by rank of the front and then by crowding, come with the dear one, beyond
+/// the budget. Where few points are admitted a search may end below its budget.
+/// ConfigError when a grid is too large to be listed, or shards are asked for of a search that
+/// chooses points by the results of all others.
 std::unique_ptr<Search> make_search(const PointSpace& space, const SearchSettings& settings);
 
 }  // namespace systole::sweep
