@@ -38,6 +38,16 @@ void describe(V& v, C& c) {
   v("points", c.points, Info{"that are confirmed"}.in(1, 1 << 20));
 }
 
+template <class V, Maybe<SweepQuality> C>
+void describe(V& v, C& c) {
+  v("model", c.model, Info{"systole-kjv-3m, a GGUF or a llama2.c file"});
+  v("tokenizer", c.tokenizer, Info{"of a llama2.c model"});
+  v("text", c.text, Info{"to predict; of systole-kjv-3m its held-out text"});
+  v("max_context", c.max_context,
+    Info{"tokens of a document; 0: the model's context"}.in(0, 1 << 28));
+  v("documents", c.documents, Info{"the first so many; 0: all"}.in(0, 1 << 28));
+}
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -76,6 +86,7 @@ class SweepReader {
         {"source", [&](const Tree& t) { text(t, "source", config_.source); }},
         {"base", nullptr},
         {"fidelity", nullptr},
+        {"quality", [&](const Tree& t) { read_quality(t); }},
         {"axes", nullptr},
         {"scenarios", nullptr},
         {"derived", nullptr},
@@ -111,6 +122,7 @@ class SweepReader {
     }
     if (const Tree* t = tree_.find("objectives")) read_objectives(*t);
     if (const Tree* t = tree_.find("axes")) free_axes_are_used(*t);
+    perplexity_has_a_model();
     faults_.throw_if_any();
     return std::move(config_);
   }
@@ -157,6 +169,17 @@ class SweepReader {
     if (config_.base.prompt == SweepPrompt::cached && config_.base.decode == 0) {
       faults_.add(node.at, "base.decode", "found 0 and the prompt cached; expected 1 or more");
     }
+  }
+
+  void read_quality(const Tree& node) {
+    if (node.kind != Tree::Kind::map) {
+      return wrong(node, "quality", "{model: NAME|FILE, text: FILE}");
+    }
+    std::map<std::string, Position> positions;
+    BindContext context{faults_, positions, nullptr};
+    Binder binder(node, "quality", context);
+    describe(binder, config_.quality.emplace());
+    binder.finish();
   }
 
   void read_fidelity(const Tree& node) {
@@ -325,6 +348,20 @@ class SweepReader {
       for (SweepAxisConfig& axis : config_.axes) {
         if (axis.parameter.path == item.text) axis.scenario = true;
       }
+    }
+  }
+
+  void perplexity_has_a_model() {
+    if (config_.quality) return;
+    bool asked = std::ranges::find(config_.objectives, "perplexity", &SweepObjective::figure) !=
+                 config_.objectives.end();
+    for (const Comparison& constraint : config_.constraints) {
+      asked = asked || constraint.uses(names_.size() + find_figure("perplexity"));
+    }
+    if (asked) {
+      faults_.add(tree_.at, "quality",
+                  "missing; expected the model whose perplexity is meant, such as quality: "
+                  "{model: systole-kjv-3m}");
     }
   }
 

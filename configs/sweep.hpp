@@ -73,11 +73,23 @@ struct SweepFidelity {
   std::uint64_t points = 32;  ///< that are confirmed
 };
 
+/// A model with weights that is executed under each point's recipe: where `perplexity` comes from.
+/// It need not be the model that is timed.
+struct SweepQuality {
+  std::string model = "systole-kjv-3m";  ///< the embedded one, a GGUF or a llama2.c file
+  std::string tokenizer, text;           ///< empty: the model's own
+  std::uint64_t max_context = 0;         ///< documents are cut there; 0: at the model's
+  std::uint64_t documents = 0;           ///< the first so many; 0: all
+  /// Of model and text as they are; whoever has read them fills it in.
+  std::array<std::uint64_t, 2> content{};
+};
+
 struct SweepConfig {
   std::string name, summary, source;
   std::string folder;  ///< of the file: relative names in it start there
   SweepBase base;      ///< where there is a fidelity, `timing` is that of its confirmation
   std::optional<SweepFidelity> fidelity;
+  std::optional<SweepQuality> quality;
   std::vector<SweepAxisConfig> axes;
   std::vector<SweepDerived> derived;
   std::vector<Comparison> conditions;   ///< over axes and derived values

@@ -19,6 +19,7 @@
 #include "sim/cli/console.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/cli/sweep_plan.hpp"
+#include "sim/cli/sweep_quality.hpp"
 #include "sim/core/error.hpp"
 #include "sim/sweep/replay.hpp"
 
@@ -32,7 +33,8 @@ SweepResult merged(const std::vector<std::string>& folders, const std::string& n
   const SweepPlan plan = plan_of(folders.front(), name);
   const auto journals = std::make_shared<sweep::JournalIndex>();
   for (const std::string& folder : folders) journals->read(journals_of(folder));
-  const configs::SweepConfig config = configs::read_sweep(plan.text, plan.file);
+  configs::SweepConfig config = configs::read_sweep(plan.text, plan.file);
+  identify_quality(config);
   return sweep::replay(config, plan.search, SYSTOLE_VERSION, journals, progress);
 }
 
@@ -289,13 +291,15 @@ int sweep(const SweepOptions& o) {
     if (!o.slurm && !text->empty()) throw ConfigError("'" + *text + "' is for --slurm");
   }
   const SweepPlan plan = wanted_plan(o);
-  const configs::SweepConfig config = configs::read_sweep(plan.text, plan.file);
+  configs::SweepConfig config = configs::read_sweep(plan.text, plan.file);
+  identify_quality(config);
   sweep::Company company{sweep::rank_of_environment()};
   const bool alone = company.rank.size == 1 || o.slurm;
   // Ranks are started as many as there are processors.
   sweep::PoolSettings pool{o.jobs == 0 && !alone ? 1 : thread_count(o.jobs), journals_of(o.out),
                            SYSTOLE_VERSION};
   pool.timings_folder = o.out + "/timings";
+  pool.quality = quality_measure(config);
   // A tile point takes as long as a hundred analytic ones.
   if (config.base.timing == configs::SweepTiming::tile) pool.largest_batch = 32;
 

@@ -18,7 +18,7 @@ namespace systole {
 struct SweepFigure {
   std::string_view name, unit, meaning;
 };
-inline constexpr std::array<SweepFigure, 24> kSweepFigures = {{
+inline constexpr std::array<SweepFigure, 25> kSweepFigures = {{
     {"cycles", "cycles", "of the whole run"},
     {"time_ms", "ms", "of the whole run"},
     {"ttft_ms", "ms", "time to first token: the prefill"},
@@ -43,6 +43,8 @@ inline constexpr std::array<SweepFigure, 24> kSweepFigures = {{
     {"peak_dram_gb_per_s", "GB/s", "of all channels"},
     {"scratchpad_kib", "KiB", "of the three scratchpads"},
     {"dram_capacity_gib", "GiB", "of all channels"},
+    {"perplexity", "1",
+     "of the sweep's quality model under the point's recipe, not of the timed model"},
 }};
 inline constexpr std::size_t kSweepFigureCount = kSweepFigures.size();
 

@@ -306,10 +306,12 @@ std::string joined(const std::string& name, const configs::Overrides& overrides)
 }  // namespace
 
 struct Evaluator::State {
-  State(const PointSpace& point_space, std::string version_text, std::string timings_folder)
+  State(const PointSpace& point_space, std::string version_text, std::string timings_folder,
+        QualityMeasure quality_measure)
       : space(point_space),
         version(std::move(version_text)),
-        timings(std::move(timings_folder), version) {
+        timings(std::move(timings_folder), version),
+        quality(std::move(quality_measure)) {
     // A path is set in memory where the base's machine takes any of its values so; other machines
     // have the same fields.
     const configs::SweepConfig& config = space.config();
@@ -333,7 +335,9 @@ struct Evaluator::State {
   const PointSpace& space;
   std::string version;
   TimingFolder timings;
-  std::vector<bool> in_memory;  ///< of axes and derived values
+  QualityMeasure quality;
+  std::optional<configs::Recipe> quality_recipe;  ///< of the point, where there is a quality
+  std::vector<bool> in_memory;                    ///< of axes and derived values
   Cache<configs::MachineConfig> machines;
   Cache<configs::Recipe> recipes;
   Cache<configs::ModelShape> models;
@@ -472,6 +476,10 @@ struct Evaluator::State {
     digest.add(std::string_view(version));
     digest.add(figures_identity());
     timing = r.timing;
+    if (config.quality) {
+      digest.add(config.quality->content[0]);
+      digest.add(config.quality->content[1]);
+    }
     digest.add(configs::kSweepTimingNames[static_cast<std::size_t>(timing)]);
     digest.add(configs::kSweepPromptNames[static_cast<std::size_t>(config.base.prompt)]);
     digest.add(r.prefill);
@@ -509,6 +517,7 @@ struct Evaluator::State {
         digest.add(model.digest[0]);
         digest.add(model.digest[1]);
         configs::add_to(digest, timed.machine);
+        if (config.quality) quality_recipe = kv ? *kv : *recipe.config;
         const std::string text = fmt::format("{}\n\n{}\n\n{}\n\n{} {} {}", recipe_text, model_text,
                                              path(r.kv), r.prefill, r.decode, r.batch);
         if (text != program_text) {
@@ -524,6 +533,31 @@ struct Evaluator::State {
       for (const SweepValue& value : values) digest.add(std::string_view(value.text));
     }
     return digest.value();
+  }
+
+  /// Puts the perplexity of the point's recipe into its record, or refuses it.
+  void add_quality(SweepRecord& record) {
+    SYSTOLE_CHECK(quality != nullptr && quality_recipe, "a quality without a measure");
+    configs::Digest digest;
+    digest.add(std::string_view("perplexity"));
+    for (const std::uint64_t each : space.config().quality->content) digest.add(each);
+    configs::add_to(digest, *quality_recipe);
+    const auto key = digest.value();
+    double perplexity = 0;
+    if (const auto known = timings.find_bytes(key); known && known->size() == sizeof perplexity) {
+      std::memcpy(&perplexity, known->data(), sizeof perplexity);
+    } else {
+      try {
+        perplexity = quality(*quality_recipe);
+      } catch (const ConfigError& error) {
+        record = without_figures(PointStatus::refused, "quality: " + portable(error.what()));
+        return;
+      }
+      std::string bytes;
+      put(bytes, perplexity);
+      timings.add_bytes(key, bytes);
+    }
+    record.figures[find_figure("perplexity")] = std::isfinite(perplexity) ? perplexity : kAbsent;
   }
 
   void lower(const configs::ModelShape& model, const configs::Recipe& recipe, const Request& r,
@@ -544,8 +578,10 @@ struct Evaluator::State {
   }
 };
 
-Evaluator::Evaluator(const PointSpace& space, std::string version, std::string timings_folder)
-    : state_(std::make_unique<State>(space, std::move(version), std::move(timings_folder))) {}
+Evaluator::Evaluator(const PointSpace& space, std::string version, std::string timings_folder,
+                     QualityMeasure quality)
+    : state_(std::make_unique<State>(space, std::move(version), std::move(timings_folder),
+                                     std::move(quality))) {}
 Evaluator::~Evaluator() = default;
 
 PointKey Evaluator::key(PointId id) { return state_->resolve(id); }
@@ -553,6 +589,14 @@ PointKey Evaluator::key(PointId id) { return state_->resolve(id); }
 bool Evaluator::simulated() const { return state_->simulated; }
 
 SweepRecord Evaluator::evaluate() {
+  SweepRecord record = timed();
+  if (record.status == PointStatus::done && state_->space.config().quality) {
+    state_->add_quality(record);
+  }
+  return record;
+}
+
+SweepRecord Evaluator::timed() {
   state_->simulated = false;
   if (!state_->fault.empty()) return without_figures(PointStatus::refused, state_->fault);
   if (state_->timing == configs::SweepTiming::analytic) {

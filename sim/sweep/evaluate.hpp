@@ -1,6 +1,7 @@
 // A point resolved to a machine, a recipe, a model and a run, and what that gives.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,13 +13,19 @@
 
 namespace systole::sweep {
 
+/// The perplexity under a recipe, of the model of the sweep's `quality`. Throws ConfigError where
+/// the model does not take the recipe.
+using QualityMeasure = std::function<double(const configs::Recipe&)>;
+
 /// Keeps what the point before has in common with this one, and no more: memory does not grow with
 /// the number of points, caches of texts excepted, which are bounded.
 class Evaluator {
  public:
   /// `space` must outlive it. `timings_folder`: where tile points keep what they simulated, for
   /// points that have parts of it in common; empty: in memory alone.
-  Evaluator(const PointSpace& space, std::string version, std::string timings_folder = "");
+  /// `quality`: asked once a recipe; needed for evaluate() where the sweep has a quality.
+  Evaluator(const PointSpace& space, std::string version, std::string timings_folder = "",
+            QualityMeasure quality = nullptr);
   ~Evaluator();
   Evaluator(const Evaluator&) = delete;
   Evaluator& operator=(const Evaluator&) = delete;
@@ -37,6 +44,8 @@ class Evaluator {
   bool simulated() const;
 
  private:
+  SweepRecord timed();
+
   struct State;
   std::unique_ptr<State> state_;
 };

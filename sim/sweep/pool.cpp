@@ -153,7 +153,7 @@ struct WorkerPool::Impl {
     std::string answer;
     Reply reply;
     try {
-      Evaluator evaluator(space, settings.version, settings.timings_folder);
+      Evaluator evaluator(space, settings.version, settings.timings_folder, settings.quality);
       JournalWriter journal(settings.journal_folder);
       std::uint64_t count = 0;
       while (receive_all(socket, &count, sizeof count)) {

@@ -21,6 +21,7 @@ struct PoolSettings {
   std::string journal_folder;
   std::string version;
   std::string timings_folder{};        ///< see Evaluator
+  QualityMeasure quality{};            ///< the same
   std::uint64_t largest_batch = 1024;  ///< points a worker takes at once: analytic points are quick
 };
 

@@ -53,6 +53,11 @@ SweepResult header(const PointSpace& space, const SearchSettings& search,
       {"batch", std::to_string(base.batch)},
       {"prompt", std::string(configs::kSweepPromptNames[static_cast<std::size_t>(base.prompt)])}};
   if (!base.kv.empty()) result.base.insert(result.base.begin() + 2, {"kv", base.kv});
+  if (config.quality) {
+    const std::string text = config.quality->text.empty() ? "its own text" : config.quality->text;
+    result.base.emplace_back("quality", "perplexity of " + config.quality->model + " on " + text +
+                                            ", under the recipe of each point");
+  }
   for (const configs::SweepAxisConfig& axis : config.axes) {
     SweepAxis& out = result.axes.emplace_back();
     out.path = axis.parameter.path;

@@ -60,15 +60,18 @@ std::string TimingFolder::path_of(const sim::RegionKey& key) const {
 }
 
 std::optional<sim::SegmentOutcome> TimingFolder::find(const sim::RegionKey& key) {
-  if (const auto it = known_.find(key); it != known_.end()) return sim::outcome_from(it->second);
+  const std::optional<std::string> bytes = find_bytes(key);
+  return bytes ? sim::outcome_from(*bytes) : std::nullopt;
+}
+
+std::optional<std::string> TimingFolder::find_bytes(const sim::RegionKey& key) {
+  if (const auto it = known_.find(key); it != known_.end()) return it->second;
   if (folder_.empty()) return std::nullopt;
-  std::optional<std::string> bytes = read_whole(path_of(key));
+  const std::optional<std::string> bytes = read_whole(path_of(key));
   if (!bytes) return std::nullopt;
-  auto outcome = sim::outcome_from(*bytes);
-  if (!outcome) return std::nullopt;
   if (known_.size() >= kInMemory) known_.clear();
-  known_.emplace(key, std::move(*bytes));
-  return outcome;
+  known_.emplace(key, *bytes);
+  return bytes;
 }
 
 void TimingFolder::add(const sim::RegionKey& key, const sim::SegmentOutcome& outcome) {

@@ -23,7 +23,9 @@ class TimingFolder : public sim::RegionTimings {
 
   std::optional<sim::SegmentOutcome> find(const sim::RegionKey& key) override;
   void add(const sim::RegionKey& key, const sim::SegmentOutcome& outcome) override;
-  /// The same of what to_bytes has made of an outcome.
+  /// The same of what to_bytes has made of an outcome; or of anything else that points share, under
+  /// keys of its own.
+  std::optional<std::string> find_bytes(const sim::RegionKey& key);
   void add_bytes(const sim::RegionKey& key, std::string_view bytes);
 
  private:
