@@ -95,6 +95,7 @@ constexpr auto kAxisValues = std::to_array<AxisValue>({
     {"tokens.scorer", "accumulated", "attention received so far", "H2O, MiKV", "-"},
     {"tokens.scorer", "snap", "attention of the last queries", "SnapKV, KVCrush", "-"},
     {"tokens.scorer", "text_similarity", "similarity of visual tokens to the text", "VidKV", "-"},
+    {"tokens.scorer", "page_bounds", "bound of a query's scores from a page's key extremes", "Quest (arXiv 2406.10774)", "-"},
     {"tokens.keep", "score", "the best of the evictable", "-", "-"},
     {"tokens.keep", "representative", "blocks at uniform spacing by Hamming distance", "KVCrush", "-"},
     {"tokens.anchor", "random", "a random signature", "KVCrush", "-"},

@@ -18,7 +18,7 @@ using testing::HasSubstr;
 
 TEST(ShippedStudies, RunWithAFewPointsAndHaveAPage) {
   const std::vector<configs::Entry> studies = configs::list_sweeps();
-  EXPECT_GE(studies.size(), 4u);
+  EXPECT_GE(studies.size(), 5u);
   for (const configs::Entry& study : studies) {
     const TemporaryFolder folder;
     const std::string out = folder.path("out"), all = folder.path("all.h5");
