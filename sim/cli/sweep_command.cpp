@@ -28,14 +28,23 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// `empty`: may hold no finished point.
 SweepResult merged(const std::vector<std::string>& folders, const std::string& name,
-                   Progress& progress) {
+                   Progress& progress, bool empty = false) {
   const SweepPlan plan = plan_of(folders.front(), name);
   const auto journals = std::make_shared<sweep::JournalIndex>();
   for (const std::string& folder : folders) journals->read(journals_of(folder));
   configs::SweepConfig config = configs::read_sweep(plan.text, plan.file);
   identify_quality(config);
-  return sweep::replay(config, plan.search, SYSTOLE_VERSION, journals, progress);
+  SweepResult result = sweep::replay(config, plan.search, SYSTOLE_VERSION, journals, progress);
+  if (!empty && result.points->size() == 0 && journals->points() > 0) {
+    throw ConfigError(fmt::format(
+        "{}: no finished point of {}; the {} points in its journals are of other sweeps or of "
+        "another build of systole, whose figures may differ: systole sweep --resume --out {} "
+        "computes them again",
+        folders.front(), result.name, journals->points(), folders.front()));
+  }
+  return result;
 }
 
 /// A merged file, or a folder that is merged in passing.
@@ -57,7 +66,7 @@ int status_command(const Arguments& arguments) {
   catch_interrupt();
   for (const std::string& name : names) {
     ConsoleProgress progress(true);
-    const SweepResult result = merged({folders[0]}, name, progress);
+    const SweepResult result = merged({folders[0]}, name, progress, true);
     const SweepSummary summary = summarise(result);
     fmt::print("{}: {} of {} points finished ({} refused, {} failed), {} feasible; {}, {}\n", name,
                summary.points, result.planned, summary.refused, summary.failed, summary.feasible,

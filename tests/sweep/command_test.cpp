@@ -346,6 +346,25 @@ TEST(SweepCommand, TheReportIsTheSameFromFolderAndFile) {
   EXPECT_THAT(html, testing::Not(HasSubstr("src=")));
 }
 
+TEST(SweepCommand, PointsOfAnotherBuildAreNotMistakenForNone) {
+  const TemporaryFolder folder;
+  const std::string study = folder.write("study.yaml", kStudy);
+  std::string changed = kStudy;
+  changed.replace(changed.find("prefill: 512"), 12, "prefill: 513");
+  const std::string other = folder.write("other.yaml", changed), out = folder.path("runs");
+  for (const auto& [file, where] : {std::pair(study, out), std::pair(other, folder.path("o"))}) {
+    ASSERT_EQ(run_systole("sweep " + file + " --quiet --out " + where).exit_code, 0);
+  }
+  // Every key in these journals is of something else, as after an update.
+  std::filesystem::remove_all(out + "/journals");
+  std::filesystem::copy(folder.path("o") + "/journals", out + "/journals");
+  const Outcome merge = run_systole("sweep merge " + out + " --out " + folder.path("all.h5"));
+  EXPECT_EQ(merge.exit_code, 2);
+  EXPECT_THAT(merge.errors, HasSubstr("another build of systole"));
+  EXPECT_FALSE(std::filesystem::exists(folder.path("all.h5")));
+  EXPECT_THAT(run_systole("sweep status " + out).output, HasSubstr("0 of 150 points"));
+}
+
 TEST(SweepCommand, BadOptionsAreOneMessageAndExitTwo) {
   const TemporaryFolder folder;
   const std::string study = folder.write("study.yaml", kStudy), out = " --out " + folder.path("o");
