@@ -224,14 +224,6 @@ std::vector<ComponentRow> components_by_energy(const RunResult& result) {
   return rows;
 }
 
-CyclesByCause cycles_by_cause(std::span<const OperationRow> rows) {
-  CyclesByCause sum{};
-  for (const OperationRow& row : rows) {
-    for (std::size_t c = 0; c < kCycleCauseCount; ++c) sum[c] += row.cycles_by_cause[c];
-  }
-  return sum;
-}
-
 std::uint64_t cycles_of(std::span<const OperationRow> rows) {
   std::uint64_t sum = 0;
   for (const OperationRow& row : rows) sum += row.cycles;

@@ -52,8 +52,7 @@ double energy_of(const ComponentRow& row);
 /// The components, the costliest first.
 std::vector<ComponentRow> components_by_energy(const RunResult& result);
 
-/// Sums over rows.
-CyclesByCause cycles_by_cause(std::span<const OperationRow> rows);
+/// The sum over rows.
 std::uint64_t cycles_of(std::span<const OperationRow> rows);
 
 /// DRAM bytes of one row, both directions.

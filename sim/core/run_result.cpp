@@ -41,6 +41,14 @@ std::uint64_t RunResult::total_dram_bytes() const {
   return sum;
 }
 
+CyclesByCause cycles_by_cause(std::span<const OperationRow> rows) {
+  CyclesByCause sum{};
+  for (const OperationRow& row : rows) {
+    for (std::size_t c = 0; c < kCycleCauseCount; ++c) sum[c] += row.cycles_by_cause[c];
+  }
+  return sum;
+}
+
 std::optional<double> RunResult::utilisation() const {
   return ratio(static_cast<double>(total_macs()),
                static_cast<double>(cycles) * peak_macs_per_cycle);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -70,6 +71,9 @@ struct OperationRow {
       energy_pj;  ///< by component; sums to its share of the run's dynamic energy
   std::optional<MappingChoice> mapping;  ///< of matrix products
 };
+
+/// The sum over rows.
+CyclesByCause cycles_by_cause(std::span<const OperationRow> rows);
 
 /// Energy and area of one part of the machine.
 struct ComponentRow {

@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <cmath>
 #include <compare>
 #include <csignal>
-#include <cstring>
 #include <limits>
 #include <map>
 #include <optional>
@@ -18,6 +18,7 @@
 
 #include "configs/assign.hpp"
 #include "configs/validate.hpp"
+#include "sim/core/bytes.hpp"
 #include "sim/core/error.hpp"
 #include "sim/core/progress.hpp"
 #include "sim/core/run_result.hpp"
@@ -57,11 +58,7 @@ std::string portable(std::string message) {
 }
 
 /// "dram, 92 % (ffn_down)": the cause of most cycles, and the operation that has most of them.
-std::string limit_of(const RunResult& result) {
-  CyclesByCause sum{};
-  for (const OperationRow& row : result.operations) {
-    for (std::size_t c = 0; c < kCycleCauseCount; ++c) sum[c] += row.cycles_by_cause[c];
-  }
+std::string limit_of(const RunResult& result, const CyclesByCause& sum) {
   const auto cause = static_cast<std::size_t>(std::ranges::max_element(sum) - sum.begin());
   const auto most = std::ranges::max_element(
       result.operations, {}, [&](const OperationRow& row) { return row.cycles_by_cause[cause]; });
@@ -85,12 +82,10 @@ SweepRecord record_of(const RunResult& result, const configs::MachineConfig& mac
   };
   const auto cycles = static_cast<double>(result.cycles);
   const double ms = cycles / (result.clock_mhz * 1e3), mj = result.energy_pj * 1e-9;
-  std::array<double, kCycleCauseCount> causes{};
-  for (const OperationRow& row : result.operations) {
-    for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
-      causes[c] += static_cast<double>(row.cycles_by_cause[c]);
-    }
-  }
+  const CyclesByCause causes = cycles_by_cause(result.operations);
+  const auto share = [&](CycleCause cause) {
+    return ratio(static_cast<double>(causes[static_cast<std::size_t>(cause)]), cycles);
+  };
   put("cycles", cycles);
   put("time_ms", ms);
   if (result.prefill_tokens > 0) put("ttft_ms", result.ttft_ms);
@@ -107,8 +102,8 @@ SweepRecord record_of(const RunResult& result, const configs::MachineConfig& mac
   put("tops_per_mm2", result.tops_per_mm2());
   put("utilisation", result.utilisation());
   put("bandwidth_share", result.bandwidth_share());
-  put("compute_share", ratio(causes[static_cast<std::size_t>(CycleCause::compute)], cycles));
-  put("dram_share", ratio(causes[static_cast<std::size_t>(CycleCause::dram)], cycles));
+  put("compute_share", share(CycleCause::compute));
+  put("dram_share", share(CycleCause::dram));
   put("macs", static_cast<double>(result.total_macs()));
   put("dram_gb", static_cast<double>(result.total_dram_bytes()) * 1e-9);
   put("kv_gb", static_cast<double>(result.kv_bytes) * 1e-9);
@@ -121,7 +116,7 @@ SweepRecord record_of(const RunResult& result, const configs::MachineConfig& mac
           1024);
   put("dram_capacity_gib",
       static_cast<double>(memory.dram.capacity_bytes) * memory.channels / 1073741824.0);
-  record.limit = limit_of(result);
+  record.limit = limit_of(result, causes);
   return record;
 }
 
@@ -143,27 +138,6 @@ SweepRecord simulated(const sim::TimedProgram& timed, const sim::SimulateOptions
   });
 }
 
-template <class T>
-void put(std::string& out, const T& value) {
-  out.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
-
-template <class T>
-bool take(std::string_view& in, T& value) {
-  if (in.size() < sizeof value) return false;
-  std::memcpy(&value, in.data(), sizeof value);
-  in.remove_prefix(sizeof value);
-  return true;
-}
-
-bool take(std::string_view& in, std::string_view& piece) {
-  std::uint64_t length = 0;
-  if (!take(in, length) || in.size() < length) return false;
-  piece = in.substr(0, length);
-  in.remove_prefix(length);
-  return true;
-}
-
 /// Regions as `known` has them; those that are new go into a message to who has it.
 class Reporting : public sim::RegionTimings {
  public:
@@ -172,10 +146,8 @@ class Reporting : public sim::RegionTimings {
     return known_.find(key);
   }
   void add(const sim::RegionKey& key, const sim::SegmentOutcome& outcome) override {
-    const std::string bytes = sim::to_bytes(outcome);
-    put(message_, key);
-    put(message_, std::uint64_t{bytes.size()});
-    message_ += bytes;
+    for (const std::uint64_t part : key) put_number(message_, part);
+    put_text<std::uint64_t>(message_, sim::to_bytes(outcome));
   }
 
  private:
@@ -192,18 +164,22 @@ std::string message_of(const sim::TimedProgram& timed, sim::RegionTimings& timin
   options.timings = &reporting;
   const std::string record = encode({}, simulated(timed, options));
   std::string message;
-  put(message, std::uint64_t{record.size()});
-  return message + record + regions;
+  put_text<std::uint64_t>(message, record);
+  return message + regions;
 }
 
 std::optional<SweepRecord> record_in(std::string_view message, TimingFolder& timings) {
   std::string_view piece;
   PointKey none;
   SweepRecord record;
-  if (!take(message, piece) || !decode(piece, none, record)) return std::nullopt;
+  if (!take_text<std::uint64_t>(message, piece) || !decode(piece, none, record))
+    return std::nullopt;
   while (!message.empty()) {
     sim::RegionKey key;
-    if (!take(message, key) || !take(message, piece)) return std::nullopt;
+    if (!take_number(message, key[0]) || !take_number(message, key[1]) ||
+        !take_text<std::uint64_t>(message, piece)) {
+      return std::nullopt;
+    }
     timings.add_bytes(key, piece);
   }
   return record;
@@ -535,6 +511,15 @@ struct Evaluator::State {
     return digest.value();
   }
 
+  std::optional<double> kept_figure(const sim::RegionKey& key) {
+    const std::optional<std::string> bytes = timings.find_bytes(key);
+    if (!bytes) return std::nullopt;
+    std::string_view in = *bytes;
+    std::uint64_t bits = 0;
+    if (!take_number(in, bits) || !in.empty()) return std::nullopt;
+    return std::bit_cast<double>(bits);
+  }
+
   /// Puts the perplexity of the point's recipe into its record, or refuses it.
   void add_quality(SweepRecord& record) {
     SYSTOLE_CHECK(quality != nullptr && quality_recipe, "a quality without a measure");
@@ -544,8 +529,8 @@ struct Evaluator::State {
     configs::add_to(digest, *quality_recipe);
     const auto key = digest.value();
     double perplexity = 0;
-    if (const auto known = timings.find_bytes(key); known && known->size() == sizeof perplexity) {
-      std::memcpy(&perplexity, known->data(), sizeof perplexity);
+    if (const std::optional<double> known = kept_figure(key)) {
+      perplexity = *known;
     } else {
       try {
         perplexity = quality(*quality_recipe);
@@ -554,7 +539,7 @@ struct Evaluator::State {
         return;
       }
       std::string bytes;
-      put(bytes, perplexity);
+      put_number(bytes, std::bit_cast<std::uint64_t>(perplexity));
       timings.add_bytes(key, bytes);
     }
     record.figures[find_figure("perplexity")] = std::isfinite(perplexity) ? perplexity : kAbsent;

@@ -15,6 +15,7 @@
 #include <system_error>
 #include <utility>
 
+#include "sim/core/bytes.hpp"
 #include "sim/core/error.hpp"
 
 namespace systole::sweep {
@@ -27,32 +28,6 @@ constexpr std::string_view kExtension = ".journal";
 /// No record of ours comes near; a length beyond it is damage.
 constexpr std::uint32_t kMaxPayload = 1 << 20;
 constexpr std::size_t kHeader = 8;
-
-template <class T>
-void put(std::string& out, T value) {
-  for (std::size_t i = 0; i < sizeof value; ++i) {
-    out += static_cast<char>(static_cast<unsigned char>(value >> (8 * i)));
-  }
-}
-
-template <class T>
-bool get(std::string_view& in, T& value) {
-  if (in.size() < sizeof value) return false;
-  value = 0;
-  for (std::size_t i = 0; i < sizeof value; ++i) {
-    value = static_cast<T>(value | static_cast<T>(static_cast<unsigned char>(in[i])) << (8 * i));
-  }
-  in.remove_prefix(sizeof value);
-  return true;
-}
-
-bool get_text(std::string_view& in, std::string& text) {
-  std::uint32_t length = 0;
-  if (!get(in, length) || in.size() < length) return false;
-  text = in.substr(0, length);
-  in.remove_prefix(length);
-  return true;
-}
 
 std::uint32_t crc_of(std::string_view length_bytes, std::string_view payload) {
   boost::crc_32_type crc;
@@ -132,14 +107,13 @@ std::string key_text(const PointKey& key) { return fmt::format("{:016x}{:016x}",
 
 std::string encode(const PointKey& key, const SweepRecord& record) {
   std::string out;
-  put(out, key[0]);
-  put(out, key[1]);
-  put(out, static_cast<std::uint8_t>(record.status));
-  put(out, static_cast<std::uint16_t>(record.figures.size()));
-  for (const double figure : record.figures) put(out, std::bit_cast<std::uint64_t>(figure));
+  put_number(out, key[0]);
+  put_number(out, key[1]);
+  put_number(out, static_cast<std::uint8_t>(record.status));
+  put_number(out, static_cast<std::uint16_t>(record.figures.size()));
+  for (const double figure : record.figures) put_number(out, std::bit_cast<std::uint64_t>(figure));
   for (const std::string* text : {&record.limit, &record.message}) {
-    put(out, static_cast<std::uint32_t>(text->size()));
-    out += *text;
+    put_text<std::uint32_t>(out, *text);
   }
   return out;
 }
@@ -147,17 +121,23 @@ std::string encode(const PointKey& key, const SweepRecord& record) {
 bool decode(std::string_view in, PointKey& key, SweepRecord& record) {
   std::uint8_t status = 0;
   std::uint16_t figures = 0;
-  if (!get(in, key[0]) || !get(in, key[1]) || !get(in, status) || !get(in, figures)) return false;
+  if (!take_number(in, key[0]) || !take_number(in, key[1]) || !take_number(in, status) ||
+      !take_number(in, figures))
+    return false;
   if (status > static_cast<std::uint8_t>(PointStatus::failed) || figures != kSweepFigureCount) {
     return false;
   }
   record.status = static_cast<PointStatus>(status);
   for (double& figure : record.figures) {
     std::uint64_t bits = 0;
-    if (!get(in, bits)) return false;
+    if (!take_number(in, bits)) return false;
     figure = std::bit_cast<double>(bits);
   }
-  return get_text(in, record.limit) && get_text(in, record.message) && in.empty();
+  std::string_view limit, message;
+  if (!take_text<std::uint32_t>(in, limit) || !take_text<std::uint32_t>(in, message)) return false;
+  record.limit = limit;
+  record.message = message;
+  return in.empty();
 }
 
 JournalWriter::~JournalWriter() {
@@ -173,9 +153,9 @@ void JournalWriter::open() {
 void JournalWriter::append(const PointKey& key, const SweepRecord& record) {
   const std::string payload = encode(key, record);
   std::string length;
-  put(length, static_cast<std::uint32_t>(payload.size()));
+  put_number(length, static_cast<std::uint32_t>(payload.size()));
   pending_ += length;
-  put(pending_, crc_of(length, payload));
+  put_number(pending_, crc_of(length, payload));
   pending_ += payload;
 }
 
@@ -242,8 +222,8 @@ void JournalIndex::read_file(std::size_t number, std::vector<Entry>& added) {
     std::string_view in = head;
     const std::string_view length_bytes = in.substr(0, 4);
     std::uint32_t length = 0, crc = 0;
-    get(in, length);
-    get(in, crc);
+    take_number(in, length);
+    take_number(in, crc);
     if (length > kMaxPayload || !take(length, payload) || crc_of(length_bytes, payload) != crc) {
       break;
     }
@@ -333,8 +313,8 @@ SweepRecord JournalIndex::record_at(Place place, PointKey& key) const {
     std::string_view in = head;
     const std::string_view length_bytes = in.substr(0, 4);
     std::uint32_t length = 0, crc = 0;
-    get(in, length);
-    get(in, crc);
+    take_number(in, length);
+    take_number(in, crc);
     payload.resize(std::min(length, kMaxPayload));
     whole = take(payload) && crc_of(length_bytes, payload) == crc && decode(payload, key, record);
   }

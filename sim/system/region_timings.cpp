@@ -1,6 +1,7 @@
 #include "sim/system/region_timings.hpp"
 
 #include "configs/assign.hpp"
+#include "sim/core/bytes.hpp"
 #include "sim/core/error.hpp"
 
 namespace systole::sim {
@@ -36,20 +37,6 @@ configs::MachineConfig timed_part(const configs::MachineConfig& machine) {
   memory.pim = {};
   drop_prices(memory);
   return timed;
-}
-
-void put(std::string& out, std::uint64_t value) {
-  for (int i = 0; i < 8; ++i) out += static_cast<char>(static_cast<unsigned char>(value >> 8 * i));
-}
-
-bool get(std::string_view& in, std::uint64_t& value) {
-  if (in.size() < 8) return false;
-  value = 0;
-  for (std::size_t i = 0; i < 8; ++i) {
-    value |= static_cast<std::uint64_t>(static_cast<unsigned char>(in[i])) << (8 * i);
-  }
-  in.remove_prefix(8);
-  return true;
 }
 
 /// Every number of an operation that is kept, once: writing and reading cannot disagree.
@@ -126,17 +113,16 @@ void set_work(SegmentOutcome& outcome, std::span<const CountedWork> work) {
 
 std::string to_bytes(const SegmentOutcome& outcome) {
   std::string out;
-  put(out, outcome.operations.size());
+  put_number(out, std::uint64_t{outcome.operations.size()});
   for (const OperationOutcome& operation : outcome.operations) {
-    visit_numbers(operation, [&](std::uint64_t value) { put(out, value); });
+    visit_numbers(operation, [&](std::uint64_t value) { put_number(out, value); });
   }
   std::uint64_t events = 0;
   for ([[maybe_unused]] const auto& event : outcome.dram_events) ++events;
-  put(out, events);
+  put_number(out, events);
   for (const auto& [name, count] : outcome.dram_events) {
-    put(out, name.size());
-    out += name;
-    put(out, count);
+    put_text<std::uint64_t>(out, name);
+    put_number(out, count);
   }
   return out;
 }
@@ -144,19 +130,17 @@ std::string to_bytes(const SegmentOutcome& outcome) {
 std::optional<SegmentOutcome> outcome_from(std::string_view bytes) {
   SegmentOutcome outcome;
   std::uint64_t operations = 0, events = 0;
-  if (!get(bytes, operations) || operations > kMostEntries) return std::nullopt;
+  if (!take_number(bytes, operations) || operations > kMostEntries) return std::nullopt;
   bool whole = true;
   for (std::uint64_t i = 0; whole && i < operations; ++i) {
     visit_numbers(outcome.operations.emplace_back(),
-                  [&](std::uint64_t& value) { whole = whole && get(bytes, value); });
+                  [&](std::uint64_t& value) { whole = whole && take_number(bytes, value); });
   }
-  if (!whole || !get(bytes, events) || events > kMostEntries) return std::nullopt;
+  if (!whole || !take_number(bytes, events) || events > kMostEntries) return std::nullopt;
   for (std::uint64_t i = 0; i < events; ++i) {
-    std::uint64_t length = 0, count = 0;
-    if (!get(bytes, length) || length > bytes.size()) return std::nullopt;
-    const std::string_view name = bytes.substr(0, length);
-    bytes.remove_prefix(length);
-    if (!get(bytes, count)) return std::nullopt;
+    std::string_view name;
+    std::uint64_t count = 0;
+    if (!take_text<std::uint64_t>(bytes, name) || !take_number(bytes, count)) return std::nullopt;
     outcome.dram_events.add(name, count);
   }
   if (!bytes.empty()) return std::nullopt;
