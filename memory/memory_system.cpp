@@ -410,8 +410,6 @@ std::uint64_t MemorySystem::row_misses() const {
   return sum([](const DramCounts& c) { return c.row_misses; });
 }
 
-Bytes MemorySystem::capacity() const { return Bytes(config_.dram.data_bytes() * config_.channels); }
-
 double MemorySystem::peak_bytes_per_cycle() const {
   return config_.dram.peak_bytes_per_second() * config_.channels / (accelerator_clock_mhz_ * 1e6);
 }

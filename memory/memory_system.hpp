@@ -93,7 +93,6 @@ class MemorySystem : public sc_core::sc_module {
   std::uint64_t address_period_bytes() const { return address_period_bytes(config_); }
   static std::uint64_t address_period_bytes(const configs::MemoryConfig& config);
 
-  Bytes capacity() const;  ///< of all channels; addresses beyond it are the caller's bug
   double peak_bytes_per_cycle() const;  ///< of all channels, per accelerator cycle
   /// Accelerator cycles that `bytes` take at peak bandwidth: no transfer is faster.
   Cycles bandwidth_bound(Bytes bytes) const;

@@ -751,9 +751,12 @@ Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefi
   program.model = shape.name;
   program.recipe = recipe.name;
   program.weight_bytes = memory.weight_bytes;
+  const auto in_window = [&](std::uint64_t appended) {
+    return window == 0 ? appended : std::min(appended, window);
+  };
   // Held by one sequence of so many tokens, all layers.
   const auto kv_bytes = [&](std::uint64_t appended) {
-    const std::uint64_t tokens = window == 0 ? appended : std::min(appended, window);
+    const std::uint64_t tokens = in_window(appended);
     const auto side = [&](const std::shared_ptr<const KvGeometry>& geometry, Target target) {
       return geometry ? bytes_for(Bits(kv_stored(geometry->layout, tokens).total())).count()
                       : tokens * cache_token_bytes(shape, recipe[target]);
@@ -761,7 +764,7 @@ Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefi
     return shape.layers *
            (side(memory.caches.key, Target::key) + side(memory.caches.value, Target::value));
   };
-  program.kv_bytes_per_token = kv_bytes(length) / (window == 0 ? length : std::min(length, window));
+  program.kv_bytes_per_token = kv_bytes(length) / in_window(length);
   program.kv_bytes = sequences * kv_bytes(length);
   if (shape.max_positions != 0 && longest > shape.max_positions) {
     program.note = fmt::format(

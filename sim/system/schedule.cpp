@@ -378,10 +378,11 @@ class Scheduler {
       for (std::uint64_t r0 = 0; r0 < rows; r0 += map.row_block) {
         const std::uint64_t r1 = std::min(rows, r0 + map.row_block);
         // Rows are tokens, each with the query heads that share a KV head.
+        const std::uint64_t cached = op.n - std::min(op.n, op.m);  // before this step
         const std::uint64_t seen =
-            op.m == 1 ? op.n : std::min(op.n, op.n - std::min(op.n, op.m) + ceil_div(r1, op.share));
+            op.m == 1 ? op.n : std::min(op.n, cached + ceil_div(r1, op.share));
         // Nor does its first row look behind its window.
-        const std::uint64_t first_token = op.n - std::min(op.n, op.m) + r0 / op.share + 1;
+        const std::uint64_t first_token = cached + r0 / op.share + 1;
         const std::uint64_t hidden =
             op.window == 0 || first_token <= op.window ? 0 : first_token - op.window;
         const std::uint64_t hidden_chunks = hidden / map.n_chunk;

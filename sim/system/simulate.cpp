@@ -147,17 +147,22 @@ struct Variant {
   std::uint64_t sequences = 1;
 };
 std::vector<Variant> variants_of(const Segment& region, std::uint64_t sequences) {
+  const auto shares = [](const Operation& op) {
+    const auto is_shared = [](const std::optional<workloads::CacheRegion>& cache) {
+      return cache && cache->prefix;
+    };
+    return is_shared(op.stationary_cache) || is_shared(op.context_cache) ||
+           is_shared(op.written_cache);
+  };
+  if (std::ranges::none_of(region.operations, shares)) return {{region, sequences}};
+  SYSTOLE_CHECK(sequences > 1, "a prefix that nobody shares");
   Variant last{region, 1};
-  bool shares = false;
   for (Operation& op : last.region.operations) {
     for (std::optional<workloads::CacheRegion>* cache :
          {&op.stationary_cache, &op.context_cache, &op.written_cache}) {
-      if (!*cache || !(*cache)->prefix) continue;
-      (*cache)->last = shares = true;
+      if (*cache && (*cache)->prefix) (*cache)->last = true;
     }
   }
-  if (!shares) return {{region, sequences}};
-  SYSTOLE_CHECK(sequences > 1, "a prefix that nobody shares");
   return {{region, sequences - 1}, std::move(last)};
 }
 
@@ -661,9 +666,9 @@ class ProgramRunner : public sc_core::sc_module {
     if (options_.reuse) {
       std::vector<std::uint32_t> of_layer;
       for (const Variant& variant : variants) {
-        add(total, run_known(variant.region, region.repeats * variant.sequences));
-        if (options_.timeline == nullptr) continue;
-        of_layer.insert(of_layer.end(), variant.sequences, known(variant.region).recording);
+        std::uint32_t recording = 0;
+        add(total, run_known(variant.region, region.repeats * variant.sequences, recording));
+        of_layer.insert(of_layer.end(), variant.sequences, recording);
       }
       if (options_.timeline != nullptr) {
         ran_.clear();
@@ -684,11 +689,14 @@ class ProgramRunner : public sc_core::sc_module {
     return total;
   }
 
-  SegmentOutcome run_known(const Segment& region, std::uint64_t times) {
-    if (const auto middle = middles_.find(reuse_key(region)); middle != middles_.end()) {
-      return run_middle(region, middle->second, times);
+  /// `recording`: where the timeline has it, if there is one.
+  SegmentOutcome run_known(const Segment& region, std::uint64_t times, std::uint32_t& recording) {
+    if (!middles_.empty()) {
+      const auto middle = middles_.find(reuse_key(region));
+      if (middle != middles_.end()) return run_middle(region, middle->second, times);
     }
     const Known& one = known(region);
+    recording = one.recording;
     shortcuts.round_cycles += times * one.left_out_cycles;
     shortcuts.round_bound += times * one.bound_cycles;
     return repeated(one.outcome, times);
@@ -1185,11 +1193,11 @@ void add_tier_notes(RunResult& result, const configs::MachineConfig& machine,
   }
 }
 
-bool has_window(const Program& program) {
-  return std::ranges::any_of(program.steps, [](const Step& step) {
-    return std::ranges::any_of(step.segments, [](const Segment& segment) {
-      return std::ranges::any_of(segment.operations,
-                                 [](const Operation& op) { return op.window > 0; });
+/// Whether the program has an operation of which `holds`.
+bool any_operation(const Program& program, const auto& holds) {
+  return std::ranges::any_of(program.steps, [&](const Step& step) {
+    return std::ranges::any_of(step.segments, [&](const Segment& segment) {
+      return std::ranges::any_of(segment.operations, holds);
     });
   });
 }
@@ -1429,8 +1437,9 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
   result.notes.insert(result.notes.end(), outcomes.notes.begin(), outcomes.notes.end());
   const bool coded = has_coded_cache(program);
   const bool tiled = machine.mapping.attention == configs::AttentionSchedule::tiled;
+  const bool windowed = any_operation(program, [](const Operation& op) { return op.window > 0; });
   result.notes.emplace_back(
-      "attention", tiled || coded || has_window(program)
+      "attention", tiled || coded || windowed
                        ? "in tiles with running sums; blocks that the causal mask hides are skipped"
                        : "all cached positions are computed; masked ones are not skipped");
   if (coded) {
@@ -1474,14 +1483,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
 }  // namespace
 
 bool has_coded_cache(const Program& program) {
-  for (const Step& step : program.steps) {
-    for (const Segment& segment : step.segments) {
-      for (const Operation& op : segment.operations) {
-        if (op.written_cache) return true;
-      }
-    }
-  }
-  return false;
+  return any_operation(program, [](const Operation& op) { return op.written_cache.has_value(); });
 }
 
 std::vector<std::vector<CyclesByCause>> time_segments(std::span<const TimedProgram> programs,
