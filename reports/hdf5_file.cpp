@@ -479,17 +479,30 @@ bool stored_whole(hid_t dataset, std::uint64_t bytes, std::uint64_t file_bytes) 
 
 }  // namespace
 
+std::uint64_t Hdf5Reader::stored_counts(const Dataset& dataset) const {
+  return stored_numbers(dataset, H5T_STD_U64LE, "unsigned 64-bit");
+}
+std::uint64_t Hdf5Reader::stored_reals(const Dataset& dataset) const {
+  return stored_numbers(dataset, H5T_IEEE_F64LE, "64-bit floating point");
+}
+std::uint64_t Hdf5Reader::stored_numbers(const Dataset& dataset, std::int64_t type,
+                                         const char* expected) const {
+  const std::uint64_t count = checked_elements(dataset, type, expected);
+  if (!stored_whole(dataset.handle.id(), count * 8, file_bytes_)) {
+    fail("'" + dataset.name + "' is not in the file");
+  }
+  return count;
+}
+
 void Hdf5Reader::scalar(const std::string& name, std::uint64_t& value) const {
   const Dataset dataset = open(name, true, 0);
-  checked_elements(dataset, H5T_STD_U64LE, "unsigned 64-bit");
-  if (!stored_whole(dataset.handle.id(), 8, file_bytes_)) fail("'" + name + "' is not in the file");
+  stored_counts(dataset);
   read(dataset, H5T_NATIVE_UINT64, 8, &value);
 }
 
 void Hdf5Reader::scalar(const std::string& name, double& value) const {
   const Dataset dataset = open(name, true, 0);
-  checked_elements(dataset, H5T_IEEE_F64LE, "64-bit floating point");
-  if (!stored_whole(dataset.handle.id(), 8, file_bytes_)) fail("'" + name + "' is not in the file");
+  stored_reals(dataset);
   read(dataset, H5T_NATIVE_DOUBLE, 8, &value);
 }
 
@@ -501,18 +514,14 @@ void Hdf5Reader::scalar(const std::string& name, std::string& value) const {
 
 void Hdf5Reader::column(const std::string& name, std::vector<std::uint64_t>& values) const {
   const Dataset dataset = open(name, false, 0);
-  const std::uint64_t count = checked_elements(dataset, H5T_STD_U64LE, "unsigned 64-bit");
-  if (!stored_whole(dataset.handle.id(), count * 8, file_bytes_))
-    fail("'" + name + "' is not in the file");
+  const std::uint64_t count = stored_counts(dataset);
   values.resize(count);
   read(dataset, H5T_NATIVE_UINT64, 8, values.data());
 }
 
 void Hdf5Reader::column(const std::string& name, std::vector<double>& values) const {
   const Dataset dataset = open(name, false, 0);
-  const std::uint64_t count = checked_elements(dataset, H5T_IEEE_F64LE, "64-bit floating point");
-  if (!stored_whole(dataset.handle.id(), count * 8, file_bytes_))
-    fail("'" + name + "' is not in the file");
+  const std::uint64_t count = stored_reals(dataset);
   values.resize(count);
   read(dataset, H5T_NATIVE_DOUBLE, 8, values.data());
 }
@@ -555,9 +564,7 @@ std::uint64_t Hdf5Reader::row_count(const std::string& name) const {
 void Hdf5Reader::rows(const std::string& name, std::uint64_t first, std::uint64_t count,
                       std::vector<std::uint64_t>& values) const {
   const Dataset dataset = open(name, false, 0);
-  checked_elements(dataset, H5T_STD_U64LE, "unsigned 64-bit");
-  if (!stored_whole(dataset.handle.id(), dataset.elements * 8, file_bytes_))
-    fail("'" + name + "' is not in the file");
+  stored_counts(dataset);
   values.resize(count);
   read_rows(dataset, H5T_NATIVE_UINT64, first, count, values.data());
 }
@@ -565,9 +572,7 @@ void Hdf5Reader::rows(const std::string& name, std::uint64_t first, std::uint64_
 void Hdf5Reader::rows(const std::string& name, std::uint64_t first, std::uint64_t count,
                       std::vector<double>& values) const {
   const Dataset dataset = open(name, false, 0);
-  checked_elements(dataset, H5T_IEEE_F64LE, "64-bit floating point");
-  if (!stored_whole(dataset.handle.id(), dataset.elements * 8, file_bytes_))
-    fail("'" + name + "' is not in the file");
+  stored_reals(dataset);
   values.resize(count);
   read_rows(dataset, H5T_NATIVE_DOUBLE, first, count, values.data());
 }
@@ -584,9 +589,7 @@ void Hdf5Reader::rows(const std::string& name, std::uint64_t first, std::uint64_
 void Hdf5Reader::table(const std::string& name, std::vector<std::uint64_t>& values,
                        std::span<const std::string_view> names) const {
   const Dataset dataset = open(name, false, names.size());
-  const std::uint64_t count = checked_elements(dataset, H5T_STD_U64LE, "unsigned 64-bit");
-  if (!stored_whole(dataset.handle.id(), count * 8, file_bytes_))
-    fail("'" + name + "' is not in the file");
+  const std::uint64_t count = stored_counts(dataset);
   const std::vector<std::string> found = attribute_texts(name, "columns", false);
   if (!std::equal(found.begin(), found.end(), names.begin(), names.end())) {
     std::string expected;

@@ -177,6 +177,11 @@ class Hdf5Reader {
             void* data) const;
   std::uint64_t checked_elements(const Dataset& dataset, std::int64_t type,
                                  const char* expected) const;
+  /// How many, of a dataset of 64-bit numbers that lies whole in the file.
+  std::uint64_t stored_counts(const Dataset& dataset) const;
+  std::uint64_t stored_reals(const Dataset& dataset) const;
+  std::uint64_t stored_numbers(const Dataset& dataset, std::int64_t type,
+                               const char* expected) const;
   void texts(const std::string& name, bool scalar, std::vector<std::string>& values) const;
   /// Width of a text dataset that lies whole in the file and is within the limits.
   std::uint64_t text_width(const Dataset& dataset) const;
