@@ -125,6 +125,10 @@ std::string format_change(double relative) {
   return (percent > 0 ? "+" : "") + number(percent) + " %";
 }
 
+std::string format_change(double after, double before) {
+  return format_change((after - before) / before);
+}
+
 std::string format_ratio(std::optional<double> ratio) {
   if (!ratio || !std::isfinite(*ratio)) return std::string(kAbsent);
   return number(*ratio) + "\u00d7";

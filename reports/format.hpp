@@ -28,6 +28,7 @@ std::string format_area_mm2(double square_millimetres);
 std::string format_share(std::optional<double> share);  ///< 0.4131 -> "41.3 %"
 /// 0.0123 -> "+1.23 %", three digits also below a thousandth; absent where not finite.
 std::string format_change(double relative);
+std::string format_change(double after, double before);
 std::string format_ratio(std::optional<double> ratio);  ///< 2.5 -> "2.50\u00d7"
 
 /// `value` in the unit and with the digits of the figure called `name` in JSON and in tables

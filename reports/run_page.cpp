@@ -268,14 +268,6 @@ class RunSections {
       return base > 0 ? 1 - row.time_ms / base : 0;
     };
     for (const SensitivityRow* row : rows) full = std::max(full, std::abs(saved(*row)));
-    const auto signed_share = [](double share) {
-      // Less than the printed digit is no change.
-      return std::abs(share) < 0.0005 ? std::string("0 %") : fmt::format("{:+.1f} %", 100 * share);
-    };
-    const auto change = [&](double now, double before) {
-      const std::optional<double> ratio = share_of(now, before);
-      return ratio ? signed_share(*ratio - 1) : std::string(kAbsent);
-    };
     for (const SensitivityRow* row : rows) {
       const double share = saved(*row);
       const Segment bar{std::abs(share), share < 0 ? 2u : 6u,
@@ -284,11 +276,11 @@ class RunSections {
       add("<tr><th scope=\"row\" title=\"{}\">{}</th><td class=\"track\" data-v=\"{}\">{}</td>{}{}",
           escaped(row->path), escaped(row->change), share, bar_svg({&bar, 1}, full),
           figure_cell(format_time_ms(row->time_ms), row->time_ms),
-          figure_cell(signed_share(share), share));
+          figure_cell(format_change(share), share));
       add("<td class=\"num optional dim\" data-v=\"{}\">{}</td><td class=\"num optional dim\" "
           "data-v=\"{}\">{}</td></tr>\n",
-          row->energy_pj, change(row->energy_pj, r_.energy_pj), row->area_mm2,
-          change(row->area_mm2, r_.area_mm2));
+          row->energy_pj, format_change(row->energy_pj, r_.energy_pj), row->area_mm2,
+          format_change(row->area_mm2, r_.area_mm2));
       table.rows.push_back({row->change, row->path, row->time_ms, row->ttft_ms, row->tpot_ms,
                             row->energy_pj, row->area_mm2});
     }

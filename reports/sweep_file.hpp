@@ -13,8 +13,8 @@ inline constexpr std::uint64_t kSweepSchemaVersion = 2;
 /// As write_result: whole or not at all, equal results in equal bytes. Errors: ConfigError.
 void write_sweep_result(const std::string& path, const SweepResult& result);
 
-/// Reads what write_sweep_result wrote; points are read from the file when they are visited. Errors: ConfigError for a missing, damaged or hostile file
-/// and for another schema version.
+/// Reads what write_sweep_result wrote; points are read from the file when they are visited.
+/// Errors: ConfigError for a missing, damaged or hostile file and for another schema version.
 SweepResult read_sweep_result(const std::string& path);
 
 /// Whether a file is a merged sweep, not a run. False for what is neither.

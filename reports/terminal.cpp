@@ -293,9 +293,6 @@ void print_sensitivities(Screen& screen, const RunResult& r) {
   screen.heading("What would help most", "the same work, simulated on the changed machine");
   constexpr std::size_t kFigure = 10;
   const std::size_t name = std::min<std::size_t>(screen.width() - 2 - 4 * kFigure, 32);
-  const auto change = [](double after, double before) {
-    return format_change((after - before) / before);
-  };
   const auto line = [&](std::string_view what, std::string_view all, std::string_view ttft,
                         std::string_view tpot, std::string_view energy) {
     return "  " + fit(what, name) + fit(all, kFigure, true) + fit(ttft, kFigure, true) +
@@ -303,10 +300,10 @@ void print_sensitivities(Screen& screen, const RunResult& r) {
   };
   screen.line(screen.dim(line("change", "time", "TTFT", "TPOT", "energy")));
   for (const SensitivityRow* row : by_time_saved(r)) {
-    screen.line(line(printable(row->change), change(row->time_ms, time),
-                     change(row->ttft_ms, r.ttft_ms),
-                     r.tpot_ms ? change(row->tpot_ms, *r.tpot_ms) : std::string(),
-                     change(row->energy_pj, r.energy_pj)));
+    screen.line(line(printable(row->change), format_change(row->time_ms, time),
+                     format_change(row->ttft_ms, r.ttft_ms),
+                     r.tpot_ms ? format_change(row->tpot_ms, *r.tpot_ms) : std::string(),
+                     format_change(row->energy_pj, r.energy_pj)));
   }
 }
 
