@@ -86,8 +86,7 @@ std::string with_scripts(std::string page, const std::string& first, const std::
 class Browser : public ::testing::Test {
  protected:
   void SetUp() override {
-    const char* full = std::getenv("SYSTOLE_TEST_FULL");
-    if (full == nullptr || *full == '\0') GTEST_SKIP() << "needs a browser: ./systole test --full";
+    if (!full_tests()) GTEST_SKIP() << "needs a browser: ./systole test --full";
     if (!fs::exists("/usr/bin/chromium")) GTEST_SKIP() << "chromium is not installed";
   }
 

@@ -10,6 +10,11 @@
 
 namespace systole::tests {
 
+bool full_tests() {
+  const char* full = std::getenv("SYSTOLE_TEST_FULL");
+  return full != nullptr && *full != '\0';
+}
+
 std::string read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;

@@ -18,6 +18,9 @@ Outcome run_systole(const std::string& arguments);
 /// The same from within `folder`.
 Outcome run_systole_in(const std::string& folder, const std::string& arguments);
 
+/// Whether `./systole test --full` runs, which installs what its tests need.
+bool full_tests();
+
 /// A folder of this test's own, emptied first and removed at the end.
 class TemporaryFolder {
  public:

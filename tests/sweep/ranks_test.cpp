@@ -123,8 +123,7 @@ TEST(Ranks, AnEnvironmentThatMakesNoSenseIsRefused) {
 class Mpi : public testing::Test {
  protected:
   void SetUp() override {
-    const char* full = std::getenv("SYSTOLE_TEST_FULL");
-    if (full == nullptr || *full == '\0') GTEST_SKIP() << "needs mpirun: ./systole test --full";
+    if (!full_tests()) GTEST_SKIP() << "needs mpirun: ./systole test --full";
     if (std::system("command -v mpirun >/dev/null") != 0) GTEST_SKIP() << "no mpirun is installed";
   }
 

@@ -68,7 +68,8 @@ void compare(const configs::SweepConfig& config, int points, std::uint64_t seed,
     ASSERT_TRUE(decode(together, key, record));
     refused += record.status == PointStatus::done ? 0 : 1;
   }
-  EXPECT_GE(3 * (points - refused), points) << "a study of which most points are refused compares nothing";
+  EXPECT_GE(3 * (points - refused), points)
+      << "a study of which most points are refused compares nothing";
 }
 
 TEST(SharedWork, PointsOfEveryShippedStudyAreWhatTheyAreAlone) {

@@ -20,8 +20,7 @@ namespace fs = std::filesystem;
 class Slurm : public testing::Test {
  protected:
   void SetUp() override {
-    const char* full = std::getenv("SYSTOLE_TEST_FULL");
-    if (full == nullptr || *full == '\0') GTEST_SKIP() << "needs Slurm: ./systole test --full";
+    if (!full_tests()) GTEST_SKIP() << "needs Slurm: ./systole test --full";
     for (const char* program : {"slurmctld", "slurmd", "sbatch", "munged"}) {
       if (!shell(std::string("command -v ") + program).ok) {
         GTEST_SKIP() << program << " is not installed";
