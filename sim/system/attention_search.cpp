@@ -203,7 +203,7 @@ std::vector<AttentionMapping> Mapper::attention_candidates(const Operation& op) 
 MappingCost Mapper::attention_cost(const Operation& op, const AttentionMapping& map) {
   MappingCost cost;
   const std::uint64_t heads = std::min<std::uint64_t>(op.batch, 2);
-  Timeline timeline(machine_.memory, dram_bytes_per_cycle_, static_cast<double>(dram_latency_));
+  Timeline timeline(machine_.memory, dram_.bytes_per_cycle(), static_cast<double>(dram_.latency()));
   std::uint64_t read = 0, written = 0;
   double first = 0;
   const std::vector<Job> jobs = attention_jobs(*this, op, map, heads);
@@ -231,16 +231,13 @@ MappingCost Mapper::attention_cost(const Operation& op, const AttentionMapping& 
 }
 
 const MappedAttention& Mapper::map_attention(const Operation& op) {
-  std::string key = op.name;
-  for (const std::uint64_t value :
-       {op.m, op.n, op.k, op.batch, op.share, op.input_bytes, op.output_bytes,
-        op.stationary_region.bytes, op.context_region.bytes,
-        static_cast<std::uint64_t>(op.stationary.format),
-        static_cast<std::uint64_t>(op.stationary_context.format),
-        static_cast<std::uint64_t>(op.moving.format),
-        static_cast<std::uint64_t>(op.moving_context.format)}) {
-    key += ',' + std::to_string(value);
-  }
+  ShapeKey key{op.name,
+               {op.m, op.n, op.k, op.batch, op.share, op.input_bytes, op.output_bytes,
+                op.stationary_region.bytes, op.context_region.bytes,
+                static_cast<std::uint64_t>(op.stationary.format),
+                static_cast<std::uint64_t>(op.stationary_context.format),
+                static_cast<std::uint64_t>(op.moving.format),
+                static_cast<std::uint64_t>(op.moving_context.format)}};
   if (const auto it = known_attention_.find(key); it != known_attention_.end()) return it->second;
 
   struct Ranked {

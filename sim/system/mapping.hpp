@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "configs/machine.hpp"
@@ -13,6 +14,7 @@
 #include "pe/dequantiser.hpp"
 #include "pe/design.hpp"
 #include "sim/core/observations.hpp"
+#include "sim/system/dram_rates.hpp"
 #include "sim/system/kv_states.hpp"
 #include "sim/system/schedule.hpp"
 #include "workloads/program.hpp"
@@ -72,6 +74,14 @@ struct GemmMapping {
 
   friend bool operator==(const GemmMapping&, const GemmMapping&) = default;
 };
+
+/// How many tiles a mapping makes along each dimension.
+struct TileGrid {
+  std::uint64_t m = 0, n = 0, k = 0;
+  std::uint64_t jobs() const { return m * n * k; }
+};
+TileGrid tile_grid(const workloads::Operation& operation, const GemmParts& parts,
+                   const GemmMapping& mapping);
 
 /// What the closed form expects of a mapping.
 struct MappingCost {
@@ -145,7 +155,7 @@ class Mapper {
   MappingCost cost(const workloads::Operation& operation, const GemmParts& parts,
                    const GemmMapping& mapping) const;
 
-  /// The space that `map` searches, what does not fit left out.
+  /// The space that `map` searches, what does not fit left out, the smallest tiles first.
   std::vector<GemmMapping> candidates(const workloads::Operation& operation,
                                       const GemmParts& parts) const;
 
@@ -179,13 +189,23 @@ class Mapper {
     std::string path() const;  ///< below the fixed mapping, e.g. "tile.n"
     std::string message(const GemmMapping& mapping) const;
   };
+  struct Footprint {
+    std::uint64_t weight = 0, activation = 0, sums = 0;  ///< bytes
+  };
+  /// A mapping that a search tries.
+  struct Combination {
+    GemmMapping map;
+    TileGrid grid;
+    Footprint bytes;
+  };
   std::optional<Misfit> misfit(const workloads::Operation& operation, const GemmParts& parts,
-                               const GemmMapping& mapping) const;
+                               const Combination& tried) const;
   const configs::FixedMapping* fixed_for(const std::string& name, std::string& path) const;
-  void mark_whole(const workloads::Operation& operation, const GemmParts& parts,
-                  GemmMapping& mapping) const;
-  std::vector<GemmMapping> combinations(const workloads::Operation& operation,
-                                        const GemmParts& parts) const;
+  void mark_whole(const Footprint& bytes, bool loads_input, GemmMapping& mapping) const;
+  /// The whole space, what does not fit too.
+  void each_combination(const workloads::Operation& operation, const GemmParts& parts,
+                        const auto& visit) const;
+  void price(MappingCost& cost) const;
   double energy_pj(const WorkCounts& counts, std::uint64_t read_bytes, std::uint64_t write_bytes,
                    std::uint64_t cycles) const;
   double objective(const MappingCost& cost) const;
@@ -197,11 +217,11 @@ class Mapper {
   double standing_pj_per_cycle_ = 0;
   std::vector<double> count_pj_;  ///< of one word or operation, in the order of kPricedCounts
   double dram_read_pj_ = 0, dram_write_pj_ = 0;  ///< of a byte, activates included
-  double dram_bytes_per_cycle_ = 0, channel_bytes_per_cycle_ = 0;
-  double refresh_cycles_ = 0, refresh_interval_cycles_ = 0;
-  std::uint64_t dram_latency_ = 0;
-  std::map<std::string, MappedGemm> known_;
-  std::map<std::string, MappedAttention> known_attention_;
+  DramRates dram_;
+  /// The name, where it matters, and what the search looks at.
+  using ShapeKey = std::pair<std::string, std::vector<std::uint64_t>>;
+  std::map<ShapeKey, MappedGemm> known_;
+  std::map<ShapeKey, MappedAttention> known_attention_;
   KvStates kv_states_;
 };
 
