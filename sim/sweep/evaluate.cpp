@@ -24,6 +24,7 @@
 #include "sim/core/run_result.hpp"
 #include "sim/sweep/identity.hpp"
 #include "sim/sweep/timing_folder.hpp"
+#include "sim/system/gemm_searches.hpp"
 #include "sim/system/simulate.hpp"
 #include "workloads/kv_layout.hpp"
 #include "workloads/lowering.hpp"
@@ -221,9 +222,11 @@ std::optional<SweepRecord> simulated_apart(const sim::TimedProgram& timed, Timin
 }
 
 /// Of regions that are known; nothing where one is not.
-std::optional<SweepRecord> recalled(const sim::TimedProgram& timed, TimingFolder& timings) {
+std::optional<SweepRecord> recalled(const sim::TimedProgram& timed, TimingFolder& timings,
+                                    sim::GemmSearches& searches) {
   sim::SimulateOptions options;
   options.timings = &timings;
+  options.searches = &searches;
   bool known = true;
   const SweepRecord record = record_from([&] {
     const auto result = sim::recall(timed, options);
@@ -311,6 +314,7 @@ struct Evaluator::State {
   const PointSpace& space;
   std::string version;
   TimingFolder timings;
+  sim::GemmSearches searches;
   QualityMeasure quality;
   std::optional<configs::Recipe> quality_recipe;  ///< of the point, where there is a quality
   std::vector<bool> in_memory;                    ///< of axes and derived values
@@ -587,9 +591,10 @@ SweepRecord Evaluator::timed() {
   if (state_->timing == configs::SweepTiming::analytic) {
     sim::SimulateOptions options;
     options.timing = sim::Timing::analytic;
+    options.searches = &state_->searches;
     return systole::sweep::simulated(state_->timed, options);
   }
-  if (auto record = recalled(state_->timed, state_->timings)) return *record;
+  if (auto record = recalled(state_->timed, state_->timings, state_->searches)) return *record;
   state_->simulated = true;
   for (int i = 0; i < kTries; ++i) {
     if (auto record = simulated_apart(state_->timed, state_->timings)) return *record;

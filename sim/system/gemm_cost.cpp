@@ -113,8 +113,9 @@ void GemmCosts::add_tile(const GemmMapping& map, std::size_t m, std::size_t n, s
   if (again) {
     p = tiles_.pieces[m][n][k - 1];
   } else {
-    p.weight = weight_tile_bytes(op_, part, columns.size, depth.size);
-    p.activation = load_input_ ? input_tile_bytes(op_, rows.size, depth.size) : 0;
+    const auto index = static_cast<std::size_t>(&part - parts_.data());
+    p.weight = slice(tiles_.column_bytes[n][index], 0, depth.size, part.k).bytes;
+    p.activation = load_input_ ? slice(tiles_.row_bytes[m], 0, depth.size, op_.k).bytes : 0;
     before.emplace(machine_,
                    pe::arrays_work(machine_.array, design_,
                                    mapper_.shape_of(rows.size, columns.size, depth.size, operands)),
@@ -146,9 +147,7 @@ void GemmCosts::add_tile(const GemmMapping& map, std::size_t m, std::size_t n, s
   tiles_.dequantise_cycles += p.dequantise * times;
   total.dequantise_fma += (sums.operations() + elements.operations()) * times;
   p.result =
-      last && store_output_
-          ? slice(slice(op_.output_bytes, 0, rows.size, op_.m).bytes, 0, columns.size, op_.n).bytes
-          : 0;
+      last && store_output_ ? slice(tiles_.result_bytes[m], 0, columns.size, op_.n).bytes : 0;
 }
 
 void GemmCosts::work_out(const GemmMapping& map) {
@@ -172,6 +171,16 @@ void GemmCosts::work_out(const GemmMapping& map) {
   tiles_.counts = {};
   tiles_.dequantise_cycles = tiles_.array_cycles = 0;
   for (std::size_t m = 0; m < tiles_.ms.used; ++m) {
+    const std::uint64_t rows = tiles_.ms[m].size;
+    tiles_.row_bytes[m] = slice(op_.input_bytes, 0, rows, op_.m).bytes;
+    tiles_.result_bytes[m] = slice(op_.output_bytes, 0, rows, op_.m).bytes;
+  }
+  for (std::size_t n = 0; n < tiles_.ns.used; ++n) {
+    for (std::size_t part = 0; part < parts_.size(); ++part) {
+      tiles_.column_bytes[n][part] = slice(parts_[part].bytes, 0, tiles_.ns[n].size, op_.n).bytes;
+    }
+  }
+  for (std::size_t m = 0; m < tiles_.ms.used; ++m) {
     for (std::size_t n = 0; n < tiles_.ns.used; ++n) {
       std::optional<TileWork> before;
       for (std::size_t k = 0; k < tiles_.ks.used; ++k) add_tile(map, m, n, k, before);
@@ -179,7 +188,7 @@ void GemmCosts::work_out(const GemmMapping& map) {
   }
 }
 
-MappingCost GemmCosts::without_cycles(const GemmMapping& map, const TileGrid& grid) {
+MappingCost GemmCosts::least(const GemmMapping& map, const TileGrid& grid) {
   work_out(map);
   const bool weights_outer = map.order == LoopOrder::weights_outer;
   const bool sums_outer = map.order == LoopOrder::sums_outer;
@@ -201,11 +210,7 @@ MappingCost GemmCosts::without_cycles(const GemmMapping& map, const TileGrid& gr
   }
   total.output_read_bytes += carried;
   if (machine_.array.dataflow == Dataflow::output_stationary) total.output_write_bytes += carried;
-  return cost;
-}
 
-MappingCost GemmCosts::least(const GemmMapping& map, const TileGrid& grid) {
-  MappingCost cost = without_cycles(map, grid);
   cost.cycles = tiles_.array_cycles;
   // The first loads are not all exposed; slices of a job round off less than two bytes each, of
   // either operand and the result.
@@ -285,10 +290,9 @@ struct GemmCosts::Rounds {
   Round last;
 };
 
-MappingCost GemmCosts::operator()(const GemmMapping& map, const TileGrid& grid) {
+void GemmCosts::set_cycles(const GemmMapping& map, const TileGrid& grid, MappingCost& cost) const {
   using Step = Rounds::Step;
   using Round = Rounds::Round;
-  MappingCost cost = without_cycles(map, grid);
   const bool weights_outer = map.order == LoopOrder::weights_outer;
   const bool sums_outer = map.order == LoopOrder::sums_outer;
   const auto &ms = tiles_.ms, &ns = tiles_.ns;
@@ -378,7 +382,6 @@ MappingCost GemmCosts::operator()(const GemmMapping& map, const TileGrid& grid) 
   if (cost.weight_bytes + cost.input_bytes > 0) {
     cost.cycles += dram_.refresh_wait(cost.cycles, cost.jobs);
   }
-  return cost;
 }
 
 }  // namespace systole::sim

@@ -30,11 +30,16 @@ class GemmCosts {
             const GemmParts& parts);
 
   /// All but the energy, which has a price. `grid` is the mapping's.
-  MappingCost operator()(const GemmMapping& map, const TileGrid& grid);
+  MappingCost operator()(const GemmMapping& map, const TileGrid& grid) {
+    MappingCost cost = least(map, grid);
+    set_cycles(map, grid, cost);
+    return cost;
+  }
 
-  /// The same with the cycles from below: those of the array by itself, and of DRAM. What costs
-  /// most is left out.
+  /// The same with the cycles from below, those of the array by itself and of DRAM, which takes
+  /// half of the time; then these, of the same mapping.
   MappingCost least(const GemmMapping& map, const TileGrid& grid);
+  void set_cycles(const GemmMapping& map, const TileGrid& grid, MappingCost& cost) const;
 
  private:
   /// How often a tile repeats along a dimension: the full ones, and a smaller one at the edge.
@@ -71,6 +76,10 @@ class GemmCosts {
     Cuts<2> ms, ns;
     Cuts<kMostReductionCuts> ks;
     std::array<std::array<std::array<Piece, kMostReductionCuts>, 2>, 2> pieces;
+    /// Bytes along the first dimension that is cut: input rows, results, and weight columns by
+    /// part.
+    std::array<std::uint64_t, 2> row_bytes, result_bytes;
+    std::array<std::array<std::uint64_t, kMaxWeightParts>, 2> column_bytes;
     WorkCounts counts;
     std::uint64_t dequantise_cycles = 0;
     std::uint64_t array_cycles = 0;  ///< of all tiles, one after the other
@@ -79,9 +88,6 @@ class GemmCosts {
   void add_tile(const GemmMapping& map, std::size_t m, std::size_t n, std::size_t k,
                 std::optional<TileWork>& before);
   struct Rounds;
-  /// All that is known without the order of the steps: all but cycles.
-  MappingCost without_cycles(const GemmMapping& map, const TileGrid& grid);
-
   const Mapper& mapper_;
   const configs::MachineConfig& machine_;
   const pe::PeDesign& design_;

@@ -13,8 +13,10 @@
 #include "sim/core/error.hpp"
 #include "sim/core/units.hpp"
 #include "sim/system/gemm_cost.hpp"
+#include "sim/system/gemm_searches.hpp"
 #include "sim/system/mapping.hpp"
 #include "sim/system/pricing.hpp"
+#include "sim/system/region_timings.hpp"
 
 namespace systole::sim {
 namespace {
@@ -116,13 +118,21 @@ pe::GemmShape Mapper::shape_of(std::uint64_t m, std::uint64_t n, std::uint64_t k
   return shape;
 }
 
+bool no_more_priced(const WorkCounts& a, const WorkCounts& b) {
+  return std::ranges::all_of(kPricedCounts, [&](const PricedCount& priced) {
+    return a.*(priced.count) <= b.*(priced.count);
+  });
+}
+
 Mapper::Mapper(const configs::MachineConfig& machine, const pe::PeDesign& design,
-               const Observations& observations)
+               const Observations& observations, GemmSearches* searches)
     : machine_(machine),
       design_(design),
       observations_(observations),
       dram_(machine),
+      searches_(searches),
       kv_states_(machine) {
+  if (searches != nullptr) priceless_ = priceless_digest(machine);
   // A machine without prices (a paper's, in time) is ranked by cycles alone.
   const bool has_prices = !machine.energy.pes.empty();
   SYSTOLE_CHECK(has_prices || machine.mapping.objective == Objective::cycles,
@@ -402,51 +412,75 @@ void Mapper::refuse(const Operation& op, const GemmParts& parts) const {
                     "; " + operation);
 }
 
-const MappedGemm& Mapper::map(const Operation& op, const GemmParts& parts) {
-  ShapeKey key{machine_.mapping.fixed.empty() ? "" : op.name,
-               {op.m, op.n, op.k, op.input_bytes, op.output_bytes, op.stationary_region.bytes}};
-  for (const GemmPart& part : parts) {
-    const ArrayOperands& operands = part.operands;
-    key.second.insert(key.second.end(), {part.k, part.bytes, operands.group,
-                                         std::uint64_t{operands.dequantise_elements},
-                                         static_cast<std::uint64_t>(operands.stationary),
-                                         static_cast<std::uint64_t>(operands.moving)});
+void Mapper::rank(const GemmMapping& map, const MappingCost& cost, MappedGemm& found) const {
+  const bool none = found.mapping.m_tile == 0;
+  if (none || better(cost, map, found.cost, found.mapping)) {
+    if (!none) {
+      found.runner_up = found.mapping;
+      found.runner_up_cost = found.cost;
+    }
+    found.mapping = map;
+    found.cost = cost;
+  } else if (!found.runner_up || better(cost, map, found.runner_up_cost, *found.runner_up)) {
+    found.runner_up = map;
+    found.runner_up_cost = cost;
   }
-  if (const auto it = known_.find(key); it != known_.end()) return it->second;
+}
 
-  MappedGemm best;
-  std::string path;
-  best.fixed = fixed_for(op.name, path) != nullptr;
-  bool any = false;
+MappedGemm Mapper::search(const Operation& op, const GemmParts& parts, const ShapeKey& shape) {
+  MappedGemm found;
+  const GemmSearches::Key key{priceless_, shape};
+  if (searches_ != nullptr) {
+    if (const auto* contenders = searches_->find(key)) {
+      for (const GemmSearches::Contender& contender : *contenders) {
+        MappingCost cost = contender.cost;
+        price(cost);
+        rank(contender.mapping, cost, found);
+      }
+      return found;
+    }
+  }
+  const bool keep = searches_ != nullptr && searches_->wanted(key);
+  std::vector<GemmSearches::Contender> all;
   GemmCosts costs(*this, dram_, op, parts);
   const bool by_energy = machine_.mapping.objective != Objective::cycles;
   each_combination(op, parts, [&](const Combination& tried) {
     if (misfit(op, parts, tried)) return;
     const GemmMapping& map = tried.map;
-    if (best.runner_up) {
-      MappingCost least = costs.least(map, tried.grid);
-      if (by_energy) price(least);
-      if (objective(least) > objective(best.runner_up_cost)) return;
+    MappingCost cost = costs.least(map, tried.grid);
+    if (found.runner_up && !keep) {
+      if (by_energy) price(cost);
+      if (objective(cost) > objective(found.runner_up_cost)) return;
     }
-    MappingCost cost = costs(map, tried.grid);
-    // Where it is cycles that are to be few, energy decides between equals alone.
-    if (!by_energy && best.runner_up && cost.cycles > best.runner_up_cost.cycles) return;
+    costs.set_cycles(map, tried.grid, cost);
     price(cost);
-    if (!any || better(cost, map, best.cost, best.mapping)) {
-      if (any) {
-        best.runner_up = best.mapping;
-        best.runner_up_cost = best.cost;
-      }
-      best.mapping = map;
-      best.cost = cost;
-      any = true;
-    } else if (!best.runner_up || better(cost, map, best.runner_up_cost, *best.runner_up)) {
-      best.runner_up = map;
-      best.runner_up_cost = cost;
-    }
+    rank(map, cost, found);
+    if (keep) all.push_back({map, cost});
   });
-  if (!any) refuse(op, parts);
-  return known_.emplace(std::move(key), best).first->second;
+  if (keep && found.runner_up) {
+    searches_->keep(key, std::move(all), {found.mapping, found.cost},
+                    {*found.runner_up, found.runner_up_cost});
+  }
+  return found;
+}
+
+const MappedGemm& Mapper::map(const Operation& op, const GemmParts& parts) {
+  ShapeKey key{machine_.mapping.fixed.empty() ? "" : op.name,
+               {op.m, op.n, op.k, op.input_bytes, op.output_bytes, op.stationary_region.bytes}};
+  for (const GemmPart& part : parts) {
+    const ArrayOperands& operands = part.operands;
+    key.second.insert(
+        key.second.end(),
+        {part.k, part.bytes, operands.group, std::uint64_t{operands.dequantise_elements},
+         static_cast<std::uint64_t>(operands.stationary),
+         static_cast<std::uint64_t>(operands.moving), static_cast<std::uint64_t>(part.affine)});
+  }
+  if (const auto it = known_.find(key); it != known_.end()) return it->second;
+  MappedGemm found = search(op, parts, key);
+  if (found.mapping.m_tile == 0) refuse(op, parts);
+  std::string path;
+  found.fixed = fixed_for(op.name, path) != nullptr;
+  return known_.emplace(std::move(key), std::move(found)).first->second;
 }
 
 pe::DequantiseWork scale_work(const configs::MachineConfig& machine, std::uint64_t outputs,

@@ -2,6 +2,7 @@
 // searched for or fixed by the machine.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -121,6 +122,11 @@ struct MappedAttention {
   bool fixed = false;  ///< the machine's `mapping.fixed` had a say
 };
 
+class GemmSearches;
+
+/// Whether none of the counters that have a price is larger in `a`.
+bool no_more_priced(const WorkCounts& a, const WorkCounts& b);
+
 /// Chooses mappings for one machine, each shape once.
 ///
 /// Space: every combination of the orders and, along n, multiples of the array's columns, along k
@@ -140,9 +146,14 @@ struct MappedAttention {
 /// activate for every row's worth of bytes.
 class Mapper {
  public:
+  /// The name, where it matters, and what the search looks at.
+  using ShapeKey = std::pair<std::string, std::vector<std::uint64_t>>;
+
   /// Errors: ConfigError where the energy table lacks a price.
+  /// `searches`, where not null: what is found is put there, and taken from there where another
+  /// machine has asked that differs in prices alone; of mappers with the same observations.
   Mapper(const configs::MachineConfig& machine, const pe::PeDesign& design,
-         const Observations& observations = opt_profile());
+         const Observations& observations = opt_profile(), GemmSearches* searches = nullptr);
 
   /// The product as the array meets it, with the stalls that its data is expected to cost.
   pe::GemmShape shape_of(std::uint64_t m, std::uint64_t n, std::uint64_t k,
@@ -206,6 +217,10 @@ class Mapper {
   void each_combination(const workloads::Operation& operation, const GemmParts& parts,
                         const auto& visit) const;
   void price(MappingCost& cost) const;
+  /// Takes up a mapping in `found` where it is the best or the next best.
+  void rank(const GemmMapping& mapping, const MappingCost& cost, MappedGemm& found) const;
+  MappedGemm search(const workloads::Operation& operation, const GemmParts& parts,
+                    const ShapeKey& shape);
   double energy_pj(const WorkCounts& counts, std::uint64_t read_bytes, std::uint64_t write_bytes,
                    std::uint64_t cycles) const;
   double objective(const MappingCost& cost) const;
@@ -218,8 +233,8 @@ class Mapper {
   std::vector<double> count_pj_;  ///< of one word or operation, in the order of kPricedCounts
   double dram_read_pj_ = 0, dram_write_pj_ = 0;  ///< of a byte, activates included
   DramRates dram_;
-  /// The name, where it matters, and what the search looks at.
-  using ShapeKey = std::pair<std::string, std::vector<std::uint64_t>>;
+  GemmSearches* searches_;
+  std::array<std::uint64_t, 2> priceless_{};  ///< where there are `searches`
   std::map<ShapeKey, MappedGemm> known_;
   std::map<ShapeKey, MappedAttention> known_attention_;
   KvStates kv_states_;

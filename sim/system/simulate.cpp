@@ -1543,7 +1543,7 @@ std::optional<RunResult> recall(const TimedProgram& timed, const SimulateOptions
   }
   const PriceList prices(machine, has_coded_cache(program));
   check_fixed_names(machine, program);
-  Mapper mapper(machine, pe::find_design(machine.array.pe));
+  Mapper mapper(machine, pe::find_design(machine.array.pe), opt_profile(), options.searches);
   const Layout layout =
       layout_of(program, memory::MemorySystem::address_period_bytes(machine.memory));
   const Placement place = layout.place(program, 0, 0);
@@ -1618,7 +1618,8 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> given,
     check_fixed_names(timed.machine, timed.program);
     mappers.push_back(std::make_unique<Mapper>(timed.machine,
                                                pe::find_design(timed.machine.array.pe),
-                                               options.observations.value_or(opt_profile())));
+                                               options.observations.value_or(opt_profile()),
+                                               options.observations ? nullptr : options.searches));
     if (options.timing == Timing::analytic) {
       outcomes.push_back(analyse(timed.program, *mappers.back(), options));
     } else {

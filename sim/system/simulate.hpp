@@ -17,6 +17,8 @@
 
 namespace systole::sim {
 
+class GemmSearches;
+
 struct SimulateOptions {
   /// Simulate equal work once: a region of a layer (before, in, after attention) whose operations,
   /// formats and addresses modulo the layer stride have been run before reuses the outcome. Every
@@ -36,6 +38,8 @@ struct SimulateOptions {
   /// Where regions that run alike are known from other runs, and those of this one are put; with
   /// `reuse` and Timing::tile, without tiers, `timeline` and `extrapolate`. Figures are the same.
   RegionTimings* timings = nullptr;
+  /// What searches for mappings found, of and for other runs without observations; or null.
+  GemmSearches* searches = nullptr;
   /// Gets what each part did when. Of the first program, not with Timing::analytic and not with
   /// `extrapolate`: what was not simulated has no times.
   Timeline* timeline = nullptr;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "pe/design.hpp"
 #include "sim/core/error.hpp"
 #include "sim/core/random.hpp"
+#include "sim/system/gemm_searches.hpp"
 #include "tests/system/machines.hpp"
 
 namespace systole::sim {
@@ -187,6 +189,35 @@ TEST(Mapper, FindsTheBestOfItsSpaceAndTheNextBest) {
     EXPECT_EQ(Mapper(c.machine, design).map(c.op, whole_product(c.op, kW4A8)).mapping,
               mapped.mapping);
   }
+}
+
+TEST(Mapper, RanksAnewWhatAMachineOfOtherPricesSearched) {
+  const auto& design = pe::find_design("mixpe-w4a8");
+  Random random(23);
+  std::size_t kept = 0;
+  for (int i = 0; i < 24; ++i) {
+    Case c = random_case(random, 400);
+    c.machine.mapping.objective = static_cast<Objective>(i % 3);
+    const GemmParts parts = whole_product(c.op, kW4A8);
+    GemmSearches searches;
+    for (int prices = 0; prices < 6; ++prices) {
+      configs::DramConfig& dram = c.machine.memory.dram;
+      for (double* price :
+           {&dram.read_pj_per_bit, &dram.write_pj_per_bit, &dram.activate_pj, &dram.standby_mw}) {
+        *price = prices == 5 ? 0 : std::exp2(static_cast<double>(random.uniform(-8, 8)));
+      }
+      Mapper alone(c.machine, design), sharing(c.machine, design, opt_profile(), &searches);
+      const MappedGemm &expected = alone.map(c.op, parts), &found = sharing.map(c.op, parts);
+      EXPECT_EQ(found.mapping, expected.mapping);
+      EXPECT_EQ(found.cost.energy_pj, expected.cost.energy_pj);
+      EXPECT_EQ(found.cost.counts, expected.cost.counts);
+      EXPECT_EQ(found.runner_up, expected.runner_up);
+      EXPECT_EQ(found.runner_up_cost.energy_pj, expected.runner_up_cost.energy_pj);
+      EXPECT_EQ(searches.size(), prices > 0 && expected.runner_up ? 1u : 0u);
+      kept += searches.size();
+    }
+  }
+  EXPECT_GT(kept, 60u);
 }
 
 /// Whether every tile of `map` has its place in half of a scratchpad, said anew.
