@@ -255,6 +255,11 @@ std::string yaml(const T& config) {
 
 KeyValues echo(const MachineConfig& config) { return flatten(config); }
 KeyValues echo(const Recipe& config) { return flatten(config); }
+KeyValues echo(const MachineConfig& machine, const Recipe& recipe) {
+  KeyValues pairs = echo(machine);
+  for (auto& [key, value] : echo(recipe)) pairs.emplace_back("recipe." + key, value);
+  return pairs;
+}
 KeyValues echo(const ModelShape& config) { return flatten(config); }
 KeyValues echo(const DramConfig& config) { return flatten(config); }
 KeyValues echo(const TierConfig& config) { return flatten(config); }

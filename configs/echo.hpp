@@ -12,6 +12,8 @@ namespace systole::configs {
 /// "memory.dram.channels" -> "4", in field order.
 KeyValues echo(const MachineConfig&);
 KeyValues echo(const Recipe&);
+/// Of both, the recipe's keys below "recipe.".
+KeyValues echo(const MachineConfig&, const Recipe&);
 KeyValues echo(const ModelShape&);
 KeyValues echo(const DramConfig&);
 KeyValues echo(const TierConfig&);

@@ -823,4 +823,11 @@ Program lower(const ModelShape& given, const Recipe& recipe, std::uint64_t prefi
   return program;
 }
 
+void without_prefill(Program& program) {
+  std::erase_if(program.steps, [](const Step& step) { return step.phase == Phase::prefill; });
+  if (program.steps.empty()) {
+    throw ConfigError("decode: found 0 and the prompt cached; expected 1 or more");
+  }
+}
+
 }  // namespace systole::workloads

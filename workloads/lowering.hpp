@@ -61,4 +61,8 @@ Program lower(const configs::ModelShape& shape, const configs::Recipe& recipe,
               const PrecisionDecisions* decisions = nullptr, bool kv_study = false,
               std::uint64_t sequences = 1, std::uint64_t shared_prefix = 0);
 
+/// The same with its prompts in the cache already: the decode steps alone. Throws ConfigError where
+/// there are none.
+void without_prefill(Program& program);
+
 }  // namespace systole::workloads

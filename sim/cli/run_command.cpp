@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "configs/library.hpp"
+#include "configs/sweep.hpp"
 #include "reports/csv.hpp"
 #include "reports/html.hpp"
 #include "reports/json.hpp"
@@ -37,7 +38,7 @@ struct RunOptions {
   std::string text, calibration, split = kTextDelimiter;
   std::vector<std::string> overrides;
   std::string out, json, html, csv, trace, trace_window;
-  std::string timing = "tile", overlap;
+  std::string timing = "tile", overlap, prompt = "run";
   bool no_eval = false, no_reuse = false, exact = false, quiet = false, sensitivity = false;
 };
 
@@ -81,6 +82,9 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       .value("overlap", "serial|preload|ideal", o.overlap,
              "what an array-sized tile hides of its neighbours (default: the machine's)")
       .number("prefill", "TOKENS", o.prefill, "prompt length (default: 128)")
+      .value("prompt", "run|cached", o.prompt,
+             "cached: the prompt is in the KV cache already, the decode steps alone are timed "
+             "(default: run)")
       .number("decode", "TOKENS", o.decode, "tokens generated after it (default: 32)")
       .number("batch", "N", o.batch,
               "equal sequences, each with a KV cache of its own: prompts pass one after the other, "
@@ -183,6 +187,8 @@ int run_command(const Arguments& arguments) {
   if (o.sensitivity && timing == sim::Timing::pe) {
     throw ConfigError("--sensitivity runs several machines; expected --timing tile or analytic");
   }
+  const bool cached = choice_of("--prompt", "choice", o.prompt, configs::kSweepPromptNames) ==
+                      static_cast<std::size_t>(configs::SweepPrompt::cached);
   if (!o.overlap.empty()) {
     choice_of("--overlap", "choice", o.overlap, configs::kFoldOverlapNames);
     o.overrides.push_back("array.fold_overlap=" + o.overlap);
@@ -205,10 +211,14 @@ int run_command(const Arguments& arguments) {
   // Precision that depends on the data is found by running it.
   const bool decide =
       evaluate && (workloads::needs_passes(recipe) || workloads::needs_shares(recipe));
+  const auto lowered = [&](const workloads::PrecisionDecisions* decisions) {
+    workloads::Program program = workloads::lower(model.shape, recipe, o.prefill, o.decode,
+                                                  decisions, kv_study, o.batch, o.shared_prefix);
+    if (cached) workloads::without_prefill(program);
+    return program;
+  };
   std::optional<workloads::Program> program;
-  if (!decide)
-    program = workloads::lower(model.shape, recipe, o.prefill, o.decode, nullptr, kv_study, o.batch,
-                               o.shared_prefix);
+  if (!decide) program = lowered(nullptr);
   const std::vector<std::string> texts =
       evaluate ? workloads::read_texts(text, o.split) : std::vector<std::string>{};
 
@@ -242,16 +252,15 @@ int run_command(const Arguments& arguments) {
       tokens.resize(std::min<std::uint64_t>(tokens.size(), o.prefill));
       decisions =
           workloads::decide_precision(*executor, *model.weights->tokenizer, tokens, o.decode);
-      program = workloads::lower(model.shape, recipe, o.prefill, o.decode, &*decisions, kv_study,
-                                 o.batch, o.shared_prefix);
+      program = lowered(&*decisions);
     }
   }
   std::optional<workloads::CapturedOperands> operands;
-  // A speculative run computes more than it keeps, a sliding window less than is cached: their
-  // passes are stepped on random codes.
+  // A speculative run computes more than it keeps, a sliding window less than is cached, a cached
+  // prompt nothing: their passes are stepped on random codes.
   const std::uint64_t window_size = model.shape.sliding_window;
   const bool hides = window_size != 0 && o.prefill + o.decode > window_size;
-  if (evaluate && timing == sim::Timing::pe && o.prefill > 0 && !hides &&
+  if (evaluate && timing == sim::Timing::pe && o.prefill > 0 && !cached && !hides &&
       !(decide && workloads::needs_passes(recipe))) {
     operands.emplace(*executor, prompt_of(*model.weights, texts, o.prefill));
     simulate_options.operands = &*operands;
@@ -283,10 +292,7 @@ int run_command(const Arguments& arguments) {
   if (decisions) result.notes.emplace_back("precision", "decided by " + decisions->source);
   result.version = SYSTOLE_VERSION;
   result.command = command_line();
-  result.config_echo = configs::echo(machine);
-  for (const auto& field : configs::echo(recipe)) {
-    result.config_echo.emplace_back("recipe." + field.first, field.second);
-  }
+  result.config_echo = configs::echo(machine, recipe);
 
   if (evaluate) {
     const workloads::Quality quality = workloads::perplexity(
