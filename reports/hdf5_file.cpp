@@ -61,6 +61,12 @@ std::vector<std::string> unpadded(const std::string& bytes, std::uint64_t width)
 }
 
 /// Flushes a file or directory to the device; false with errno set when that fails.
+/// Where `name` lies while names are below the group `inside`.
+std::string below(const std::string& inside, const std::string& name) {
+  if (inside.empty()) return name;
+  return name == "/" ? inside : inside + name;
+}
+
 bool sync_path(const std::string& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return false;
@@ -146,16 +152,24 @@ void Hdf5Writer::fail(const std::string& what) const {
   throw ConfigError("cannot write '" + path_ + "': " + what);
 }
 
+void Hdf5Writer::enter(const std::string& group) {
+  inside_.clear();
+  if (!group.empty()) this->group(group);
+  inside_ = group;
+}
+
 void Hdf5Writer::group(const std::string& name) {
+  const std::string place = below(inside_, name);
   const Hdf5Handle creation = owned<H5Pclose>(H5Pcreate(H5P_GROUP_CREATE));
   H5Pset_obj_track_times(creation.id(), false);
   const Hdf5Handle group = owned<H5Gclose>(
-      H5Gcreate2(file_.id(), name.c_str(), H5P_DEFAULT, creation.id(), H5P_DEFAULT));
-  if (!group.valid()) fail("cannot create the group '" + name + "'");
+      H5Gcreate2(file_.id(), place.c_str(), H5P_DEFAULT, creation.id(), H5P_DEFAULT));
+  if (!group.valid()) fail("cannot create the group '" + place + "'");
 }
 
 Hdf5Handle Hdf5Writer::create(const std::string& name, std::int64_t type,
                               std::span<const std::uint64_t> extents) {
+  const std::string place = below(inside_, name);
   const std::vector<hsize_t> dims(extents.begin(), extents.end());
   const Hdf5Handle space = owned<H5Sclose>(
       dims.empty() ? H5Screate(H5S_SCALAR)
@@ -163,9 +177,9 @@ Hdf5Handle Hdf5Writer::create(const std::string& name, std::int64_t type,
   const Hdf5Handle creation = owned<H5Pclose>(H5Pcreate(H5P_DATASET_CREATE));
   H5Pset_obj_track_times(creation.id(), false);
   H5Pset_layout(creation.id(), H5D_CONTIGUOUS);
-  Hdf5Handle dataset = owned<H5Dclose>(H5Dcreate2(file_.id(), name.c_str(), type, space.id(),
+  Hdf5Handle dataset = owned<H5Dclose>(H5Dcreate2(file_.id(), place.c_str(), type, space.id(),
                                                   H5P_DEFAULT, creation.id(), H5P_DEFAULT));
-  if (!dataset.valid()) fail("cannot create the dataset '" + name + "'");
+  if (!dataset.valid()) fail("cannot create the dataset '" + place + "'");
   return dataset;
 }
 
@@ -194,7 +208,8 @@ void Hdf5Writer::column(const std::string& name, Column kind, std::uint64_t rows
 void Hdf5Writer::fill(const std::string& name, std::uint64_t first, std::uint64_t rows,
                       std::int64_t type, const void* data) {
   if (rows == 0) return;
-  const Hdf5Handle dataset = owned<H5Dclose>(H5Dopen2(file_.id(), name.c_str(), H5P_DEFAULT));
+  const Hdf5Handle dataset =
+      owned<H5Dclose>(H5Dopen2(file_.id(), below(inside_, name).c_str(), H5P_DEFAULT));
   const Hdf5Handle space = owned<H5Sclose>(H5Dget_space(dataset.id()));
   const hsize_t start = first, count = rows;
   const Hdf5Handle memory = owned<H5Sclose>(H5Screate_simple(1, &count, nullptr));
@@ -302,8 +317,8 @@ void Hdf5Writer::attribute_texts(const std::string& object, const char* name,
   const Hdf5Handle space =
       owned<H5Sclose>(scalar ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &extent, nullptr));
   const Hdf5Handle attribute =
-      owned<H5Aclose>(H5Acreate_by_name(file_.id(), object.c_str(), name, type.id(), space.id(),
-                                        H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+      owned<H5Aclose>(H5Acreate_by_name(file_.id(), below(inside_, object).c_str(), name, type.id(),
+                                        space.id(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
   if (!attribute.valid() || H5Awrite(attribute.id(), type.id(), bytes.data()) < 0) {
     fail("cannot write the attribute '" + std::string(name) + "' of '" + object + "'");
   }
@@ -315,9 +330,9 @@ void Hdf5Writer::attribute(const std::string& object, const char* name, std::str
 
 void Hdf5Writer::attribute(const std::string& object, const char* name, std::uint64_t value) {
   const Hdf5Handle space = owned<H5Sclose>(H5Screate(H5S_SCALAR));
-  const Hdf5Handle attribute =
-      owned<H5Aclose>(H5Acreate_by_name(file_.id(), object.c_str(), name, H5T_STD_U64LE, space.id(),
-                                        H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+  const Hdf5Handle attribute = owned<H5Aclose>(
+      H5Acreate_by_name(file_.id(), below(inside_, object).c_str(), name, H5T_STD_U64LE, space.id(),
+                        H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
   if (!attribute.valid() || H5Awrite(attribute.id(), H5T_NATIVE_UINT64, &value) < 0) {
     fail("cannot write the attribute '" + std::string(name) + "' of '" + object + "'");
   }
@@ -367,15 +382,17 @@ Hdf5Reader::Hdf5Reader(std::string path, Hdf5Limits limits)
 }
 
 void Hdf5Reader::fail(const std::string& what) const {
-  throw ConfigError("cannot read '" + path_ + "': " + what);
+  throw ConfigError("cannot read '" + path_ +
+                    "': " + (inside_.empty() ? "" : "in '" + inside_ + "': ") + what);
 }
 
 /// Whether every component of the path exists. What soft and external links name is not this file's
 /// content, so they are refused.
 bool Hdf5Reader::has(const std::string& name) const {
-  if (name == "/") return true;
-  for (std::size_t end = name.find('/', 1);; end = name.find('/', end + 1)) {
-    const std::string part = name.substr(0, end);
+  const std::string place = below(inside_, name);
+  if (place == "/") return true;
+  for (std::size_t end = place.find('/', 1);; end = place.find('/', end + 1)) {
+    const std::string part = place.substr(0, end);
     const htri_t exists = H5Lexists(file_.id(), part.c_str(), H5P_DEFAULT);
     if (exists == 0) return false;
     H5L_info_t info{};
@@ -388,15 +405,17 @@ bool Hdf5Reader::has(const std::string& name) const {
 }
 
 Hdf5Handle Hdf5Reader::open_object(const std::string& name) const {
+  const std::string place = below(inside_, name);
   if (!has(name)) fail("'" + name + "' is missing");
-  Hdf5Handle object = owned<H5Oclose>(H5Oopen(file_.id(), name.c_str(), H5P_DEFAULT));
+  Hdf5Handle object = owned<H5Oclose>(H5Oopen(file_.id(), place.c_str(), H5P_DEFAULT));
   if (!object.valid()) fail("'" + name + "' is damaged");
   return object;
 }
 
 Hdf5Reader::Dataset Hdf5Reader::open_whole(const std::string& name) const {
+  const std::string place = below(inside_, name);
   if (!has(name)) fail("the dataset '" + name + "' is missing");
-  Dataset dataset{name, owned<H5Dclose>(H5Dopen2(file_.id(), name.c_str(), H5P_DEFAULT)), 1};
+  Dataset dataset{name, owned<H5Dclose>(H5Dopen2(file_.id(), place.c_str(), H5P_DEFAULT)), 1};
   if (!dataset.handle.valid()) fail("'" + name + "' is damaged or not a dataset");
   const Hdf5Handle creation = owned<H5Pclose>(H5Dget_create_plist(dataset.handle.id()));
   if (!creation.valid() || H5Pget_layout(creation.id()) != H5D_CONTIGUOUS ||

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace systole::reports {
@@ -77,6 +78,8 @@ class Hdf5Writer {
   Hdf5Writer(const Hdf5Writer&) = delete;
   Hdf5Writer& operator=(const Hdf5Writer&) = delete;
 
+  /// Makes a group; names from here on are below it, "" for the file itself.
+  void enter(const std::string& group);
   void group(const std::string& name);
 
   // Scalar datasets. `unit` becomes the attribute "unit" ("" writes none).
@@ -126,7 +129,7 @@ class Hdf5Writer {
   [[noreturn]] void fail(const std::string& what) const;
 
   Hdf5Quiet quiet_;
-  std::string path_, temporary_;
+  std::string path_, temporary_, inside_;
   Hdf5Handle file_;
 };
 
@@ -139,6 +142,8 @@ class Hdf5Reader {
   explicit Hdf5Reader(std::string path, Hdf5Limits limits = {});
 
   const std::string& path() const { return path_; }
+  /// Names from here on are below a group, "" for the file itself.
+  void enter(std::string group) { inside_ = std::move(group); }
   bool has(const std::string& name) const;
 
   void scalar(const std::string& name, std::uint64_t& value) const;
@@ -192,7 +197,7 @@ class Hdf5Reader {
   Hdf5Handle open_object(const std::string& name) const;
 
   Hdf5Quiet quiet_;
-  std::string path_;
+  std::string path_, inside_;
   Hdf5Limits limits_;
   std::uint64_t file_bytes_ = 0;
   Hdf5Handle file_;

@@ -477,9 +477,7 @@ std::mutex& library_mutex() {
 
 }  // namespace
 
-void write_result(const std::string& path, const RunResult& result) {
-  const std::lock_guard lock(library_mutex());
-  Hdf5Writer file(path);
+void put_result(Hdf5Writer& file, const RunResult& result) {
   file.attribute("/", "format", kFormat);
   file.attribute("/", "schema_version", kResultSchemaVersion);
   FieldWriter field{file};
@@ -534,12 +532,16 @@ void write_result(const std::string& path, const RunResult& result) {
 
   write_key_values(file, "/config", result.config_echo);
   write_key_values(file, "/notes", result.notes);
+}
+
+void write_result(const std::string& path, const RunResult& result) {
+  const std::lock_guard lock(library_mutex());
+  Hdf5Writer file(path);
+  put_result(file, result);
   file.commit();
 }
 
-RunResult read_result(const std::string& path) {
-  const std::lock_guard lock(library_mutex());
-  const Hdf5Reader file(path);
+RunResult take_result(const Hdf5Reader& file) {
   if (file.text_attribute("/", "format") != kFormat) {
     file.fail("it is not a systole result (attribute 'format')");
   }
@@ -592,6 +594,11 @@ RunResult read_result(const std::string& path) {
   result.config_echo = read_key_values(file, "/config");
   result.notes = read_key_values(file, "/notes");
   return result;
+}
+
+RunResult read_result(const std::string& path) {
+  const std::lock_guard lock(library_mutex());
+  return take_result(Hdf5Reader(path));
 }
 
 }  // namespace systole::reports

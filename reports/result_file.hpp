@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "reports/hdf5_file.hpp"
 #include "sim/core/run_result.hpp"
 
 namespace systole::reports {
@@ -21,5 +22,9 @@ void write_result(const std::string& path, const RunResult& result);
 /// characters). Errors: ConfigError for a missing, truncated, damaged or hostile file and for
 /// another schema version. The sums are not judged here: see RunResult::check_sums.
 RunResult read_result(const std::string& path);
+
+// The same as a part of a larger file: below the group that it is in.
+void put_result(Hdf5Writer& file, const RunResult& result);
+RunResult take_result(const Hdf5Reader& file);
 
 }  // namespace systole::reports

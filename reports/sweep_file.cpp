@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "reports/hdf5_file.hpp"
+#include "reports/result_file.hpp"
 #include "sim/core/error.hpp"
 
 namespace systole::reports {
@@ -158,6 +159,29 @@ class StoredPoints : public SweepPoints {
 
 }  // namespace
 
+namespace {
+
+std::string report_group(std::size_t number) { return fmt::format("/reports/{}", number); }
+
+std::vector<SweepReport> read_reports(Hdf5Reader& file) {
+  Counts ids;
+  file.column("/reports/id", ids);
+  if (ids.size() > kMostReports) {
+    file.fail(
+        fmt::format("/reports/id has {} rows; expected at most {}", ids.size(), kMostReports));
+  }
+  std::vector<SweepReport> reports;
+  for (const std::uint64_t id : ids) {
+    if (!reports.empty() && id <= reports.back().id) file.fail("/reports/id is not in order");
+    file.enter(report_group(reports.size()));
+    reports.push_back({id, take_result(file)});
+    file.enter("");
+  }
+  return reports;
+}
+
+}  // namespace
+
 void write_sweep_result(const std::string& path, const SweepResult& result) {
   Hdf5Writer file(path);
   file.attribute("/", "format", kFormat);
@@ -182,6 +206,13 @@ void write_sweep_result(const std::string& path, const SweepResult& result) {
   }
   file.column("/space/base_name", keys, "");
   file.column("/space/base_value", values, "");
+  Texts names, places;
+  for (const auto& [name, place] : result.files) {
+    names.push_back(name);
+    places.push_back(place);
+  }
+  file.column("/space/file_name", names, "");
+  file.column("/space/file_path", places, "");
   Texts paths;
   Counts numeric, scenario;
   for (const SweepAxis& axis : result.axes) {
@@ -249,11 +280,21 @@ void write_sweep_result(const std::string& path, const SweepResult& result) {
   }
   result.points->each([&](const SweepPoint& point) { columns.take(point); });
   columns.flush();
+
+  file.group("/reports");
+  Counts ids;
+  for (const SweepReport& report : result.reports) ids.push_back(report.id);
+  file.column("/reports/id", ids, "");
+  for (std::size_t i = 0; i < result.reports.size(); ++i) {
+    file.enter(report_group(i));
+    put_result(file, result.reports[i].result);
+    file.enter("");
+  }
   file.commit();
 }
 
 SweepResult read_sweep_result(const std::string& path) {
-  const Hdf5Reader file(path, kLimits);
+  Hdf5Reader file(path, kLimits);
   if (file.text_attribute("/", "format") != kFormat) {
     file.fail("it is not a merged sweep (attribute 'format')");
   }
@@ -278,6 +319,9 @@ SweepResult read_sweep_result(const std::string& path) {
   file.column("/space/base_name", names);
   values = column_for<std::string>(file, "/space/base_value", names.size());
   for (std::size_t i = 0; i < names.size(); ++i) result.base.emplace_back(names[i], values[i]);
+  file.column("/space/file_name", names);
+  values = column_for<std::string>(file, "/space/file_path", names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) result.files.emplace_back(names[i], values[i]);
   file.column("/space/axis_path", names);
   const auto numeric = column_for<std::uint64_t>(file, "/space/axis_numeric", names.size());
   const auto scenario = column_for<std::uint64_t>(file, "/space/axis_scenario", names.size());
@@ -301,6 +345,7 @@ SweepResult read_sweep_result(const std::string& path) {
   }
 
   result.points = std::make_shared<StoredPoints>(path, result);
+  result.reports = read_reports(file);
   return result;
 }
 

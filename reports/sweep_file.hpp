@@ -8,7 +8,7 @@
 
 namespace systole::reports {
 
-inline constexpr std::uint64_t kSweepSchemaVersion = 2;
+inline constexpr std::uint64_t kSweepSchemaVersion = 3;
 
 /// As write_result: whole or not at all, equal results in equal bytes. Errors: ConfigError.
 void write_sweep_result(const std::string& path, const SweepResult& result);

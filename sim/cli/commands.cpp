@@ -1,5 +1,7 @@
 #include "sim/cli/commands.hpp"
 
+#include "sim/core/shell_word.hpp"
+
 namespace systole::cli {
 namespace {
 
@@ -36,20 +38,7 @@ std::span<const Command> all_commands() { return kCommands; }
 
 void remember_command_line(const Arguments& words) {
   typed = "systole";
-  for (const std::string& word : words) {
-    // Quoted where a shell would need it, so that the echoed line can be pasted.
-    const bool plain =
-        !word.empty() && word.find_first_not_of(
-                             "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                             "_-+=./,:@%") == std::string::npos;
-    if (plain) {
-      typed += " " + word;
-      continue;
-    }
-    typed += " '";
-    for (const char c : word) typed += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    typed += "'";
-  }
+  for (const std::string& word : words) typed += " " + shell_word(word);
 }
 
 const std::string& command_line() { return typed; }

@@ -13,6 +13,7 @@
 #include "configs/assign.hpp"
 #include "configs/sweep.hpp"
 #include "configs/tree.hpp"
+#include "reports/result_file.hpp"
 #include "reports/sweep.hpp"
 #include "reports/sweep_file.hpp"
 #include "sim/cli/commands.hpp"
@@ -20,6 +21,7 @@
 #include "sim/cli/options.hpp"
 #include "sim/cli/sweep_plan.hpp"
 #include "sim/cli/sweep_quality.hpp"
+#include "sim/cli/sweep_reports.hpp"
 #include "sim/core/error.hpp"
 #include "sim/sweep/replay.hpp"
 
@@ -28,9 +30,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// What folders hold of a sweep.
+struct Merged {
+  configs::SweepConfig config;
+  SweepResult result;
+};
+
 /// `empty`: may hold no finished point.
-SweepResult merged(const std::vector<std::string>& folders, const std::string& name,
-                   Progress& progress, bool empty = false) {
+Merged merged(const std::vector<std::string>& folders, const std::string& name, Progress& progress,
+              bool empty = false) {
   const SweepPlan plan = plan_of(folders.front(), name);
   const auto journals = std::make_shared<sweep::JournalIndex>();
   for (const std::string& folder : folders) journals->read(journals_of(folder));
@@ -44,12 +52,13 @@ SweepResult merged(const std::vector<std::string>& folders, const std::string& n
         "computes them again",
         folders.front(), result.name, journals->points(), folders.front()));
   }
-  return result;
+  return {std::move(config), std::move(result)};
 }
 
 /// A merged file, or a folder that is merged in passing.
 SweepResult open_sweep(const std::string& path, const std::string& name, Progress& progress) {
-  return fs::is_directory(path) ? merged({path}, name, progress) : reports::read_sweep_result(path);
+  return fs::is_directory(path) ? merged({path}, name, progress).result
+                                : reports::read_sweep_result(path);
 }
 
 int status_command(const Arguments& arguments) {
@@ -66,7 +75,7 @@ int status_command(const Arguments& arguments) {
   catch_interrupt();
   for (const std::string& name : names) {
     ConsoleProgress progress(true);
-    const SweepResult result = merged({folders[0]}, name, progress, true);
+    const SweepResult result = merged({folders[0]}, name, progress, true).result;
     const SweepSummary summary = summarise(result);
     fmt::print("{}: {} of {} points finished ({} refused, {} failed), {} feasible; {}, {}\n", name,
                summary.points, result.planned, summary.refused, summary.failed, summary.feasible,
@@ -77,50 +86,102 @@ int status_command(const Arguments& arguments) {
   return 0;
 }
 
+constexpr const char* kReportsHelp =
+    "full reports of the best points, front first, which the page opens (default: 24; 0: none)";
+
 int merge_command(const Arguments& arguments) {
   std::vector<std::string> folders;
   std::string out, name;
+  std::uint64_t wanted = kUsualReports, jobs = 0;
   bool quiet = false;
   Options options("sweep merge DIR... --out FILE.h5",
                   "Writes the finished points of a sweep as one HDF5 file: the same bytes however "
                   "many\nworkers there were and however often they were interrupted. Several "
-                  "folders: the shards\nof one sweep.",
+                  "folders: the shards\nof one sweep. The full reports of the best points are put "
+                  "in; those that no folder keeps yet\nare computed.",
                   "  systole sweep merge runs --out all.h5\n");
   options.value("out", "FILE.h5", out, "the file (see reports/SCHEMA.md)")
       .value("sweep", "NAME", name, "which, where the folder holds several")
+      .number("reports", "N", wanted, kReportsHelp)
+      .number("jobs", "N", jobs, "processes that compute reports (default: all processors)")
       .flag("quiet", quiet, "no progress")
       .positional(folders);
   if (!options.parse(arguments)) return 0;
   if (folders.empty()) throw ConfigError("sweep merge: expected a folder of a sweep");
   if (out.empty()) throw ConfigError("sweep merge: expected --out FILE.h5");
+  const std::uint64_t most = checked_reports(wanted);
+  const unsigned processes = thread_count(jobs);
   check_writable(out);
   catch_interrupt();
   ConsoleProgress progress(quiet);
-  const SweepResult result = merged(folders, name, progress);
+  auto [config, result] = merged(folders, name, progress);
+  result.reports = reports_of(result, config, points_to_report(result, summarise(result), most),
+                              {processes, folders}, progress);
   reports::write_sweep_result(out, result);
   if (!quiet) {
-    fmt::print("{}: {} of {} points of {}\n", out, result.points->size(), result.planned,
-               result.name);
+    fmt::print("{}: {} of {} points of {}, {} with a full report\n", out, result.points->size(),
+               result.planned, result.name, result.reports.size());
   }
   return 0;
 }
 
+/// The full report of one point: a merged file has those of some, a folder is asked for any.
+RunResult report_from(const std::string& path, const std::string& name, std::uint64_t id,
+                      Progress& progress) {
+  if (!fs::is_directory(path)) {
+    const SweepResult result = reports::read_sweep_result(path);
+    if (const SweepReport* report = result.report_of(id)) return report->result;
+    std::string known;
+    for (const SweepReport& report : result.reports) {
+      known += (known.empty() ? "" : ", ") + std::to_string(report.id);
+    }
+    throw ConfigError(fmt::format("--point: {} has no full report of point {}; expected one of: {}",
+                                  path, id, known.empty() ? "(it has none)" : known));
+  }
+  const Merged sweep = merged({path}, name, progress);
+  std::vector<SweepPoint> points;
+  sweep.result.points->each([&](const SweepPoint& point) {
+    if (point.id == id) points.push_back(point);
+  });
+  if (points.empty()) {
+    throw ConfigError(fmt::format("--point: {} has no finished point {}", path, id));
+  }
+  if (!points[0].done()) {
+    throw ConfigError(fmt::format("--point: point {} cannot be: {}", id, points[0].record.message));
+  }
+  return reports_of(sweep.result, sweep.config, points, {1, {path}}, progress)[0].result;
+}
+
 int export_command(const Arguments& arguments) {
   std::vector<std::string> files;
-  std::string csv, json, name;
-  Options options("sweep export FILE.h5|DIR [--csv FILE] [--json FILE]",
-                  "Writes the points of a sweep as a table or as JSON.",
-                  "  systole sweep export all.h5 --csv points.csv\n");
+  std::string csv, json, name, out;
+  std::optional<std::uint64_t> point;
+  Options options("sweep export FILE.h5|DIR [--csv FILE] [--json FILE] [--point ID --out FILE.h5]",
+                  "Writes the points of a sweep as a table or as JSON, or all of one point as the "
+                  "result that `systole\nrun` of it gives.",
+                  "  systole sweep export all.h5 --csv points.csv\n"
+                  "  systole sweep export all.h5 --point 17 --out point.h5\n");
   options.value("csv", "FILE", csv, "a line a point, - for standard output")
       .value("json", "FILE", json, "all that is known, - for standard output")
+      .optional_number("point", "ID", point,
+                       "whose full report --out gets: of a FILE one of those it has (sweep merge "
+                       "--reports), of a DIR any")
+      .value("out", "FILE.h5", out, "a result as of systole run --out")
       .value("sweep", "NAME", name, "which, where the folder holds several")
       .positional(files);
   if (!options.parse(arguments)) return 0;
   if (files.size() != 1) throw ConfigError("sweep export: expected one merged file or folder");
-  if (csv.empty() && json.empty()) throw ConfigError("sweep export: expected --csv or --json");
-  for (const std::string* path : {&csv, &json}) check_writable(*path);
+  if (point.has_value() != !out.empty()) {
+    throw ConfigError("sweep export: --point ID and --out FILE.h5 go together");
+  }
+  if (csv.empty() && json.empty() && !point) {
+    throw ConfigError("sweep export: expected --csv, --json or --point");
+  }
+  for (const std::string* path : {&csv, &json, &out}) check_writable(*path);
   catch_interrupt();
   ConsoleProgress progress(true);
+  if (point) reports::write_result(out, report_from(files[0], name, *point, progress));
+  if (csv.empty() && json.empty()) return 0;
   const SweepResult result = open_sweep(files[0], name, progress);
   const SweepSummary summary = summarise(result);
   if (!csv.empty()) {
@@ -138,7 +199,7 @@ struct SweepOptions {
   std::vector<std::string> files, share;
   std::string out, search = "grid", shard, sweep;
   std::optional<std::uint64_t> budget;
-  std::uint64_t jobs = 0, seed = 1;
+  std::uint64_t jobs = 0, seed = 1, reports = kUsualReports;
   bool resume = false, quiet = false, slurm = false;
   SlurmSettings batch;
 };
@@ -169,6 +230,7 @@ bool parse(const Arguments& arguments, SweepOptions& o) {
       .value("search", "KIND", o.search, "grid, random, sobol or nsga2 (default: grid)")
       .optional_number("budget", "N", o.budget, "points of a search other than grid")
       .number("seed", "S", o.seed, "of a search other than grid (default: 1)")
+      .number("reports", "N", o.reports, kReportsHelp)
       .flag("quiet", o.quiet, "no table and no progress")
       .positional(o.files)
       .group("On a cluster")
@@ -299,6 +361,7 @@ int sweep(const SweepOptions& o) {
   for (const std::string* text : {&o.batch.partition, &o.batch.time, &o.batch.account}) {
     if (!o.slurm && !text->empty()) throw ConfigError("'" + *text + "' is for --slurm");
   }
+  const std::uint64_t most_reports = checked_reports(o.reports);
   const SweepPlan plan = wanted_plan(o);
   configs::SweepConfig config = configs::read_sweep(plan.text, plan.file);
   identify_quality(config);
@@ -375,6 +438,11 @@ int sweep(const SweepOptions& o) {
   if (summary.first_failed) {
     throw InternalError(fmt::format("point {} of the sweep: {}", summary.first_failed->id,
                                     summary.first_failed->record.message));
+  }
+  // Which points are the best is known once all are there; of parts, to the merge.
+  if (result.points->size() == result.planned && plan.search.shards == 1) {
+    reports_of(result, config, points_to_report(result, summary, most_reports),
+               {pool.jobs, {o.out}}, progress);
   }
   return 0;
 }

@@ -9,6 +9,7 @@
 #include "configs/tree.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/core/error.hpp"
+#include "sim/core/shell_word.hpp"
 #include "sim/sweep/journal.hpp"
 
 namespace systole::cli {
@@ -47,13 +48,6 @@ SweepPlan read_plan(const std::string& path) {
   plan.search.seed = number_of(value(4, "seed"), path, "seed", "a number");
   plan.text = text.substr(blank + 2);
   return plan;
-}
-
-/// As one word of a shell.
-std::string quoted(const std::string& word) {
-  std::string out = "'";
-  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
 }
 
 }  // namespace
@@ -104,7 +98,7 @@ std::string slurm_script(const std::string& binary, const std::string& folder,
       "# Finished points are kept: a task that was killed goes on where it was, requeued or "
       "submitted again.\n"
       "#SBATCH --job-name=systole-{}\n",
-      name, quoted(folder), quoted(folder), name, name);
+      name, shell_word(folder), shell_word(folder), name, name);
   const auto option = [&](std::string_view key, const std::string& value) {
     if (!value.empty()) out += fmt::format("#SBATCH --{}={}\n", key, value);
   };
@@ -120,7 +114,8 @@ std::string slurm_script(const std::string& binary, const std::string& folder,
   out += "#SBATCH --open-mode=append\n#SBATCH --requeue\n";
   if (!s.ranks) out += "set -u  # outside an array there is no task's number\n";
   return out + fmt::format("exec {}{} sweep --resume --quiet --out {} --sweep {} --jobs {}{}\n",
-                           s.ranks ? "srun " : "", quoted(binary), quoted(folder), name, s.jobs,
+                           s.ranks ? "srun " : "", shell_word(binary), shell_word(folder), name,
+                           s.jobs,
                            s.ranks ? std::string()
                                    : fmt::format(" --shard \"$SLURM_ARRAY_TASK_ID/{}\"", s.tasks));
 }

@@ -30,6 +30,11 @@ double SweepResult::cost(const SweepPoint& point, const SweepObjective& objectiv
   return objective.maximise ? -figure : figure;
 }
 
+const SweepReport* SweepResult::report_of(std::uint64_t id) const {
+  const auto it = std::ranges::lower_bound(reports, id, {}, &SweepReport::id);
+  return it != reports.end() && it->id == id ? &*it : nullptr;
+}
+
 std::vector<std::uint32_t> SweepResult::scenario_of(const SweepPoint& point) const {
   std::vector<std::uint32_t> values;
   for (std::size_t a = 0; a < axes.size(); ++a) {
@@ -255,6 +260,38 @@ SweepSummary summarise(const SweepResult& result) {
   std::ranges::sort(summary.front, {}, &SweepPoint::id);
   for (const Effects& of_figure : effects) summary.effects.push_back(of_figure.effects());
   return summary;
+}
+
+std::vector<SweepPoint> points_to_report(const SweepResult& result, const SweepSummary& summary,
+                                         std::uint64_t most) {
+  std::map<std::uint64_t, SweepPoint> chosen;
+  const auto choose = [&](const SweepPoint& point) {
+    if (chosen.size() < most) chosen.emplace(point.id, point);
+  };
+  const auto choose_best = [&](std::size_t first, std::size_t last) {
+    for (const SweepSummary::Scenario& scenario : summary.scenarios) {
+      for (const auto& best : scenario.best) {
+        for (std::size_t c = first; c < std::min(last, best.size()); ++c) {
+          if (best[c]) choose(*best[c]);
+        }
+      }
+    }
+  };
+  choose_best(0, 1);
+  std::vector<SweepPoint> front = summary.front;
+  if (!result.objectives.empty()) {
+    std::ranges::stable_sort(front, {}, [&](const SweepPoint& point) {
+      return result.cost(point, result.objectives.front());
+    });
+  }
+  std::erase_if(front, [&](const SweepPoint& point) { return chosen.contains(point.id); });
+  const std::uint64_t room = std::min<std::uint64_t>(most - chosen.size(), front.size());
+  // The middles of as many equal stretches: the ends are among the best already.
+  for (std::uint64_t i = 0; i < room; ++i) choose(front[(2 * i + 1) * front.size() / (2 * room)]);
+  choose_best(1, 1 + result.constraints.size());
+  std::vector<SweepPoint> points;
+  for (auto& [id, point] : chosen) points.push_back(std::move(point));
+  return points;
 }
 
 }  // namespace systole

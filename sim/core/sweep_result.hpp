@@ -10,7 +10,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "sim/core/run_result.hpp"
 
 namespace systole {
 
@@ -116,6 +119,13 @@ class ListedPoints : public SweepPoints {
   std::vector<SweepPoint> points_;
 };
 
+/// All that a run of one point finds out.
+struct SweepReport {
+  std::uint64_t id = 0;
+  RunResult result;
+};
+inline constexpr std::uint64_t kMostReports = 256;
+
 struct SweepResult {
   std::string version;
   std::string name, summary, source;
@@ -124,12 +134,17 @@ struct SweepResult {
   std::uint64_t grid_points = 0;  ///< in the whole grid, conditions not looked at
   std::uint64_t planned = 0;      ///< that the search asks for, as far as it is known
   std::vector<std::pair<std::string, std::string>> base;  ///< "machine" -> "mixpe-128x128"
+  /// Names of machines and the like that are files of the sweep's own -> where they lie.
+  std::vector<std::pair<std::string, std::string>> files;
   std::vector<SweepAxis> axes;
   std::vector<std::string> derived;     ///< names
   std::vector<std::string> conditions;  ///< as written
   std::vector<std::string> constraints;
   std::vector<SweepObjective> objectives;
   std::shared_ptr<const SweepPoints> points;
+  std::vector<SweepReport> reports;  ///< of some points, by id
+
+  const SweepReport* report_of(std::uint64_t id) const;  ///< null where there is none
 
   /// The figure of a point by its objective, smaller is better; NaN where absent.
   double cost(const SweepPoint& point, const SweepObjective& objective) const;
@@ -175,6 +190,12 @@ struct SweepSummary {
 };
 /// One pass; memory grows with the front and the axes, not with the points.
 SweepSummary summarise(const SweepResult& result);
+
+/// The points that are worth a report of their own, at most `most`, by id: the best of each
+/// objective and scenario, the front (where it is longer than that, evenly along its first
+/// objective), then what would be best without a constraint.
+std::vector<SweepPoint> points_to_report(const SweepResult& result, const SweepSummary& summary,
+                                         std::uint64_t most);
 
 // Sets of costs, smaller is better.
 using Costs = std::vector<double>;

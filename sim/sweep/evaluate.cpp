@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "configs/assign.hpp"
+#include "configs/echo.hpp"
 #include "configs/validate.hpp"
 #include "sim/core/bytes.hpp"
 #include "sim/core/error.hpp"
@@ -294,6 +295,7 @@ struct Evaluator::State {
     // A path is set in memory where the base's machine takes any of its values so; other machines
     // have the same fields.
     const configs::SweepConfig& config = space.config();
+    keeps_recipe = config.quality.has_value();
     configs::MachineConfig probe =
         configs::load_machine(configs::named_from(config.folder, config.base.machine));
     const auto add = [&](const SweepParameter& parameter, const std::string& example) {
@@ -316,8 +318,9 @@ struct Evaluator::State {
   TimingFolder timings;
   sim::GemmSearches searches;
   QualityMeasure quality;
-  std::optional<configs::Recipe> quality_recipe;  ///< of the point, where there is a quality
-  std::vector<bool> in_memory;                    ///< of axes and derived values
+  bool keeps_recipe = false;
+  std::optional<configs::Recipe> kept_recipe;  ///< of the point, where it is asked for
+  std::vector<bool> in_memory;                 ///< of axes and derived values
   Cache<configs::MachineConfig> machines;
   Cache<configs::Recipe> recipes;
   Cache<configs::ModelShape> models;
@@ -497,7 +500,7 @@ struct Evaluator::State {
         digest.add(model.digest[0]);
         digest.add(model.digest[1]);
         configs::add_to(digest, timed.machine);
-        if (config.quality) quality_recipe = kv ? *kv : *recipe.config;
+        if (keeps_recipe) kept_recipe = kv ? *kv : *recipe.config;
         const std::string text = fmt::format("{}\n\n{}\n\n{}\n\n{} {} {}", recipe_text, model_text,
                                              path(r.kv), r.prefill, r.decode, r.batch);
         if (text != program_text) {
@@ -526,18 +529,18 @@ struct Evaluator::State {
 
   /// Puts the perplexity of the point's recipe into its record, or refuses it.
   void add_quality(SweepRecord& record) {
-    SYSTOLE_CHECK(quality != nullptr && quality_recipe, "a quality without a measure");
+    SYSTOLE_CHECK(quality != nullptr && kept_recipe, "a quality without a measure");
     configs::Digest digest;
     digest.add(std::string_view("perplexity"));
     for (const std::uint64_t each : space.config().quality->content) digest.add(each);
-    configs::add_to(digest, *quality_recipe);
+    configs::add_to(digest, *kept_recipe);
     const auto key = digest.value();
     double perplexity = 0;
     if (const std::optional<double> known = kept_figure(key)) {
       perplexity = *known;
     } else {
       try {
-        perplexity = quality(*quality_recipe);
+        perplexity = quality(*kept_recipe);
       } catch (const ConfigError& error) {
         record = without_figures(PointStatus::refused, "quality: " + portable(error.what()));
         return;
@@ -556,10 +559,7 @@ struct Evaluator::State {
                                        static_cast<std::uint64_t>(r.decode), nullptr, kv_study,
                                        static_cast<std::uint64_t>(r.batch));
       if (space.config().base.prompt == configs::SweepPrompt::cached) {
-        std::erase_if(timed.program.steps, [](const workloads::Step& step) {
-          return step.phase == workloads::Phase::prefill;
-        });
-        if (timed.program.steps.empty()) fault = "decode: found 0 and the prompt cached";
+        workloads::without_prefill(timed.program);
       }
     } catch (const ConfigError& error) {
       fault = portable(error.what());
@@ -583,6 +583,19 @@ SweepRecord Evaluator::evaluate() {
     state_->add_quality(record);
   }
   return record;
+}
+
+RunResult Evaluator::run(PointId id) {
+  state_->keeps_recipe = true;
+  state_->resolve(id);
+  if (!state_->fault.empty()) throw ConfigError(state_->fault);
+  sim::SimulateOptions options;
+  options.over_time = true;
+  if (state_->timing == configs::SweepTiming::analytic) options.timing = sim::Timing::analytic;
+  Progress quiet;
+  RunResult result = sim::simulate(state_->timed.program, state_->timed.machine, options, quiet);
+  result.config_echo = configs::echo(state_->timed.machine, *state_->kept_recipe);
+  return result;
 }
 
 SweepRecord Evaluator::timed() {

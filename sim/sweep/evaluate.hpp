@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "configs/sweep.hpp"
+#include "sim/core/run_result.hpp"
 #include "sim/core/sweep_result.hpp"
 #include "sim/sweep/journal.hpp"
 #include "sim/sweep/space.hpp"
@@ -38,6 +39,10 @@ class Evaluator {
   /// elaborates once in a process. Throws InternalError when that
   /// process is killed more than a few times.
   SweepRecord evaluate();
+
+  /// All that `systole run` of the point finds out, but for who ran it. Once in a process where the
+  /// timing is tile. Throws ConfigError for a point that cannot be.
+  RunResult run(PointId id);
 
   /// Whether the last evaluate() has run a simulation: of analytic points and of those all of whose
   /// parts were known it has not.

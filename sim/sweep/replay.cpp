@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <functional>
 #include <limits>
 #include <numeric>
@@ -32,6 +33,31 @@ std::string search_text(const SearchSettings& search, const configs::SweepConfig
   return text;
 }
 
+/// Of a sweep's names, those that are relative to its file.
+std::vector<std::pair<std::string, std::string>> files_of(const configs::SweepConfig& config) {
+  std::vector<std::pair<std::string, std::string>> files;
+  const auto add = [&](const std::string& name) {
+    const std::string path = configs::named_from(config.folder, name);
+    if (path == name) return;
+    files.emplace_back(name, std::filesystem::absolute(path).lexically_normal().string());
+  };
+  const configs::SweepBase& base = config.base;
+  for (const std::string* name : {&base.machine, &base.recipe, &base.kv, &base.model}) add(*name);
+  for (const configs::SweepAxisConfig& axis : config.axes) {
+    using enum configs::SweepTarget;
+    const configs::SweepTarget target = axis.parameter.target;
+    if (target != machine_name && target != recipe_name && target != kv_name &&
+        target != model_name) {
+      continue;
+    }
+    for (const configs::SweepValue& value : axis.values) add(value.text);
+  }
+  std::ranges::sort(files);
+  const auto doubled = std::ranges::unique(files);
+  files.erase(doubled.begin(), doubled.end());
+  return files;
+}
+
 SweepResult header(const PointSpace& space, const SearchSettings& search,
                    const std::string& version) {
   const configs::SweepConfig& config = space.config();
@@ -58,6 +84,7 @@ SweepResult header(const PointSpace& space, const SearchSettings& search,
     result.base.emplace_back("quality", "perplexity of " + config.quality->model + " on " + text +
                                             ", under the recipe of each point");
   }
+  result.files = files_of(config);
   for (const configs::SweepAxisConfig& axis : config.axes) {
     SweepAxis& out = result.axes.emplace_back();
     out.path = axis.parameter.path;
