@@ -20,9 +20,10 @@ std::string page_top(const PageHead& head) {
       // as PNG passes through a picture.)
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
       "'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\"/>\n"
-      "<title>{} \u2013 Systole</title>\n<style>{}{}</style>\n</head>\n<body{}>\n"
+      "<title>{} \u2013 Systole</title>\n<style id=\"page-style\">{}</style>{}\n</head>\n<body{}>\n"
       "<header>\n<p class=\"kind\"><b>Systole</b> \u00b7 {}</p>\n<h1>{}</h1>\n",
-      escaped(head.title), kPageStyle, head.style,
+      escaped(head.title), kPageStyle,
+      head.style.empty() ? "" : fmt::format("\n<style>{}</style>", head.style),
       head.body_class.empty() ? "" : " class=\"" + escaped(head.body_class) + "\"",
       escaped(head.kind), escaped(heading));
   if (!head.remark.empty()) out += "<p class=\"sub\">" + escaped(head.remark) + "</p>\n";
@@ -38,7 +39,8 @@ std::string page_bottom(std::string_view version, std::string_view command,
   }
   out += fmt::format(
       "<p>Systole{}: cycle-approximate, bit-exact simulation of mixed-precision accelerators. "
-      "This page is one file and loads nothing.</p></footer>\n<script>{}</script>\n",
+      "This page is one file and loads nothing.</p></footer>\n<script "
+      "id=\"page-script\">{}</script>\n",
       version.empty() ? "" : " " + escaped(version), kPageScript);
   if (!script.empty()) out += fmt::format("<script>{}</script>\n", script);
   return out + "</body>\n</html>\n";

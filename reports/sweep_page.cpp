@@ -13,11 +13,13 @@
 #include <vector>
 
 #include "reports/format.hpp"
+#include "reports/html.hpp"
 #include "reports/markup.hpp"
 #include "reports/page.hpp"
 #include "reports/sweep.hpp"
 #include "reports/sweep_script.hpp"
 #include "sim/core/fidelity.hpp"
+#include "sim/core/point_command.hpp"
 
 namespace systole::reports {
 namespace {
@@ -27,6 +29,8 @@ using Json = nlohmann::ordered_json;
 /// A browser draws so many lines without a wait; of more, the front and an even sample are drawn.
 constexpr std::size_t kDrawn = 3000;
 constexpr std::size_t kTableRows = 200;
+/// Full reports that are more than this leave their timelines out.
+constexpr std::size_t kHeavyBytes = 4'000'000;
 
 class SweepPage {
  public:
@@ -60,10 +64,9 @@ class SweepPage {
     effects();
     about();
     out_ += "<p class=\"note\">The points as a table: systole sweep export.</p>\n";
-    const std::string script = s_.points > 0 && !r_.objectives.empty()
-                                   ? fmt::format("const D={};\n{}", data(), kSweepScript)
-                                   : std::string();
-    return out_ + page_bottom(r_.version, "", script);
+    if (s_.points == 0 || r_.objectives.empty()) return out_ + page_bottom(r_.version, "");
+    out_ += reports_data();
+    return out_ + page_bottom(r_.version, "", fmt::format("const D={};\n{}", data(), kSweepScript));
   }
 
  private:
@@ -110,7 +113,8 @@ class SweepPage {
     return same == 1 ? last : path;
   }
 
-  /// The points that are drawn: all, or the front and an even sample of the rest; and beside them,
+  /// The points that are drawn: all, or the front, those with a report and an even sample of the
+  /// rest; and beside them,
   /// for the heat maps, the best of each cell of two axes, which a sample would miss.
   void collect() {
     const std::uint64_t front = std::min<std::uint64_t>(front_.size(), kDrawn / 2);
@@ -122,6 +126,7 @@ class SweepPage {
     r_.points->each([&](const SweepPoint& point) {
       bool shown = number++ % stride == 0;
       if (s_.on_front(point.id)) shown = shown || of_front++ % front_stride == 0;
+      shown = shown || r_.report_of(point.id) != nullptr;
       if (shown) {
         drawn_.push_back(point);
         return;
@@ -155,26 +160,35 @@ class SweepPage {
             figure_top("axes", "All axes and objectives",
                        "A line is a point: blue on the front, dashed where a constraint does not "
                        "hold. The arrow says which way is better. Point at a line for its figures, "
-                       "click to keep it, Escape lets go.");
-    out_ +=
-        "<svg id=\"parallel\" class=\"plot\" role=\"img\" aria-label=\"parallel "
-        "coordinates\"></svg></section></div>\n"
-        "<div class=\"views needs-script\" hidden><section class=\"figure\" "
-        "id=\"two\"><div class=\"head\"><h3>Two figures</h3></div><div "
-        "class=\"controls\"><label>across <select id=\"sx\"></select></label><label>up <select "
-        "id=\"sy\"></select></label></div><svg id=\"scatter\" class=\"plot\" role=\"img\" "
-        "aria-label=\"scatter\"></svg></section><section class=\"figure\" id=\"best-of-two\"><div "
-        "class=\"head\"><h3>Best over two axes</h3></div><div "
-        "class=\"controls\"><label>across <select id=\"hx\"></select></label><label>up <select "
-        "id=\"hy\"></select></label><label>figure <select id=\"hf\"></select></label></div><svg "
-        "id=\"heat\" class=\"plot\" role=\"img\" aria-label=\"heat map\"></svg></section></div>\n"
-        "<section id=\"point\" hidden></section>\n";
+                       "click to keep it, Escape lets go." +
+                           std::string(r_.reports.empty()
+                                           ? ""
+                                           : " A click on a point with a full report opens it; the "
+                                             "tables say which have one."));
+    out_ += drawing("parallel", "parallel coordinates") +
+            "</div>\n<div class=\"views needs-script\" hidden=\"hidden\">" +
+            figure_top("two", "Two figures", "") + "<div class=\"controls\">" +
+            chooser("across", "sx") + chooser("up", "sy") + "</div>" +
+            drawing("scatter", "scatter") + figure_top("best-of-two", "Best over two axes", "") +
+            "<div class=\"controls\">" + chooser("across", "hx") + chooser("up", "hy") +
+            chooser("figure", "hf") + "</div>" + drawing("heat", "heat map") +
+            "</div>\n<section id=\"point\" hidden=\"hidden\"></section>\n";
     if (sampled_) {
       add("<p class=\"note\">Drawn: {} of {} points, the front and an even sample of the rest. The "
           "heat maps of the objectives are of all points, unless the axes have very many values; "
           "tables and bars are of all.</p>\n",
           format_exact(drawn_count_), format_exact(s_.points));
     }
+  }
+
+  /// Filled by the script, also the table that is saved; the end of its figure.
+  static std::string drawing(std::string_view id, std::string_view label) {
+    return fmt::format(
+        "<svg id=\"{}\" class=\"plot\" role=\"img\" aria-label=\"{}\"></svg>{}</section>", id,
+        label, figure_data({}));
+  }
+  static std::string chooser(std::string_view label, std::string_view id) {
+    return fmt::format("<label>{} <select id=\"{}\"></select></label>", label, id);
   }
 
   std::string heading_cells() const {
@@ -205,19 +219,31 @@ class SweepPage {
     return text;
   }
 
+  /// A column of buttons, where any point has a report.
+  std::string report_heading() const { return r_.reports.empty() ? "" : "<th>report</th>"; }
+  std::string report_cell(const SweepPoint& point) const {
+    if (r_.reports.empty()) return "";
+    if (r_.report_of(point.id) == nullptr) return "<td></td>";
+    return fmt::format(
+        "<td><button type=\"button\" class=\"needs-script\" hidden=\"hidden\" "
+        "data-report=\"{}\">Open</button></td>",
+        point.id);
+  }
+
   void front_table() {
     if (front_.empty()) return;
     add("<section id=\"front\"><h3>Pareto front</h3><p class=\"note\">No feasible point is better "
         "in all of: "
         "{}.{} A click on a heading sorts.</p><div class=\"wide\"><table "
-        "class=\"sortable\"><thead><tr>{}<th>limited by</th></tr></thead><tbody>\n",
+        "class=\"sortable\"><thead><tr>{}<th>limited by</th>{}</tr></thead><tbody>\n",
         escaped(objectives_text()),
         front_.size() > kTableRows ? fmt::format(" The first {} of {}.", kTableRows, front_.size())
                                    : "",
-        heading_cells());
+        heading_cells(), report_heading());
     for (std::size_t i = 0; i < std::min(kTableRows, front_.size()); ++i) {
       const SweepPoint& point = front_[i];
-      add("<tr>{}<td>{}</td></tr>\n", point_cells(point), escaped(point.record.limit));
+      add("<tr>{}<td>{}</td>{}</tr>\n", point_cells(point), escaped(point.record.limit),
+          report_cell(point));
     }
     out_ += "</tbody></table></div></section>\n";
   }
@@ -228,16 +254,16 @@ class SweepPage {
         "constraint costs</h3><p "
         "class=\"note\">A constraint is listed where without it the best would be another "
         "point.</p><div class=\"wide\"><table><thead><tr><th>objective</th><th>constraints</th>{}"
-        "<th>limited by</th></tr></thead><tbody>\n",
-        heading_cells());
+        "<th>limited by</th>{}</tr></thead><tbody>\n",
+        heading_cells(), report_heading());
     for (std::size_t o = 0; o < r_.objectives.size(); ++o) {
       const SweepObjective& objective = r_.objectives[o];
       for (const SweepSummary::Scenario& scenario : s_.scenarios) {
         const std::vector<std::optional<SweepPoint>>& best = scenario.best[o];
         const auto row = [&](const std::string& label, const SweepPoint& point) {
-          add("<tr><td>{} {}</td><td>{}</td>{}<td>{}</td></tr>\n",
+          add("<tr><td>{} {}</td><td>{}</td>{}<td>{}</td>{}</tr>\n",
               objective.maximise ? "max" : "min", objective.figure, escaped(label),
-              point_cells(point), escaped(point.record.limit));
+              point_cells(point), escaped(point.record.limit), report_cell(point));
         };
         if (best[0]) row("all", *best[0]);
         for (std::size_t c = 0; c < r_.constraints.size(); ++c) {
@@ -305,11 +331,15 @@ class SweepPage {
     Json d;
     d["axes"] = Json::array();
     for (const SweepAxis& axis : r_.axes) {
-      Json values = Json::array();
-      for (const std::string& value : axis.values) values.push_back(printable(value));
+      Json values = Json::array(), words = Json::array();
+      for (const std::string& value : axis.values) {
+        values.push_back(printable(value));
+        words.push_back(printable(command_word(r_, value)));
+      }
       d["axes"].push_back({{"name", printable(axis.path)},
                            {"short", printable(short_name(axis.path))},
                            {"values", values}});
+      if (words != values) d["axes"].back()["words"] = words;
     }
     d["derived"] = Json::array();
     for (const std::string& name : r_.derived) d["derived"].push_back(printable(name));
@@ -322,10 +352,13 @@ class SweepPage {
       d["objectives"].push_back(
           {{"figure", find_figure(objective.figure)}, {"max", objective.maximise}});
     }
-    d["command"] = command();
-    d["cached"] = std::ranges::any_of(r_.base, [](const auto& pair) {
-      return pair.first == "prompt" && pair.second == "cached";
-    });
+    d["command"] = Json::array();
+    const auto index = [](const std::optional<std::size_t>& place) {
+      return place ? Json(*place) : Json(nullptr);
+    };
+    for (const CommandPart& part : command_parts(r_)) {
+      d["command"].push_back({printable(part.text), index(part.axis), index(part.derived)});
+    }
     d["points"] = Json::array();
     d["drawn"] = drawn_count_;
     for (const SweepPoint& point : drawn_) {
@@ -343,27 +376,50 @@ class SweepPage {
                   {"ok", point.feasible()},
                   {"front", s_.on_front(point.id)},
                   {"l", printable(point.record.limit)}};
+      if (r_.report_of(point.id) != nullptr) one["r"] = true;
       if (!point.done()) one["m"] = printable(point.record.message);
       d["points"].push_back(std::move(one));
     }
-    std::string text = d.dump(-1, ' ', false, Json::error_handler_t::replace);
-    std::string safe;
-    safe.reserve(text.size());
-    for (const char c : text) safe += c == '<' ? std::string("\\u003c") : std::string(1, c);
-    return safe;
+    return in_script(d.dump(-1, ' ', false, Json::error_handler_t::replace));
   }
 
-  /// What runs the base; the page puts a point's values in. Empty where a run cannot say them.
-  std::string command() const {
-    for (const SweepAxis& axis : r_.axes) {
-      if (axis.path.starts_with("recipe.") || axis.path.starts_with("model.")) return "";
+  /// The pages of the reports, as `systole report` makes each, for the script; without their
+  /// timelines where they would be too much for one page.
+  std::string reports_data() const {
+    if (r_.reports.empty()) return "";
+    std::string data = report_pages(true);
+    if (data.size() > kHeavyBytes) {
+      data =
+          "<p class=\"note\">The reports here are without their timelines: systole sweep export "
+          "--point gives all of one.</p>\n" +
+          report_pages(false);
     }
-    std::string text = "systole run";
-    for (const auto& [name, value] : r_.base) {
-      if (name == "prompt") continue;  // a run times its prompt
-      text += " --" + printable(name) + " " + printable(value);
+    return data;
+  }
+
+  /// They have the style and the script of this page, marked by a character that no text has, and
+  /// most of their lines in common: those are there once.
+  std::string report_pages(bool timelines) const {
+    constexpr std::string_view kStyleMark = "\x01", kScriptMark = "\x02";
+    std::map<std::string, std::size_t, std::less<>> numbers;
+    Json d = {{"lines", Json::array()}, {"pages", Json::object()}};
+    for (const SweepReport& report : r_.reports) {
+      RunResult result = report.result;
+      if (!timelines) result.excerpt = {};
+      std::string page = to_html({&result, 1});
+      page.replace(page.find(kPageStyle), kPageStyle.size(), kStyleMark);
+      page.replace(page.find(kPageScript), kPageScript.size(), kScriptMark);
+      Json lines = Json::array();
+      for (std::size_t from = 0, to = 0; to != std::string::npos; from = to + 1) {
+        to = page.find('\n', from);
+        const auto known = numbers.try_emplace(page.substr(from, to - from), numbers.size());
+        if (known.second) d["lines"].push_back(known.first->first);
+        lines.push_back(known.first->second);
+      }
+      d["pages"][std::to_string(report.id)] = std::move(lines);
     }
-    return text + " --timing " + r_.timing + " --no-eval";
+    return "<script type=\"application/json\" id=\"reports\">" +
+           in_script(d.dump(-1, ' ', false, Json::error_handler_t::replace)) + "</script>\n";
   }
 
   const SweepResult& r_;

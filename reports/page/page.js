@@ -147,6 +147,7 @@ for(const tree of $$(".icicle")){
   for(const one of cells){
     one.cell.addEventListener("click",()=>zoom(one===at?parentOf(one):one));
     one.cell.addEventListener("keydown",event=>{
+      if(event.key==="Escape"&&at===cells[0])return;
       let next=null;const seen=cells.filter(other=>!other.cell.hidden);
       if(event.key==="Escape"||event.key==="Backspace"){event.preventDefault();zoom(parentOf(at));return}
       if(event.key==="ArrowUp")next=parentOf(one);

@@ -109,6 +109,7 @@ try{
     if(buttons.CSV)found.csv[figure.id]=(await lastSaved(buttons.CSV,"text/csv")).content;
     check(figure.innerHTML.length===before,figure.id+": saving changed the page");
   }
+  await window.more?.(found,check,press);
   fits("at the end");
 }catch(error){found.faults.push("the test itself: "+error.stack)}
 const timing=performance.getEntriesByType("navigation")[0];

@@ -125,10 +125,11 @@ class Browser : public ::testing::Test {
     return json::parse(text);
   }
 
-  /// Uses the page at both widths; what was found at the wide one.
-  json use(const std::string& name) {
+  /// Uses the page at both widths; what was found at the wide one. `more`: a script for its kind.
+  json use(const std::string& name, const std::string& more = "") {
     const std::string page =
-        with_scripts(read_file(folder_.path(name + ".html")), source_of("browser_hook.js"),
+        with_scripts(read_file(folder_.path(name + ".html")),
+                     source_of("browser_hook.js") + (more.empty() ? "" : source_of(more)),
                      source_of("browser_selftest.js"));
     json found;
     for (const int width : {390, 1440}) {
@@ -322,13 +323,77 @@ TEST_F(Browser, APapersPageWorks) {
   look_at("paper");
 }
 
-TEST_F(Browser, ASweepsPageWorks) {
+TEST_F(Browser, ASweepsPageWorksAndOpensTheReportsOfItsFront) {
   make("sweep mixpe-design-space --out points --search random --budget 24");
   make("sweep merge points --out sweep.h5");
-  make("report sweep.h5 --html sweep.html");
-  const json found = use("sweep");
+  make("report sweep.h5 --html sweep.html --json sweep.json");
+  const json found = use("sweep", "browser_sweep.js");
   EXPECT_GT(found["svgs"], 3);
+  const json sweep = json::parse(read_file(folder_.path("sweep.json")));
+  const auto point_of = [&](const json& id) {
+    return *std::ranges::find_if(sweep["points"],
+                                 [&](const json& point) { return point["id"] == id; });
+  };
+
+  // The report of a point is the page of the point's own result, and so of its own command.
+  const json& report = found.at("report");
+  EXPECT_TRUE(point_of(report["point"])["front"]);
+  const Outcome exported = run_systole_in(
+      folder_.path(""), "sweep export sweep.h5 --point " + report["point"].dump() + " --out p.h5");
+  ASSERT_EQ(exported.exit_code, 0) << exported.errors;
+  make("report p.h5 --html p.html --json p.json");
+  EXPECT_TRUE(report["html"] == read_file(folder_.path("p.html"))) << "another page";
+  const json summary = json::parse(read_file(folder_.path("p.json")))["summary"];
+  EXPECT_EQ(report["command"], summary["command"]);
+  for (const auto& [label, name] : {std::pair("TPOT", "tpot_ms"), std::pair("energy", "energy_pj"),
+                                    std::pair("area", "area_mm2"), std::pair("cycles", "cycles")}) {
+    EXPECT_EQ(tile_of(report, label), reports::format_figure(name, summary[name])) << name;
+  }
+  for (const char* figure : {"glance", "time", "energy", "area", "roofline"}) {
+    EXPECT_THAT(report["figures"], ::testing::Contains(figure));
+  }
+  EXPECT_GT(report["trees"], 1);
+
+  // Another point has a command, which gives its figures.
+  const json& other = found.at("other");
+  const std::string command = other["command"];
+  ASSERT_TRUE(command.starts_with("systole run ")) << command;
+  make(command.substr(8) + " --json other.json");
+  EXPECT_EQ(json::parse(read_file(folder_.path("other.json")))["summary"]["cycles"].get<double>(),
+            point_of(other["point"])["figures"]["cycles"].get<double>());
+
+  // The tables behind the pictures.
+  const auto lines = rows_of_csv(found["csv"]["axes"]);
+  ASSERT_EQ(lines.size(), sweep["points"].size());
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    EXPECT_EQ(lines[i].at("point"), sweep["points"][i]["id"].dump());
+    EXPECT_EQ(lines[i].at("front") == "1", sweep["points"][i]["front"].get<bool>());
+  }
+  EXPECT_EQ(rows_of_csv(found["csv"]["two"]).size(), lines.size());
+  EXPECT_GT(rows_of_csv(found["csv"]["best-of-two"]).size(), 3u);
   look_at("sweep");
+
+  folder_.write("point.html",
+                with_scripts(read_file(folder_.path("sweep.html")), "",
+                             "document.querySelector(\"#front [data-report]\").click()"));
+  look_at("point");
+}
+
+TEST_F(Browser, NamesAlongAHeatMapDoNotOverlap) {
+  folder_.write("names.yaml",
+                "name: names\nsummary: a test\n"
+                "base: {machine: mixpe-128x128, recipe: w8a8, model: llama-2-7b, prefill: 512,\n"
+                "       prompt: cached}\n"
+                "axes:\n"
+                "  recipe: [w8a8, w4a8, w4a8-kv4, mixpe-w4a8, mixpe-w4a8-zp, mixpe-w4a8-g32,\n"
+                "           w4a4-first-a8, w2a8-g32]\n"
+                "  machine: [mixpe-128x128, int8-128x94]\n"
+                "  machine.memory.dram.channels: [4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48]\n"
+                "objectives: [minimise: tpot_ms, minimise: area_mm2]\n");
+  make("sweep names.yaml --out points --reports 0");
+  make("sweep merge points --out names.h5 --reports 0");
+  make("report names.h5 --html names.html");
+  EXPECT_EQ(use("names", "browser_heat.js")["slanting"], 8) << "the recipes, and nothing else";
 }
 
 /// The largest resident size that a renderer of this profile has had, from /proc.

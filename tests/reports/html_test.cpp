@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "reports/markup.hpp"
 #include "reports/page.hpp"
 #include "reports/roofline.hpp"
+#include "reports/sweep.hpp"
 #include "reports/views.hpp"
 #include "tests/reports/html_checker.hpp"
 #include "tests/reports/random_result.hpp"
@@ -117,9 +119,67 @@ TEST(Html, EscapesTextsWhereverTheyAppear) {
   r.events.add(evil, 3);
   for (const std::string& page : {page_of({r}), page_of({r, r})}) {
     EXPECT_EQ(html_fault(page), "");
-    EXPECT_EQ(count_of(page, "<script>"), 1u);  // ours
+    EXPECT_EQ(count_of(page, "<script>"), 0u);
+    EXPECT_EQ(count_of(page, "<script id=\"page-script\">"), 1u);  // ours
     EXPECT_THAT(page, Not(HasSubstr("alert(1)</script>")));
     EXPECT_THAT(page, HasSubstr("&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;"));
+  }
+}
+
+/// One axis and one objective; points 0 ... with the full reports.
+SweepResult sweep_with(const std::vector<RunResult>& reports) {
+  SweepResult result;
+  result.name = "sweep";
+  result.axes = {{"decode", "", {}, true, false}};
+  result.objectives = {{"cycles", false}};
+  std::vector<SweepPoint> points;
+  for (std::uint32_t i = 0; i < reports.size(); ++i) {
+    result.axes[0].values.push_back(std::to_string(i));
+    SweepPoint& point = points.emplace_back();
+    point.id = i;
+    point.axis = {i};
+    point.record.figures.fill(i);
+    result.reports.push_back({i, reports[i]});
+  }
+  result.points = std::make_shared<ListedPoints>(points);
+  return result;
+}
+
+/// The page of a report, put together as the script of the sweep's page does.
+std::string report_in(const nlohmann::json& data, const std::string& id) {
+  std::string page;
+  for (const auto& line : data["pages"][id]) {
+    page += (page.empty() ? "" : "\n") + data["lines"][line.get<std::size_t>()].get<std::string>();
+  }
+  page.replace(page.find('\x01'), 1, kPageStyle);
+  return page.replace(page.find('\x02'), 1, kPageScript);
+}
+
+TEST(Html, ASweepsPageHoldsThePagesOfItsReportsWithoutTimelinesWhereTheyAreHeavy) {
+  RunResult evil = sample_small();
+  evil.machine = "</script><script>alert(1)</script>";
+  for (const bool heavy : {false, true}) {
+    std::vector<RunResult> results = {sample_7b(), evil};
+    if (heavy) {
+      // A timeline of more bars than fit the page.
+      ASSERT_FALSE(results[0].excerpt.bars.empty());
+      while (results[0].excerpt.bars.size() < 100'000) {
+        const std::vector<ExcerptBar> bars = results[0].excerpt.bars;
+        results[0].excerpt.bars.insert(results[0].excerpt.bars.end(), bars.begin(), bars.end());
+      }
+    }
+    const SweepResult sweep = sweep_with(results);
+    const std::string page = sweep_to_html(sweep, summarise(sweep));
+    EXPECT_EQ(html_fault(page), "");
+    EXPECT_THAT(page, Not(HasSubstr("alert(1)</script>")));
+    const auto data = nlohmann::json::parse(
+        all_between(page, "<script type=\"application/json\" id=\"reports\">", "</script>").at(0));
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      if (heavy) results[i].excerpt = {};
+      EXPECT_TRUE(report_in(data, std::to_string(i)) == page_of({results[i]})) << i;
+    }
+    EXPECT_EQ(count_of(page, "without their timelines"), heavy ? 1u : 0u);
+    EXPECT_LT(page.size(), 4'500'000u);
   }
 }
 
