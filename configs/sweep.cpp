@@ -35,7 +35,9 @@ template <class V, Maybe<SweepFidelity> C>
 void describe(V& v, C& c) {
   v("screen", c.screen, Info{"of all points that the search asks for"});
   v("confirm", c.confirm, Info{"of the best of them"});
-  v("points", c.points, Info{"that are confirmed"}.in(1, 1 << 20));
+  v("points", c.points,
+    Info{"that are confirmed, in equal shares of the scenarios and one of each at least"}.in(
+        1, 1 << 20));
 }
 
 template <class V, Maybe<SweepQuality> C>
@@ -343,6 +345,11 @@ class SweepReader {
     for (const Tree& item : node.items) {
       if (item.kind != Tree::Kind::scalar || std::ranges::find(names_, item.text) == names_.end()) {
         faults_.add(item.at, "scenarios", unknown_name_message("axis", item.text, names_));
+        continue;
+      }
+      if (config_.fidelity && item.text == "timing") {
+        faults_.add(item.at, "scenarios",
+                    "timing is what `fidelity` chooses; expected another axis");
         continue;
       }
       for (SweepAxisConfig& axis : config_.axes) {

@@ -298,10 +298,12 @@ SweepPlan wanted_plan(const SweepOptions& o) {
   return plan;
 }
 
-int slurm(const SweepOptions& o, const SweepPlan& plan, const std::string& name) {
+int slurm(const SweepOptions& o, const SweepPlan& plan, const configs::SweepConfig& config) {
+  const std::string& name = config.name;
   SlurmSettings batch = o.batch;
   batch.jobs = o.jobs == 0 ? 1 : thread_count(o.jobs);
-  batch.ranks = plan.search.kind == sweep::SearchKind::nsga2;
+  // Shards know nothing of each other's results.
+  batch.ranks = sweep::make_search(sweep::PointSpace(config), plan.search)->asks();
   constexpr std::uint64_t kMostTasks = 100'000;
   if (batch.tasks < 1 || batch.tasks > kMostTasks) {
     throw ConfigError(fmt::format("--tasks: found {}; expected 1 to {}", batch.tasks, kMostTasks));
@@ -389,7 +391,7 @@ int sweep(const SweepOptions& o) {
     throw ConfigError(o.out + ": holds sweep '" + config.name +
                       "' already; expected --resume to go on with it, or another --out");
   }
-  if (o.slurm) return slurm(o, plan, config.name);
+  if (o.slurm) return slurm(o, plan, config);
   if (!o.files.empty() && (alone || claims->first())) write_plan(plan_file, plan);
   if (claims) claims->begin();
   const auto known = std::make_shared<sweep::JournalIndex>();

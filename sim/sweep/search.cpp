@@ -170,6 +170,25 @@ void keep_best(std::vector<Member>& members, const PointSpace& space, std::size_
   if (members.size() > kept) members.resize(kept);
 }
 
+/// Keeps the best of what can be, in equal shares of the scenarios: `most` together, and one of
+/// each at least, since the rest of a scenario tells nothing of it.
+void keep_shares(std::vector<Member>& members, const PointSpace& space, std::size_t most) {
+  std::erase_if(members,
+                [](const Member& member) { return !std::isfinite(member.outcome.violation); });
+  const std::size_t scenarios = rank(members, space);
+  std::ranges::sort(members, before);
+  std::map<std::vector<std::uint32_t>, std::size_t> seen;
+  std::vector<std::pair<std::size_t, Member>> placed;  // by place within the scenario
+  for (Member& member : members) {
+    const std::size_t place = seen[space.scenario(member.id)]++;
+    placed.emplace_back(place, std::move(member));
+  }
+  std::ranges::stable_sort(placed, {}, &std::pair<std::size_t, Member>::first);
+  placed.resize(std::min(placed.size(), std::max(most, scenarios)));
+  members.clear();
+  for (auto& [place, member] : placed) members.push_back(std::move(member));
+}
+
 class Nsga2 : public Search {
  public:
   Nsga2(const PointSpace& space, const SearchSettings& settings)
@@ -304,12 +323,10 @@ class TwoFidelities : public Search {
     round_ = search_->next_round(screened);
     if (!round_.empty()) return round_;
     confirming_ = true;
-    keep_best(members_, *screened_, confirmed_points_);
+    // One that is refused, or lacks an objective, would be so again.
+    keep_shares(members_, *screened_, confirmed_points_);
     std::vector<PointId> best;
-    for (const Member& member : members_) {
-      // One that is refused, or lacks an objective, would be so again.
-      if (std::isfinite(member.outcome.violation)) best.push_back(member.id + other_timing_);
-    }
+    for (const Member& member : members_) best.push_back(member.id + other_timing_);
     std::ranges::sort(best);
     return best;
   }

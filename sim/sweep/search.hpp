@@ -50,7 +50,7 @@ class Search {
 /// crossover and steps along an axis in place of its operators for real numbers. All rounds of the
 /// former three are one. With a fidelity the search is of points with the cheap timing, and in one
 /// more round its best, by rank of the front and then by crowding, come with the dear one, beyond
-/// the budget. Where few points are admitted a search may end below its budget.
+/// the budget: of each scenario as many, and one at least. Where few points are admitted a search may end below its budget.
 /// ConfigError when a grid is too large to be listed, or shards are asked for of a search that
 /// chooses points by the results of all others.
 std::unique_ptr<Search> make_search(const PointSpace& space, const SearchSettings& settings);

@@ -13,6 +13,7 @@
 #include <random>
 #include <sstream>
 #include <thread>
+#include <tuple>
 
 #include "tests/cli/process.hpp"
 #include "tests/sweep/study.hpp"
@@ -346,6 +347,29 @@ TEST(SweepCommand, TheReportIsTheSameFromFolderAndFile) {
     EXPECT_THAT(html, HasSubstr(part));
   }
   EXPECT_THAT(html, testing::Not(HasSubstr("src=")));
+}
+
+TEST(SweepCommand, SlurmIsAJobArrayWherePointsStandAloneAndRanksWhereTheyDepend) {
+  const TemporaryFolder folder;
+  std::string two = kStudy;
+  two.insert(two.find("axes:"), "fidelity: {points: 4}\n");
+  const std::string plain = folder.write("study.yaml", kStudy),
+                    fidelity = folder.write("two.yaml", two);
+  const std::tuple<const char*, std::string, bool> cases[] = {
+      {"grid", plain, false},
+      {"nsga2", plain + " --search nsga2 --budget 40", true},
+      {"fidelity", fidelity, true},
+      {"random", fidelity + " --search random --budget 40", true}};
+  for (const auto& [name, what, ranks] : cases) {
+    const std::string out = folder.path(name);
+    const Outcome outcome = run_systole("sweep " + what + " --slurm --tasks 3 --out " + out);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
+    const std::string script = read_file(out + "/study.sbatch");
+    EXPECT_EQ(script.find("#SBATCH --ntasks=3") != std::string::npos, ranks) << name;
+    EXPECT_EQ(script.find("exec srun ") != std::string::npos, ranks) << name;
+    EXPECT_EQ(script.find("#SBATCH --array=1-3") == std::string::npos, ranks) << name;
+    EXPECT_EQ(script.find("--shard") == std::string::npos, ranks) << name;
+  }
 }
 
 TEST(SweepCommand, PointsOfAnotherBuildAreNotMistakenForNone) {

@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
+#include <numeric>
 
 #include "configs/sweep.hpp"
 #include "sim/core/error.hpp"
@@ -71,6 +74,62 @@ TEST(Fidelity, TheBestOfWhatWasScreenedAreConfirmedOnce) {
   }
 }
 
+TEST(Fidelity, EveryScenarioHasItsShareOfWhatIsConfirmed) {
+  for (const std::uint64_t points : {1, 3, 4, 7, 1000}) {
+    const configs::SweepConfig config = configs::read_sweep(
+        study("fidelity: {points: " + std::to_string(points) +
+              "}\n"
+              "axes: {prefill: [64, 128, 256], machine.array.rows: [32, 64, 96, "
+              "128], decode: [1, 2]}\n"
+              "scenarios: [prefill]\n"),
+        "two.yaml");
+    const PointSpace space(config);
+    for (const SearchKind kind : {SearchKind::grid, SearchKind::nsga2}) {
+      SCOPED_TRACE(std::to_string(points) + " by " +
+                   std::string(kSearchNames[static_cast<std::size_t>(kind)]));
+      SearchSettings settings;
+      settings.kind = kind;
+      settings.budget = kind == SearchKind::grid ? 0 : 24;
+      const auto search = make_search(space, settings);
+      std::vector<Outcome> outcomes;
+      std::array<std::uint64_t, 3> screened{}, confirmed{};
+      for (auto round = search->next_round({}); !round.empty();
+           round = search->next_round(outcomes)) {
+        outcomes.clear();
+        for (const PointId id : round) {
+          const auto i = space.indices(id);
+          ++(i[0] == 0 ? screened : confirmed)[i[1]];
+          // Longer prompts take longer; two of the four rows of the longest are refused.
+          Outcome outcome{{10.0 * i[1] + i[2] + i[3], 4.0 - i[2]}, i[0] == 0 ? 1.0 : 0.0};
+          if (i[1] == 2 && i[2] > 1) outcome.violation = std::numeric_limits<double>::infinity();
+          outcomes.push_back(outcome);
+        }
+      }
+      // As equal as what there is allows, all points given out, and one at least.
+      std::array<std::uint64_t, 3> there = screened, expected{};
+      if (kind == SearchKind::grid) {
+        ASSERT_EQ(there, (std::array<std::uint64_t, 3>{8, 8, 8}));
+        there[2] = 4;
+        for (std::uint64_t left = std::max<std::uint64_t>(points, 3), turn = 0;
+             left > 0 && expected != there; ++turn) {
+          if (expected[turn % 3] == there[turn % 3]) continue;
+          ++expected[turn % 3];
+          --left;
+        }
+        EXPECT_EQ(std::accumulate(confirmed.begin(), confirmed.end(), std::uint64_t{0}),
+                  std::accumulate(expected.begin(), expected.end(), std::uint64_t{0}));
+      }
+      for (std::size_t s = 0; s < 3; ++s) {
+        EXPECT_GE(confirmed[s], 1u) << "scenario " << s;
+        if (kind == SearchKind::grid) {
+          EXPECT_LE(confirmed[s], expected[s] + 1) << "scenario " << s;
+          EXPECT_GE(confirmed[s] + 1, expected[s]) << "scenario " << s;
+        }
+      }
+    }
+  }
+}
+
 TEST(Fidelity, RefusesShardsAndWhatContradictsItself) {
   const configs::SweepConfig config = configs::read_sweep(study(kAxes), "two.yaml");
   const PointSpace space(config);
@@ -90,6 +149,8 @@ TEST(Fidelity, RefusesShardsAndWhatContradictsItself) {
               HasSubstr("two.yaml:4:11: fidelity: screen and confirm are the same"));
   EXPECT_THAT(fault("fidelity: {}\naxes: {timing: [tile], decode: [1]}\n"),
               HasSubstr("axes.timing: is an axis by `fidelity` already"));
+  EXPECT_THAT(fault("fidelity: {}\naxes: {decode: [1, 2]}\nscenarios: [timing]\n"),
+              HasSubstr("two.yaml:6:13: scenarios: timing is what `fidelity` chooses"));
   EXPECT_THAT(fault("fidelity: {point: 3}\naxes: {decode: [1]}\n"), HasSubstr("points"));
   EXPECT_THAT(fault("axes: {timing: [tiles]}\n"), HasSubstr("tile"));
 }

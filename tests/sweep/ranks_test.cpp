@@ -77,6 +77,21 @@ TEST(Ranks, ASearchWhoseRoundsDependOnAllResultsIsThatOfOneProcess) {
   EXPECT_TRUE(merged(folder, out) == expected);
 }
 
+TEST(Ranks, PointsThatAreConfirmedAreThoseOfOneProcess) {
+  const TemporaryFolder folder;
+  std::string text = kStudy;
+  text.insert(text.find("axes:"), "fidelity: {points: 3}\n");
+  text.replace(text.find("llama-2-7b"), 10, "smollm2-135m");
+  text.replace(text.find("timing: analytic"), 16, "batch: 1");
+  text.replace(text.find("constraints"), 0, "scenarios: [recipe]\n");
+  const std::string file = folder.write("two.yaml", text), out = folder.path("out");
+  ASSERT_EQ(run_systole("sweep " + file + " --quiet --out " + folder.path("alone")).exit_code, 0);
+  for (const pid_t rank : start_ranks({"sweep", file, "--quiet", "--out", out}, 2, "one")) {
+    EXPECT_EQ(exit_code_of(rank), 0);
+  }
+  EXPECT_TRUE(merged(folder, out) == merged(folder, folder.path("alone")));
+}
+
 TEST(Ranks, TheOthersTakeOverFromOneThatIsKilled) {
   const TemporaryFolder folder;
   const std::string expected = calm_bytes(folder);
