@@ -235,15 +235,15 @@ class SweepPage {
     add("<section id=\"front\"><h3>Pareto front</h3><p class=\"note\">No feasible point is better "
         "in all of: "
         "{}.{} A click on a heading sorts.</p><div class=\"wide\"><table "
-        "class=\"sortable\"><thead><tr>{}<th>limited by</th>{}</tr></thead><tbody>\n",
+        "class=\"sortable\"><thead><tr>{}{}<th>limited by</th></tr></thead><tbody>\n",
         escaped(objectives_text()),
         front_.size() > kTableRows ? fmt::format(" The first {} of {}.", kTableRows, front_.size())
                                    : "",
-        heading_cells(), report_heading());
+        report_heading(), heading_cells());
     for (std::size_t i = 0; i < std::min(kTableRows, front_.size()); ++i) {
       const SweepPoint& point = front_[i];
-      add("<tr>{}<td>{}</td>{}</tr>\n", point_cells(point), escaped(point.record.limit),
-          report_cell(point));
+      add("<tr>{}{}<td>{}</td></tr>\n", report_cell(point), point_cells(point),
+          escaped(point.record.limit));
     }
     out_ += "</tbody></table></div></section>\n";
   }
@@ -253,17 +253,17 @@ class SweepPage {
     add("<section id=\"best\" data-short=\"Best\"><h3>Best of each objective, and what each "
         "constraint costs</h3><p "
         "class=\"note\">A constraint is listed where without it the best would be another "
-        "point.</p><div class=\"wide\"><table><thead><tr><th>objective</th><th>constraints</th>{}"
-        "<th>limited by</th>{}</tr></thead><tbody>\n",
-        heading_cells(), report_heading());
+        "point.</p><div class=\"wide\"><table><thead><tr>{}<th>objective</th><th>constraints</th>{}"
+        "<th>limited by</th></tr></thead><tbody>\n",
+        report_heading(), heading_cells());
     for (std::size_t o = 0; o < r_.objectives.size(); ++o) {
       const SweepObjective& objective = r_.objectives[o];
       for (const SweepSummary::Scenario& scenario : s_.scenarios) {
         const std::vector<std::optional<SweepPoint>>& best = scenario.best[o];
         const auto row = [&](const std::string& label, const SweepPoint& point) {
-          add("<tr><td>{} {}</td><td>{}</td>{}<td>{}</td>{}</tr>\n",
+          add("<tr>{}<td>{} {}</td><td>{}</td>{}<td>{}</td></tr>\n", report_cell(point),
               objective.maximise ? "max" : "min", objective.figure, escaped(label),
-              point_cells(point), escaped(point.record.limit), report_cell(point));
+              point_cells(point), escaped(point.record.limit));
         };
         if (best[0]) row("all", *best[0]);
         for (std::size_t c = 0; c < r_.constraints.size(); ++c) {
