@@ -53,8 +53,7 @@ std::vector<std::pair<std::string, std::string>> files_of(const configs::SweepCo
     for (const configs::SweepValue& value : axis.values) add(value.text);
   }
   std::ranges::sort(files);
-  const auto doubled = std::ranges::unique(files);
-  files.erase(doubled.begin(), doubled.end());
+  files.erase(std::unique(files.begin(), files.end()), files.end());
   return files;
 }
 
