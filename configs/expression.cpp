@@ -266,50 +266,162 @@ bool Expression::uses(std::size_t name) const {
       postfix_, [&](const Token& token) { return token.op == Op::name && token.name == name; });
 }
 
-Comparison Comparison::parse(std::string_view text, std::span<const std::string> names) {
-  // Two characters first: "<=" begins with "<".
-  constexpr std::array<std::string_view, 6> kOperators = {"<=", ">=", "==", "!=", "<", ">"};
-  Comparison result;
-  result.source_ = text;
+std::optional<std::size_t> Expression::only_name() const {
+  if (postfix_.size() != 1 || postfix_.front().op != Op::name) return std::nullopt;
+  return postfix_.front().name;
+}
+
+std::optional<std::string> Expression::only_text() const {
+  if (postfix_.size() != 1 || postfix_.front().op != Op::text) return std::nullopt;
+  return postfix_.front().text;
+}
+
+namespace {
+
+/// Where `what` first stands outside quotes and brackets; npos where it does not.
+std::size_t find_bare(std::string_view text, std::string_view what) {
+  int depth = 0;
   for (std::size_t at = 0; at < text.size(); ++at) {
-    if (text[at] == '\'') {  // what is quoted is no operator
+    if (depth == 0 && text.substr(at, what.size()) == what) return at;
+    if (text[at] == '\'') {
       at = text.find('\'', at + 1);
       if (at == std::string_view::npos) break;
+    }
+    depth += (text[at] == '(' || text[at] == '[')   ? 1
+             : (text[at] == ')' || text[at] == ']') ? -1
+                                                    : 0;
+  }
+  return std::string_view::npos;
+}
+
+std::vector<std::string_view> split_bare(std::string_view text, std::string_view separator) {
+  std::vector<std::string_view> pieces;
+  for (std::size_t at = find_bare(text, separator); at != std::string_view::npos;
+       at = find_bare(text, separator)) {
+    pieces.push_back(text.substr(0, at));
+    text.remove_prefix(at + separator.size());
+  }
+  pieces.push_back(text);
+  return pieces;
+}
+
+/// What stands between [ and ], which are all of the text but blanks; nothing where they do not.
+std::optional<std::string_view> list_in(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(' '), last = text.find_last_not_of(' ');
+  if (first == std::string_view::npos || text[first] != '[' || text[last] != ']') {
+    return std::nullopt;
+  }
+  return text.substr(first + 1, last - first - 1);
+}
+
+}  // namespace
+
+Comparison Comparison::parse(std::string_view text, std::span<const std::string> names) {
+  Comparison result;
+  result.source_ = text;
+  for (const std::string_view piece : split_bare(text, " or ")) {
+    const std::size_t in = find_bare(piece, " in ");
+    if (in == std::string_view::npos) {
+      result.parts_.push_back(part_of(piece, names));
       continue;
     }
-    for (const std::string_view sign : kOperators) {
-      if (text.substr(at, sign.size()) != sign) continue;
-      result.operator_ = sign;
-      result.left_ = Expression::parse(text.substr(0, at), names);
-      result.right_ = Expression::parse(text.substr(at + sign.size()), names);
-      return result;
+    constexpr std::string_view kIn = " in ";
+    const std::string_view values = piece.substr(in + kIn.size());
+    const std::optional<std::string_view> list = list_in(values);
+    if (!list) {
+      throw ConfigError("found " + quote(values) + "; expected values such as ['a', 'b'] after in");
+    }
+    const Expression left = Expression::parse(piece.substr(0, in), names);
+    for (const std::string_view value : split_bare(*list, ",")) {
+      result.parts_.push_back({"==", left, Expression::parse(value, names)});
     }
   }
-  throw ConfigError("found " + quote(text) + "; expected a comparison with < <= > >= == or !=");
+  return result;
+}
+
+Comparison::Part Comparison::part_of(std::string_view text, std::span<const std::string> names) {
+  // Two characters first: "<=" begins with "<".
+  constexpr std::array<std::string_view, 6> kOperators = {"<=", ">=", "==", "!=", "<", ">"};
+  std::size_t at = std::string_view::npos;
+  std::string_view sign;
+  for (const std::string_view each : kOperators) {
+    const std::size_t found = find_bare(text, each);
+    if (found >= at) continue;
+    at = found;
+    sign = each;
+  }
+  if (at == std::string_view::npos) {
+    throw ConfigError("found " + quote(text) +
+                      "; expected a comparison with < <= > >= == != or in [...]");
+  }
+  Part part{std::string(sign), Expression::parse(text.substr(0, at), names),
+            Expression::parse(text.substr(at + sign.size()), names)};
+  const bool ordered = sign != "==" && sign != "!=";
+  for (const Expression* side : {&part.left, &part.right}) {
+    const std::optional<std::string> word = side->only_text();
+    if (ordered && word) {
+      throw ConfigError("found " + quote(*word) + " beside " + std::string(sign) +
+                        "; texts have no order, expected == != or in");
+    }
+  }
+  return part;
 }
 
 bool Comparison::holds(std::span<const SweepValue> values) const { return violation(values) == 0; }
 
 double Comparison::violation(std::span<const SweepValue> values) const {
+  double least = std::numeric_limits<double>::infinity();
+  for (const Part& part : parts_) least = std::min(least, part.violation(values));
+  return least;
+}
+
+bool Comparison::uses(std::size_t name) const {
+  return std::ranges::any_of(
+      parts_, [&](const Part& part) { return part.left.uses(name) || part.right.uses(name); });
+}
+
+bool Comparison::needs_number(std::size_t name) const {
+  return std::ranges::any_of(parts_, [&](const Part& part) {
+    const bool ordered = part.operation != "==" && part.operation != "!=";
+    const auto reckoned = [&](const Expression& side) {
+      return side.uses(name) && (ordered || side.only_name() != name);
+    };
+    return reckoned(part.left) || reckoned(part.right);
+  });
+}
+
+std::vector<std::string> Comparison::texts_of(std::size_t name) const {
+  std::vector<std::string> texts;
+  for (const Part& part : parts_) {
+    for (const auto& [side, other] :
+         {std::pair(&part.left, &part.right), std::pair(&part.right, &part.left)}) {
+      const std::optional<std::string> text = other->only_text();
+      if (side->only_name() == name && text) texts.push_back(*text);
+    }
+  }
+  return texts;
+}
+
+double Comparison::Part::violation(std::span<const SweepValue> values) const {
   constexpr double kNever = std::numeric_limits<double>::infinity();
-  const std::optional<double> left = left_.number(values), right = right_.number(values);
-  if (!left || !right) {
-    const std::optional<std::string> a = left_.text(values), b = right_.text(values);
-    if (!a || !b || a->empty() || b->empty()) return kNever;
-    if (operator_ == "==") return *a == *b ? 0 : 1;
-    if (operator_ == "!=") return *a != *b ? 0 : 1;
+  const std::optional<double> a = left.number(values), b = right.number(values);
+  if (!a || !b) {
+    const std::optional<std::string> x = left.text(values), y = right.text(values);
+    if (!x || !y || x->empty() || y->empty()) return kNever;
+    if (operation == "==") return *x == *y ? 0 : 1;
+    if (operation == "!=") return *x != *y ? 0 : 1;
     return kNever;
   }
-  const bool holds = operator_ == "<="   ? *left <= *right
-                     : operator_ == ">=" ? *left >= *right
-                     : operator_ == "<"  ? *left < *right
-                     : operator_ == ">"  ? *left > *right
-                     : operator_ == "==" ? *left == *right
-                                         : *left != *right;
+  const bool holds = operation == "<="   ? *a <= *b
+                     : operation == ">=" ? *a >= *b
+                     : operation == "<"  ? *a < *b
+                     : operation == ">"  ? *a > *b
+                     : operation == "==" ? *a == *b
+                                         : *a != *b;
   if (holds) return 0;
-  const double scale = std::max(std::abs(*left), std::abs(*right));
+  const double scale = std::max(std::abs(*a), std::abs(*b));
   // A strict comparison of equals misses too, by as little as there is.
-  return std::max(std::abs(*left - *right) / std::max(scale, 1e-300),
+  return std::max(std::abs(*a - *b) / std::max(scale, 1e-300),
                   std::numeric_limits<double>::epsilon());
 }
 

@@ -38,6 +38,9 @@ class Expression {
   /// The text that the expression is, where it is just one name or 'text'.
   std::optional<std::string> text(std::span<const SweepValue> values) const;
   bool uses(std::size_t name) const;
+  /// The name or the 'text' that the expression is, where it is just that.
+  std::optional<std::size_t> only_name() const;
+  std::optional<std::string> only_text() const;
 
  private:
   friend class ExpressionParser;
@@ -67,21 +70,33 @@ class Expression {
   std::vector<Token> postfix_;
 };
 
-/// left OPERATOR right, with < <= > >= == !=.
+/// left OPERATOR right, with < <= > >= == !=; left in [a, b, ...], which is == to one of them; or
+/// several of these with `or` between them. Texts have no order: they take == != and in.
 class Comparison {
  public:
   static Comparison parse(std::string_view text, std::span<const std::string> names);
 
   const std::string& source() const { return source_; }
   bool holds(std::span<const SweepValue> values) const;
-  /// 0 where it holds; else by how much it misses, relative to the larger side; infinite where the
-  /// sides cannot be compared.
+  /// 0 where it holds; else by how much it misses, relative to the larger side, the least of its
+  /// parts; infinite where the sides cannot be compared.
   double violation(std::span<const SweepValue> values) const;
-  bool uses(std::size_t name) const { return left_.uses(name) || right_.uses(name); }
+  bool uses(std::size_t name) const;
+  /// Whether the name's value is ordered or reckoned with: a text then never holds.
+  bool needs_number(std::size_t name) const;
+  /// The 'texts' that the name's value is compared with.
+  std::vector<std::string> texts_of(std::size_t name) const;
 
  private:
-  std::string source_, operator_;
-  Expression left_, right_;
+  struct Part {
+    std::string operation;
+    Expression left, right;
+    double violation(std::span<const SweepValue> values) const;
+  };
+  static Part part_of(std::string_view text, std::span<const std::string> names);
+
+  std::string source_;
+  std::vector<Part> parts_;  ///< one that holds is enough
 };
 
 }  // namespace systole::configs

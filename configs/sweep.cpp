@@ -527,8 +527,32 @@ class SweepReader {
       }
       try {
         target.push_back(Comparison::parse(item.text, names));
+        texts_are_values(target.back(), names, item, path);
       } catch (const ConfigError& error) {
         faults_.add(item.at, path, error.what());
+      }
+    }
+  }
+
+  /// A text that an axis does not have is one misspelt, and one that is reckoned with never holds.
+  void texts_are_values(const Comparison& comparison, const std::vector<std::string>& names,
+                        const Tree& item, const std::string& path) {
+    for (const SweepAxisConfig& axis : config_.axes) {
+      const auto name =
+          static_cast<std::size_t>(std::ranges::find(names, axis.parameter.path) - names.begin());
+      std::vector<std::string> values;
+      for (const SweepValue& value : axis.values) values.push_back(value.text);
+      for (const std::string& text : comparison.texts_of(name)) {
+        if (std::ranges::find(values, text) != values.end()) continue;
+        faults_.add(item.at, path,
+                    unknown_name_message("value of " + axis.parameter.path, text, values));
+      }
+      const auto word = std::ranges::find_if(
+          axis.values, [](const SweepValue& value) { return !value.number.has_value(); });
+      if (word != axis.values.end() && comparison.needs_number(name)) {
+        faults_.add(item.at, path,
+                    "found " + quote(word->text) + " among the values of " + axis.parameter.path +
+                        "; texts take == != and in alone");
       }
     }
   }

@@ -37,6 +37,47 @@ std::vector<std::string> values_of(const std::string& axis) {
   return all;
 }
 
+/// "machine recipe" of every point that the conditions admit.
+std::vector<std::string> admitted(const std::string& conditions) {
+  const SweepConfig config =
+      read_sweep(std::string(kHead) +
+                     "axes: {machine: [mixpe-128x128, int8-128x94], recipe: [w8a8, fp16], prefill: "
+                     "[1, 9]}\nconditions:\n" +
+                     conditions + "objectives: [minimise: tpot_ms]\n",
+                 "t.yaml");
+  const sweep::PointSpace space(config);
+  std::vector<std::string> points;
+  for (sweep::PointId id = 0; id < space.size(); ++id) {
+    if (!space.admits(id)) continue;
+    const auto values = space.values(id);
+    points.push_back(values[0].text.substr(0, 4) + " " + values[1].text + " " + values[2].text);
+  }
+  return points;
+}
+
+TEST(SweepFile, ConditionsCompareTextsAndHoldWhereOneOfTheirPartsDoes) {
+  EXPECT_THAT(admitted("  - machine == 'int8-128x94'\n  - recipe != 'fp16'\n"),
+              ElementsAre("int8 w8a8 1", "int8 w8a8 9"));
+  EXPECT_EQ(admitted("  - recipe in ['w8a8', 'fp16']\n").size(), 8u);
+  EXPECT_THAT(admitted("  - recipe in ['fp16']\n  - prefill in [9, 10]\n"),
+              ElementsAre("mixp fp16 9", "int8 fp16 9"));
+  // If a machine, then a recipe: not the machine, or the recipe.
+  EXPECT_THAT(admitted("  - machine != 'int8-128x94' or recipe in ['w8a8']\n  - prefill < 9\n"),
+              ElementsAre("mixp w8a8 1", "mixp fp16 1", "int8 w8a8 1"));
+  EXPECT_THAT(admitted("  - recipe == 'fp16' or prefill > 5 or machine == 'mixpe-128x128'\n"),
+              testing::SizeIs(7));
+  // Quotes and brackets hide what is in them.
+  const std::vector<std::string> names = {"a"};
+  const Comparison odd = Comparison::parse("a == 'x or y in <=' or a in ['p, q', 'r']", names);
+  for (const char* text : {"x or y in <=", "p, q", "r"}) {
+    EXPECT_TRUE(odd.holds(std::vector<SweepValue>{{text, std::nullopt}})) << text;
+  }
+  EXPECT_DOUBLE_EQ(odd.violation(std::vector<SweepValue>{{"p", std::nullopt}}), 1);
+  // Of parts that miss, the nearest counts.
+  EXPECT_DOUBLE_EQ(
+      Comparison::parse("a <= 5 or a >= 20", names).violation(std::vector{value_of(10.0)}), 0.5);
+}
+
 TEST(SweepFile, AxesAreListsAndRanges) {
   EXPECT_THAT(values_of("[100, 250.5]"), ElementsAre("100", "250.5"));
   EXPECT_THAT(values_of("{from: 100, to: 400, step: 100}"),
@@ -129,6 +170,35 @@ const BadFile kBadFiles[] = {
      "conditions[0]: unknown name 'prefil'; did you mean 'prefill'?"},
     {"condition_no_comparison", NAMES BASE AIM "axes: {prefill: [1]}\nconditions: [prefill + 3]\n",
      "expected a comparison"},
+    {"condition_unknown_text",
+     NAMES BASE AIM "axes: {recipe: [w8a8, fp16]}\nconditions: [recipe != 'w8a9']\n",
+     "conditions[0]: unknown value of recipe 'w8a9'; did you mean 'w8a8'?"},
+    {"condition_unknown_text_in_list",
+     NAMES BASE AIM
+     "axes: {recipe: [w8a8, fp16]}\nconditions:\n  - prefill > 3 or recipe in ['w8a8', 'fp17']\n",
+     "unknown name 'prefill'"},
+    {"condition_unknown_text_in_list_of_an_or",
+     NAMES BASE AIM "axes: {recipe: [w8a8, fp16], prefill: [4]}\n"
+                    "conditions:\n  - prefill > 3 or recipe in ['w8a8', 'fp17']\n",
+     "conditions[0]: unknown value of recipe 'fp17'; did you mean 'fp16'?"},
+    {"condition_order_of_texts",
+     NAMES BASE AIM "axes: {recipe: [w8a8, fp16]}\nconditions: [recipe <= 'w8a8']\n",
+     "found 'w8a8' beside <=; texts have no order, expected == != or in"},
+    {"condition_order_of_names",
+     NAMES BASE AIM "axes: {recipe: [w8a8, fp16]}\nconditions: [recipe < 4]\n",
+     "found 'w8a8' among the values of recipe; texts take == != and in alone"},
+    {"condition_text_of_numbers",
+     NAMES BASE AIM "axes: {prefill: [1, 2]}\nconditions: [prefill == 'one']\n",
+     "unknown value of prefill 'one'; known: 1 2"},
+    {"condition_in_without_list",
+     NAMES BASE AIM "axes: {recipe: [w8a8, fp16]}\nconditions: [recipe in 'w8a8']\n",
+     "found ''w8a8''; expected values such as ['a', 'b'] after in"},
+    {"condition_in_empty_list",
+     NAMES BASE AIM "axes: {recipe: [w8a8, fp16]}\nconditions: ['recipe in []']\n",
+     "expected a number, a name"},
+    {"constraint_unknown_text",
+     NAMES BASE AIM "axes: {recipe: [w8a8, fp16]}\nconstraints: [recipe == 'fp15']\n",
+     "constraints[0]: unknown value of recipe 'fp15'"},
     {"expression_open", NAMES BASE AIM "axes: {prefill: [1]}\nderived: {decode: (prefill + 3}\n",
      "found the end in '(prefill + 3'; expected ')'"},
     {"derived_unknown_path",
