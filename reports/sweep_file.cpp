@@ -163,7 +163,9 @@ namespace {
 
 std::string report_group(std::size_t number) { return fmt::format("/reports/{}", number); }
 
-std::vector<SweepReport> read_reports(Hdf5Reader& file) {
+/// Within the limits of a run's own file.
+std::vector<SweepReport> read_reports(const std::string& path) {
+  Hdf5Reader file(path);
   Counts ids;
   file.column("/reports/id", ids);
   if (ids.size() > kMostReports) {
@@ -294,7 +296,7 @@ void write_sweep_result(const std::string& path, const SweepResult& result) {
 }
 
 SweepResult read_sweep_result(const std::string& path) {
-  Hdf5Reader file(path, kLimits);
+  const Hdf5Reader file(path, kLimits);
   if (file.text_attribute("/", "format") != kFormat) {
     file.fail("it is not a merged sweep (attribute 'format')");
   }
@@ -345,7 +347,7 @@ SweepResult read_sweep_result(const std::string& path) {
   }
 
   result.points = std::make_shared<StoredPoints>(path, result);
-  result.reports = read_reports(file);
+  result.reports = read_reports(path);
   return result;
 }
 
