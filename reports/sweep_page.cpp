@@ -165,14 +165,15 @@ class SweepPage {
                                            ? ""
                                            : " A click on a point with a full report opens it; the "
                                              "tables say which have one."));
-    out_ += drawing("parallel", "parallel coordinates") +
-            "</div>\n<div class=\"views needs-script\" hidden=\"hidden\">" +
+    out_ += "<div class=\"wide\">" + plot("parallel", "parallel coordinates") + "</div>" +
+            figure_data({}) +
+            "</section></div>\n<div class=\"views needs-script\" hidden=\"hidden\">" +
             figure_top("two", "Two figures", "") + "<div class=\"controls\">" +
-            chooser("across", "sx") + chooser("up", "sy") + "</div>" +
-            drawing("scatter", "scatter") + figure_top("best-of-two", "Best over two axes", "") +
+            chooser("across", "sx") + chooser("up", "sy") + "</div>" + plot("scatter", "scatter") +
+            figure_data({}) + "</section>" + figure_top("best-of-two", "Best over two axes", "") +
             "<div class=\"controls\">" + chooser("across", "hx") + chooser("up", "hy") +
-            chooser("figure", "hf") + "</div>" + drawing("heat", "heat map") +
-            "</div>\n<section id=\"point\" hidden=\"hidden\"></section>\n";
+            chooser("figure", "hf") + "</div>" + plot("heat", "heat map") + figure_data({}) +
+            "</section>" + "</div>\n<section id=\"point\" hidden=\"hidden\"></section>\n";
     if (sampled_) {
       add("<p class=\"note\">Drawn: {} of {} points, the front and an even sample of the rest. The "
           "heat maps of the objectives are of all points, unless the axes have very many values; "
@@ -181,11 +182,10 @@ class SweepPage {
     }
   }
 
-  /// Filled by the script, also the table that is saved; the end of its figure.
-  static std::string drawing(std::string_view id, std::string_view label) {
-    return fmt::format(
-        "<svg id=\"{}\" class=\"plot\" role=\"img\" aria-label=\"{}\"></svg>{}</section>", id,
-        label, figure_data({}));
+  /// Drawn by the script, which also fills in the table that is saved.
+  static std::string plot(std::string_view id, std::string_view label) {
+    return fmt::format("<svg id=\"{}\" class=\"plot\" role=\"img\" aria-label=\"{}\"></svg>", id,
+                       label);
   }
   static std::string chooser(std::string_view label, std::string_view id) {
     return fmt::format("<label>{} <select id=\"{}\"></select></label>", label, id);

@@ -7,6 +7,7 @@ namespace systole::reports {
 
 inline constexpr std::string_view kSweepStyle = R"css(
 .plot{display:block;width:100%;height:auto;font-size:12px;touch-action:pan-y}
+#parallel{min-width:720px}
 .plot text{fill:var(--ink)}.plot .tick{fill:var(--soft);font-size:11px}
 .plot .axis{stroke:var(--line)}
 .plot .line{fill:none;stroke:var(--s5);stroke-width:1;opacity:.22}
@@ -45,6 +46,8 @@ const fmt=v=>v===null?"\u2013":Math.abs(v)>=1e5||(v!==0&&Math.abs(v)<1e-3)?v.toE
 const P=D.points,A=D.axes.length,fig=(p,f)=>p.f[f],cls=p=>p.front?"front":p.ok?"":"bad";
 const order=P.map((_,i)=>i).filter(i=>i<D.drawn).sort((a,b)=>(P[a].front-P[b].front)||(P[a].ok-P[b].ok));
 let pinned=-1;
+// Drawn as wide as it is seen, so that texts are as large as others.
+const widthOf=svg=>Math.max(300,svg.clientWidth);
 // A file's name is enough to know it. A name that is longer than its place ends in dots; all of it is under the pointer.
 const CHAR=6.1,plain=v=>v.replace(/^.*\//,"").replace(/\.ya?ml$/,""),cut=(v,most)=>v.length>most?v.slice(0,most-1)+"\u2026":v;
 const named=(parent,attributes,v,most)=>{const e=el("text",attributes,cut(plain(v),most));if(e.textContent!==v)e.dataset.tip=v;parent.append(e)};
@@ -108,7 +111,7 @@ const label=f=>D.figures[f].name+(D.figures[f].unit==="1"?"":" ["+D.figures[f].u
 const axisValue=(p,k)=>D.axes[k].values[p.a[k]],marks=p=>[p.done?1:0,p.ok?1:0,p.front?1:0];
 const MARKS=["done","feasible","front"];
 function parallel(){
-  const svg=document.getElementById("parallel"),W=1140,H=380,T=46,B=H-26,cols=[];svg.setAttribute("viewBox","0 0 "+W+" "+H);
+  const svg=document.getElementById("parallel"),W=Math.max(720,svg.clientWidth),H=380,T=46,B=H-26,cols=[];svg.textContent="";svg.setAttribute("viewBox","0 0 "+W+" "+H);
   D.axes.forEach((a,k)=>{const n=a.values.length;cols.push({name:a.short,get:p=>n>1?B-(B-T)*p.a[k]/(n-1):(B+T)/2,ticks:a.values.map((v,j)=>[v,n>1?B-(B-T)*j/(n-1):(B+T)/2]).filter((_,j)=>n<=12||j%Math.ceil(n/12)===0)})});
   D.objectives.forEach(o=>{const s=scaleOf(P.map(p=>p.f[o.figure]),B,T);cols.push({name:D.figures[o.figure].name,way:o.max?"\u2191":"\u2193",get:p=>p.f[o.figure]===null?null:s(p.f[o.figure]),ticks:s.ticks.map(v=>[fmt(v),s(v)])})});
   const x=k=>70+(W-140)*(cols.length>1?k/(cols.length-1):.5),most=Math.floor(((W-140)/Math.max(1,cols.length-1)-16)/CHAR);
@@ -120,7 +123,7 @@ function parallel(){
 }
 const choose=(id,names,value,redraw)=>{const s=document.getElementById(id);names.forEach((n,k)=>{const o=document.createElement("option");o.value=k;o.textContent=n;s.append(o)});s.value=value;s.addEventListener("change",redraw);return s};
 function scatter(){
-  const svg=document.getElementById("scatter"),fx=+document.getElementById("sx").value,fy=+document.getElementById("sy").value,W=560,H=400,L=62,R=W-14,T=14,B=H-46;
+  const svg=document.getElementById("scatter"),fx=+document.getElementById("sx").value,fy=+document.getElementById("sy").value,W=widthOf(svg),H=Math.min(400,.9*W),L=62,R=W-14,T=14,B=H-46;
   svg.textContent="";svg.setAttribute("viewBox","0 0 "+W+" "+H);
   const has=i=>P[i].f[fx]!==null&&P[i].f[fy]!==null,shown=order.filter(has);if(!shown.length)return;
   const X=scaleOf(shown.map(i=>P[i].f[fx]),L,R),Y=scaleOf(shown.map(i=>P[i].f[fy]),B,T);
@@ -139,7 +142,7 @@ function heat(){
   const svg=document.getElementById("heat"),ax=+document.getElementById("hx").value,ay=+document.getElementById("hy").value,f=+document.getElementById("hf").value;
   // Room for the names: lying where they fit beside each other, else slanting.
   const X=D.axes[ax].values,Y=D.axes[ay].values,MOST=22,width=vs=>CHAR*Math.min(MOST,Math.max(...vs.map(v=>plain(v).length)));
-  const W=560,H=400,L=Math.max(48,28+width(Y)),R=W-10,T=10,w=(R-L)/X.length,step=Math.ceil(X.length/10),lies=width(X)+6<=step*w,B=H-32-(lies?14:8+.66*width(X)),h=(B-T)/Y.length;
+  const W=widthOf(svg),H=Math.min(400,1.1*W),L=Math.max(48,28+width(Y),.79*width(X.slice(0,1))-10),R=W-10,T=10,w=(R-L)/X.length,step=Math.ceil(X.length/Math.min(10,Math.floor((R-L)/22))),lies=width(X)+6<=step*w,B=H-32-(lies?14:8+.66*width(X)),h=(B-T)/Y.length;
   svg.textContent="";svg.setAttribute("viewBox","0 0 "+W+" "+H);
   const o=D.objectives.find(o=>o.figure===f),max=o?o.max:false,best=new Map();
   P.forEach((p,i)=>{if(!p.ok||p.f[f]===null)return;const k=p.a[ax]+","+p.a[ay],b=best.get(k);if(b===undefined||(max?p.f[f]>P[b].f[f]:p.f[f]<P[b].f[f]))best.set(k,i)});
@@ -159,7 +162,9 @@ if(P.length){
   const figures=D.figures.map(f=>f.name),axes=D.axes.map(a=>a.short),one=D.objectives[0].figure,two=D.objectives.length>1?D.objectives[1].figure:one;
   choose("sx",figures,one,scatter);choose("sy",figures,two,scatter);
   choose("hx",axes,0,heat);choose("hy",axes,Math.min(1,A-1),heat);choose("hf",figures,one,heat);
-  parallel();scatter();heat();document.querySelectorAll(".needs-script").forEach(e=>e.hidden=false);
+  document.querySelectorAll(".needs-script").forEach(e=>e.hidden=false);
+  const draw=()=>{parallel();scatter();heat()};draw();
+  let width=innerWidth;addEventListener("resize",()=>{if(innerWidth!==width){width=innerWidth;draw()}});
 }
 )js";
 
