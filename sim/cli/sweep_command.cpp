@@ -442,9 +442,15 @@ int sweep(const SweepOptions& o) {
                                     summary.first_failed->record.message));
   }
   // Which points are the best is known once all are there; of parts, to the merge.
-  if (result.points->size() == result.planned && plan.search.shards == 1) {
+  if (result.points->size() < result.planned || plan.search.shards > 1) return 0;
+  try {
     reports_of(result, config, points_to_report(result, summary, most_reports),
                {pool.jobs, {o.out}}, progress);
+  } catch (const Interrupted&) {
+    fmt::print(stderr,
+               "systole: interrupted; all points are there, and finished reports are kept: "
+               "--resume or sweep merge computes the others\n");
+    return 130;
   }
   return 0;
 }

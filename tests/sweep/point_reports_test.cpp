@@ -2,9 +2,11 @@
 // and the merged file does not depend on how they came to be.
 #include <gmock/gmock.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "tests/cli/process.hpp"
 #include "tests/sweep/study.hpp"
@@ -117,6 +119,30 @@ TEST(PointReports, AreTheSameBytesHoweverTheyCameToBe) {
   }
   EXPECT_TRUE(merged(folder, one + " " + two) == expected);
   EXPECT_LT(merged(folder, calm + " --reports 0").size(), expected.size() / 2);
+}
+
+TEST(PointReports, CtrlCKeepsThoseThatAreDone) {
+  const TemporaryFolder folder;
+  const std::string file = folder.write(
+      "tile.yaml",
+      "name: tile\nsummary: a test\n"
+      "base: {machine: mixpe-128x128, recipe: mixpe-w4a8, model: tinyllama-1.1b, prefill: 512,\n"
+      "       decode: 2, timing: tile}\n"
+      "axes: {machine.memory.dram.channels: [4, 8], machine.array.cols: [32, 48, 64]}\n"
+      "objectives: [minimise: tpot_ms, minimise: area_mm2, minimise: energy_mj]\n");
+  const std::string out = folder.path("out"), reports = out + "/reports";
+  ASSERT_EQ(run_systole("sweep " + file + " --quiet --reports 0 --out " + out).exit_code, 0);
+  const pid_t sweep = start({"sweep", "--resume", "--quiet", "--jobs", "1", "--out", out});
+  for (int i = 0; i < 3000 && !(fs::exists(reports) && !fs::is_empty(reports)); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  kill(-sweep, SIGINT);  // the terminal sends it to all of them
+  int status = 0;
+  waitpid(sweep, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 130) << status;
+  const std::string interrupted = merged(folder, out);
+  fs::remove_all(reports);
+  EXPECT_TRUE(merged(folder, out) == interrupted);
 }
 
 TEST(PointReports, WhatIsNotThereIsOneMessageAndExitTwo) {
