@@ -30,49 +30,83 @@ std::uint64_t context_limit(const FunctionalExecutor& executor, std::uint64_t wa
   return positions == 0 ? wanted : std::min(wanted, positions);
 }
 
-/// Sum of the negative log likelihoods of ids[1..].
-double text_nll(FunctionalExecutor& executor, std::span<const std::uint32_t> ids,
-                std::size_t text) {
+struct TextSums {
+  double nll = 0, kl = 0;
+};
+
+std::vector<float> finite_logits(FunctionalExecutor& executor, std::span<const std::uint32_t> ids,
+                                 std::size_t first, std::size_t text) {
+  std::vector<float> logits = executor.forward(ids, first, Logits::all);
+  if (!std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) {
+    throw ConfigError(
+        fmt::format("model {}, recipe {}: the logits of text {} are not finite numbers",
+                    executor.shape().name, executor.recipe().name, text));
+  }
+  return logits;
+}
+
+/// Sums over the predictions of ids[1..].
+TextSums text_sums(FunctionalExecutor& executor, FunctionalExecutor* reference,
+                   std::span<const std::uint32_t> ids, std::size_t text) {
   const std::size_t vocab = executor.shape().vocab, predicted = ids.size() - 1;
-  double nll = 0;
+  TextSums sums;
   executor.reset();
+  if (reference != nullptr) reference->reset();
   for (std::size_t first = 0; first < predicted; first += kTokensPerCall) {
     const std::size_t count = std::min(kTokensPerCall, predicted - first);
-    const std::vector<float> logits =
-        executor.forward(ids.subspan(first, count), first, Logits::all);
-    if (!std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) {
-      throw ConfigError(
-          fmt::format("model {}, recipe {}: the logits of text {} are not finite numbers",
-                      executor.shape().name, executor.recipe().name, text));
-    }
+    const auto part = ids.subspan(first, count);
+    const std::vector<float> logits = finite_logits(executor, part, first, text);
+    const auto row = [&](const std::vector<float>& of, std::size_t i) {
+      return std::span(of).subspan(i * vocab, vocab);
+    };
     for (std::size_t i = 0; i < count; ++i) {
-      nll +=
-          negative_log_likelihood(std::span(logits).subspan(i * vocab, vocab), ids[first + i + 1]);
+      sums.nll += negative_log_likelihood(row(logits, i), ids[first + i + 1]);
+    }
+    if (reference == nullptr) continue;
+    const std::vector<float> expected = finite_logits(*reference, part, first, text);
+    for (std::size_t i = 0; i < count; ++i) {
+      sums.kl += kl_divergence(row(expected, i), row(logits, i));
     }
   }
-  return nll;
+  return sums;
 }
 
 }  // namespace
 
+double kl_divergence(std::span<const float> reference, std::span<const float> logits) {
+  SYSTOLE_CHECK(reference.size() == logits.size(), "distributions over different tokens");
+  const double of_reference = quant::log_sum_exp(reference), of_logits = quant::log_sum_exp(logits);
+  double sum = 0;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const double log_p = static_cast<double>(reference[i]) - of_reference;
+    if (log_p < -kExponentRange) continue;  // exp(log_p) is no number to speak of
+    const double log_q = static_cast<double>(logits[i]) - of_logits;
+    sum += quant::elementary::exp(log_p) * (log_p - log_q);
+  }
+  return std::max(0.0, sum);  // rounding may leave a hair below
+}
+
 Quality perplexity(FunctionalExecutor& executor, const Tokenizer& tokenizer,
                    std::span<const std::string> texts, std::uint64_t max_context,
-                   const TextProgress& progress) {
+                   const TextProgress& progress, FunctionalExecutor* reference) {
   const std::uint64_t limit = context_limit(executor, max_context);
   Quality quality;
-  double nll = 0;
+  TextSums sums;
   for (const std::string& text : texts) {
     std::vector<std::uint32_t> ids = tokenizer.encode(text, true);
     if (ids.size() > limit) ids.resize(static_cast<std::size_t>(limit));
     if (ids.size() > 1) {
-      nll += text_nll(executor, ids, quality.texts);
+      const TextSums text_sum = text_sums(executor, reference, ids, quality.texts);
+      sums.nll += text_sum.nll;
+      sums.kl += text_sum.kl;
       quality.tokens += ids.size() - 1;
     }
     ++quality.texts;
     if (progress) progress(quality.texts, texts.size());
   }
   if (quality.tokens == 0) throw ConfigError("perplexity: the texts hold no token to predict");
-  quality.nll = nll / static_cast<double>(quality.tokens);
+  quality.nll = sums.nll / static_cast<double>(quality.tokens);
+  if (reference != nullptr) quality.kl = sums.kl / static_cast<double>(quality.tokens);
   quality.perplexity = quality.nll < kExponentRange ? quant::elementary::exp(quality.nll)
                                                     : std::numeric_limits<double>::infinity();
   return quality;

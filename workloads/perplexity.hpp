@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,7 +19,12 @@ struct Quality {
   std::uint64_t tokens = 0;  ///< predicted
   double nll = 0;            ///< mean negative log likelihood, nats a token
   double perplexity = 0;     ///< exp(nll)
+  std::optional<double> kl;  ///< against the reference, where there is one
 };
+
+/// KL(P_ref || P) in nats of what two rows of logits say of the next token: the sum over the
+/// vocabulary of P_ref (ln P_ref - ln P). Softmax in double, ids ascending; never below 0.
+double kl_divergence(std::span<const float> reference, std::span<const float> logits);
 
 /// Called with (texts done, texts in all).
 using TextProgress = std::function<void(std::uint64_t, std::uint64_t)>;
@@ -26,10 +32,13 @@ using TextProgress = std::function<void(std::uint64_t, std::uint64_t)>;
 /// Protocol (data.md §3.2): each text alone, beginning-of-text token and its tokens, truncated to
 /// `max_context` tokens (0: the model's positions); every token after the first is predicted; one
 /// mean over all. Softmax in double over the fp32 logits, ids ascending. Texts of no token count as
-/// texts and predict nothing. Errors: ConfigError when nothing is predicted.
+/// texts and predict nothing. With a `reference` (another executor of the same vocabulary, usually
+/// of the same model under fp32) also the mean kl_divergence() from it over the same tokens, as
+/// llama.cpp's `perplexity --kl-divergence` has it (theirs keeps the reference's logarithms in 16
+/// bits). Errors: ConfigError when nothing is predicted.
 Quality perplexity(FunctionalExecutor& executor, const Tokenizer& tokenizer,
                    std::span<const std::string> texts, std::uint64_t max_context = 0,
-                   const TextProgress& progress = {});
+                   const TextProgress& progress = {}, FunctionalExecutor* reference = nullptr);
 
 /// How speculative decoding went.
 struct DraftTally {
