@@ -42,6 +42,7 @@ class BankMachines : public DramController {
   std::uint32_t queued(bool write) const { return waiting_[write]; }
   bool full(bool) const { return !has_room() || intake_.waits(kRead) || intake_.waits(kWrite); }
   bool equivalent(const BankMachines& other, Clock now) const;
+  void record_to(DramRecorder* recorder) { device_.record_to(recorder); }
   void restart(Clock first_refresh);
 
  private:

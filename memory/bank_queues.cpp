@@ -282,6 +282,7 @@ void BankQueues::skip_idle_time(Clock limit) {
   const Clock refi = device_.config().refi;
   const std::uint64_t more = (limit - 1 - refresh_due_) / refi;
   intake_.counts().refreshes += more;
+  device_.record_idle_refreshes(refresh_due_, more);
   refresh_due_ += more * refi;
 }
 

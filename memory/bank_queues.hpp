@@ -44,6 +44,7 @@ class BankQueues : public DramController {
     return waiting_[write].size() >= queue_size_[write] || intake_.waits(write ? kWrite : kRead);
   }
   bool equivalent(const BankQueues& other, Clock now) const;
+  void record_to(DramRecorder* recorder) { device_.record_to(recorder); }
   void restart(Clock first_refresh);
 
  private:

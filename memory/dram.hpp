@@ -70,6 +70,8 @@ class Dram : public sc_core::sc_module {
   /// Computes once what this channel and `other`, of the same device and restarted at the same
   /// time, will do alike from now on, if both are idle and in equivalent states. Says whether.
   bool share(Dram& other);
+  /// What its banks do from the next quiesce() on, or (null) no more.
+  void record_to(DramRecorder* recorder) { channel_.record_to(recorder); }
   /// How many channels share this one's engine, this one included.
   std::size_t sharers() const { return channel_.sharers(); }
 

@@ -120,4 +120,8 @@ void DramChannel::restart(Clock first_refresh) {
   std::visit([&](auto& c) { c.restart(first_refresh); }, controller_);
 }
 
+void DramChannel::record_to(DramRecorder* recorder) {
+  std::visit([&](auto& controller) { controller.record_to(recorder); }, controller_);
+}
+
 }  // namespace systole::memory

@@ -84,6 +84,9 @@ class DramChannel {
   /// The same with the first refresh due at a given clock.
   void restart(Clock first_refresh);
 
+  /// As DramDevice::record_to.
+  void record_to(DramRecorder* recorder);
+
  private:
   bool admit_piece(const Segment& segment, Clock now);
   std::optional<SegmentEvent> pop_piece(Clock now);

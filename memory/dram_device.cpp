@@ -113,6 +113,7 @@ Clock DramDevice::refresh_time(std::uint64_t banks) const {
 }
 
 void DramDevice::activate(std::uint32_t b, std::uint32_t row, Clock at) {
+  if (recorder_ != nullptr) recorder_->activate(b, at);
   Bank& bank = banks_[b];
   open_ |= std::uint64_t{1} << b;
   bank.row = row;
@@ -132,12 +133,14 @@ void DramDevice::activate(std::uint32_t b, std::uint32_t row, Clock at) {
 }
 
 void DramDevice::precharge(std::uint32_t b, Clock at) {
+  if (recorder_ != nullptr) recorder_->precharge(std::uint64_t{1} << b, at);
   open_ &= ~(std::uint64_t{1} << b);
   banks_[b].act_ready = std::max(banks_[b].act_ready, at + precharge_to_activate_);
   if (t_.ppd != 0) units_[banks_[b].unit].pre_ready = at + t_.ppd;
 }
 
 void DramDevice::precharge_all(std::uint64_t banks, Clock at) {
+  if (recorder_ != nullptr) recorder_->precharge(banks, at);
   const Clock ready = t_.rp_all == 0 ? at + precharge_to_activate_
                                      : at + precharge_to_activate_ + t_.rp_all - t_.rp;
   for (std::uint64_t left = banks; left != 0; left &= left - 1) {
@@ -148,7 +151,9 @@ void DramDevice::precharge_all(std::uint64_t banks, Clock at) {
   open_ &= ~banks;
 }
 
-void DramDevice::column(std::uint32_t b, std::uint32_t direction, Clock last) {
+void DramDevice::column(std::uint32_t b, std::uint32_t direction, Clock last, std::uint64_t count,
+                        Clock step) {
+  if (recorder_ != nullptr) recorder_->column(b, direction == kWrite, last, count, step);
   Bank& bank = banks_[b];
   Group& group = groups_[bank.group];
   Unit& unit = units_[bank.unit];
@@ -177,11 +182,20 @@ void DramDevice::column(std::uint32_t b, std::uint32_t direction, Clock last) {
 void DramDevice::column_and_precharge(std::uint32_t b, std::uint32_t direction, Clock at) {
   column(b, direction, at);
   open_ &= ~(std::uint64_t{1} << b);
+  if (recorder_ != nullptr) recorder_->precharge(std::uint64_t{1} << b, banks_[b].pre_ready);
   // Inside the device, when tRAS and the recovery are over.
   banks_[b].act_ready = std::max(banks_[b].act_ready, banks_[b].pre_ready + precharge_to_activate_);
 }
 
+void DramDevice::record_idle_refreshes(Clock first, std::uint64_t count) {
+  if (recorder_ == nullptr) return;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    for (const Unit& unit : units_) recorder_->refresh(unit.banks, first + i * t_.refi, t_.rfc);
+  }
+}
+
 void DramDevice::refresh(std::uint64_t banks, Clock at, Clock rfc) {
+  if (recorder_ != nullptr) recorder_->refresh(banks, at, rfc);
   const Clock ready =
       at + rfc + precharge_offset_ - std::min(rfc + precharge_offset_, activate_offset_);
   for (std::uint64_t left = banks; left != 0; left &= left - 1) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "configs/dram.hpp"
+#include "memory/dram_recorder.hpp"
 
 namespace systole::memory {
 
@@ -95,9 +96,10 @@ class DramDevice {
   void activate(std::uint32_t bank, std::uint32_t row, Clock at);
   void precharge(std::uint32_t bank, Clock at);
   void precharge_all(std::uint64_t banks, Clock at);
-  /// `count` columns, the last of them at `last`: earlier ones leave no gate behind that the last
-  /// does not move further.
-  void column(std::uint32_t bank, std::uint32_t direction, Clock last);
+  /// `count` columns `step` apart, the last of them at `last`: earlier ones leave no gate behind
+  /// that the last does not move further.
+  void column(std::uint32_t bank, std::uint32_t direction, Clock last, std::uint64_t count = 1,
+              Clock step = 0);
   /// A column command that closes its row as soon as it may.
   void column_and_precharge(std::uint32_t bank, std::uint32_t direction, Clock at);
   /// `rfc` clocks; other banks of the unit may activate after refresh_to_activate.
@@ -111,6 +113,11 @@ class DramDevice {
   Clock turnaround(std::uint32_t direction) const {
     return direction == kRead ? t_.read_to_write : write_to_read_short_;
   }
+
+  /// From now on tells `recorder` (null: nobody) of the commands. Copies of the device do as well.
+  void record_to(DramRecorder* recorder) { recorder_ = recorder; }
+  /// Refreshes of all banks that need no look at the gates: `count` of them from `first` on.
+  void record_idle_refreshes(Clock first, std::uint64_t count);
 
   /// Forgets all rows and gates.
   void restart();
@@ -152,6 +159,7 @@ class DramDevice {
   std::vector<Group> groups_;
   std::vector<Unit> units_;
   std::uint64_t open_ = 0;
+  DramRecorder* recorder_ = nullptr;
 };
 
 }  // namespace systole::memory

@@ -21,6 +21,7 @@ void SharedChannel::enter(const std::shared_ptr<Lane>& lane, std::size_t positio
 }
 
 bool SharedChannel::share(SharedChannel& other, Clock now) {
+  if (recorder_ != nullptr || other.recorder_ != nullptr) return false;
   if (lane_ == other.lane_) return true;
   if (position_ != lane_->log.size() || other.position_ != other.lane_->log.size()) return false;
   if (!lane_->engine.equivalent(other.lane_->engine, now)) return false;
@@ -191,6 +192,7 @@ void SharedChannel::restart() {
   more_ = counts();
   limit_ = 0;
   enter(std::make_shared<Lane>(DramChannel(config_)), 0);
+  lane_->engine.record_to(recorder_);
 }
 
 }  // namespace systole::memory

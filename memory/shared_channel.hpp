@@ -43,6 +43,8 @@ class SharedChannel {
   std::uint32_t queued(bool write) { return settled().queued(write); }
   DramCounts counts();
   void restart();
+  /// From the next restart on; it shares with nobody meanwhile.
+  void record_to(DramRecorder* recorder) { recorder_ = recorder; }
 
   /// How many channels share this one's engine, this one included.
   std::size_t sharers() const { return lane_->members.size(); }
@@ -86,7 +88,8 @@ class SharedChannel {
   std::shared_ptr<Lane> lane_;
   std::size_t position_ = 0;  ///< calls of the log that this channel has made
   Clock limit_ = 0;           ///< of its latest advance
-  DramCounts more_{};         ///< what this channel has counted beyond its engine, modulo 2^64
+  DramRecorder* recorder_ = nullptr;
+  DramCounts more_{};  ///< what this channel has counted beyond its engine, modulo 2^64
 };
 
 }  // namespace systole::memory

@@ -628,7 +628,7 @@ bool SharedWindow::issue_bulk(const ColumnChoice& choice, Clock end) {
   const auto serve = [&](std::uint32_t bank_index, Clock from) {
     Bank& bank = banks_[bank_index];
     const Clock last = from + (rounds - 1) * step;
-    device_.column(bank_index, direction_, last);
+    device_.column(bank_index, direction_, last, rounds, step);
     bank.passed = 0;
     bank.accesses += bursts;
     intake_.counts().row_hits += bursts;
@@ -742,6 +742,7 @@ void SharedWindow::pass_idle_time(Clock limit) {
         device_.refresh_time(device_.unit_mask(0)) <= refresh_due_) {
       const std::uint64_t more = (limit - 1 - refresh_due_) / t.refi;
       intake_.counts().refreshes += more * device_.units();
+      device_.record_idle_refreshes(refresh_due_, more);
       refresh_due_ += more * t.refi;
     }
     now_ = std::max(now_, refresh_due_);

@@ -46,6 +46,7 @@ class SharedWindow : public DramController {
     return queued_[write] >= queue_size_[write] || intake_.waits(write ? kWrite : kRead);
   }
   bool equivalent(const SharedWindow& other, Clock now) const;
+  void record_to(DramRecorder* recorder) { device_.record_to(recorder); }
   void restart(Clock first_refresh);
   /// All that decides what it does from now on, and the counts beside it.
   void describe(StateReader& state) const;

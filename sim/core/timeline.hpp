@@ -45,11 +45,41 @@ struct TimelineSlice {
   friend bool operator==(const TimelineSlice&, const TimelineSlice&) = default;
 };
 
+/// What a DRAM bank did, as its controller told it.
+enum class DramAct : std::uint8_t {
+  row_open,  ///< from the activate to the precharge
+  read,      ///< column commands of one direction that follow one another in an open row
+  write,
+  refresh,
+};
+inline constexpr std::size_t kDramActCount = 4;
+inline constexpr std::array<std::string_view, kDramActCount> kDramActNames = {"row open", "read",
+                                                                              "write", "refresh"};
+inline constexpr std::size_t kMostDramBanks = 64;  ///< of a channel
+struct DramSlice {
+  std::uint64_t begin_ps = 0, end_ps = 0;  ///< from the region's start
+  std::uint64_t bytes = 0;                 ///< of reads and writes
+  std::uint32_t bank = 0;
+  DramAct act = DramAct::row_open;
+  std::uint32_t pieces = 1;   ///< joined
+  std::uint64_t gaps_ps = 0;  ///< between them
+
+  friend bool operator==(const DramSlice&, const DramSlice&) = default;
+};
+
 struct TimelineChange {
   std::uint64_t time_ps = 0;
   std::int32_t by = 0;
   TimelineLevel level = TimelineLevel::weight_buffers;
 };
+
+/// Slices that are never joined: the first, in which commands can be told apart.
+inline constexpr std::size_t kExactDramSlices = 1000;
+
+/// Joins slices that follow one another in a bank doing the same, behind the first
+/// kExactDramSlices, until at most `most` are left (where there is something to join). Slices of a
+/// bank and act are in order.
+void thin(std::vector<DramSlice>& slices, std::size_t most);
 
 /// One region of work as it was simulated.
 struct TimelineRegion {
@@ -62,6 +92,7 @@ struct TimelineRegion {
   std::vector<Operation> operations;  ///< one after the other, the first from 0
   std::vector<TimelineSlice> slices;  ///< on each track in order of time
   std::vector<TimelineChange> changes;
+  std::vector<DramSlice> dram;  ///< of the first channel, each bank's in order of their ends
 
   std::uint64_t cycles() const {
     std::uint64_t sum = 0;
@@ -88,6 +119,8 @@ struct Timeline {
 
   /// Of all regions: 300 MB.
   std::size_t most_slices = 8'000'000;
+  std::size_t most_dram_slices = 400'000;         ///< beyond them no region's banks are recorded
+  std::size_t most_dram_slices_of_region = 4096;  ///< more are joined
 };
 
 }  // namespace systole
