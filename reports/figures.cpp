@@ -42,8 +42,8 @@ std::vector<NamedFigure> figures_of(const RunResult& result) {
   const Json document = Json::parse(to_json(result));
   std::vector<NamedFigure> figures;
   for (const auto& [section, content] : document.items()) {
-    // Hundreds of points a column: curves to draw, whose sums the other figures are.
-    if (section == "windows" || section == "steps") continue;
+    // Columns of points to draw, which follow from the other figures or sum to them.
+    if (section == "windows" || section == "steps" || section == "rooflines") continue;
     if (!content.is_array()) {
       if (content.is_object()) flatten(content, {section, "", "", {}}, figures);
       continue;

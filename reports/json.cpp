@@ -7,6 +7,8 @@
 #include <span>
 #include <string_view>
 
+#include "reports/roofline.hpp"
+
 namespace systole::reports {
 namespace {
 
@@ -107,7 +109,7 @@ Json mapping_of(const OperationRow& row) {
   return m;
 }
 
-Json operation_of(const OperationRow& row) {
+Json operation_of(const OperationRow& row, const std::vector<MemoryPath>& paths) {
   Json o;
   o["name"] = row.name;
   o["kind"] = row.kind;
@@ -130,6 +132,12 @@ Json operation_of(const OperationRow& row) {
   for (const auto& [component, pj] : row.energy_pj) energy[component] = finite(pj);
   o["energy_pj"] = std::move(energy);
   o["mapping"] = mapping_of(row);
+  if (!row.path_bytes.empty()) {
+    Json& bytes = o["path_bytes"] = Json::object();
+    for (std::size_t p = 0; p < std::min(paths.size(), row.path_bytes.size()); ++p) {
+      bytes[paths[p].name] = row.path_bytes[p];
+    }
+  }
   return o;
 }
 
@@ -164,6 +172,14 @@ Json tier_of(const TierRow& row, bool binds) {
   t["most_region_writes"] = row.most_region_writes;
   t["lifetime_years"] = finite(row.lifetime_years);
   return t;
+}
+
+Json path_of(const MemoryPath& path) {
+  Json p;
+  p["name"] = path.name;
+  p["peak_bytes_per_cycle"] = finite(path.peak_bytes_per_cycle);
+  p["bytes"] = path.bytes;
+  return p;
 }
 
 /// Rows of one kind as parallel arrays by column: hundreds of rows stay readable and small.
@@ -201,6 +217,25 @@ Json windows_of(const RunResult& r) {
   return w;
 }
 
+Json roof_of(const Roof& roof) {
+  Json r;
+  r["name"] = roof.name;
+  r["bytes_per_cycle"] = finite(roof.bytes_per_cycle);
+  r["ridge_macs_per_byte"] = finite(roof.ridge());
+  const auto& points = roof.points;
+  r["operation"] = column(points, [](const RoofPoint& point) { return point.operation; });
+  r["phase"] = column(points, [](const RoofPoint& point) { return point.phase; });
+  r["macs"] = column(points, [](const RoofPoint& point) { return point.macs; });
+  r["bytes"] = column(points, [](const RoofPoint& point) { return point.bytes; });
+  r["cycles"] = column(points, [](const RoofPoint& point) { return point.cycles; });
+  r["macs_per_byte"] = column(points, [](const RoofPoint& p) { return finite(p.macs_per_byte()); });
+  r["macs_per_cycle"] =
+      column(points, [](const RoofPoint& p) { return finite(p.macs_per_cycle()); });
+  r["attainable_macs_per_cycle"] =
+      column(points, [&](const RoofPoint& point) { return finite(roof.attainable(point)); });
+  return r;
+}
+
 Json sensitivity_of(const SensitivityRow& row) {
   Json s;
   s["change"] = row.change;
@@ -219,7 +254,9 @@ std::string to_json(const RunResult& result) {
   Json root;
   root["summary"] = summary_of(result);
   root["operations"] = Json::array();
-  for (const OperationRow& row : result.operations) root["operations"].push_back(operation_of(row));
+  for (const OperationRow& row : result.operations) {
+    root["operations"].push_back(operation_of(row, result.memory_paths));
+  }
   root["components"] = Json::array();
   for (const ComponentRow& row : result.components) root["components"].push_back(component_of(row));
   if (!result.tiers.empty()) {
@@ -228,6 +265,10 @@ std::string to_json(const RunResult& result) {
       root["tiers"].push_back(tier_of(row, &row == result.binding_tier()));
     }
   }
+  if (!result.memory_paths.empty()) {
+    root["memory_paths"] = column(result.memory_paths, path_of);
+  }
+  root["rooflines"] = column(roofs_of(result), roof_of);
   if (!result.windows.empty()) {
     root["steps"] = steps_of(result);
     root["windows"] = windows_of(result);

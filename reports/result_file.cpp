@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "reports/hdf5_file.hpp"
+#include "sim/core/error.hpp"
 
 namespace systole::reports {
 namespace {
@@ -169,6 +170,14 @@ void describe_tiers(Visitor& column) {
   column("/tiers/line_writes", &Row::line_writes, "1", kNoNames);
   column("/tiers/most_region_writes", &Row::most_region_writes, "1", kNoNames);
   column("/tiers/lifetime_years", &Row::lifetime_years, "years", kNoNames);
+}
+
+template <class Visitor>
+void describe_paths(Visitor& column) {
+  using Row = MemoryPath;
+  column("/memory_paths/name", &Row::name, "", kNoNames);
+  column("/memory_paths/peak_bytes_per_cycle", &Row::peak_bytes_per_cycle, "bytes/cycle", kNoNames);
+  column("/memory_paths/bytes", &Row::bytes, "bytes", kNoNames);
 }
 
 template <class Visitor>
@@ -415,6 +424,47 @@ KeyValues read_key_values(const Hdf5Reader& file, const std::string& group) {
   return pairs;
 }
 
+std::vector<std::string_view> path_names(const RunResult& result) {
+  std::vector<std::string_view> names;
+  for (const MemoryPath& path : result.memory_paths) names.push_back(path.name);
+  return names;
+}
+
+void write_paths(Hdf5Writer& file, const RunResult& result) {
+  if (result.memory_paths.empty()) return;
+  file.group("/memory_paths");
+  ColumnWriter paths{file, result.memory_paths};
+  describe_paths(paths);
+  std::vector<std::uint64_t> bytes;
+  for (const OperationRow& row : result.operations) {
+    SYSTOLE_CHECK(row.path_bytes.size() == result.memory_paths.size(), "bytes of no path");
+    bytes.insert(bytes.end(), row.path_bytes.begin(), row.path_bytes.end());
+  }
+  file.table("/memory_paths/operation_bytes", bytes, path_names(result), "bytes");
+}
+
+void read_paths(const Hdf5Reader& file, RunResult& result) {
+  if (!file.has("/memory_paths")) return;
+  ColumnReader<MemoryPath> paths{file, result.memory_paths};
+  describe_paths(paths);
+  if (result.memory_paths.empty())
+    file.fail("'/memory_paths' has no row, expected some or no such group");
+  std::vector<std::uint64_t> bytes;
+  file.table("/memory_paths/operation_bytes", bytes, path_names(result));
+  const std::size_t count = result.memory_paths.size();
+  if (bytes.size() != count * result.operations.size()) {
+    file.fail("'/memory_paths/operation_bytes' has " + std::to_string(bytes.size() / count) +
+              " rows, expected " + std::to_string(result.operations.size()) +
+              " as in '/operations'");
+  }
+  auto from = bytes.begin();
+  for (OperationRow& row : result.operations) {
+    const auto to = from + static_cast<std::ptrdiff_t>(count);
+    row.path_bytes.assign(from, to);
+    from = to;
+  }
+}
+
 void write_over_time(Hdf5Writer& file, const RunResult& result) {
   if (!result.windows.empty() || !result.steps.empty()) {
     file.group("/steps");
@@ -522,6 +572,7 @@ void put_result(Hdf5Writer& file, const RunResult& result) {
     describe_tiers(tiers);
   }
 
+  write_paths(file, result);
   write_over_time(file, result);
 
   std::vector<EventEntry> events;
@@ -584,6 +635,7 @@ RunResult take_result(const Hdf5Reader& file) {
     describe_tiers(tiers);
   }
 
+  read_paths(file, result);
   read_over_time(file, result);
 
   std::vector<EventEntry> events;

@@ -71,25 +71,30 @@ std::string tick_text(int exponent) {
                      kPrefixes[prefix]);
 }
 
+/// A roof no machine has comes from a damaged file; a logarithmic axis would not end.
+bool plausible(double peak) { return peak > 1e-6 && peak < 1e15; }
+
+/// "weight_scratchpad.read" as a text.
+std::string label_of(std::string name) {
+  std::ranges::replace(name, '_', ' ');
+  if (const std::size_t dot = name.rfind('.'); dot != std::string::npos) name.replace(dot, 1, ", ");
+  return name;
+}
+
 class Drawing {
  public:
-  explicit Drawing(const RunResult& result) : result_(result) {}
+  Drawing(const RunResult& result, const Roof& roof) : result_(result), roof_(roof) {}
 
   Roofline operator()() {
     collect();
-    // A roof no machine has comes from a damaged file; a logarithmic axis would not end.
-    const auto plausible = [](double peak) { return peak > 1e-6 && peak < 1e15; };
-    if (points_.empty() || !plausible(result_.peak_macs_per_cycle) ||
-        !plausible(result_.peak_dram_bytes_per_cycle)) {
-      return {"", out_.left_out, 0};
-    }
+    if (points_.empty()) return {};
     const std::size_t count = points_.size();
     place();
     out_.svg = fmt::format(
         "<svg class=\"roofline\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"Roofline: "
         "attained MACs per "
-        "cycle over MACs per DRAM byte, {} operations\">",
-        kWidth, kHeight, count);
+        "cycle over MACs per {} byte, {} operations\">",
+        kWidth, kHeight, escaped(roof_.label), count);
     draw_grid();
     draw_roof();
     draw_points();
@@ -100,27 +105,20 @@ class Drawing {
 
  private:
   void collect() {
-    const std::vector<std::string> phases = phases_of(result_);
-    for (std::size_t p = 0; p < phases.size(); ++p) {
-      for (const OperationRow& row : merged_operations(result_, phases[p])) {
-        const std::uint64_t bytes = dram_bytes_of(row);
-        if (p >= 2 || row.macs == 0 || row.cycles == 0 || bytes == 0) {
-          ++out_.left_out;
-          continue;
-        }
-        Point point;
-        point.name = printable(row.name);
-        point.phase = p;
-        point.intensity = static_cast<double>(row.macs) / static_cast<double>(bytes);
-        point.rate = static_cast<double>(row.macs) / static_cast<double>(row.cycles);
-        point.share = share_of(static_cast<double>(row.cycles), static_cast<double>(result_.cycles))
-                          .value_or(0);
-        point.title =
-            escaped(fmt::format("{} ({}): {} MACs/byte, {} MACs/cycle, {} of the cycles, bound: {}",
-                                row.name, phases[p], number(point.intensity), number(point.rate),
-                                format_share(point.share), row.bound));
-        points_.push_back(std::move(point));
-      }
+    for (const RoofPoint& each : roof_.points) {
+      if (each.phase_number >= 2) continue;
+      Point point;
+      point.name = printable(each.operation);
+      point.phase = each.phase_number;
+      point.intensity = each.macs_per_byte();
+      point.rate = each.macs_per_cycle();
+      point.share = share_of(static_cast<double>(each.cycles), static_cast<double>(result_.cycles))
+                        .value_or(0);
+      point.title = escaped(fmt::format(
+          "{} ({}): {} MACs/byte, {} MACs/cycle of {} at most, {} of the cycles, bound: {}",
+          each.operation, each.phase, number(point.intensity), number(point.rate),
+          number(roof_.attainable(each)), format_share(point.share), each.bound));
+      points_.push_back(std::move(point));
     }
     // Large ones first: small ones are drawn on top and labelled last.
     std::stable_sort(points_.begin(), points_.end(),
@@ -128,7 +126,7 @@ class Drawing {
   }
 
   void place() {
-    const double peak = result_.peak_macs_per_cycle, slope = result_.peak_dram_bytes_per_cycle;
+    const double peak = roof_.peak_macs_per_cycle, slope = roof_.bytes_per_cycle;
     // Room around the ridge and the points, for their labels.
     double x_low = peak / slope / 10, x_high = peak / slope * 8, y_low = peak / 30,
            y_high = peak * 2.2;
@@ -172,7 +170,7 @@ class Drawing {
       text(kLeft - 8, y + 4, "class=\"tick\" text-anchor=\"end\"", tick_text(e));
     }
     text((kLeft + right) / 2, kHeight - 14, "class=\"axis\" text-anchor=\"middle\"",
-         "arithmetic intensity, MACs per DRAM byte");
+         "arithmetic intensity, MACs per byte of the " + roof_.label);
     const double middle = (kTop + bottom) / 2;
     out_.svg += fmt::format(
         "<text class=\"axis\" text-anchor=\"middle\" transform=\"translate(18 {:.1f}) "
@@ -182,7 +180,7 @@ class Drawing {
   }
 
   void draw_roof() {
-    const double peak = result_.peak_macs_per_cycle, slope = result_.peak_dram_bytes_per_cycle;
+    const double peak = roof_.peak_macs_per_cycle, slope = roof_.bytes_per_cycle;
     const double right = kWidth - kRight, bottom = kHeight - kBottom;
     // Where the slope enters the plot: at its left edge or its bottom, whichever comes first.
     const double enter = std::max(std::pow(10.0, x_.low), std::pow(10.0, y_.low) / slope);
@@ -336,6 +334,7 @@ class Drawing {
   }
 
   const RunResult& result_;
+  const Roof& roof_;
   Roofline out_;
   std::vector<Point> points_;
   std::vector<Box> taken_;  ///< where no label may be
@@ -345,6 +344,40 @@ class Drawing {
 
 }  // namespace
 
-Roofline roofline_svg(const RunResult& result) { return Drawing(result)(); }
+double Roof::attainable(const RoofPoint& point) const {
+  return std::min(peak_macs_per_cycle, bytes_per_cycle * point.macs_per_byte());
+}
+
+std::vector<Roof> roofs_of(const RunResult& result) {
+  std::vector<Roof> roofs;
+  if (!plausible(result.peak_macs_per_cycle)) return roofs;
+  const std::vector<std::string> phases = phases_of(result);
+  std::vector<std::vector<OperationRow>> merged;
+  for (const std::string& phase : phases) merged.push_back(merged_operations(result, phase));
+  const auto add = [&](std::string name, std::string label, double peak, const auto& bytes_of) {
+    if (!plausible(peak)) return;
+    Roof roof{std::move(name), std::move(label), result.peak_macs_per_cycle, peak, {}, 0};
+    for (std::size_t p = 0; p < phases.size(); ++p) {
+      for (const OperationRow& row : merged[p]) {
+        const std::uint64_t bytes = bytes_of(row);
+        if (row.macs == 0 || row.cycles == 0 || bytes == 0) {
+          ++roof.left_out;
+          continue;
+        }
+        roof.points.push_back({row.name, row.phase, row.bound, p, row.macs, bytes, row.cycles});
+      }
+    }
+    if (!roof.points.empty()) roofs.push_back(std::move(roof));
+  };
+  add("dram", "DRAM", result.peak_dram_bytes_per_cycle, dram_bytes_of);
+  for (std::size_t i = 0; i < result.memory_paths.size(); ++i) {
+    const MemoryPath& path = result.memory_paths[i];
+    add(path.name, label_of(printable(path.name)), path.peak_bytes_per_cycle,
+        [i](const OperationRow& row) { return i < row.path_bytes.size() ? row.path_bytes[i] : 0; });
+  }
+  return roofs;
+}
+
+Roofline roofline_svg(const RunResult& result, const Roof& roof) { return Drawing(result, roof)(); }
 
 }  // namespace systole::reports

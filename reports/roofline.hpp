@@ -1,24 +1,51 @@
-// The roofline of a run as SVG: attained MACs per cycle over MACs per DRAM byte, under what the
-// machine allows (Williams, Waterman and Patterson, CACM 52(4), 2009; theirs counts flops per
-// second).
+// The rooflines of a run: attained MACs per cycle over MACs per byte of each memory level, under
+// what the machine allows (Williams, Waterman and Patterson, CACM 52(4), 2009, for DRAM; theirs
+// counts flops per second; a roof for every level as Ilic, Pratas and Sousa, IEEE CAL 13(1), 2014).
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "sim/core/run_result.hpp"
 
 namespace systole::reports {
 
+/// An operation (merged by name) under a roof.
+struct RoofPoint {
+  std::string operation, phase, bound;
+  std::size_t phase_number = 0;  ///< in the order of phases_of
+  std::uint64_t macs = 0, bytes = 0, cycles = 0;
+
+  double macs_per_byte() const { return static_cast<double>(macs) / static_cast<double>(bytes); }
+  double macs_per_cycle() const { return static_cast<double>(macs) / static_cast<double>(cycles); }
+};
+
+/// What one memory level allows, and what the operations that use it attain.
+struct Roof {
+  std::string name;   ///< "dram" or a memory path's
+  std::string label;  ///< "weight scratchpad, read"
+  double peak_macs_per_cycle = 0;
+  double bytes_per_cycle = 0;
+  std::vector<RoofPoint> points;  ///< with MACs, bytes here and cycles, in order of phases
+  std::size_t left_out = 0;       ///< the other operations: they have no place here
+
+  double ridge() const { return peak_macs_per_cycle / bytes_per_cycle; }
+  /// At most, of a point: the lower of the two roofs.
+  double attainable(const RoofPoint& point) const;
+};
+
+/// DRAM first, then the memory paths; only roofs that hold (a machine's, not those of a damaged
+/// file) with a point under them.
+std::vector<Roof> roofs_of(const RunResult& result);
+
 struct Roofline {
-  std::string svg;  ///< empty when the run has no point or no roof
-  std::size_t left_out =
-      0;  ///< operations without MACs or without DRAM traffic: they have no place here
+  std::string svg;             ///< empty when there is no point
   std::size_t unlabelled = 0;  ///< drawn, but no free place for a label
 };
 
-/// Every operation (merged by name) of the first two phases that has MACs and DRAM traffic is a
-/// point; its area grows with its share of the run's cycles. Points that would cover each other
-/// share a label.
-Roofline roofline_svg(const RunResult& result);
+/// The points of the first two phases; a mark's area grows with its share of the run's cycles.
+/// Points that would cover each other share a mark.
+Roofline roofline_svg(const RunResult& result, const Roof& roof);
 
 }  // namespace systole::reports

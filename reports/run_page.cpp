@@ -478,14 +478,17 @@ class RunSections {
   // --- memory
 
   void roofline() {
-    const Roofline roof = roofline_svg(r_);
-    if (roof.svg.empty()) return;
+    const std::vector<Roof> roofs = roofs_of(r_);
+    if (roofs.empty()) return;
     out_ += figure_top(
         id("roofline"), "Roofline",
-        "What each operation attains, under what the machine allows: the slope is peak DRAM "
-        "bandwidth, the flat part the peak rate for the recipe's linear-layer formats (operations "
-        "in "
-        "other formats may have a lower roof). A mark's area grows with its share of the cycles.",
+        "What each operation attains, under what the machine allows: the slope is the peak "
+        "bandwidth of a memory level, the flat part the peak rate for the recipe's linear-layer "
+        "formats (operations in other formats may have a lower roof). What is written to a "
+        "scratchpad "
+        "is counted but holds nothing up, so it may be above its roof. A mark's area grows with "
+        "its "
+        "share of the cycles.",
         "data-short=\"Roofline\"");
     out_ += "<ul class=\"legend\">";
     for (std::size_t p = 0; p < std::min<std::size_t>(phases_.size(), 2); ++p) {
@@ -494,25 +497,37 @@ class RunSections {
                  : "<path class=\"p1\" d=\"M5 0 L10 5 L5 10 L0 5 Z\"/>",
           escaped(phases_[p]));
     }
-    add("</ul>\n<div class=\"wide\">{}</div>", roof.svg);
-    std::string remark;
-    if (roof.left_out != 0) {
-      remark = fmt::format("Not drawn: {} operations without MACs or without DRAM traffic.",
-                           roof.left_out);
-    }
-    if (roof.unlabelled != 0) {
-      remark += fmt::format("{}Without a label for want of room: {}; their tooltips name them.",
-                            remark.empty() ? "" : " ", roof.unlabelled);
-    }
-    if (!remark.empty()) add("<p class=\"note\">{}</p>", escaped(remark));
-    FigureTable table{{"operation", "phase", "macs", "dram_bytes", "cycles"}, {}};
-    for (const std::string& phase : phases_) {
-      for (const OperationRow& row : merged_.at(phase)) {
-        if (row.macs > 0)
-          table.rows.push_back({row.name, phase, row.macs, dram_bytes_of(row), row.cycles});
+    out_ += "</ul>\n";
+    FigureTable table{{"level", "operation", "phase", "macs", "bytes", "cycles", "macs_per_byte",
+                       "macs_per_cycle", "attainable_macs_per_cycle"},
+                      {}};
+    for (const Roof& roof : roofs) {
+      add("<div data-view=\"{}\"{}>", escaped(roof.label),
+          &roof == roofs.data() ? "" : " hidden=\"hidden\"");
+      roofline_of(roof);
+      out_ += "</div>\n";
+      for (const RoofPoint& point : roof.points) {
+        table.rows.push_back({roof.name, point.operation, point.phase, point.macs, point.bytes,
+                              point.cycles, point.macs_per_byte(), point.macs_per_cycle(),
+                              roof.attainable(point)});
       }
     }
     out_ += figure_data(table) + "</section>\n";
+  }
+
+  void roofline_of(const Roof& roof) {
+    const Roofline drawn = roofline_svg(r_, roof);
+    add("<div class=\"wide\">{}</div>", drawn.svg);
+    std::string remark;
+    if (roof.left_out != 0) {
+      remark = fmt::format("Not drawn: {} operations without MACs or without bytes here.",
+                           roof.left_out);
+    }
+    if (drawn.unlabelled != 0) {
+      remark += fmt::format("{}Without a label for want of room: {}; their tooltips name them.",
+                            remark.empty() ? "" : " ", drawn.unlabelled);
+    }
+    if (!remark.empty()) add("<p class=\"note\">{}</p>", escaped(remark));
   }
 
   void traffic() {

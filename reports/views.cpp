@@ -170,6 +170,9 @@ std::vector<OperationRow> merged_operations(
     sum.compute_bound_cycles += row.compute_bound_cycles;
     sum.bandwidth_bound_cycles += row.bandwidth_bound_cycles;
     for (const auto& [component, pj] : row.energy_pj) sum.energy_pj[component] += pj;
+    for (std::size_t p = 0; p < std::min(sum.path_bytes.size(), row.path_bytes.size()); ++p) {
+      sum.path_bytes[p] += row.path_bytes[p];
+    }
     if (sum.mapping && row.mapping) {
       sum.mapping->estimated_cycles += row.mapping->estimated_cycles;
     }

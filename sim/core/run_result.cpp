@@ -134,6 +134,18 @@ void RunResult::check_over_time() const {
                 "steps do not sum to the run's cycles and cache bytes");
 }
 
+void RunResult::check_paths() const {
+  std::vector<std::uint64_t> sums(memory_paths.size());
+  for (const OperationRow& row : operations) {
+    SYSTOLE_CHECK(row.path_bytes.size() == sums.size(), "bytes of paths that there are not");
+    for (std::size_t p = 0; p < sums.size(); ++p) sums[p] += row.path_bytes[p];
+  }
+  for (std::size_t p = 0; p < sums.size(); ++p) {
+    SYSTOLE_CHECK(sums[p] == memory_paths[p].bytes,
+                  "operations do not sum to the bytes through " + memory_paths[p].name);
+  }
+}
+
 void RunResult::check_sums() const {
   std::uint64_t sum = 0, prefill = 0;
   for (const OperationRow& row : operations) {
@@ -147,6 +159,7 @@ void RunResult::check_sums() const {
   SYSTOLE_CHECK(prefill == prefill_cycles && cycles - prefill == decode_cycles,
                 "phases do not sum to the run's cycles");
   check_over_time();
+  check_paths();
   double energy = 0, area = 0;
   for (const ComponentRow& part : components) {
     energy += part.dynamic_pj + part.static_pj;

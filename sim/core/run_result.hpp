@@ -69,7 +69,8 @@ struct OperationRow {
   std::string bound;  ///< what limits it: "compute", "bandwidth", "fill/drain", ...
   std::map<std::string, double>
       energy_pj;  ///< by component; sums to its share of the run's dynamic energy
-  std::optional<MappingChoice> mapping;  ///< of matrix products
+  std::optional<MappingChoice> mapping;   ///< of matrix products
+  std::vector<std::uint64_t> path_bytes;  ///< through each of the result's memory_paths
 };
 
 /// The sum over rows.
@@ -87,6 +88,16 @@ struct ComponentRow {
                                ///< dynamic_pj where only one figure is known
   double energy_band = 0;      ///< relative, 0.25 is +-25 %; 0: the source states none
   double area_band = 0;
+};
+
+/// A way between a memory and the array, besides the DRAM's bus, as roofs are drawn of. A part with
+/// ports of their own for both directions is two: "weight_scratchpad.read".
+struct MemoryPath {
+  std::string name;
+  double peak_bytes_per_cycle = 0;
+  std::uint64_t bytes = 0;  ///< of the run, = sum of the operations'
+
+  friend bool operator==(const MemoryPath&, const MemoryPath&) = default;
 };
 
 /// One memory of a machine with several: DRAM first, then its tiers.
@@ -242,6 +253,7 @@ struct RunResult {
   std::optional<KvSharing> kv_sharing;  ///< where sequences share a prefix; counted in kv_bytes
 
   std::vector<TierRow> tiers;  ///< empty where DRAM is the only memory
+  std::vector<MemoryPath> memory_paths;
 
   // Over time; empty where nobody asked.
   std::uint64_t window_cycles = 0;
@@ -279,6 +291,7 @@ struct RunResult {
 
  private:
   void check_over_time() const;
+  void check_paths() const;
 };
 
 }  // namespace systole

@@ -26,6 +26,7 @@
 #include "sim/system/extrapolation.hpp"
 #include "sim/system/kv_dequantiser.hpp"
 #include "sim/system/mapping.hpp"
+#include "sim/system/memory_paths.hpp"
 #include "sim/system/over_time.hpp"
 #include "sim/system/pricing.hpp"
 #include "sim/system/region_timings.hpp"
@@ -1246,6 +1247,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
   // Rows: one for each operation and format of each phase, summed over layers and decode steps.
   std::map<std::tuple<Phase, std::size_t, std::string>, std::size_t> row_of;
   std::vector<EventCounts> row_events;
+  MemoryPaths paths(machine, has_coded_cache(program));
   TierTotals tiers = outcomes.tiers;
   std::vector<std::array<std::uint64_t, memory::kMostTiers>> row_tier_bytes;
   for (std::size_t s = 0; s < program.steps.size(); ++s) {
@@ -1313,6 +1315,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
         if (step.phase == Phase::decode) {
           result.kv_dequantise_cycles += done.counts.kv_dequantise_cycles;
         }
+        paths.add(done, row);
         row.cycles += done.cycles();
         row.compute_bound_cycles +=
             op.kind == OpKind::vector
@@ -1329,6 +1332,8 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
       }
     }
   }
+
+  result.memory_paths = paths.paths();
 
   // DRAM energy of a row: its share of the bytes. Activations cannot be told apart more finely,
   // since streams of neighbouring operations share open rows.

@@ -339,25 +339,59 @@ TEST(Html, StaysSmall) {
 
 TEST(Roofline, CountsEveryOperationOnceAsDrawnOrLeftOut) {
   const RunResult r = sample_7b();
-  const Roofline roof = roofline_svg(r);
+  const std::vector<Roof> roofs = roofs_of(r);
+  ASSERT_EQ(roofs.size(), 1 + r.memory_paths.size());
   std::size_t merged = 0;
   for (const std::string& phase : phases_of(r)) merged += merged_operations(r, phase).size();
-  // Each drawn operation has one line of a tooltip.
-  EXPECT_EQ(count_of(roof.svg, "MACs/byte, "), merged - roof.left_out);
-  EXPECT_EQ(roof.unlabelled, 0u);
+  for (const Roof& roof : roofs) {
+    const Roofline drawn = roofline_svg(r, roof);
+    // Each drawn operation has one line of a tooltip.
+    EXPECT_EQ(count_of(drawn.svg, "MACs/byte, "), roof.points.size()) << roof.name;
+    EXPECT_EQ(roof.points.size() + roof.left_out, merged) << roof.name;
+    EXPECT_EQ(drawn.unlabelled, 0u) << roof.name;
+  }
+}
+
+TEST(Roofline, PointsHaveTheBytesOfTheirLevel) {
+  const RunResult r = sample_7b();
+  const std::vector<Roof> roofs = roofs_of(r);
+  ASSERT_GE(roofs.size(), 2u);
+  EXPECT_EQ(roofs[0].name, "dram");
+  EXPECT_EQ(roofs[0].bytes_per_cycle, r.peak_dram_bytes_per_cycle);
+  EXPECT_EQ(roofs[1].label, "weight scratchpad, read");
+  for (std::size_t p = 0; p < r.memory_paths.size(); ++p) {
+    const Roof& roof = roofs[p + 1];
+    EXPECT_EQ(roof.name, r.memory_paths[p].name);
+    EXPECT_EQ(roof.bytes_per_cycle, r.memory_paths[p].peak_bytes_per_cycle);
+    std::uint64_t drawn = 0, with_macs = 0;
+    for (const RoofPoint& point : roof.points) {
+      drawn += point.bytes;
+      EXPECT_DOUBLE_EQ(
+          roof.attainable(point),
+          std::min(r.peak_macs_per_cycle, roof.bytes_per_cycle * static_cast<double>(point.macs) /
+                                              static_cast<double>(point.bytes)));
+    }
+    for (const OperationRow& row : r.operations) {
+      if (row.macs > 0) with_macs += row.path_bytes[p];
+    }
+    EXPECT_EQ(drawn, with_macs) << roof.name;
+  }
 }
 
 TEST(Roofline, HasNoRoofWithoutAMachine) {
   RunResult r = sample_7b();
-  r.peak_macs_per_cycle = 0;
-  EXPECT_EQ(roofline_svg(r).svg, "");
-  r.peak_macs_per_cycle = std::numeric_limits<double>::infinity();
-  EXPECT_EQ(roofline_svg(r).svg, "");
-  EXPECT_EQ(roofline_svg(RunResult{}).svg, "");
+  r.memory_paths[0].peak_bytes_per_cycle = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(roofs_of(r).size(), r.memory_paths.size());
+  for (const double peak : {0.0, std::numeric_limits<double>::infinity()}) {
+    r.peak_macs_per_cycle = peak;
+    EXPECT_TRUE(roofs_of(r).empty()) << peak;
+  }
+  EXPECT_TRUE(roofs_of(RunResult{}).empty());
 }
 
 TEST(Roofline, KeepsLabelsApart) {
-  const std::string svg = roofline_svg(sample_small()).svg;
+  const RunResult r = sample_small();
+  const std::string svg = roofline_svg(r, roofs_of(r).front()).svg;
   struct Label {
     double left, y, right;
   };

@@ -29,6 +29,10 @@ class RandomResult {
     r.prefill_tokens = count();
     r.decode_tokens = count();
     for (std::uint64_t i = below(8); i > 0; --i) r.operations.push_back(operation());
+    for (std::uint64_t i = below(4); i > 0; --i) {
+      r.memory_paths.push_back({text(), real(), count()});
+      for (OperationRow& row : r.operations) row.path_bytes.push_back(count());
+    }
     for (std::uint64_t i = below(8); i > 0; --i) {
       r.components.push_back(
           {text(), real(), real(), real(), text(), text(), real(), real(), real()});

@@ -48,7 +48,9 @@ inline void expect_same(const RunResult& a, const RunResult& b) {
     EXPECT_EQ(x.bound, y.bound);
     EXPECT_EQ(x.energy_pj, y.energy_pj);
     EXPECT_EQ(x.mapping, y.mapping);
+    EXPECT_EQ(x.path_bytes, y.path_bytes);
   }
+  EXPECT_EQ(a.memory_paths, b.memory_paths);
   EXPECT_EQ(a.kv_sharing, b.kv_sharing);
   ASSERT_EQ(a.tiers.size(), b.tiers.size());
   for (std::size_t i = 0; i < a.tiers.size(); ++i) {

@@ -59,6 +59,8 @@ class Run {
     result_.decode_tokens = model_.decoded;
     result_.peak_macs_per_cycle = machine_.macs_per_cycle;
     result_.peak_dram_bytes_per_cycle = kBytesPerCycle;
+    result_.memory_paths = {{"weight_scratchpad.read", 2048, 0},
+                            {"activation_scratchpad.read", 512, 0}};
     phase("prefill", model_.prompt, 1);
     phase("decode", 1, model_.decoded);
     totals();
@@ -158,6 +160,11 @@ class Run {
                                           "scratchpad", "dequantise", "dependency"};
     r.bound = kBounds[std::max_element(r.cycles_by_cause.begin(), r.cycles_by_cause.end()) -
                       r.cycles_by_cause.begin()];
+    // Operands are used by many rows and columns each.
+    r.path_bytes = {r.macs / 16, r.macs / 64};
+    for (std::size_t p = 0; p < r.path_bytes.size(); ++p) {
+      result_.memory_paths[p].bytes += r.path_bytes[p];
+    }
     r.energy_pj["dram"] = bytes * 8 * 3.9;
     r.energy_pj["array"] = static_cast<double>(r.macs) * machine_.mac_pj;
     r.energy_pj["weight_scratchpad"] = bytes * 1.6;
