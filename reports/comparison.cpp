@@ -27,6 +27,9 @@ const std::vector<Figure>& figures() {
          return r.quality ? std::optional(r.quality->perplexity) : std::nullopt;
        },
        [](double v) { return number(v, 5); }, true},
+      {"KL from unquantised",
+       [](const RunResult& r) { return r.quality ? r.quality->kl : std::nullopt; },
+       [](double v) { return format_figure("kl_divergence", v); }, false},
       {"time to first token", [](const RunResult& r) { return std::optional(r.ttft_ms); },
        format_time_ms, true},
       {"time per token", [](const RunResult& r) { return r.tpot_ms; }, format_time_ms, true},

@@ -93,7 +93,8 @@ class ComparisonPage {
     std::string_view label;
     std::function<std::optional<double>(const RunResult&)> value;
     std::function<std::string(double)> text;
-    int better;  ///< -1 lower, +1 higher, 0 neither
+    int better;         ///< -1 lower, +1 higher, 0 neither
+    bool ratio = true;  ///< to the first says something: not where values span decades
   };
 
   static std::vector<Metric> metrics() {
@@ -103,6 +104,9 @@ class ComparisonPage {
         {"perplexity",
          [](const R& r) { return r.quality ? std::optional(r.quality->perplexity) : std::nullopt; },
          [](double v) { return number(v, 4); }, -1},
+        {"KL from unquantised, nats",
+         [](const R& r) { return r.quality ? r.quality->kl : std::nullopt; },
+         [](double v) { return format_figure("kl_divergence", v); }, -1, false},
         {"TTFT", [](const R& r) { return std::optional(r.ttft_ms); }, format_time_ms, -1},
         {"TPOT", [](const R& r) { return r.tpot_ms; }, format_time_ms, -1},
         {"energy", [](const R& r) { return std::optional(r.energy_pj); }, format_energy_pj, -1},
@@ -180,9 +184,10 @@ class ComparisonPage {
             values[i] && values[0] ? share_of(*values[i], *values[0]) : std::nullopt;
         add("<td class=\"num{}\">{}{}</td>", best && values[i] == best && !all_equal ? " best" : "",
             values[i] ? escaped(metric.text(*values[i])) : std::string(kAbsent),
-            fmt::format("<span class=\"ratio\">{}</span>", i != 0 && ratio && metric.better != 0
-                                                               ? format_ratio(ratio)
-                                                               : std::string()));
+            fmt::format("<span class=\"ratio\">{}</span>",
+                        i != 0 && ratio && metric.better != 0 && metric.ratio
+                            ? escaped(format_ratio(ratio))
+                            : std::string()));
       }
       out_ += "</tr>\n";
     }
@@ -266,6 +271,17 @@ class ComparisonPage {
         [](const RunResult& r) {
           const double value = r.quality ? r.quality->perplexity : 0;
           return std::vector<Segment>{{value, 0, number(value, 4), false}};
+        });
+    panel(
+        "KL from unquantised",
+        "Mean nats a token between what the unquantised model and this one say of the next token; "
+        "lower is better.",
+        "", [](const RunResult& r) { return r.quality ? r.quality->kl : std::nullopt; },
+        [](double v) { return format_figure("kl_divergence", v); },
+        [](const RunResult& r) {
+          const double value = r.quality ? r.quality->kl.value_or(0) : 0;
+          return std::vector<Segment>{
+              {value, 2, format_figure("kl_divergence", value) + " nats", false}};
         });
     panel(
         "DRAM traffic by class", "Both directions, whole run; lower is better.",

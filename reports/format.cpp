@@ -131,6 +131,7 @@ std::string format_change(double after, double before) {
 
 std::string format_ratio(std::optional<double> ratio) {
   if (!ratio || !std::isfinite(*ratio)) return std::string(kAbsent);
+  if (*ratio > 0 && *ratio < 0.01) return "\u22640.01\u00d7";
   return number(*ratio) + "\u00d7";
 }
 

@@ -36,6 +36,7 @@ Json summary_of(const RunResult& r) {
   s["model"] = r.model;
   s["perplexity"] = r.quality ? finite(r.quality->perplexity) : Json(nullptr);
   s["nll"] = r.quality ? finite(r.quality->nll) : Json(nullptr);
+  s["kl_divergence"] = r.quality ? finite(r.quality->kl) : Json(nullptr);
   s["tokens"] = r.quality ? Json(r.quality->tokens) : Json(nullptr);
   s["text"] = r.quality ? Json(r.quality->text) : Json(nullptr);
   s["ttft_ms"] = finite(r.ttft_ms);

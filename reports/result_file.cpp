@@ -59,6 +59,7 @@ void describe_quality(Visitor& field, QualityType& q) {
   field("/quality/nll", q.nll, "nats/token");
   field("/quality/tokens", q.tokens, "tokens");
   field("/quality/text", q.text, "");
+  field("/quality/kl_divergence", q.kl, "nats/token");
 }
 
 template <class Visitor, class Sharing>

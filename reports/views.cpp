@@ -42,8 +42,9 @@ std::vector<Figure> headline(const RunResult& r) {
   if (r.quality) {
     const Quality& q = *r.quality;
     figures.push_back({"perplexity", number(q.perplexity, 4),
-                       joined({fmt::format("{} nats", number(q.nll, 4)), plural(q.tokens, "token"),
-                               printable(q.text)})});
+                       joined({fmt::format("{} nats", number(q.nll, 4)),
+                               q.kl ? "KL " + format_figure("kl_divergence", *q.kl) : std::string(),
+                               plural(q.tokens, "token"), printable(q.text)})});
   } else {
     figures.push_back({"perplexity", std::string(kAbsent), "not evaluated in this run"});
   }

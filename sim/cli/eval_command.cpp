@@ -32,7 +32,7 @@ int eval_command(const Arguments& arguments) {
               split = kTextDelimiter;
   std::string json, prompt, calibration_text;
   std::uint64_t threads = 0, context = 0, limit = 0, generate = 0, outliers = 0;
-  bool quiet = false;
+  bool quiet = false, no_kl = false;
   Options options("eval [options]",
                   "Executes a model bit-exactly under a recipe and measures its perplexity on a "
                   "text. Each document is\n"
@@ -59,6 +59,9 @@ int eval_command(const Arguments& arguments) {
               "make activation channels K times larger without changing the function (try 64)")
       .value("calibration", "FILE", calibration_text,
              "text for recipes with calibrated parameters (default: the embedded model's)")
+      .flag("no-kl", no_kl,
+            "do not execute the unquantised model (recipe fp32) beside: perplexity only, without "
+            "the KL divergence between what both say of the next token")
       .number("threads", "N", threads, "default: all processors; the bits do not depend on it");
   options.group("Output")
       .value("json", "FILE", json, "the figures as JSON, - for standard output")
@@ -107,11 +110,16 @@ int eval_command(const Arguments& arguments) {
   if (limit > 0 && limit < texts.size()) texts.resize(limit);
 
   const auto start = std::chrono::steady_clock::now();
+  std::optional<workloads::FunctionalExecutor> reference;
+  if (!no_kl)
+    reference.emplace(*model.weights, configs::load_recipe("fp32"), thread_count(threads));
   const workloads::Quality quality = workloads::perplexity(
-      executor, words, texts, context, [&](std::uint64_t done, std::uint64_t all) {
+      executor, words, texts, context,
+      [&](std::uint64_t done, std::uint64_t all) {
         progress.report("evaluating text", done, all);
         if (progress.cancelled()) throw Interrupted();
-      });
+      },
+      reference ? &*reference : nullptr);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
 
   const workloads::StoredModel stored = executor.stored(
@@ -120,6 +128,8 @@ int eval_command(const Arguments& arguments) {
     nlohmann::ordered_json report;
     report["summary"] = {{"perplexity", quality.perplexity},
                          {"nll", quality.nll},
+                         {"kl_divergence", quality.kl ? nlohmann::ordered_json(*quality.kl)
+                                                      : nlohmann::ordered_json(nullptr)},
                          {"tokens", quality.tokens},
                          {"texts", quality.texts},
                          {"model", model.shape.name},
@@ -141,11 +151,13 @@ int eval_command(const Arguments& arguments) {
         "{} tokens)\n",
         stored.bits_per_weight(), stored.bits_per_kv(), stored.kv_bytes_per_token(),
         stored.kv_tokens);
-    fmt::print(
-        "perplexity  {:.4f}\nnll         {:.5f} nats a token\ntime        {:.2f} s, {:.0f} tokens "
-        "a second\n",
-        quality.perplexity, quality.nll, seconds.count(),
-        static_cast<double>(quality.tokens) / seconds.count());
+    fmt::print("perplexity  {:.4f}\nnll         {:.5f} nats a token\n", quality.perplexity,
+               quality.nll);
+    if (quality.kl) {
+      fmt::print("kl          {:.6f} nats a token from the unquantised model\n", *quality.kl);
+    }
+    fmt::print("time        {:.2f} s, {:.0f} tokens a second\n", seconds.count(),
+               static_cast<double>(quality.tokens) / seconds.count());
   }
   return 0;
 }

@@ -39,7 +39,8 @@ struct RunOptions {
   std::vector<std::string> overrides;
   std::string out, json, html, csv, trace, trace_window;
   std::string timing = "tile", overlap, prompt = "run";
-  bool no_eval = false, no_reuse = false, exact = false, quiet = false, sensitivity = false;
+  bool no_eval = false, no_kl = false, no_reuse = false, exact = false, quiet = false,
+       sensitivity = false;
 };
 
 bool parse(const Arguments& arguments, RunOptions& o) {
@@ -102,6 +103,9 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       .value("split", "STRING", o.split, "what separates its documents (default: <|endoftext|>)")
       .flag("no-eval", o.no_eval,
             "do not execute the model, only time it (--timing pe: on random codes)")
+      .flag("no-kl", o.no_kl,
+            "do not execute the unquantised model (recipe fp32) beside the recipe's: perplexity "
+            "only, without the KL divergence between what both say of the next token")
       .number("threads", "N", o.threads,
               "threads of the functional execution (default: all processors); the bits do not "
               "depend on it");
@@ -295,14 +299,19 @@ int run_command(const Arguments& arguments) {
   result.config_echo = configs::echo(machine, recipe);
 
   if (evaluate) {
+    std::optional<workloads::FunctionalExecutor> reference;
+    if (!o.no_kl) reference.emplace(*model.weights, configs::load_recipe("fp32"), threads);
     const workloads::Quality quality = workloads::perplexity(
-        *executor, *model.weights->tokenizer, texts, 0, [&](std::uint64_t done, std::uint64_t all) {
+        *executor, *model.weights->tokenizer, texts, 0,
+        [&](std::uint64_t done, std::uint64_t all) {
           progress.report("evaluating text", done, all);
           if (progress.cancelled()) throw Interrupted();
-        });
+        },
+        reference ? &*reference : nullptr);
     // The embedded text by its name: where the source tree lies is no part of a result.
     const std::string text_name = o.text.empty() ? "eval.txt of " + model.shape.name : o.text;
-    result.quality = Quality{quality.perplexity, quality.nll, quality.tokens, text_name};
+    result.quality =
+        Quality{quality.perplexity, quality.nll, quality.tokens, text_name, quality.kl};
   }
 
   if (!o.out.empty()) reports::write_result(o.out, result);

@@ -208,6 +208,9 @@ struct Quality {
   double nll = 0;            ///< mean nats per predicted token
   std::uint64_t tokens = 0;  ///< predicted tokens
   std::string text;          ///< name of the evaluated text
+  /// Mean nats per predicted token of KL(P_ref || P), where P_ref is what the unquantised model
+  /// (recipe fp32) gives the next token. Absent where nobody asked.
+  std::optional<double> kl = std::nullopt;
 };
 
 /// One row of an unordered key/value group echoed into every format.

@@ -73,6 +73,14 @@ TEST(Format, SharesShowSmallOnesAsSmallAndAbsentOnesAsAbsent) {
   EXPECT_EQ(share_of(1, 4), 0.25);
 }
 
+TEST(Format, RatiosThatAreAlmostNothingStayShort) {
+  EXPECT_EQ(format_ratio(2.5), "2.50\u00d7");
+  EXPECT_EQ(format_ratio(0.01), "0.0100\u00d7");
+  EXPECT_EQ(format_ratio(1.23e-5), "\u22640.01\u00d7");
+  EXPECT_EQ(format_ratio(0.0), "0\u00d7");
+  EXPECT_EQ(format_ratio(std::nullopt), kAbsent);
+}
+
 TEST(Format, PrintableTextIsValidUtf8OnOneLine) {
   EXPECT_EQ(printable("caf\u00e9 \u6a21\u578b"), "caf\u00e9 \u6a21\u578b");
   EXPECT_EQ(printable("a\nb\tc"), "a b c");

@@ -37,6 +37,7 @@ TEST(Json, SummaryEqualsTheResultToTheLastBit) {
   const Json s = parsed(r).at("summary");
   EXPECT_EQ(s.at("perplexity").get<double>(), r.quality->perplexity);
   EXPECT_EQ(s.at("nll").get<double>(), r.quality->nll);
+  EXPECT_EQ(s.at("kl_divergence").get<double>(), r.quality->kl);
   EXPECT_EQ(s.at("tokens").get<std::uint64_t>(), r.quality->tokens);
   EXPECT_EQ(s.at("ttft_ms").get<double>(), r.ttft_ms);
   EXPECT_EQ(s.at("tpot_ms").get<double>(), *r.tpot_ms);

@@ -92,7 +92,10 @@ class RandomResult {
     if (below(2) == 1) {
       r.kv_sharing = KvSharing{count(), count(), count(), count(), count(), count(), count()};
     }
-    if (below(2) == 1) r.quality = Quality{real(), real(), count(), text()};
+    if (below(2) == 1) {
+      r.quality = Quality{real(), real(), count(), text()};
+      if (below(2) == 1) r.quality->kl = real();
+    }
     return r;
   }
 

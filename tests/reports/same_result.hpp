@@ -115,6 +115,8 @@ inline void expect_same(const RunResult& a, const RunResult& b) {
     expect_same(a.quality->nll, b.quality->nll, "nll");
     EXPECT_EQ(a.quality->tokens, b.quality->tokens);
     EXPECT_EQ(a.quality->text, b.quality->text);
+    ASSERT_EQ(a.quality->kl.has_value(), b.quality->kl.has_value());
+    if (a.quality->kl) expect_same(*a.quality->kl, *b.quality->kl, "kl");
   }
 }
 

@@ -124,9 +124,8 @@ TEST(KlDivergence, KnowsTheCaseOfTwoTokensAndTokensThatNeverCome) {
   const std::vector<float> even = {0, 0}, three_to_one = {std::log(3.0f), 0};
   // 1/2 ln(1/2 / 3/4) + 1/2 ln(1/2 / 1/4), and the other way round: it is not symmetric.
   EXPECT_NEAR(kl_divergence(even, three_to_one), 0.5 * std::log(4.0 / 3), 1e-7);
-  EXPECT_NEAR(kl_divergence(three_to_one, even), std::log(2.0) - 0.75 * std::log(4.0 / 3) -
-                                                     0.25 * std::log(4.0),
-              1e-7);
+  EXPECT_NEAR(kl_divergence(three_to_one, even),
+              std::log(2.0) - 0.75 * std::log(4.0 / 3) - 0.25 * std::log(4.0), 1e-7);
   const std::vector<float> never = {0, -2000};
   EXPECT_EQ(kl_divergence(never, even), kl_divergence(never, even));
   EXPECT_NEAR(kl_divergence(never, even), std::log(2.0), 1e-9);
