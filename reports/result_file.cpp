@@ -224,6 +224,19 @@ void describe_excerpt_bars(Visitor& column) {
 }
 
 template <class Visitor>
+void describe_excerpt_dram(Visitor& column) {
+  using Row = ExcerptDramBar;
+  column("/excerpt/dram/operation", &Row::operation, "row", kNoNames);
+  column("/excerpt/dram/bank", &Row::bank, "1", kNoNames);
+  column("/excerpt/dram/act", &Row::act, "1", kNoNames);
+  column("/excerpt/dram/begin_ps", &Row::begin_ps, "ps", kNoNames);
+  column("/excerpt/dram/end_ps", &Row::end_ps, "ps", kNoNames);
+  column("/excerpt/dram/busy_ps", &Row::busy_ps, "ps", kNoNames);
+  column("/excerpt/dram/pieces", &Row::pieces, "1", kNoNames);
+  column("/excerpt/dram/bytes", &Row::bytes, "bytes", kNoNames);
+}
+
+template <class Visitor>
 void describe_sensitivities(Visitor& column) {
   using Row = SensitivityRow;
   column("/sensitivities/change", &Row::change, "", kNoNames);
@@ -484,11 +497,43 @@ void write_over_time(Hdf5Writer& file, const RunResult& result) {
     file.group("/excerpt/bars");
     ColumnWriter bars{file, result.excerpt.bars};
     describe_excerpt_bars(bars);
+    if (!result.excerpt.dram.empty()) {
+      file.group("/excerpt/dram");
+      ColumnWriter dram{file, result.excerpt.dram};
+      describe_excerpt_dram(dram);
+    }
   }
   if (!result.sensitivities.empty()) {
     file.group("/sensitivities");
     ColumnWriter sensitivities{file, result.sensitivities};
     describe_sensitivities(sensitivities);
+  }
+}
+
+void read_excerpt(const Hdf5Reader& file, Excerpt& excerpt) {
+  ColumnReader<ExcerptOperation> operations{file, excerpt.operations};
+  describe_excerpt_operations(operations);
+  ColumnReader<ExcerptBar> bars{file, excerpt.bars};
+  describe_excerpt_bars(bars);
+  for (const ExcerptBar& bar : excerpt.bars) {
+    if (bar.operation >= excerpt.operations.size() || bar.track >= kTimelineTrackCount) {
+      file.fail("'/excerpt/bars' names operation " + std::to_string(bar.operation) + " on track " +
+                std::to_string(bar.track) + ", expected less than " +
+                std::to_string(excerpt.operations.size()) + " and " +
+                std::to_string(kTimelineTrackCount));
+    }
+  }
+  if (!file.has("/excerpt/dram")) return;
+  ColumnReader<ExcerptDramBar> dram{file, excerpt.dram};
+  describe_excerpt_dram(dram);
+  for (const ExcerptDramBar& bar : excerpt.dram) {
+    if (bar.operation >= excerpt.operations.size() || bar.bank >= kMostDramBanks ||
+        bar.act >= kDramActCount) {
+      file.fail("'/excerpt/dram' names operation " + std::to_string(bar.operation) + ", bank " +
+                std::to_string(bar.bank) + ", act " + std::to_string(bar.act) +
+                ", expected less than " + std::to_string(excerpt.operations.size()) + ", " +
+                std::to_string(kMostDramBanks) + " and " + std::to_string(kDramActCount));
+    }
   }
 }
 
@@ -500,20 +545,7 @@ void read_over_time(const Hdf5Reader& file, RunResult& result) {
     ColumnReader<TimeWindow> windows{file, result.windows};
     describe_windows(windows);
   }
-  if (file.has("/excerpt")) {
-    ColumnReader<ExcerptOperation> operations{file, result.excerpt.operations};
-    describe_excerpt_operations(operations);
-    ColumnReader<ExcerptBar> bars{file, result.excerpt.bars};
-    describe_excerpt_bars(bars);
-    for (const ExcerptBar& bar : result.excerpt.bars) {
-      if (bar.operation >= result.excerpt.operations.size() || bar.track >= kTimelineTrackCount) {
-        file.fail("'/excerpt/bars' names operation " + std::to_string(bar.operation) +
-                  " on track " + std::to_string(bar.track) + ", expected less than " +
-                  std::to_string(result.excerpt.operations.size()) + " and " +
-                  std::to_string(kTimelineTrackCount));
-      }
-    }
-  }
+  if (file.has("/excerpt")) read_excerpt(file, result.excerpt);
   if (file.has("/sensitivities")) {
     ColumnReader<SensitivityRow> sensitivities{file, result.sensitivities};
     describe_sensitivities(sensitivities);

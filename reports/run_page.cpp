@@ -8,7 +8,9 @@
 #include <map>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "reports/format.hpp"
@@ -346,7 +348,19 @@ class RunSections {
                    "step. The paler a bar, the more gaps it has. Once clicked, the wheel or + and "
                    "\u2212 zoom, a drag or the arrow keys move, 0 shows all.",
                    "data-short=\"Timeline\"");
-    out_ += "<div class=\"gantt\"></div>\n";
+    if (!e.dram.empty()) {
+      out_ += "<ul class=\"legend\"><li>Banks of the first DRAM channel:</li>" +
+              legend_item(5, kDramActNames[0], true) + legend_item(0, kDramActNames[1]) +
+              legend_item(3, kDramActNames[2]) + legend_item(2, kDramActNames[3]) +
+              fmt::format("<li>the first {} commands one by one</li></ul>\n", kExactDramSlices);
+    }
+    // As high as it will be, so that nothing moves when the script draws it.
+    std::set<std::pair<bool, std::uint64_t>> lanes;
+    for (const ExcerptBar& bar : e.bars) lanes.emplace(false, bar.track);
+    for (const ExcerptDramBar& bar : e.dram) lanes.emplace(true, bar.bank);
+    std::size_t height = 28 + 38;  // operations; the axis
+    for (const auto& lane : lanes) height += lane.first ? 15 : 28;
+    add("<div class=\"gantt\" style=\"min-height:{}px\"></div>\n", height);
     FigureTable table{
         {"stretch", "track", "operation", "begin_ps", "end_ps", "busy_ps", "pieces", "bytes"}, {}};
     const double ps_per_cycle = 1e6 / r_.clock_mhz;
@@ -367,7 +381,27 @@ class RunSections {
       table.rows.push_back({op.stretch, std::string(kTimelineTrackNames[bar.track]), op.name,
                             bar.begin_ps, bar.end_ps, bar.busy_ps, bar.pieces, bar.bytes});
     }
+    add_banks(table);
     out_ += figure_data(table) + "</section>\n";
+  }
+
+  /// Lanes of the DRAM's banks in the excerpt's table, bank by bank, open rows beneath the rest.
+  void add_banks(FigureTable& table) const {
+    std::vector<const ExcerptDramBar*> bars;
+    for (const ExcerptDramBar& bar : r_.excerpt.dram) {
+      if (bar.operation < r_.excerpt.operations.size() && bar.act < kDramActCount) {
+        bars.push_back(&bar);
+      }
+    }
+    std::ranges::stable_sort(bars, {}, [](const ExcerptDramBar* bar) {
+      return std::tuple(bar->operation, bar->bank, bar->act);
+    });
+    for (const ExcerptDramBar* bar : bars) {
+      table.rows.push_back({r_.excerpt.operations[bar->operation].stretch,
+                            fmt::format("DRAM bank {}", bar->bank),
+                            std::string(kDramActNames[bar->act]), bar->begin_ps, bar->end_ps,
+                            bar->busy_ps, bar->pieces, bar->bytes});
+    }
   }
 
   // --- energy and area

@@ -22,10 +22,11 @@ namespace {
 constexpr std::array<std::string_view, kTimelineLevelCount> kLevelNames = {
     "weight buffers taken", "activation buffers taken", "pieces not finished"};
 constexpr int kOperationsThread = 1, kFirstTrackThread = 2,
-              kDramThread = kFirstTrackThread + static_cast<int>(kTimelineTrackCount);
+              kDramThread = kFirstTrackThread + static_cast<int>(kTimelineTrackCount),
+              kFirstBankThread = kDramThread + 1;  // two a bank: its rows, and what they move
 /// Samples of all counters together, and of one region.
 constexpr std::size_t kMostSamples = 60'000, kMostSamplesOfRegion = 64;
-constexpr std::size_t kMostOperationSlices = 60'000;
+constexpr std::size_t kMostOperationSlices = 60'000, kMostBankSlices = 60'000;
 
 std::string json_text(std::string_view text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -78,6 +79,35 @@ std::string cause_arguments(const CyclesByCause& causes) {
   return text;
 }
 
+/// What single commands of a channel's banks did; joined ones have no place among them.
+class BankTracks {
+ public:
+  explicit BankTracks(Events& events) : events_(events) {}
+
+  /// Slices come in order of their begins.
+  void add(std::uint64_t bank, DramAct act, std::uint64_t begin_ps, std::uint64_t end_ps,
+           std::uint64_t bytes) {
+    const bool moves = act == DramAct::read || act == DramAct::write;
+    const int thread = kFirstBankThread + 2 * static_cast<int>(bank) + (moves ? 1 : 0);
+    const auto [ended, first] = ended_.try_emplace(thread, 0);
+    if (first) {
+      events_.name("thread_name", thread,
+                   fmt::format("DRAM channel 0, bank {}: {}", bank,
+                               moves ? "reads, writes" : "open rows, refresh"));
+    }
+    // A command of several clocks may begin while the one before ends.
+    begin_ps = std::max(begin_ps, ended->second);
+    if (end_ps <= begin_ps) return;
+    ended->second = end_ps;
+    events_.slice(thread, kDramActNames[static_cast<std::size_t>(act)], begin_ps, end_ps,
+                  bytes > 0 ? fmt::format("\"bytes\":{}", bytes) : std::string());
+  }
+
+ private:
+  Events& events_;
+  std::map<int, std::uint64_t> ended_;
+};
+
 class Renderer {
  public:
   Renderer(const Timeline& timeline, const TraceWindow* window, std::size_t most_slices)
@@ -89,15 +119,19 @@ class Renderer {
     events_.name("process_name", 0, timeline_.title);
     events_.name("thread_name", kOperationsThread, "operations");
     for (std::size_t t = 0; t < kTimelineTrackCount; ++t) {
+      if (t == static_cast<std::size_t>(TimelineTrack::prefetch) && !has_tiers()) continue;
       events_.name("thread_name", kFirstTrackThread + static_cast<int>(t), kTimelineTrackNames[t]);
     }
-    events_.name("thread_name", kDramThread, "DRAM");
+    events_.name("thread_name", kDramThread, has_tiers() ? "memories" : "DRAM");
 
     const std::size_t pieces = pieces_of_operation();
     for (std::size_t i = 0; i < timeline_.instances.size(); ++i) {
       add_operations(i);
       add_counters(timeline_.instances[i]);
-      if (detailed(timeline_.instances[i])) add_pieces(timeline_.instances[i], pieces);
+      if (detailed(timeline_.instances[i])) {
+        add_pieces(timeline_.instances[i], pieces);
+        add_banks(timeline_.instances[i]);
+      }
     }
     std::string about =
         fmt::format(R"("title":{},"clock_mhz":{},"pieces_of_an_operation":{},"truncated":{})",
@@ -121,6 +155,12 @@ class Renderer {
     return ps(timeline_.regions[instance.region].cycles());
   }
 
+  bool has_tiers() const { return !timeline_.tiers.empty(); }
+  /// From or to a memory, by either DMA.
+  static bool moves(TimelineTrack track) {
+    return track <= TimelineTrack::store || track == TimelineTrack::prefetch;
+  }
+
   bool detailed(const Instance& instance) const {
     if (window_ == nullptr) return !instance.repeated;
     const std::uint64_t begin = begin_of(instance);
@@ -134,7 +174,7 @@ class Renderer {
   static std::vector<TimelineSlice> dram_of(const TimelineRegion& region) {
     std::vector<TimelineSlice> moving;
     for (const TimelineSlice& slice : region.slices) {
-      if (slice.track <= TimelineTrack::store) moving.push_back(slice);
+      if (moves(slice.track)) moving.push_back(slice);
     }
     std::ranges::stable_sort(moving, {}, &TimelineSlice::begin_ps);
     std::vector<TimelineSlice> stretches;
@@ -218,6 +258,9 @@ class Renderer {
       std::string arguments =
           fmt::format("\"piece\":{},\"layer\":{}{}", ordinal, instance.layer, repeated);
       if (slice.bytes > 0) arguments += fmt::format(",\"bytes\":{}", slice.bytes);
+      if (moves(slice.track) && slice.tier < timeline_.tiers.size()) {
+        arguments += fmt::format(",\"last_of\":{}", json_text(timeline_.tiers[slice.tier]));
+      }
       events_.slice(thread.first, region.operations.at(slice.operation).name, slice.begin_ps,
                     slice.end_ps, arguments);
     });
@@ -230,6 +273,16 @@ class Renderer {
                       instance.layer, repeated));
     }
     add_levels(instance, most);
+  }
+
+  void add_banks(const Instance& instance) {
+    const std::uint64_t begin = begin_of(instance);
+    for (const DramSlice& slice : timeline_.regions[instance.region].dram) {
+      const std::uint64_t from = begin + slice.begin_ps, to = begin + slice.end_ps;
+      if (slice.pieces > 1 || !within(from, to)) continue;
+      if (bank_slices_++ >= kMostBankSlices) return;
+      banks_.add(slice.bank, slice.act, from, to, slice.bytes);
+    }
   }
 
   void add_levels(const Instance& instance, std::size_t most) {
@@ -263,6 +316,7 @@ class Renderer {
           instance.repeated, operation.cycles, cause_arguments(operation.cycles_by_cause));
       arguments +=
           fmt::format(",\"macs\":{},\"dram_bytes\":{}", operation.macs, operation.dram_bytes);
+      if (has_tiers()) arguments += fmt::format(",\"tier_bytes\":{}", operation.tier_bytes);
       events_.slice(kOperationsThread, operation.name, begin, end, arguments);
     }
   }
@@ -284,7 +338,7 @@ class Renderer {
     if (!(part > 0)) return it->second;
     for (const TimelineSlice& slice : region.slices) {
       const bool array = slice.track == TimelineTrack::array;
-      if (!array && slice.track > TimelineTrack::store) continue;
+      if (!array && !moves(slice.track)) continue;
       const double from = static_cast<double>(slice.begin_ps),
                    to = static_cast<double>(slice.end_ps);
       const auto last = static_cast<std::size_t>(to / part);
@@ -308,7 +362,8 @@ class Renderer {
     const std::uint64_t begin = begin_of(instance), length = length_of(instance);
     for (std::size_t s = 0; s < samples.size(); ++s) {
       const std::uint64_t at = begin + length * s / samples.size();
-      events_.counter("DRAM bandwidth", at, "GB/s", samples[s][0]);
+      events_.counter(has_tiers() ? "bandwidth of all memories" : "DRAM bandwidth", at, "GB/s",
+                      samples[s][0]);
       events_.counter("array occupied", at, "percent", samples[s][1]);
     }
   }
@@ -318,8 +373,9 @@ class Renderer {
   std::size_t most_slices_;
   std::vector<std::vector<TimelineSlice>> dram_;
   std::map<std::uint32_t, std::vector<std::array<double, 2>>> samples_;
-  std::size_t operation_slices_ = 0, sampled_ = 0;
+  std::size_t operation_slices_ = 0, sampled_ = 0, bank_slices_ = 0;
   Events events_;
+  BankTracks banks_{events_};
 };
 
 }  // namespace
@@ -328,32 +384,132 @@ std::string to_trace(const Timeline& timeline, const TraceWindow* window, std::s
   return Renderer(timeline, window, most_slices).render();
 }
 
-std::string rows_to_trace(const RunResult& result) {
-  Events events;
-  events.name("process_name", 0, title_of(result));
-  events.name("thread_name", kOperationsThread, "rows: instances of a row together");
-  const auto ps = [&](std::uint64_t cycles) {
-    const double value = static_cast<double>(cycles) * 1e6 / result.clock_mhz;
-    return std::isfinite(value) ? static_cast<std::uint64_t>(std::llround(value)) : 0;
-  };
-  std::uint64_t at = 0;
-  for (const OperationRow& row : result.operations) {
-    const std::uint64_t begin = ps(at), end = ps(at += row.cycles);
-    events.slice(kOperationsThread, row.name, begin, end,
-                 fmt::format("\"phase\":{},\"repeats\":{},\"cycles\":{}{},\"macs\":{},"
-                             "\"dram_bytes\":{},\"bound\":{}",
-                             json_text(row.phase), row.repeats, row.cycles,
-                             cause_arguments(row.cycles_by_cause), row.macs, dram_bytes_of(row),
-                             json_text(row.bound)));
-    if (end == begin) continue;
-    events.counter(
-        "DRAM bandwidth", begin, "GB/s",
-        1e3 * static_cast<double>(dram_bytes_of(row)) / static_cast<double>(end - begin));
-    events.counter("array utilisation", begin, "percent",
-                   100 * utilisation_of(row, result).value_or(0));
+namespace {
+
+/// A result as a trace: its rows, and what it keeps over time.
+class ResultRenderer {
+ public:
+  explicit ResultRenderer(const RunResult& result) : result_(result) {}
+
+  std::string render() {
+    events_.name("process_name", 0, title_of(result_));
+    add_rows();
+    if (result_.clock_mhz > 0) {
+      add_windows();
+      add_excerpt();
+      add_banks();
+    }
+    const Excerpt& excerpt = result_.excerpt;
+    return events_.document(fmt::format(R"("title":{},"clock_mhz":{},"rows_only":{})",
+                                        json_text(title_of(result_)), result_.clock_mhz,
+                                        excerpt.bars.empty() && excerpt.dram.empty()));
   }
-  return events.document(fmt::format(R"("title":{},"clock_mhz":{},"rows_only":true)",
-                                     json_text(title_of(result)), result.clock_mhz));
-}
+
+ private:
+  static constexpr int kRowsThread = kOperationsThread,
+                       kExcerptThread = kFirstBankThread + 2 * static_cast<int>(kMostDramBanks);
+
+  std::uint64_t ps(std::uint64_t cycles) const {
+    const double value = static_cast<double>(cycles) * 1e6 / result_.clock_mhz;
+    return std::isfinite(value) ? static_cast<std::uint64_t>(std::llround(value)) : 0;
+  }
+
+  void add_rows() {
+    events_.name("thread_name", kRowsThread, "rows: instances of a row together");
+    std::uint64_t at = 0;
+    for (const OperationRow& row : result_.operations) {
+      const std::uint64_t begin = ps(at), end = ps(at += row.cycles);
+      events_.slice(kRowsThread, row.name, begin, end,
+                    fmt::format("\"phase\":{},\"repeats\":{},\"cycles\":{}{},\"macs\":{},"
+                                "\"dram_bytes\":{},\"bound\":{}",
+                                json_text(row.phase), row.repeats, row.cycles,
+                                cause_arguments(row.cycles_by_cause), row.macs, dram_bytes_of(row),
+                                json_text(row.bound)));
+      if (end == begin || !result_.windows.empty()) continue;
+      add_counters(begin, dram_bytes_of(row), end - begin,
+                   utilisation_of(row, result_).value_or(0));
+    }
+  }
+
+  void add_counters(std::uint64_t begin_ps, std::uint64_t bytes, std::uint64_t length_ps,
+                    double utilisation) {
+    events_.counter("DRAM bandwidth", begin_ps, "GB/s",
+                    1e3 * static_cast<double>(bytes) / static_cast<double>(length_ps));
+    events_.counter("array utilisation", begin_ps, "percent", 100 * utilisation);
+  }
+
+  /// Counters where there are windows: their times are those of the run.
+  void add_windows() {
+    for (std::size_t w = 0; w < result_.windows.size(); ++w) {
+      const TimeWindow& window = result_.windows[w];
+      std::uint64_t cycles = 0;
+      for (const std::uint64_t of_cause : window.cycles_by_cause) cycles += of_cause;
+      const std::uint64_t length = ps(cycles);
+      if (length == 0) continue;
+      add_counters(ps(w * result_.window_cycles), window.dram_read_bytes + window.dram_write_bytes,
+                   length,
+                   share_of(static_cast<double>(window.macs),
+                            static_cast<double>(cycles) * result_.peak_macs_per_cycle)
+                       .value_or(0));
+    }
+  }
+
+  /// The run's time at which an operation's stretch begins.
+  std::uint64_t stretch_begin(std::uint64_t operation) const {
+    const std::vector<ExcerptOperation>& all = result_.excerpt.operations;
+    std::size_t first = operation;
+    while (first > 0 && all[first - 1].stretch == all[operation].stretch) --first;
+    return ps(all[first].begin_cycles);
+  }
+
+  void add_excerpt() {
+    const Excerpt& excerpt = result_.excerpt;
+    if (excerpt.operations.empty()) return;
+    events_.name("thread_name", kExcerptThread, "excerpt: operations");
+    std::uint64_t ended = 0;
+    for (const ExcerptOperation& operation : excerpt.operations) {
+      const std::uint64_t begin = std::max(ps(operation.begin_cycles), ended);
+      ended = std::max(begin, ps(operation.begin_cycles + operation.cycles));
+      events_.slice(kExcerptThread, operation.name, begin, ended,
+                    fmt::format("\"stretch\":{},\"cycles\":{}", json_text(operation.stretch),
+                                operation.cycles));
+    }
+    std::map<std::uint64_t, std::uint64_t> ended_on;  // by track
+    for (const ExcerptBar& bar : excerpt.bars) {
+      if (bar.operation >= excerpt.operations.size() || bar.track >= kTimelineTrackCount) continue;
+      const int thread = kFirstTrackThread + static_cast<int>(bar.track);
+      const auto [last, first] = ended_on.try_emplace(bar.track, 0);
+      if (first) events_.name("thread_name", thread, kTimelineTrackNames[bar.track]);
+      const std::uint64_t shift = stretch_begin(bar.operation);
+      const std::uint64_t begin = std::max(shift + bar.begin_ps, last->second);
+      const std::uint64_t end = std::max(shift + bar.end_ps, begin);
+      last->second = end;
+      events_.slice(thread, excerpt.operations[bar.operation].name, begin, end,
+                    fmt::format("\"pieces\":{},\"busy_ps\":{},\"bytes\":{}", bar.pieces,
+                                bar.busy_ps, bar.bytes));
+    }
+  }
+
+  void add_banks() {
+    BankTracks banks(events_);
+    const Excerpt& excerpt = result_.excerpt;
+    for (const ExcerptDramBar& bar : excerpt.dram) {
+      if (bar.operation >= excerpt.operations.size() || bar.bank >= kMostDramBanks ||
+          bar.act >= kDramActCount || bar.pieces != 1) {
+        continue;
+      }
+      const std::uint64_t shift = stretch_begin(bar.operation);
+      banks.add(bar.bank, static_cast<DramAct>(bar.act), shift + bar.begin_ps, shift + bar.end_ps,
+                bar.bytes);
+    }
+  }
+
+  const RunResult& result_;
+  Events events_;
+};
+
+}  // namespace
+
+std::string result_to_trace(const RunResult& result) { return ResultRenderer(result).render(); }
 
 }  // namespace systole::reports

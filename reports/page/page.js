@@ -182,6 +182,16 @@ const drawing=(()=>{
   const space=make("template");space.innerHTML="<svg></svg>";const NS=space.content.firstChild.namespaceURI;
   return(name,attributes={},text)=>{const part=document.createElementNS(NS,name);for(const key in attributes)part.setAttribute(key,attributes[key]);if(text!==undefined)part.textContent=text;return part};
 })();
+// Drawn when the reader comes near, or for print and saving: a page opens with what is seen at first.
+const waiting=new Map();
+const drawNow=root=>{for(const[host,draw]of[...waiting])if(root.contains(host)){waiting.delete(host);draw()}};
+const whenNear=(host,draw)=>{
+  if(!("IntersectionObserver"in window))return draw();
+  waiting.set(host,draw);
+  const watch=new IntersectionObserver(entries=>{if(entries.some(entry=>entry.isIntersecting)){watch.disconnect();drawNow(host)}},{rootMargin:"400px 0px"});
+  watch.observe(host);
+};
+addEventListener("beforeprint",()=>drawNow(document));
 // A stretch [from, to] of which a part is seen: the wheel (once clicked, or with Ctrl), + and - zoom, a drag and the arrows move, 0 shows all.
 const zoomable=(host,all,left,draw)=>{
   let seen=[...all];
@@ -252,7 +262,7 @@ const curves=(host,x,axis,panels)=>{
     host.dataset.tip=axis.name+" "+axis.text(x[i])+"\n"+panels.map(panel=>panel.series.filter(one=>one.values[i]||panel.series.length===1).map(one=>one.name+": "+panel.text(one.values[i])).join("\n")).filter(Boolean).join("\n");
   });
 };
-for(const host of $$(".curves[data-what=windows]")){
+for(const host of $$(".curves[data-what=windows]"))whenNear(host,()=>{
   const[rows,of]=columnsOf(host.closest(".figure")),d=host.dataset,causes=Object.keys(of).filter(name=>name.endsWith("_cycles")),spans=rows.map((_,i)=>causes.reduce((sum,name)=>sum+of[name][i],0)||1);
   const begin=of.begin_ms,end=begin.at(-1)+spans.at(-1)/d.clock*1e-3,seconds=i=>spans[i]/(d.clock*1e6);
   const labels=JSON.parse(d.labels);
@@ -260,37 +270,48 @@ for(const host of $$(".curves[data-what=windows]")){
     {title:"Cycles by cause",stacked:true,top:1,end,text:percent,series:causes.map((name,c)=>({name:labels[c],colour:c,values:of[name].map((v,i)=>v/spans[i])})).filter(one=>one.values.some(v=>v>0))},
     {title:"DRAM bandwidth, of "+prefixed(d.bytes*d.clock*1e6,"B/s"),stacked:true,end,text:v=>prefixed(v,"B/s"),series:[{name:"read",colour:0,values:of.dram_read_bytes.map((v,i)=>v/seconds(i))},{name:"written",colour:3,values:of.dram_write_bytes.map((v,i)=>v/seconds(i))}]},
     {title:"Array utilisation, of "+prefixed(+d.macs,"MACs/cycle"),stacked:true,end,text:percent,series:[{name:"MACs of peak",colour:6,values:of.macs.map((v,i)=>v/(spans[i]*d.macs))}]}]);
-}
-for(const host of $$(".curves[data-what=steps]")){
+});
+for(const host of $$(".curves[data-what=steps]"))whenNear(host,()=>{
   const[,of]=columnsOf(host.closest(".figure"));
   curves(host,of.context,{name:"tokens of a sequence",text:v=>digits(v)},[
     {title:"KV cache held",text:v=>prefixed(v,"B"),series:[{name:"held",colour:0,values:of.kv_bytes}]},
     {title:"Read from it by a step",text:v=>prefixed(v,"B"),series:[{name:"read",colour:6,values:of.kv_bytes_read.map((v,i)=>v/of.steps[i])}]},
     {title:"Written to it by a step",text:v=>prefixed(v,"B"),series:[{name:"written",colour:2,values:of.kv_bytes_written.map((v,i)=>v/of.steps[i])}]}]);
-}
+});
 // What each part did: a lane a part, a bar a stretch of work; as strong as it was busy.
-for(const host of $$(".gantt")){
-  const[rows,of]=columnsOf(host.closest(".figure")),stretches=[...new Set(of.stretch)],lanes=[...new Set(of.track)],narrow=()=>host.clientWidth<600,left=()=>narrow()?0:190;
+for(const host of $$(".gantt"))whenNear(host,()=>{
+  const of=columnsOf(host.closest(".figure"))[1],count=of.stretch.length,stretches=[...new Set(of.stretch)],bank=name=>name.startsWith("DRAM bank "),lanes=[...new Set(of.track)].sort((a,b)=>bank(a)&&bank(b)?a.slice(10)-b.slice(10):bank(a)-bank(b)),narrow=()=>host.clientWidth<600,left=()=>narrow()?0:190,laneOf=new Map(lanes.map((name,k)=>[name,k]));
   const svg=drawing("svg",{role:"img","aria-label":"What each part of the machine did"});let chosen=stretches[0];
   const draw=([from,to])=>{
-    const width=Math.max(240,host.clientWidth),L=left(),lane=narrow()?40:28,top=4,bottom=top+lanes.length*lane,X=v=>L+(v-from)/(to-from)*(width-L-8);
+    const width=Math.max(240,host.clientWidth),L=left(),top=4,X=v=>L+(v-from)/(to-from)*(width-L-8);
+    // Lanes of banks are many and low.
+    const heights=lanes.map(name=>bank(name)?(narrow()?24:15):narrow()?40:28),tops=heights.map((_,k)=>top+heights.slice(0,k).reduce((sum,h)=>sum+h,0)),bottom=tops.at(-1)+heights.at(-1);
     svg.textContent="";svg.setAttribute("viewBox","0 0 "+width+" "+(bottom+34));svg.setAttribute("height",bottom+34);
     for(const v of ticks(from,to,narrow()?3:8)){svg.append(drawing("line",{class:"grid",x1:X(v),x2:X(v),y1:top,y2:bottom}));svg.append(drawing("text",{class:"tick",x:X(v),y:bottom+15,"text-anchor":X(v)>width-40?"end":X(v)<L+20?"start":"middle"},prefixed(v*1e-12,"s")))}
-    lanes.forEach((name,k)=>{svg.append(drawing("line",{class:"grid",x1:0,x2:width-8,y1:top+(k+1)*lane-1,y2:top+(k+1)*lane-1}));svg.append(drawing("text",{class:"name",x:narrow()?0:L-8,y:top+k*lane+(narrow()?11:18),"text-anchor":narrow()?"start":"end"},name))});
-    rows.forEach((_,i)=>{
-      if(of.stretch[i]!==chosen||of.end_ps[i]<from||of.begin_ps[i]>to)return;
-      const k=lanes.indexOf(of.track[i]),a=Math.max(L,X(of.begin_ps[i])),b=Math.min(width-8,X(of.end_ps[i])),busy=of.busy_ps[i]/Math.max(1,of.end_ps[i]-of.begin_ps[i]),y=top+k*lane+lane-24,parted=k===0?1:0;
-      const bar=drawing("rect",{class:"s"+(k===0?5:(k-1)%5===4?6:[0,1,3,2,4,6,7][(k-1)%7]),x:a,y,width:Math.max(.7,b-a-parted),height:20,"fill-opacity":k===0?.32:.25+.75*busy});
-      bar.dataset.tip=of.operation[i]+(k===0?"":"\n"+of.track[i])+"\n"+prefixed((of.end_ps[i]-of.begin_ps[i])*1e-12,"s")+" from "+prefixed(of.begin_ps[i]*1e-12,"s")+(k===0?"":"\nbusy "+percent(busy)+", "+of.pieces[i]+(of.pieces[i]===1?" piece":" pieces"))+(of.bytes[i]?"\n"+prefixed(of.bytes[i],"B")+", "+prefixed(of.bytes[i]/(Math.max(1,of.busy_ps[i])*1e-12),"B/s"):"");
-      svg.append(bar);
+    lanes.forEach((name,k)=>{const below=tops[k]+heights[k]-1,low=bank(name);svg.append(drawing("line",{class:"grid",x1:0,x2:width-8,y1:below,y2:below}));svg.append(drawing("text",{class:low?"name low":"name",x:narrow()?0:L-8,y:tops[k]+(narrow()?low?9:11:low?11:18),"text-anchor":narrow()?"start":"end"},name))});
+    const acts={"row open":5,"read":0,"write":3,"refresh":2},drawn=new Map();
+    for(let i=0;i<count;++i){
+      if(of.stretch[i]!==chosen||of.end_ps[i]<from||of.begin_ps[i]>to)continue;
+      const k=laneOf.get(of.track[i]),low=bank(of.track[i]),a=Math.max(L,X(of.begin_ps[i])),b=Math.min(width-8,X(of.end_ps[i])),busy=Math.min(1,of.busy_ps[i]/Math.max(1,of.end_ps[i]-of.begin_ps[i])),height=low?(narrow()?12:12):20,y=tops[k]+heights[k]-height-(low?2:4),parted=k===0?1:0;
+      const open=low&&of.operation[i]==="row open",colour=low?acts[of.operation[i]]:k===0?5:(k-1)%5===4?6:[0,1,3,2,4,6,7][(k-1)%7];
+      // What would be drawn over to within a third of a pixel needs no mark of its own.
+      const lane=colour+" "+k;if(b-(drawn.get(lane)??-1)<.34)continue;drawn.set(lane,Math.max(b,a+(low?.4:.7)));
+      const bar=drawing("rect",{class:"s"+colour,x:a.toFixed(2),y,width:Math.max(low?.4:.7,b-a-parted).toFixed(2),height,"fill-opacity":(k===0?.32:open?.1+.25*busy:.25+.75*busy).toFixed(2)});
+      bar.row=i;svg.append(bar);
       if(k===0&&b-a>7.2*of.operation[i].length+8)svg.append(drawing("text",{class:"in",x:a+4,y:y+14},of.operation[i]));
-    });
+    }
   };
-  const whole=()=>{let from=Infinity,to=0;rows.forEach((_,i)=>{if(of.stretch[i]===chosen){from=Math.min(from,of.begin_ps[i]);to=Math.max(to,of.end_ps[i])}});return[from,to]};
+  // Said when it is pointed at: thousands of texts would be kept for nothing.
+  svg.addEventListener("pointerover",event=>{
+    const i=event.target.row;if(i===undefined||event.target.dataset.tip)return;
+    const busy=Math.min(1,of.busy_ps[i]/Math.max(1,of.end_ps[i]-of.begin_ps[i])),plain=of.track[i]===lanes[0];
+    event.target.dataset.tip=of.operation[i]+(plain?"":"\n"+of.track[i])+"\n"+prefixed((of.end_ps[i]-of.begin_ps[i])*1e-12,"s")+" from "+prefixed(of.begin_ps[i]*1e-12,"s")+(plain?"":"\nbusy "+percent(busy)+", "+of.pieces[i]+(of.pieces[i]===1?" piece":" pieces"))+(of.bytes[i]?"\n"+prefixed(of.bytes[i],"B")+", "+prefixed(of.bytes[i]/(Math.max(1,of.busy_ps[i])*1e-12),"B/s"):"");
+  });
+  const whole=()=>{let from=Infinity,to=0;for(let i=0;i<count;++i)if(of.stretch[i]===chosen){from=Math.min(from,of.begin_ps[i]);to=Math.max(to,of.end_ps[i])}return[from,to]};
   host.append(svg);
   const zoomed=zoomable(host,whole(),left(),draw);
   if(stretches.length>1)controls(host.closest("section"),host).append(choose("Stretch",stretches,index=>{chosen=stretches[index];zoomed.reset(whole())}));
-}
+});
 
 // --- saving a figure
 const save=(name,type,content)=>{
@@ -363,8 +384,8 @@ const pngOf=(svg,done)=>{
 for(const figure of $$(".figure")){
   const head=figure.querySelector(".head"),name="systole-"+figure.id,data=figure.querySelector("script.data"),box=make("span",{class:"save"});
   const put=(text,what,act)=>{const button=make("button",{type:"button","aria-label":"Save as "+what},text);button.addEventListener("click",act);box.append(button)};
-  put("SVG","SVG picture",()=>save(name+".svg","image/svg+xml",svgOf(figure)));
-  put("PNG","PNG picture",()=>pngOf(svgOf(figure),blob=>save(name+".png","image/png",blob)));
+  put("SVG","SVG picture",()=>{drawNow(figure);save(name+".svg","image/svg+xml",svgOf(figure))});
+  put("PNG","PNG picture",()=>{drawNow(figure);pngOf(svgOf(figure),blob=>save(name+".png","image/png",blob))});
   if(data)put("CSV","CSV table",()=>save(name+".csv","text/csv",csvOf(tableOf(figure))));
   head.append(box);
 }

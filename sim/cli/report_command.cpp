@@ -26,7 +26,7 @@ std::string rendered(std::string_view format, const std::vector<RunResult>& resu
   if (format == "tsv") return reports::to_tidy_tsv(results);
   if (format == "md") return reports::to_markdown(results);
   if (format == "latex") return reports::to_latex(results);
-  if (format == "perfetto") return reports::rows_to_trace(results[0]);
+  if (format == "perfetto") return reports::result_to_trace(results[0]);
   return reports::to_json(results[0]);
 }
 
@@ -47,7 +47,8 @@ int report_command(const Arguments& arguments) {
       .value("csv", "FILE", csv, "the operations of one result as a table, - for standard output")
       .value("format", "json|csv|tsv|md|latex|perfetto", format,
              "what --out gets: JSON of one result, all figures as a tidy table, tables for a "
-             "document, or its rows as a trace (systole run --trace has every tile)")
+             "document, or its rows, windows and excerpt as a trace (systole run --trace has every "
+             "tile)")
       .value("out", "FILE", out, "where --format goes (default: standard output)")
       .flag("quiet", quiet, "no table on the terminal")
       .positional(files);
@@ -83,8 +84,7 @@ int report_command(const Arguments& arguments) {
       write_text_file(csv, [&](const TextSink& to) { reports::sweep_to_csv(sweep, summary, to); });
     }
     if (quiet || html == "-" || json == "-" || csv == "-") return 0;
-    print_text(
-        reports::sweep_to_terminal(sweep, summary, colour_wanted(), output_columns()));
+    print_text(reports::sweep_to_terminal(sweep, summary, colour_wanted(), output_columns()));
     return 0;
   }
   std::vector<RunResult> results;

@@ -165,9 +165,23 @@ struct ExcerptBar {
 
   friend bool operator==(const ExcerptBar&, const ExcerptBar&) = default;
 };
+/// Commands of one kind (kDramActNames) that follow one another in a bank of the first DRAM
+/// channel.
+struct ExcerptDramBar {
+  std::uint64_t operation = 0;  ///< the first of its stretch: whose work it is, DRAM does not know
+  std::uint64_t bank = 0;
+  std::uint64_t act = 0;
+  std::uint64_t begin_ps = 0, end_ps = 0;  ///< from the start of its stretch
+  std::uint64_t busy_ps = 0;               ///< without the gaps between pieces
+  std::uint64_t pieces = 1;
+  std::uint64_t bytes = 0;
+
+  friend bool operator==(const ExcerptDramBar&, const ExcerptDramBar&) = default;
+};
 struct Excerpt {
   std::vector<ExcerptOperation> operations;  ///< a stretch after the other, in order of time
   std::vector<ExcerptBar> bars;
+  std::vector<ExcerptDramBar> dram;
 };
 
 /// One change of the machine, and what the same work takes on it: simulated, not estimated. Times,
@@ -262,7 +276,7 @@ struct RunResult {
   std::uint64_t window_cycles = 0;
   std::vector<TimeWindow> windows;
   std::vector<StepRow> steps;
-  /// Empty where the timing has no pieces: analytic, extrapolated, with tiers.
+  /// Empty where the timing has no pieces: analytic, extrapolated.
   Excerpt excerpt;
 
   std::vector<SensitivityRow> sensitivities;  ///< empty where nobody asked

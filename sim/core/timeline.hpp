@@ -20,9 +20,10 @@ enum class TimelineTrack : std::uint8_t {
   array,
   dequantiser,
   vector,
-  softmax,  ///< the vector unit beside the array
+  softmax,   ///< the vector unit beside the array
+  prefetch,  ///< of a machine with tiers: weights of the next layer
 };
-inline constexpr std::size_t kTimelineTrackCount = 7;
+inline constexpr std::size_t kTimelineTrackCount = 8;
 inline constexpr std::array<std::string_view, kTimelineTrackCount> kTimelineTrackNames = {
     "DMA read: weights and cache",
     "DMA read: activations",
@@ -30,7 +31,8 @@ inline constexpr std::array<std::string_view, kTimelineTrackCount> kTimelineTrac
     "array",
     "dequantiser",
     "vector unit",
-    "vector unit beside the array"};
+    "vector unit beside the array",
+    "DMA: next layer's weights"};
 
 /// What is held or queued, as counted by changes.
 enum class TimelineLevel : std::uint8_t { weight_buffers, activation_buffers, unfinished_pieces };
@@ -41,6 +43,7 @@ struct TimelineSlice {
   std::uint64_t bytes = 0;                 ///< moved from or to DRAM
   std::uint32_t operation = 0;             ///< index in the region
   TimelineTrack track = TimelineTrack::array;
+  std::uint8_t tier = 0;  ///< of a transfer: the memory that came last, DRAM or a tier
 
   friend bool operator==(const TimelineSlice&, const TimelineSlice&) = default;
 };
@@ -87,7 +90,7 @@ struct TimelineRegion {
     std::string name;
     std::uint64_t cycles = 0;
     CyclesByCause cycles_by_cause{};
-    std::uint64_t macs = 0, dram_bytes = 0;
+    std::uint64_t macs = 0, dram_bytes = 0, tier_bytes = 0;
   };
   std::vector<Operation> operations;  ///< one after the other, the first from 0
   std::vector<TimelineSlice> slices;  ///< on each track in order of time
@@ -115,6 +118,7 @@ struct Timeline {
   double clock_mhz = 0;
   std::vector<TimelineRegion> regions;
   std::vector<Instance> instances;  ///< in order of time, without gaps
+  std::vector<std::string> tiers;   ///< names of DRAM and the tiers; empty without tiers
   bool truncated = false;           ///< slices beyond most_slices were not recorded
 
   /// Of all regions: 300 MB.

@@ -111,6 +111,7 @@ SegmentOutcome Accelerator::run(std::span<const Job> jobs, const Besides& beside
     }
   }
   outcome.dram_events = events().since(start);
+  if (banks_) recorded_->dram = banks_->take(segment_ps());
   return outcome;
 }
 
@@ -249,8 +250,12 @@ void Accelerator::prefetch() {
     sc_core::wait(segment_started_);
     while (next_chunk_ < prefetch_.size()) {
       const PrefetchChunk& chunk = prefetch_[next_chunk_++];
+      const std::uint64_t begin = recorded_ == nullptr ? 0 : segment_ps();
       slowest_prefetch_ = transfer(chunk.reads);
       transfer({&chunk.write, 1});
+      // Several are under way together; whose operation runs meanwhile is no matter to them.
+      record(TimelineTrack::prefetch, jobs_.back().operation, begin, segment_ps(),
+             chunk.write.bytes, slowest_prefetch_);
       prefetched_.advance();
     }
   }
@@ -275,7 +280,7 @@ void Accelerator::load(Load Job::*which, Milestone& loaded, Milestone& freed, st
       if (tiers) slowest[index] = last;
       if (recorded_ != nullptr) {
         record(after_predecessors ? TimelineTrack::load_moving : TimelineTrack::load_stationary,
-               job.operation, begin, segment_ps(), memory::total_bytes(load.transfers));
+               job.operation, begin, segment_ps(), memory::total_bytes(load.transfers), last);
       }
     }
     ++index;
@@ -346,7 +351,7 @@ void Accelerator::store() {
     slowest_store_ = transfer(results.transfers);
     if (recorded_ != nullptr) {
       record(TimelineTrack::store, results.operation, begin, segment_ps(),
-             memory::total_bytes(results.transfers));
+             memory::total_bytes(results.transfers), slowest_store_);
     }
     stored_.advance();
   }
@@ -357,10 +362,20 @@ std::uint64_t Accelerator::segment_ps() const {
       std::llround((sc_core::sc_time_stamp() - segment_start_).to_seconds() * 1e12));
 }
 
+void Accelerator::record_to(TimelineRegion* region, std::size_t most_dram_slices) {
+  recorded_ = region;
+  banks_.reset();
+  if (region != nullptr && most_dram_slices > 0) {
+    banks_ = std::make_unique<memory::DramRecorder>(memory.channel(0).config(), most_dram_slices);
+  }
+  memory.channel(0).record_to(banks_.get());  // from the next segment on, before which it quiesces
+}
+
 void Accelerator::record(TimelineTrack track, std::uint32_t operation, std::uint64_t begin_ps,
-                         std::uint64_t end_ps, std::uint64_t bytes) {
+                         std::uint64_t end_ps, std::uint64_t bytes, std::uint32_t tier) {
   if (recorded_ == nullptr || end_ps == begin_ps) return;
-  recorded_->slices.push_back({begin_ps, end_ps, bytes, operation, track});
+  recorded_->slices.push_back(
+      {begin_ps, end_ps, bytes, operation, track, static_cast<std::uint8_t>(tier)});
 }
 
 void Accelerator::record(TimelineLevel level, std::int64_t by) {

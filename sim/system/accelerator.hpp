@@ -64,8 +64,9 @@ class Accelerator : public sc_core::sc_module {
 
   SegmentOutcome run(std::span<const Job> jobs, const Besides& besides = {});
 
-  /// Segments run from now on are recorded there; null: not.
-  void record_to(TimelineRegion* region) { recorded_ = region; }
+  /// Segments run from now on are recorded there; null: not. `most_dram_slices` of the first
+  /// channel's banks; 0: these are not.
+  void record_to(TimelineRegion* region, std::size_t most_dram_slices = 0);
 
   /// Since construction: grows while anything is done.
   std::uint64_t jobs_issued() const { return jobs_issued_; }
@@ -113,7 +114,7 @@ class Accelerator : public sc_core::sc_module {
 
   std::uint64_t segment_ps() const;  ///< since the segment's start
   void record(TimelineTrack track, std::uint32_t operation, std::uint64_t begin_ps,
-              std::uint64_t end_ps, std::uint64_t bytes = 0);
+              std::uint64_t end_ps, std::uint64_t bytes = 0, std::uint32_t tier = 0);
   void record(TimelineLevel level, std::int64_t by);
 
   void load(Load Job::*which, Milestone& loaded, Milestone& freed, std::uint64_t buffers,
@@ -141,6 +142,7 @@ class Accelerator : public sc_core::sc_module {
   sc_core::sc_event segment_started_;
   Cycles mark_;
   TimelineRegion* recorded_ = nullptr;
+  std::unique_ptr<memory::DramRecorder> banks_;  ///< where they are recorded
   sc_core::sc_time segment_start_;
 
   Milestone stationary_loaded_, stationary_freed_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <optional>
 
 #include "sim/core/units.hpp"
@@ -177,22 +178,51 @@ void add_over_time(RunResult& result, const Program& program,
   result.windows = windows.take();
 }
 
+namespace {
+
+/// The last decode step whose first layer was recorded, if possible with all that the DRAM's banks
+/// did.
+std::optional<std::uint32_t> last_recorded_step(const Timeline& timeline) {
+  std::map<std::uint32_t, bool> steps;  // with all banks
+  for (const Timeline::Instance& instance : timeline.instances) {
+    const TimelineRegion& region = timeline.regions[instance.region];
+    if (instance.step == 0 || instance.layer != 0 || region.slices.empty()) continue;
+    const bool moves =
+        std::ranges::any_of(region.slices, [](const auto& s) { return s.bytes > 0; });
+    const auto step = steps.try_emplace(instance.step, true).first;
+    step->second = step->second && (!moves || !region.dram.empty());
+  }
+  const auto whole = std::find_if(steps.rbegin(), steps.rend(), [](auto& s) { return s.second; });
+  if (whole != steps.rend()) return whole->first;
+  return steps.empty() ? std::nullopt : std::optional(steps.rbegin()->first);
+}
+
+/// Bars of the banks in the stretch that begins with this operation.
+void add_banks(Excerpt& excerpt, std::uint64_t first_operation, std::vector<DramSlice> slices) {
+  constexpr std::size_t kMostBars = 1800;  // of a stretch: 60 a lane of a DDR5 channel
+  thin(slices, kMostBars);
+  for (const DramSlice& slice : slices) {
+    excerpt.dram.push_back(
+        {first_operation, slice.bank, static_cast<std::uint64_t>(slice.act), slice.begin_ps,
+         slice.end_ps, slice.end_ps - slice.begin_ps - slice.gaps_ps, slice.pieces, slice.bytes});
+  }
+}
+
+}  // namespace
+
 Excerpt excerpt_of(const Timeline& timeline) {
   Excerpt excerpt;
-  const auto recorded = [&](const Timeline::Instance& instance) {
-    return !timeline.regions[instance.region].slices.empty();
-  };
-  std::optional<std::uint32_t> last;
-  for (const Timeline::Instance& instance : timeline.instances) {
-    if (instance.step > 0 && instance.layer == 0 && recorded(instance)) last = instance.step;
-  }
+  const std::optional<std::uint32_t> last = last_recorded_step(timeline);
   const auto picoseconds = [&](std::uint64_t cycles) {
     return static_cast<std::uint64_t>(
         std::llround(static_cast<double>(cycles) * 1e6 / timeline.clock_mhz));
   };
   const auto add_stretch = [&](std::uint32_t step, const std::string& name) {
     std::array<std::vector<ExcerptBar>, kTimelineTrackCount> tracks;
+    std::array<std::uint64_t, kTimelineTrackCount> ended{};
     std::vector<std::uint32_t> shown;
+    std::vector<DramSlice> banks;
+    const std::uint64_t stretch = excerpt.operations.size();
     std::uint64_t shift = 0;
     for (const Timeline::Instance& instance : timeline.instances) {
       if (instance.step != step || instance.layer != 0) continue;
@@ -207,10 +237,18 @@ Excerpt excerpt_of(const Timeline& timeline) {
         at += operation.cycles;
       }
       for (const TimelineSlice& slice : region.slices) {
-        tracks[static_cast<std::size_t>(slice.track)].push_back(
-            {first + slice.operation, static_cast<std::uint64_t>(slice.track),
-             shift + slice.begin_ps, shift + slice.end_ps, slice.end_ps - slice.begin_ps, 1,
-             slice.bytes});
+        const auto track = static_cast<std::size_t>(slice.track);
+        // Transfers of a prefetch overlap; a lane has one bar at a time.
+        const std::uint64_t end = shift + slice.end_ps;
+        const std::uint64_t begin = std::clamp(ended[track], shift + slice.begin_ps, end);
+        ended[track] = std::max(ended[track], end);
+        tracks[track].push_back(
+            {first + slice.operation, track, begin, end, end - begin, 1, slice.bytes});
+      }
+      for (DramSlice slice : region.dram) {
+        slice.begin_ps += shift;
+        slice.end_ps += shift;
+        banks.push_back(slice);
       }
       shift += picoseconds(region.cycles());
     }
@@ -218,6 +256,7 @@ Excerpt excerpt_of(const Timeline& timeline) {
       join(track);
       excerpt.bars.insert(excerpt.bars.end(), track.begin(), track.end());
     }
+    add_banks(excerpt, stretch, std::move(banks));
   };
   if (timeline.regions.empty()) return excerpt;
   add_stretch(0, "prefill, embedding and layer 0");

@@ -18,7 +18,8 @@ void add_over_time(RunResult& result, const workloads::Program& program,
                    std::span<const std::vector<SegmentOutcome>> outcomes);
 
 /// The first layer of the prefill and of the last decode step with a recording. Pieces of a track
-/// and operation are joined until each stretch and track has at most a few hundred bars.
+/// and operation are joined until each stretch and track has at most a few hundred bars, those of
+/// the DRAM's banks (the first kExactDramSlices excepted) until a stretch has at most 1800.
 Excerpt excerpt_of(const Timeline& timeline);
 
 }  // namespace systole::sim

@@ -356,13 +356,15 @@ class ProgramRunner : public sc_core::sc_module {
     layout_ = layout_of(program, accelerator_.tiers ? accelerator_.tiers->address_period_bytes()
                                                     : accelerator_.memory.address_period_bytes());
     if (accelerator_.tiers) {
-      if (options.timeline != nullptr) {
-        throw ConfigError("--trace: machine '" + machine.name +
-                          "' has memory tiers, whose transfers are not recorded");
-      }
       tiering_ =
           std::make_unique<Tiering>(program, machine, layout_.layer_stride, layout_.spill_base);
       note_placement(outcomes, *tiering_, machine);
+      if (options.timeline != nullptr) {
+        options.timeline->tiers = {std::string(configs::kDramTier)};
+        for (const configs::TierOfMachine& tier : machine.memory.tiers) {
+          options.timeline->tiers.push_back(tier.name);
+        }
+      }
     } else {
       check_capacity(program, machine, layout_);
     }
@@ -473,34 +475,44 @@ class ProgramRunner : public sc_core::sc_module {
   }
 
   /// Runs jobs, recorded where asked for.
-  SegmentOutcome run_jobs(const std::vector<Job>& jobs, const Segment& region) {
+  SegmentOutcome run_jobs(const std::vector<Job>& jobs, const Segment& region,
+                          const Besides& besides = {}) {
     Timeline* timeline = options_.timeline;
-    if (timeline == nullptr) return accelerator_.run(jobs);
+    if (timeline == nullptr) return accelerator_.run(jobs, besides);
     TimelineRegion recording;
-    accelerator_.record_to(&recording);
-    SegmentOutcome outcome = accelerator_.run(jobs);
+    accelerator_.record_to(&recording, timeline_dram_slices_ < timeline->most_dram_slices
+                                           ? timeline->most_dram_slices_of_region
+                                           : 0);
+    SegmentOutcome outcome = accelerator_.run(jobs, besides);
     accelerator_.record_to(nullptr);
+    timeline_dram_slices_ += recording.dram.size();
     for (std::size_t i = 0; i < outcome.operations.size(); ++i) {
       const OperationOutcome& done = outcome.operations[i];
-      std::uint64_t bytes = 0;
+      std::uint64_t bytes = 0, of_tiers = 0;
       for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
         bytes += done.dram_read_bytes[c] + done.dram_write_bytes[c];
+        for (std::size_t t = 1; t < memory::kMostTiers; ++t) {
+          of_tiers += done.tier_read_bytes[t][c] + done.tier_write_bytes[t][c];
+        }
       }
       const Operation& op = region.operations.at(i);
       recording.operations.push_back({op.part.empty() ? op.name : op.name + " (" + op.part + ")",
-                                      done.cycles(), done.cycles_by_cause, done.counts.macs,
-                                      bytes});
+                                      done.cycles(), done.cycles_by_cause, done.counts.macs, bytes,
+                                      of_tiers});
     }
     timeline_slices_ += recording.slices.size();
     if (timeline_slices_ > timeline->most_slices) {
       recording.slices.clear();
       recording.changes.clear();
+      recording.dram.clear();
       timeline->truncated = true;
     }
     timeline->regions.push_back(std::move(recording));
     ran_.push_back(static_cast<std::uint32_t>(timeline->regions.size() - 1));
     return outcome;
   }
+
+  std::uint32_t recording_of_last() const { return options_.timeline == nullptr ? 0 : ran_.back(); }
 
   /// A region's outcome, and how much of it was not simulated.
   struct Known {
@@ -531,7 +543,7 @@ class ProgramRunner : public sc_core::sc_module {
       once.outcome = run_or_recall(region);
     } else {
       once.outcome = run_instance(region, 0);
-      if (options_.timeline != nullptr) once.recording = ran_.back();
+      once.recording = recording_of_last();
     }
     return known_.emplace(key, std::move(once)).first->second;
   }
@@ -732,9 +744,12 @@ class ProgramRunner : public sc_core::sc_module {
         if (next != Tiering::kNoLayer) {
           chunks = tiering_->prefetch(next, where.shift + layout_.layer_stride);
         }
-        Tiered tiered{accelerator_.run(jobs, {.prefetch = chunks, .marks = {}}), {}, i};
+        Tiered tiered{
+            run_jobs(jobs, region, {.prefetch = chunks, .marks = {}}), {}, i, recording_of_last()};
         collect_wear(jobs, chunks, tiered.worn);
         known = tiered_.insert_or_assign(key, std::move(tiered)).first;
+      } else if (options_.timeline != nullptr) {
+        ran_.push_back(known->second.recording);
       }
       add(total, known->second.outcome);
       for (const memory::Transfer& write : known->second.worn) {
@@ -801,7 +816,7 @@ class ProgramRunner : public sc_core::sc_module {
       auto known = known_.find(key);
       if (known == known_.end()) {
         Known once{run_jobs(jobs, region), 0, 0};
-        if (options_.timeline != nullptr) once.recording = ran_.back();
+        once.recording = recording_of_last();
         known = known_.emplace(key, std::move(once)).first;
       } else if (options_.timeline != nullptr) {
         ran_.push_back(known->second.recording);
@@ -830,6 +845,7 @@ class ProgramRunner : public sc_core::sc_module {
     SegmentOutcome outcome;
     std::vector<memory::Transfer> worn;
     std::uint64_t instance = 0;
+    std::uint32_t recording = 0;  ///< in the timeline, where there is one
   };
   std::map<std::string, Tiered> tiered_;
   TileStepper stepper_;
@@ -837,7 +853,7 @@ class ProgramRunner : public sc_core::sc_module {
   std::vector<std::uint32_t> ran_;  ///< recordings of the present region's instances, in order
   std::vector<bool> placed_;
   std::uint64_t timeline_cycles_ = 0;
-  std::size_t timeline_slices_ = 0;
+  std::size_t timeline_slices_ = 0, timeline_dram_slices_ = 0;
 };
 
 /// What the closed form of an operation is taken from: the sums over its jobs.
@@ -1595,9 +1611,11 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> given,
                                     const SimulateOptions& asked, Progress& progress) {
   SimulateOptions options = asked;
   Timeline for_excerpt;
-  for_excerpt.most_slices = 200'000;  // an excerpt needs no more than its first layers
+  // An excerpt needs no more than its first layers.
+  for_excerpt.most_slices = 200'000;
+  for_excerpt.most_dram_slices = 50'000;
   if (options.over_time && options.timeline == nullptr && !options.extrapolate &&
-      options.timing != Timing::analytic && given.front().machine.memory.tiers.empty()) {
+      options.timing != Timing::analytic) {
     options.timeline = &for_excerpt;
   }
   SYSTOLE_CHECK(

@@ -79,6 +79,9 @@ try{
   // Curves and bars over time.
   found.zoomed=0;
   for(const host of document.querySelectorAll(".curves,.gantt")){
+    // Drawn when one comes near.
+    host.scrollIntoView();
+    for(let i=0;i<200&&!host.querySelector("svg:not(.swatch)");++i)await new Promise(done=>setTimeout(done,20));
     const drawn=()=>host.querySelector("svg:not(.swatch)").innerHTML,at=()=>+host.dataset.seen;
     check(host.querySelectorAll("path,rect").length>3,"nothing is drawn over time");
     const whole=drawn();

@@ -51,11 +51,33 @@ TEST(RunTrace, IsValidAndSumsToTheResult) {
     if (event.at("ph") == "X" && event.at("args").value("repeated", false)) ++repeated;
   }
   // Operations, weights, stores, array, dequantiser, vector unit, DRAM; activations stay on chip.
-  for (const int track : {1, 2, 4, 5, 6, 7, 9}) EXPECT_GT(slices[track], 0u) << track;
+  for (const int track : {1, 2, 4, 5, 6, 7, 10}) EXPECT_GT(slices[track], 0u) << track;
   for (const char* counter : {"DRAM bandwidth", "array occupied", "weight buffers taken"}) {
     EXPECT_GT(counters[counter], 0u) << counter;
   }
   EXPECT_GT(repeated, 0u);
+}
+
+TEST(RunTrace, OfSeveralMemoriesSaysWhichWasWaitedFor) {
+  const Traced t = traced("--machine edge-rram-tiered --prefill 32 --decode 2");
+  EXPECT_EQ(reports::trace_faults(t.trace), std::vector<std::string>{});
+  expect_same_totals(t);
+  std::uint64_t bytes = 0, expected = 0;
+  std::map<std::string, std::size_t> last;
+  for (const Json& event : t.trace.at("traceEvents")) {
+    const Json& arguments = event.at("args");
+    if (arguments.contains("tier_bytes")) bytes += arguments["tier_bytes"].get<std::uint64_t>();
+    if (arguments.contains("last_of")) ++last[arguments["last_of"].get<std::string>()];
+  }
+  for (const Json& tier : t.result.at("tiers")) {
+    if (tier.at("name") == "dram") continue;
+    for (const char* way : {"read_bytes", "written_bytes"}) {
+      for (const Json& count : tier.at(way)) expected += count.get<std::uint64_t>();
+    }
+  }
+  EXPECT_GT(expected, 0u);
+  EXPECT_EQ(bytes, expected);
+  EXPECT_GT(last["rram"], 0u);
 }
 
 TEST(RunTrace, WithoutReuseNothingIsRepeatedAndAllIsShown) {

@@ -87,6 +87,8 @@ class RandomResult {
       const std::uint64_t names = r.excerpt.operations.size();
       r.excerpt.bars.push_back(
           {below(names), below(kTimelineTrackCount), count(), count(), count(), count(), count()});
+      r.excerpt.dram.push_back({below(names), below(kMostDramBanks), below(kDramActCount), count(),
+                                count(), count(), count(), count()});
       r.sensitivities.push_back({text(), text(), real(), real(), real(), real(), real()});
     }
     if (below(2) == 1) {

@@ -105,6 +105,7 @@ inline void expect_same(const RunResult& a, const RunResult& b) {
   EXPECT_EQ(a.steps, b.steps);
   EXPECT_EQ(a.excerpt.operations, b.excerpt.operations);
   EXPECT_EQ(a.excerpt.bars, b.excerpt.bars);
+  EXPECT_EQ(a.excerpt.dram, b.excerpt.dram);
   ASSERT_EQ(a.sensitivities.size(), b.sensitivities.size());
   for (std::size_t i = 0; i < a.sensitivities.size(); ++i) {
     EXPECT_EQ(a.sensitivities[i], b.sensitivities[i]);

@@ -99,7 +99,7 @@ TEST(Trace, CountersKeepTheBytes) {
 
 TEST(Trace, OfRowsLastsAsLongAsTheRun) {
   for (const RunResult& r : {sample_small(), sample_7b()}) {
-    const Json trace = Json::parse(rows_to_trace(r));
+    const Json trace = Json::parse(result_to_trace(r));
     EXPECT_THAT(trace_faults(trace), IsEmpty());
     EXPECT_EQ(slices_of(trace, kOperations), r.operations.size());
     double end = 0;
@@ -112,9 +112,51 @@ TEST(Trace, OfRowsLastsAsLongAsTheRun) {
   }
 }
 
+TEST(Trace, OfAResultHasItsExcerptWhereItWas) {
+  RunResult r = sample_small();
+  const std::uint64_t begin = r.excerpt.operations.at(2).begin_cycles;  // of the second stretch
+  r.excerpt.dram.push_back(
+      {2, 3, static_cast<std::uint64_t>(DramAct::row_open), 1000, 9000, 8000, 1, 0});
+  r.excerpt.dram.push_back(
+      {2, 3, static_cast<std::uint64_t>(DramAct::read), 2000, 8000, 6000, 1, 256});
+  r.excerpt.dram.push_back({2, 3, static_cast<std::uint64_t>(DramAct::read), 9500, 90'000, 5000, 7,
+                            1792});  // joined: no single command
+  const Json trace = Json::parse(result_to_trace(r));
+  EXPECT_THAT(trace_faults(trace), IsEmpty());
+  EXPECT_EQ(trace.at("otherData").at("rows_only"), false);
+  std::map<std::string, std::size_t> slices;
+  const double start = static_cast<double>(begin) / r.clock_mhz;
+  std::map<int, std::string> names;
+  for (const Json& event : trace.at("traceEvents")) {
+    if (event.at("name") == "thread_name") {
+      names[event.at("tid").get<int>()] = event.at("args").at("name").get<std::string>();
+    }
+  }
+  for (const Json& event : trace.at("traceEvents")) {
+    if (event.at("ph") != "X") continue;
+    const std::string& name = names.at(event.at("tid").get<int>());
+    ++slices[name];
+    if (name.ends_with("reads, writes")) {
+      EXPECT_NEAR(event.at("ts").get<double>(), start + 0.002, 1e-9);
+      EXPECT_EQ(event.at("args").at("bytes"), 256);
+    }
+  }
+  EXPECT_EQ(slices["DRAM channel 0, bank 3: reads, writes"], 1u);
+  EXPECT_EQ(slices["DRAM channel 0, bank 3: open rows, refresh"], 1u);
+  EXPECT_EQ(slices["excerpt: operations"], r.excerpt.operations.size());
+  std::size_t bars = 0;
+  for (const std::string_view track : kTimelineTrackNames) bars += slices[std::string(track)];
+  EXPECT_EQ(bars, r.excerpt.bars.size());
+  // The counters are the windows'.
+  std::size_t samples = 0;
+  for (const Json& event : trace.at("traceEvents")) samples += event.at("name") == "DRAM bandwidth";
+  EXPECT_LE(samples, r.windows.size());
+  EXPECT_GT(samples, 1u);
+}
+
 TEST(Trace, OfNothingIsValid) {
   EXPECT_THAT(trace_faults(Json::parse(to_trace({}))), IsEmpty());
-  EXPECT_THAT(trace_faults(Json::parse(rows_to_trace({}))), IsEmpty());
+  EXPECT_THAT(trace_faults(Json::parse(result_to_trace({}))), IsEmpty());
 }
 
 }  // namespace

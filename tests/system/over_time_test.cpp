@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "reports/json.hpp"
 #include "sim/system/sensitivity.hpp"
 #include "tests/system/machines.hpp"
 
@@ -140,6 +141,85 @@ TEST(OverTime, BarsOfAnExcerptKeepTheBytesAndDoNotOverlap) {
                                              " bytes, expected " + std::to_string(expected);
             }),
             "");
+}
+
+TEST(OverTime, TheExcerptHasTheBanksOfTheFirstChannel) {
+  const auto program = small_program("mixpe-w4a8", 200, 3);
+  for (const char* name : {"mixpe-128x128", "edge-rram-tiered"}) {
+    const auto machine = configs::load_machine(name);
+    EXPECT_EQ(
+        fault_of([&]() -> std::string {
+          const RunResult result = simulated(program, machine);
+          const Excerpt& excerpt = result.excerpt;
+          if (excerpt.bars.empty()) return "no excerpt";
+          std::uint64_t from_dram = 0, bytes = 0;
+          for (const OperationRow& row : result.operations) {
+            for (const std::uint64_t read : row.dram_read_bytes) from_dram += read;
+          }
+          for (const ExcerptDramBar& bar : excerpt.dram) {
+            const std::string& stretch = excerpt.operations.at(bar.operation).stretch;
+            if (bar.operation > 0 && excerpt.operations[bar.operation - 1].stretch == stretch) {
+              return "not the first operation of a stretch";
+            }
+            if (bar.bank >= machine.memory.dram.banks()) return "no such bank";
+            if (bar.busy_ps > bar.end_ps - bar.begin_ps) return "busier than it lasts";
+            bytes += bar.bytes;
+          }
+          if (from_dram == 0) return "";  // all lies in tiers
+          return bytes > 0 && bytes < from_dram ? "" : "bytes of the first channel";
+        }),
+        "")
+        << name;
+  }
+}
+
+TEST(Timeline, WithTiersIsTheRunAndChangesNoFigure) {
+  const configs::MachineConfig prefetching = configs::load_machine(
+      "mixpe-16x16", {"memory.tiers=[{name: host, tier: host-ddr5-pcie4}]",
+                      "memory.placement=[{class: weights, tier: host}]",
+                      "memory.prefetch={staging_bytes: 131072, chunk_bytes: 4096}"});
+  for (const auto& machine : {configs::load_machine("edge-rram-tiered"), prefetching}) {
+    const auto program = small_program("mixpe-w4a8", 40, 3);
+    const bool prefetches = machine.memory.prefetch.staging_bytes > 0;
+    EXPECT_EQ(fault_of([&]() -> std::string {
+                Timeline timeline;
+                sim::SimulateOptions options;
+                options.timeline = &timeline;
+                Progress ignored;
+                const RunResult result = sim::simulate(program, machine, options, ignored);
+                if (timeline.tiers.size() != result.tiers.size()) return "names of the tiers";
+                std::uint64_t cycles = 0, bytes = 0, dram = 0, expected = 0, expected_dram = 0;
+                for (const Timeline::Instance& instance : timeline.instances) {
+                  if (instance.begin_cycles != cycles) return "a gap";
+                  const TimelineRegion& region = timeline.regions[instance.region];
+                  cycles += region.cycles();
+                  for (const auto& operation : region.operations) {
+                    bytes += operation.tier_bytes;
+                    dram += operation.dram_bytes;
+                  }
+                }
+                for (std::size_t t = 0; t < result.tiers.size(); ++t) {
+                  for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
+                    (t == 0 ? expected_dram : expected) +=
+                        result.tiers[t].read_bytes[c] + result.tiers[t].written_bytes[c];
+                  }
+                }
+                if (cycles != result.cycles) return "cycles";
+                if (bytes != expected || dram != expected_dram) return "bytes";
+                bool late = false, prefetched = false;
+                for (const TimelineRegion& region : timeline.regions) {
+                  for (const TimelineSlice& slice : region.slices) {
+                    late = late || slice.tier > 0;
+                    prefetched = prefetched || slice.track == TimelineTrack::prefetch;
+                  }
+                }
+                if (!late) return "no transfer came last from a tier";
+                if (prefetched != prefetches) return "prefetch";
+                return reports::to_json(result);
+              }),
+              simulate_in_child(program, machine))
+        << machine.name;
+  }
 }
 
 TEST(Sensitivity, IsWhatTheChangedMachineTakes) {
