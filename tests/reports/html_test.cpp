@@ -337,6 +337,47 @@ TEST(Html, StaysSmall) {
   EXPECT_LT(page_of(std::vector<RunResult>(8, sample_small())).size(), 2'000'000u);
 }
 
+/// As much as a run over time keeps: every window and step, every bar of both stretches.
+RunResult of_a_long_run() {
+  RunResult r = sample_7b();
+  r.windows.resize(kMostWindows, r.windows.front());
+  const StepRow step = r.steps.back();
+  for (std::size_t i = r.steps.size(); i < kMostStepRows; ++i) {
+    r.steps.push_back(step);
+    r.steps.back().context += i;
+  }
+  constexpr std::uint64_t kBars = 300, kDramBars = 1800, kPs = 12'345'678;
+  r.excerpt.bars.clear();
+  for (const std::uint64_t operation : {0, 2}) {  // of both stretches
+    for (std::uint64_t track = 0; track < kTimelineTrackCount; ++track) {
+      for (std::uint64_t i = 0; i < kBars; ++i) {
+        r.excerpt.bars.push_back({operation, track, i * kPs, i * kPs + kPs / 2, kPs / 3, 7, 4096});
+      }
+    }
+    for (std::uint64_t i = 0; i < kDramBars; ++i) {
+      r.excerpt.dram.push_back(
+          {operation, i % kMostDramBanks, i % kDramActCount, i * kPs, i * kPs + 9999, 9999, 1, 64});
+    }
+  }
+  for (int i = 0; i < 450; ++i) {  // as many settings as a machine and a recipe have
+    r.config_echo.emplace_back("memory.tiers." + std::to_string(i), "value");
+  }
+  return r;
+}
+
+// So that the page of the largest model opens in 2 s and 200 MB; reports/gallery/measure says how
+// long and how much it takes.
+TEST(Html, OfALongRunIsBounded) {
+  const std::string page = page_of({of_a_long_run()});
+  EXPECT_LT(page.size(), 1'000'000u);
+  std::size_t elements = 0;
+  for (std::size_t i = 0; i + 1 < page.size(); ++i) {
+    elements += page[i] == '<' && page[i + 1] >= 'a' && page[i + 1] <= 'z';
+  }
+  EXPECT_LT(elements, 8000u) << "what moves over time is drawn by the script when one comes near";
+  EXPECT_EQ(html_fault(page), "");
+}
+
 TEST(Roofline, CountsEveryOperationOnceAsDrawnOrLeftOut) {
   const RunResult r = sample_7b();
   const std::vector<Roof> roofs = roofs_of(r);
