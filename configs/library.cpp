@@ -212,18 +212,15 @@ std::string show(Kind kind, const std::string& name_or_path, const Overrides& ov
   return {};
 }
 
-std::string show(const std::string& name) {
-  std::string result;
+std::vector<Shown> shown(const std::string& name) {
+  std::vector<Shown> result;
   std::vector<std::string> known;
-  const auto add = [&](const std::string& head, const std::string& body) {
-    result += (result.empty() ? "" : "\n") + head + body;
-  };
   for (std::size_t k = 0; k < kKindNames.size(); ++k) {
     const auto kind = static_cast<Kind>(k);
     const std::vector<std::string> of_kind = names(kind);
     known.insert(known.end(), of_kind.begin(), of_kind.end());
     if (std::ranges::find(of_kind, name) == of_kind.end()) continue;
-    add(heading(kKindTitles[k], name, path_of(kind, name)), show(kind, name));
+    result.push_back({std::string(kKindTitles[k]), name, path_of(kind, name), show(kind, name)});
   }
   const bool look = result.empty() || priced_somewhere(name);
   for (const std::string& table_name : look ? names(Kind::energy) : std::vector<std::string>()) {
@@ -231,13 +228,20 @@ std::string show(const std::string& name) {
     for (const auto& [pe_name, pe] : table.pes) {
       known.push_back(pe_name);
       if (pe_name == name) {
-        add(heading("PE", name + " of energy table " + table_name,
-                    path_of(Kind::energy, table_name)),
-            show(pe));
+        result.push_back({"PE", name + " of energy table " + table_name,
+                          path_of(Kind::energy, table_name), show(pe)});
       }
     }
   }
   if (result.empty()) throw ConfigError(unknown_name_message("name", name, known));
+  return result;
+}
+
+std::string show(const std::string& name) {
+  std::string result;
+  for (const Shown& each : shown(name)) {
+    result += (result.empty() ? "" : "\n") + heading(each.kind, each.name, each.file) + each.yaml;
+  }
   return result;
 }
 

@@ -61,8 +61,19 @@ std::map<std::string, std::string> load_pe_recipes(const std::string& path = {})
 /// One resolved configuration as YAML with meanings as comments; reads back to the same struct.
 std::string show(Kind kind, const std::string& name_or_path, const Overrides& overrides = {});
 
-/// Whatever has that name (a name may be both a recipe and a PE): each printed under a heading
-/// comment. Throws ConfigError with the nearest name of any kind when nothing has it.
+/// One thing that has a name.
+struct Shown {
+  std::string kind;  ///< "machine", "recipe", ..., "PE"
+  std::string name;  ///< of a PE with its table: "mixpe-w4a8 of energy table nangate45"
+  std::string file;
+  std::string yaml;
+};
+
+/// Whatever has that name: several where it names, say, a recipe and PEs. Throws ConfigError with
+/// the nearest name of any kind when nothing has it.
+std::vector<Shown> shown(const std::string& name);
+
+/// The same as text, each under a heading comment.
 std::string show(const std::string& name);
 
 }  // namespace systole::configs

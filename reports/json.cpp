@@ -249,9 +249,7 @@ Json sensitivity_of(const SensitivityRow& row) {
   return s;
 }
 
-}  // namespace
-
-std::string to_json(const RunResult& result) {
+Json document_of(const RunResult& result) {
   Json root;
   root["summary"] = summary_of(result);
   root["operations"] = Json::array();
@@ -283,7 +281,22 @@ std::string to_json(const RunResult& result) {
   root["config"] = object_of(result.config_echo);
   root["notes"] = object_of(result.notes);
   root["schema_version"] = kJsonSchemaVersion;
-  return root.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return root;
+}
+
+std::string text_of(const Json& document) {
+  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string to_json(const RunResult& result) { return text_of(document_of(result)); }
+
+std::string to_json(std::span<const RunResult> results) {
+  Json root;
+  root["results"] = Json::array();
+  for (const RunResult& result : results) root["results"].push_back(document_of(result));
+  return text_of(root);
 }
 
 }  // namespace systole::reports

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "sim/core/run_result.hpp"
@@ -20,5 +21,8 @@ inline constexpr std::uint64_t kJsonSchemaVersion = 1;
 /// Doubles print with the fewest digits that read back to the same bits; NaN and infinities print
 /// as null. Ill-formed UTF-8 becomes U+FFFD. Equal keys of config and notes: the last one wins.
 std::string to_json(const RunResult& result);
+
+/// Several results: {"results": [...]}, each as above, in their order.
+std::string to_json(std::span<const RunResult> results);
 
 }  // namespace systole::reports

@@ -55,7 +55,7 @@ int bench_command(const Arguments& arguments) {
       "  systole bench kernels --json out.json\n  systole bench kernels --quick\n");
   options.flag("quick", quick, "fewer rounds and shapes")
       .number("threads", "N", threads, "threads besides one (default: 2 where there are two)")
-      .value("json", "FILE", json, "the rows as JSON, - for standard output")
+      .json(json, "the rows")
       .positional(what);
   if (!options.parse(arguments)) return 0;
   if (what != std::vector<std::string>{"kernels"}) {

@@ -86,7 +86,7 @@ bool parse(const Arguments& arguments, CompareOptions& o) {
       .number("threads", "N", o.threads, "of the perplexity (default: all processors)");
   options.group("Output")
       .value("html", "FILE", o.html, "the comparison as a page, - for standard output")
-      .value("json", "FILE", o.json, "everything as JSON, - for standard output")
+      .json(o.json, "everything")
       .flag("quiet", o.quiet, "no table and no progress");
   return options.parse(arguments);
 }

@@ -34,8 +34,8 @@ double parse_threshold(std::string text) {
 
 int diff_command(const Arguments& arguments) {
   std::vector<std::string> files;
-  std::string threshold = "0%";
-  bool json = false, quiet = false;
+  std::string threshold = "0%", json;
+  bool quiet = false;
   Options options("diff A.h5 B.h5 [options]",
                   "Compares every figure of two results: of the summary, of operations, components "
                   "and events. Rows\n"
@@ -48,7 +48,7 @@ int diff_command(const Arguments& arguments) {
       .value("threshold", "SHARE", threshold,
              "relative difference that still counts as equal, of A's value: 1% or 0.01 "
              "(default: 0)")
-      .flag("json", json, "as JSON on standard output")
+      .json(json, "the differences", JsonFile::joined)
       .flag("quiet", quiet, "the exit status alone")
       .positional(files);
   if (!options.parse(arguments)) return 0;
@@ -58,12 +58,12 @@ int diff_command(const Arguments& arguments) {
                     "found {}",
                     files.size()));
   }
+  check_writable(json);
   const double share = parse_threshold(threshold);
   const reports::Difference difference =
       reports::difference(reports::read_result(files[0]), reports::read_result(files[1]), share);
-  if (json) {
-    fmt::print("{}", reports::difference_to_json(difference));
-  } else if (!quiet) {
+  if (!json.empty()) write_text_file(json, reports::difference_to_json(difference));
+  if (!quiet && json != "-") {
     print_text(reports::difference_to_terminal(difference, colour_wanted(), output_columns()));
   }
   return difference.equal() ? 0 : 1;

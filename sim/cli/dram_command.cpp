@@ -70,8 +70,7 @@ bool parse(const Arguments& arguments, Request& r) {
   options.group("Simulation")
       .flag("no-reuse", r.no_reuse,
             "simulate every period of a steady state (changes no figure; a check)");
-  options.group("Result").value("json", "FILE", r.json,
-                                "the summary as JSON, - for standard output");
+  options.group("Result").json(r.json, "the summary");
   return options.parse(arguments);
 }
 

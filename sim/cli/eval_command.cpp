@@ -39,7 +39,7 @@ int eval_command(const Arguments& arguments) {
                   "encoded alone behind a beginning-of-text token and cut at the model's context; "
                   "every token after the\n"
                   "first is predicted; one mean over all.",
-                  "  systole eval --recipe w4-g32\n"
+                  "  systole eval --recipe w4-g32 --json\n"
                   "  systole eval --model stories260K.bin --tokenizer tok512.bin --text "
                   "stories.txt --recipe fp32\n"
                   "  systole eval --recipe mixpe-w4a8 --prompt 'In the beginning' --generate 40\n");
@@ -64,7 +64,7 @@ int eval_command(const Arguments& arguments) {
             "the KL divergence between what both say of the next token")
       .number("threads", "N", threads, "default: all processors; the bits do not depend on it");
   options.group("Output")
-      .value("json", "FILE", json, "the figures as JSON, - for standard output")
+      .json(json, "the figures, or what was written,")
       .flag("quiet", quiet, "no table and no progress");
   if (!options.parse(arguments)) return 0;
   catch_interrupt();
@@ -95,7 +95,21 @@ int eval_command(const Arguments& arguments) {
     workloads::DraftTally tally;
     const auto continuation = workloads::generate(executor, words, ids, generate, &tally);
     ids.insert(ids.end(), continuation.begin(), continuation.end());
-    fmt::print("{}\n", words.decode(ids));
+    const std::string written = words.decode(ids);
+    if (!json.empty()) {
+      nlohmann::ordered_json report;
+      report["summary"] = {{"model", model.shape.name},
+                           {"recipe", recipe.name},
+                           {"prompt", prompt},
+                           {"text", written},
+                           {"generated_tokens", continuation.size()},
+                           {"draft_accepted_tokens", tally.accepted},
+                           {"verifier_passes", tally.rounds}};
+      write_text_file(
+          json,
+          report.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+    }
+    if (json != "-") fmt::print("{}\n", written);
     if (tally.rounds > 0 && !quiet) {
       fmt::print(stderr,
                  "draft: {} of its tokens accepted in {} verifier passes, {:.2f} tokens a pass\n",

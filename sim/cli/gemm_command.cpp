@@ -57,7 +57,7 @@ bool parse(const Arguments& arguments, Request& r) {
       "pe_values_and_cycles), `analytic` divides the products by the array's peak.",
       "  systole gemm --shape 256x768x768 --pe int8-mac --array 128x128 --dataflow ws\n"
       "  systole gemm --shape 64x64x64 --pe olive --array 16x16 --dataflow os --timing pe\n"
-      "  systole gemm --shape 1x4096x4096 --overlap serial --json -\n"
+      "  systole gemm --shape 1x4096x4096 --overlap serial --json\n"
       "  systole gemm --shape 8x8x8 --pe int8-mac --array 4x4 --timing pe --vcd array.vcd\n"
       "  systole gemm --topology layers.csv --format scale-sim-mnk --pe int8-mac --overlap "
       "serial\n");
@@ -88,7 +88,7 @@ bool parse(const Arguments& arguments, Request& r) {
           "vcd", "FILE.vcd", r.vcd,
           "--timing pe: the registers of every PE, clock by clock, for GTKWave (1 ns stands for a "
           "cycle); up to 4 M PEs x cycles")
-      .value("json", "FILE", r.json, "the summary as JSON, - for standard output");
+      .json(r.json, "the summary");
   return options.parse(arguments);
 }
 

@@ -1,10 +1,11 @@
-// systole list and systole show: the shipped library, a line each, and one entry resolved.
+// systole list: the shipped library, a line each.
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "configs/library.hpp"
 #include "configs/sweep.hpp"
@@ -12,6 +13,7 @@
 #include "quant/axes.hpp"
 #include "quant/kernels/catalogue.hpp"
 #include "sim/cli/commands.hpp"
+#include "sim/cli/console.hpp"
 #include "sim/cli/models.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/core/error.hpp"
@@ -106,49 +108,37 @@ const ListKind kKinds[] = {
     {"kernels", kernel_lines},
 };
 
-std::string show_pe(const pe::PeDesign& design) {
-  std::string text = fmt::format(
-      "# PE {}: {}\n# source: {}\n# arithmetic: {}, accumulator {}\n# pipeline: {} stage{}; "
-      "reconfiguration: {} cycle{}\n# dataflows:",
-      design.name, design.summary, design.source,
-      pe::kArithmeticNames[static_cast<std::size_t>(design.kind)], design.accumulator,
-      design.stages, design.stages == 1 ? "" : "s", design.reconfigure_cycles,
-      design.reconfigure_cycles == 1 ? "" : "s");
-  for (std::size_t d = 0; d < configs::kDataflowNames.size(); ++d) {
-    if (design.works_in(static_cast<configs::Dataflow>(d))) {
-      text += fmt::format(" {}", configs::kDataflowNames[d]);
-    }
+using Json = nlohmann::ordered_json;
+
+Json json_of(const std::vector<Line>& lines) {
+  Json list = Json::array();
+  for (const Line& line : lines) list.push_back({{"name", line.name}, {"summary", line.summary}});
+  return list;
+}
+
+/// What print_reference prints.
+Json reference_json() {
+  Json document;
+  for (const quant::FormatInfo& f : quant::kFormatCatalogue) {
+    document["formats"].push_back(
+        {{"name", f.name}, {"bits", f.bits}, {"definition", f.definition}, {"source", f.source}});
   }
-  for (const pe::EdgeUnit& unit : design.edge_units) {
-    constexpr std::array<std::string_view, 3> kSides = {"weight", "activation", "result"};
-    text += fmt::format("\n# at the edge: {}, {} a {} word", unit.name, unit.per_word,
-                        kSides[static_cast<std::size_t>(unit.side)]);
+  for (const quant::AxisValue& v : quant::axis_catalogue()) {
+    document["axes"].push_back({{"axis", v.axis},
+                                {"name", v.name},
+                                {"definition", v.definition},
+                                {"source", v.source},
+                                {"differs", v.differs}});
   }
-  if (design.data_dependent()) text += "\n# steps take longer where the operands ask for it";
-  text +=
-      "\n# multiply-accumulates a PE and cycle (elements a step / cycles or PEs a step), weight "
-      "x activation (operand bits that a PE takes a cycle):";
-  const pe::Mode* last = nullptr;
-  for (const pe::Mode& mode : design.modes) {
-    const bool same = last != nullptr && last->weight == mode.weight && last->depth == mode.depth &&
-                      last->parts() == mode.parts();
-    if (!same) {
-      text +=
-          fmt::format("\n#   {:<6} {} / {}{}: {} x", fmt::format("{:.4g}", mode.macs_per_cycle()),
-                      mode.depth, mode.parts(), mode.spatial && mode.parts() > 1 ? " PEs" : "",
-                      quant::name_of(mode.weight));
-    }
-    // Parts side by side are bits of a word each; parts in time share the word.
-    const double weight_bits = quant::bits_of(mode.weight),
-                 activation_bits = quant::bits_of(mode.activation);
-    const double bits =
-        mode.depth *
-        (mode.spatial ? weight_bits / mode.weight_parts + activation_bits / mode.activation_parts
-                      : (weight_bits + activation_bits) / mode.parts());
-    text += fmt::format(" {} ({:.3g})", quant::name_of(mode.activation), bits);
-    last = &mode;
+  for (const quant::KernelInfo& k : quant::kernel_catalogue()) {
+    document["kernels"].push_back({{"name", k.name},
+                                   {"definition", k.definition},
+                                   {"contract", quant::contract_line(k)},
+                                   {"source", k.source},
+                                   {"differs", k.differs},
+                                   {"header", k.header}});
   }
-  return text + "\n";
+  return document;
 }
 
 /// Markdown may not break a cell.
@@ -186,74 +176,56 @@ void print_reference() {
   }
 }
 
+/// The kinds that are asked for: all, or one by its name.
+std::span<const ListKind> kinds_of(const std::vector<std::string>& words) {
+  if (words.empty()) return kKinds;
+  std::vector<std::string> known;
+  for (const ListKind& kind : kKinds) {
+    if (words[0] == kind.name) return {&kind, 1};
+    known.emplace_back(kind.name);
+  }
+  known.emplace_back("reference");
+  throw ConfigError("list: " + unknown_name_message("kind", words[0], known));
+}
+
+void print(std::span<const ListKind> kinds) {
+  for (const ListKind& kind : kinds) {
+    if (kinds.size() > 1) {
+      std::string title = kind.name;
+      title[0] = static_cast<char>(std::toupper(title[0]));
+      fmt::print("{}{}\n", &kind == &kinds[0] ? "" : "\n", title);
+    }
+    print_lines(kind.lines());
+  }
+}
+
 }  // namespace
 
 int list_command(const Arguments& arguments) {
   std::vector<std::string> words;
+  std::string json;
   Options options(
       "list [machines|recipes|models|pes|drams|tiers|energy|papers|sweeps|formats|kernels]",
       "Lists what ships with Systole, a line each; without a word, everything.\n"
       "`systole show NAME` prints one of them; `systole list reference` prints the page of "
       "all formats,\naxes and kernels in Markdown.",
-      "  systole list machines\n");
-  options.positional(words);
+      "  systole list machines\n  systole list recipes --json\n");
+  options.json(json, "the names and lines", JsonFile::joined).positional(words);
   if (!options.parse(arguments)) return 0;
   if (words.size() > 1)
     throw ConfigError("list: expected one kind, found '" + words[1] + "' as well");
+  check_writable(json);
 
-  if (!words.empty() && words[0] == "reference") {
-    print_reference();
-    return 0;
+  const bool reference = !words.empty() && words[0] == "reference";
+  const std::span<const ListKind> kinds = reference ? std::span<const ListKind>() : kinds_of(words);
+  if (!json.empty()) {
+    Json document = reference ? reference_json() : Json::object();
+    for (const ListKind& kind : kinds) document[kind.name] = json_of(kind.lines());
+    write_text_file(json, document.dump(2) + "\n");
   }
-  if (words.empty()) {
-    for (const ListKind& kind : kKinds) {
-      std::string title = kind.name;
-      title[0] = static_cast<char>(std::toupper(title[0]));
-      fmt::print("{}{}\n", &kind == &kKinds[0] ? "" : "\n", title);
-      print_lines(kind.lines());
-    }
-    return 0;
-  }
-  std::vector<std::string> known;
-  for (const ListKind& kind : kKinds) {
-    if (words[0] == kind.name) {
-      print_lines(kind.lines());
-      return 0;
-    }
-    known.emplace_back(kind.name);
-  }
-  throw ConfigError("list: " + unknown_name_message("kind", words[0], known));
-}
-
-int show_command(const Arguments& arguments) {
-  std::vector<std::string> words;
-  Options options(
-      "show NAME",
-      "Prints a machine, recipe, model, PE, DRAM, energy table or paper as it is used: every "
-      "field with its\n"
-      "unit, meaning and source, included files resolved. The text is valid YAML.",
-      "  systole show mixpe-128x128\n  systole show hbm2-2.0\n");
-  options.positional(words);
-  if (!options.parse(arguments)) return 0;
-  if (words.empty()) throw ConfigError("show: expected a name; see `systole list`");
-  if (words.size() > 1)
-    throw ConfigError("show: expected one name, found '" + words[1] + "' as well");
-
-  const std::string& name = words[0];
-  const std::vector<configs::Entry> priced = configs::list_pes();
-  for (const pe::PeDesign& design : pe::all_designs()) {
-    if (design.name != name) continue;
-    fmt::print("{}\n", show_pe(design));
-    if (std::ranges::find(priced, name, &configs::Entry::name) != priced.end()) {
-      fmt::print("{}", configs::show(name));
-    }
-    return 0;
-  }
-  if (name == kEmbeddedModel) {
-    fmt::print("{}", configs::show(resolve_model(name, "").shape));
-    return 0;
-  }
-  fmt::print("{}", configs::show(name));
+  if (json == "-") return 0;
+  if (reference) print_reference();
+  print(kinds);
   return 0;
 }
 

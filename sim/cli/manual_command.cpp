@@ -3,8 +3,10 @@
 #include <fmt/core.h>
 
 #include <cctype>
+#include <nlohmann/json.hpp>
 
 #include "sim/cli/commands.hpp"
+#include "sim/cli/console.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/core/error.hpp"
 
@@ -191,6 +193,27 @@ std::string manual_page() {
   return out;
 }
 
+/// The commands and their options, for programs that call them.
+nlohmann::ordered_json commands_json() {
+  nlohmann::ordered_json document;
+  for (const Command& command : all_commands()) {
+    nlohmann::ordered_json entry = {{"name", command.name}, {"summary", command.summary}};
+    if (command.run != nullptr) {
+      const OptionTable table = Options::table_of(command.run);
+      entry["usage"] = table.usage;
+      for (const Entry& option : table.entries) {
+        entry["options"].push_back({{"option", option.name},
+                                    {"placeholder", option.placeholder},
+                                    {"group", option.group},
+                                    {"help", option.help},
+                                    {"repeats", option.repeats}});
+      }
+    }
+    document["commands"].push_back(std::move(entry));
+  }
+  return document;
+}
+
 }  // namespace
 
 int completion_command(const Arguments& arguments) {
@@ -209,10 +232,14 @@ int completion_command(const Arguments& arguments) {
 }
 
 int man_command(const Arguments& arguments) {
+  std::string json;
   Options options("man", "Prints the manual page of all commands in troff.",
-                  "  systole man > systole.1 && man -l systole.1\n");
+                  "  systole man > systole.1 && man -l systole.1\n  systole man --json\n");
+  options.json(json, "the commands and their options", JsonFile::joined);
   if (!options.parse(arguments)) return 0;
-  fmt::print("{}", manual_page());
+  check_writable(json);
+  if (!json.empty()) write_text_file(json, commands_json().dump(2) + "\n");
+  if (json != "-") fmt::print("{}", manual_page());
   return 0;
 }
 

@@ -37,11 +37,23 @@ struct Options::Impl {
   std::vector<std::string> names;
   std::string group = "Options";
   std::vector<OptionTable::Entry> entries;
+  JsonFile json_file = JsonFile::next_word;
 
   void note(const std::string& name, const std::string& placeholder, const std::string& help,
             bool repeats = false) {
     names.push_back(name);
     entries.push_back({group, name, placeholder, help, repeats});
+  }
+
+  /// With the "-" that a `--json` without a file means.
+  std::vector<std::string> completed(std::vector<std::string> words) const {
+    for (std::size_t i = 0; i < words.size(); ++i) {
+      if (words[i] != "--json" || std::ranges::find(names, "json") == names.end()) continue;
+      const std::string next = i + 1 < words.size() ? words[i + 1] : "--";
+      const bool taken = json_file == JsonFile::joined ? next == "-" : !next.starts_with("--");
+      if (!taken) words[i] += "=-";
+    }
+    return words;
   }
   std::vector<std::string>* positional = nullptr;
 
@@ -119,6 +131,16 @@ Options& Options::list(const std::string& name, const std::string& placeholder,
   return *this;
 }
 
+Options& Options::json(std::string& target, const std::string& what, JsonFile file) {
+  impl_->json_file = file;
+  const bool joined = file == JsonFile::joined;
+  value("json", joined ? "[=FILE]" : "[FILE]", target,
+        what + " as JSON to FILE" + (joined ? " (joined by '=')" : "") +
+            ", without it to standard output; names: sim/cli/JSON.md");
+  impl_->entries.back().value_optional = true;
+  return *this;
+}
+
 Options& Options::positional(std::vector<std::string>& target) {
   impl_->positional = &target;
   return *this;
@@ -144,9 +166,12 @@ bool Options::parse(const std::vector<std::string>& arguments) {
   try {
     // No abbreviations: a script that uses one breaks when a longer option is added.
     const auto style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
-    po::store(
-        po::command_line_parser(arguments).options(all).positional(positions).style(style).run(),
-        values);
+    po::store(po::command_line_parser(impl_->completed(arguments))
+                  .options(all)
+                  .positional(positions)
+                  .style(style)
+                  .run(),
+              values);
   } catch (const po::unknown_option& error) {
     std::string name = error.get_option_name();
     name.erase(0, name.find_first_not_of('-'));

@@ -17,10 +17,15 @@ struct OptionTable {
   struct Entry {
     std::string group, name, placeholder, help;  ///< no placeholder: a flag
     bool repeats = false;
+    bool value_optional = false;
   };
   std::string usage, description, examples;
   std::vector<Entry> entries;
 };
+
+/// Where the file of `--json` stands: as the next word, or only joined by '=', in commands whose
+/// other words would be taken for it.
+enum class JsonFile { next_word, joined };
 
 class Options {
  public:
@@ -43,6 +48,9 @@ class Options {
   /// May be given several times.
   Options& list(const std::string& name, const std::string& placeholder,
                 std::vector<std::string>& target, const std::string& help);
+  /// `--json`: what the command prints, for programs. Alone, last or before another option, it is
+  /// standard output, as "-" is; `target` becomes "-".
+  Options& json(std::string& target, const std::string& what, JsonFile file = JsonFile::next_word);
   /// Collects the words that are no options.
   Options& positional(std::vector<std::string>& target);
 

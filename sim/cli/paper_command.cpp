@@ -28,7 +28,7 @@ int paper_command(const Arguments& arguments) {
       "drain and DRAM, which these models leave out.\n"
       "Exit code 1: a value is neither equal nor within the paper's tolerance.",
       "  systole paper ant\n  systole paper bitmod --html bitmod.html --json bitmod.json\n");
-  options.value("json", "FILE", json, "the rows as JSON, - for standard output")
+  options.json(json, "the rows")
       .value("html", "FILE", html, "the rows as a page with bars")
       .value("csv", "FILE", csv, "the rows as a table, - for standard output")
       .flag("no-tile", no_tile,

@@ -21,13 +21,17 @@ namespace {
 
 constexpr std::string_view kFormats[] = {"json", "csv", "tsv", "md", "latex", "perfetto"};
 
+std::string json_of(const std::vector<RunResult>& results) {
+  return results.size() == 1 ? reports::to_json(results[0]) : reports::to_json(results);
+}
+
 std::string rendered(std::string_view format, const std::vector<RunResult>& results) {
   if (format == "csv") return reports::to_tidy_csv(results);
   if (format == "tsv") return reports::to_tidy_tsv(results);
   if (format == "md") return reports::to_markdown(results);
   if (format == "latex") return reports::to_latex(results);
   if (format == "perfetto") return reports::result_to_trace(results[0]);
-  return reports::to_json(results[0]);
+  return json_of(results);
 }
 
 }  // namespace
@@ -43,10 +47,10 @@ int report_command(const Arguments& arguments) {
       "  systole report a.h5 b.h5 c.h5 --html page.html\n"
       "  systole report a.h5 b.h5 --format latex --out tables.tex\n");
   options.value("html", "FILE", html, "a self-contained page")
-      .value("json", "FILE", json, "JSON of one result, - for standard output")
+      .json(json, "the result, or several as results,")
       .value("csv", "FILE", csv, "the operations of one result as a table, - for standard output")
       .value("format", "json|csv|tsv|md|latex|perfetto", format,
-             "what --out gets: JSON of one result, all figures as a tidy table, tables for a "
+             "what --out gets: the same JSON, all figures as a tidy table, tables for a "
              "document, or its rows, windows and excerpt as a trace (systole run --trace has every "
              "tile)")
       .value("out", "FILE", out, "where --format goes (default: standard output)")
@@ -55,16 +59,17 @@ int report_command(const Arguments& arguments) {
   if (!options.parse(arguments)) return 0;
   if (files.empty())
     throw ConfigError("report: expected at least one result file (systole run --out FILE.h5)");
-  if (files.size() > 1 && !(json.empty() && csv.empty())) {
+  if (files.size() > 1 && !csv.empty()) {
     throw ConfigError(
-        "report: --json and --csv take one result; several can be compared with --html");
+        "report: --csv takes one result; several can be compared with --html, or have --format "
+        "csv");
   }
   if (format.empty() && !out.empty())
     throw ConfigError("report: --out needs --format json, csv, tsv, md, latex or perfetto");
   if (!format.empty()) {
     choice_of("--format", "format", format, kFormats);
-    if (files.size() > 1 && (format == "json" || format == "perfetto"))
-      throw ConfigError("report: --format " + format + " takes one result");
+    if (files.size() > 1 && format == "perfetto")
+      throw ConfigError("report: --format perfetto takes one result");
     if (out.empty()) out = "-";
   }
   for (const std::string* path : {&html, &json, &csv, &out}) check_writable(*path);
@@ -90,7 +95,7 @@ int report_command(const Arguments& arguments) {
   std::vector<RunResult> results;
   for (const std::string& file : files) results.push_back(reports::read_result(file));
   if (!html.empty()) write_text_file(html, reports::to_html(results));
-  if (!json.empty()) write_text_file(json, reports::to_json(results[0]));
+  if (!json.empty()) write_text_file(json, json_of(results));
   if (!csv.empty()) write_text_file(csv, reports::operations_to_csv(results[0]));
   if (!format.empty()) write_text_file(out, rendered(format, results));
   if (!format.empty() || quiet || html == "-" || json == "-" || csv == "-") return 0;

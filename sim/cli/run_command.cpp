@@ -111,7 +111,7 @@ bool parse(const Arguments& arguments, RunOptions& o) {
               "depend on it");
   options.group("Output")
       .value("out", "FILE.h5", o.out, "the whole result as HDF5 (see reports/SCHEMA.md)")
-      .value("json", "FILE", o.json, "the result as JSON, - for standard output")
+      .json(o.json, "the result (reports/SCHEMA.md)")
       .value("html", "FILE", o.html, "the result as a page")
       .value("csv", "FILE", o.csv, "the operations as a table")
       .value("trace", "FILE.json", o.trace,

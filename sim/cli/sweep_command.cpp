@@ -8,6 +8,7 @@
 #include <chrono>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "configs/assign.hpp"
@@ -63,26 +64,46 @@ SweepResult open_sweep(const std::string& path, const std::string& name, Progres
 
 int status_command(const Arguments& arguments) {
   std::vector<std::string> folders;
+  std::string json;
   Options options("sweep status DIR", "What a folder of sweeps holds.",
-                  "  systole sweep status runs\n");
-  options.positional(folders);
+                  "  systole sweep status runs\n  systole sweep status runs --json\n");
+  options.json(json, "the same", JsonFile::joined).positional(folders);
   if (!options.parse(arguments)) return 0;
+  check_writable(json);
   if (folders.size() != 1) throw ConfigError("sweep status: expected one folder");
   const std::vector<std::string> names = plans_in(folders[0]);
   if (names.empty()) throw ConfigError(folders[0] + ": holds no sweep");
   sweep::JournalIndex contents;
   contents.read(journals_of(folders[0]));
   catch_interrupt();
+  nlohmann::ordered_json document;
+  const bool text = json != "-";
   for (const std::string& name : names) {
     ConsoleProgress progress(true);
     const SweepResult result = merged({folders[0]}, name, progress, true).result;
     const SweepSummary summary = summarise(result);
+    document["sweeps"].push_back({{"name", name},
+                                  {"planned", result.planned},
+                                  {"finished", summary.points},
+                                  {"refused", summary.refused},
+                                  {"failed", summary.failed},
+                                  {"feasible", summary.feasible},
+                                  {"timing", result.timing},
+                                  {"search", result.search}});
+    if (!text) continue;
     fmt::print("{}: {} of {} points finished ({} refused, {} failed), {} feasible; {}, {}\n", name,
                summary.points, result.planned, summary.refused, summary.failed, summary.feasible,
                result.timing, result.search);
   }
-  fmt::print("{} journals, {} points, {} doubled, {} bytes of torn records ignored\n",
-             contents.files(), contents.points(), contents.doubled(), contents.torn_bytes());
+  document["journals"] = {{"files", contents.files()},
+                          {"points", contents.points()},
+                          {"doubled_points", contents.doubled()},
+                          {"torn_bytes", contents.torn_bytes()}};
+  if (!json.empty()) write_text_file(json, document.dump(2) + "\n");
+  if (text) {
+    fmt::print("{} journals, {} points, {} doubled, {} bytes of torn records ignored\n",
+               contents.files(), contents.points(), contents.doubled(), contents.torn_bytes());
+  }
   return 0;
 }
 
@@ -91,7 +112,7 @@ constexpr const char* kReportsHelp =
 
 int merge_command(const Arguments& arguments) {
   std::vector<std::string> folders;
-  std::string out, name;
+  std::string out, name, json;
   std::uint64_t wanted = kUsualReports, jobs = 0;
   bool quiet = false;
   Options options("sweep merge DIR... --out FILE.h5",
@@ -104,6 +125,7 @@ int merge_command(const Arguments& arguments) {
       .value("sweep", "NAME", name, "which, where the folder holds several")
       .number("reports", "N", wanted, kReportsHelp)
       .number("jobs", "N", jobs, "processes that compute reports (default: all processors)")
+      .json(json, "what was written", JsonFile::joined)
       .flag("quiet", quiet, "no progress")
       .positional(folders);
   if (!options.parse(arguments)) return 0;
@@ -112,13 +134,21 @@ int merge_command(const Arguments& arguments) {
   const std::uint64_t most = checked_reports(wanted);
   const unsigned processes = thread_count(jobs);
   check_writable(out);
+  check_writable(json);
   catch_interrupt();
   ConsoleProgress progress(quiet);
   auto [config, result] = merged(folders, name, progress);
   result.reports = reports_of(result, config, points_to_report(result, summarise(result), most),
                               {processes, folders}, progress);
   reports::write_sweep_result(out, result);
-  if (!quiet) {
+  if (!json.empty()) {
+    const nlohmann::ordered_json document = {{"file", out},
+                                             {"name", result.name},
+                                             {"planned", result.planned},
+                                             {"finished", result.points->size()}};
+    write_text_file(json, document.dump(2) + "\n");
+  }
+  if (!quiet && json != "-") {
     fmt::print("{}: {} of {} points of {}, {} with a full report\n", out, result.points->size(),
                result.planned, result.name, result.reports.size());
   }
@@ -162,7 +192,7 @@ int export_command(const Arguments& arguments) {
                   "  systole sweep export all.h5 --csv points.csv\n"
                   "  systole sweep export all.h5 --point 17 --out point.h5\n");
   options.value("csv", "FILE", csv, "a line a point, - for standard output")
-      .value("json", "FILE", json, "all that is known, - for standard output")
+      .json(json, "all that is known")
       .optional_number("point", "ID", point,
                        "whose full report --out gets: of a FILE one of those it has (sweep merge "
                        "--reports), of a DIR any")
@@ -197,7 +227,7 @@ int export_command(const Arguments& arguments) {
 
 struct SweepOptions {
   std::vector<std::string> files, share;
-  std::string out, search = "grid", shard, sweep;
+  std::string out, search = "grid", shard, sweep, json;
   std::optional<std::uint64_t> budget;
   std::uint64_t jobs = 0, seed = 1, reports = kUsualReports;
   bool resume = false, quiet = false, slurm = false;
@@ -231,6 +261,7 @@ bool parse(const Arguments& arguments, SweepOptions& o) {
       .optional_number("budget", "N", o.budget, "points of a search other than grid")
       .number("seed", "S", o.seed, "of a search other than grid (default: 1)")
       .number("reports", "N", o.reports, kReportsHelp)
+      .json(o.json, "all points, as sweep export writes them,", JsonFile::joined)
       .flag("quiet", o.quiet, "no table and no progress")
       .positional(o.files)
       .group("On a cluster")
@@ -391,7 +422,10 @@ int sweep(const SweepOptions& o) {
     throw ConfigError(o.out + ": holds sweep '" + config.name +
                       "' already; expected --resume to go on with it, or another --out");
   }
-  if (o.slurm) return slurm(o, plan, config);
+  if (o.slurm) {
+    if (!o.json.empty()) throw ConfigError("--json: --slurm evaluates nothing");
+    return slurm(o, plan, config);
+  }
   if (!o.files.empty() && (alone || claims->first())) write_plan(plan_file, plan);
   if (claims) claims->begin();
   const auto known = std::make_shared<sweep::JournalIndex>();
@@ -416,7 +450,11 @@ int sweep(const SweepOptions& o) {
   const SweepResult result =
       sweep::replay(config, plan.search, SYSTOLE_VERSION, known, silent, run.keys);
   const SweepSummary summary = summarise(result);
-  if (!o.quiet) {
+  if (!o.json.empty()) {
+    write_text_file(o.json,
+                    [&](const TextSink& to) { reports::sweep_to_json(result, summary, to); });
+  }
+  if (!o.quiet && o.json != "-") {
     fmt::print("{}",
                reports::sweep_to_terminal(result, summary, colour_wanted(), output_columns()));
     fmt::print("\n{} points computed and {} taken from journals in {:.2f} s by {} worker{}",
@@ -466,6 +504,7 @@ int sweep_command(const Arguments& arguments) {
   }
   SweepOptions o;
   if (!parse(arguments, o)) return 0;
+  check_writable(o.json);
   catch_interrupt();
   return sweep(o);
 }

@@ -265,7 +265,16 @@ int report_all(const Request& request, const std::vector<SuiteReport>& reports) 
 int export_vectors(const Request& request) {
   if (request.kernel.empty()) throw ConfigError("--export: expected --kernel and --shape with it");
   const std::vector<std::string> files = export_kernel(request.export_folder, case_of(request));
-  if (request.quiet) return 0;
+  if (!request.json.empty()) {
+    nlohmann::ordered_json document;
+    document["summary"] = {{"kernel", request.kernel},
+                           {"shape", request.shape},
+                           {"seed", request.seed},
+                           {"folder", request.export_folder}};
+    document["files"] = files;
+    write_text_file(request.json, document.dump(2) + "\n");
+  }
+  if (request.quiet || request.json == "-") return 0;
   for (const std::string& file : files) fmt::print("{}/{}\n", request.export_folder, file);
   return 0;
 }
@@ -378,7 +387,7 @@ int verify_command(const Arguments& arguments) {
       .value("against", "FILE", request.against,
              "check a dump: .npy, .hex or .h5, or a manifest.json that names \"actual\" files");
   options.group("Output")
-      .value("json", "FILE", request.json, "the figures as JSON, - for standard output")
+      .json(request.json, "the figures, or the files written,")
       .value("plant-fault", "PATH:ELEMENT:BIT", request.fault,
              "flip one bit of what a fast path or the clocked array gives, to see that it is found")
       .flag("quiet", request.quiet, "no table and no progress");
