@@ -15,6 +15,17 @@ std::unique_ptr<ArrayEngine> make_engine(const configs::ArrayConfig& array) {
   return design.engine(array, design);
 }
 
+void check_traceable(const configs::ArrayConfig& array, std::uint64_t cycles,
+                     std::string_view shown, std::string_view advice) {
+  constexpr std::uint64_t kMostTraced = std::uint64_t{1} << 22;
+  const std::uint64_t pes = std::uint64_t{array.rows} * array.cols;
+  if (cycles <= kMostTraced / pes) return;
+  throw ConfigError(
+      fmt::format("--vcd: {}, {} PEs for {} cycles, make a file of gigabytes; expected at most {} "
+                  "PEs x cycles: {}",
+                  shown, pes, cycles, kMostTraced, advice));
+}
+
 ClockedArray::ClockedArray(const sc_core::sc_module_name& name) : sc_module(name) {
   SC_HAS_PROCESS(ClockedArray);
   SC_METHOD(tick);
@@ -59,7 +70,7 @@ void ClockedArray::look() {
 
 void ClockedArray::tick() {
   const bool ended = engine_->step();
-  if (!traced_.empty()) look();
+  if (sampled_ && !traced_.empty()) look();
   if (ended) {
     finished_.notify();
   } else {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "configs/machine.hpp"
@@ -77,6 +78,11 @@ class ArrayEngine {
 
 std::unique_ptr<ArrayEngine> make_engine(const configs::ArrayConfig& array);
 
+/// `cycles` of an array's registers as a waveform are a file that can be looked at. Errors:
+/// ConfigError that says what is `shown` and how to show less.
+void check_traceable(const configs::ArrayConfig& array, std::uint64_t cycles,
+                     std::string_view shown, std::string_view advice);
+
 /// The array in SystemC: one clocked process that steps all PEs. (A process a PE costs hundreds of
 /// nanoseconds a PE and clock; this one costs about one.) It can be rebuilt for another
 /// configuration between two runs, so that one module serves any number of arrays.
@@ -93,6 +99,8 @@ class ClockedArray : public sc_core::sc_module {
   /// array.row_00.pe_00.sum and so on, while arrays of at most this size run. Errors: ConfigError
   /// for an array that broadcasts.
   void trace(sc_core::sc_trace_file* file, const configs::ArrayConfig& array);
+  /// Whether what runs next is sampled for that file: as it is until this says otherwise.
+  void sample(bool wanted) { sampled_ = wanted; }
 
  private:
   void tick();
@@ -101,6 +109,7 @@ class ClockedArray : public sc_core::sc_module {
   configs::ArrayConfig config_;
   std::unique_ptr<ArrayEngine> engine_;
   bool running_ = false;
+  bool sampled_ = true;
   // What a trace file samples.
   std::size_t traced_rows_ = 0, traced_columns_ = 0;
   std::vector<PeRegisters> traced_;

@@ -161,6 +161,12 @@ void write_text_file(const std::string& path, const std::function<void(const Tex
   }
 }
 
+void check_waveform(const std::string& path, bool steps_pes, const std::string& timing) {
+  if (path.empty()) return;
+  if (!steps_pes) throw ConfigError("--vcd shows what --timing pe steps; found --timing " + timing);
+  if (path == "-") throw ConfigError("--vcd: found '-'; expected a file");
+}
+
 void check_writable(const std::string& path) {
   if (path.empty() || path == "-") return;
   const auto folder = std::filesystem::absolute(path).parent_path();

@@ -63,4 +63,8 @@ void write_text_file(const std::string& path, const std::function<void(const Tex
 /// after.
 void check_writable(const std::string& path);
 
+/// Throws ConfigError where a waveform is asked for in a timing that steps no PE, or to standard
+/// output, which SystemC cannot write it to. An empty `path`: none is asked for.
+void check_waveform(const std::string& path, bool steps_pes, const std::string& timing);
+
 }  // namespace systole::cli

@@ -18,6 +18,7 @@
 #include "sim/core/error.hpp"
 #include "sim/kernel/simulation.hpp"
 #include "sim/kernel/systemc.hpp"
+#include "sim/kernel/waveform.hpp"
 #include "sim/system/schedule.hpp"
 #include "workloads/topology.hpp"
 
@@ -87,7 +88,7 @@ bool parse(const Arguments& arguments, Request& r) {
       .value(
           "vcd", "FILE.vcd", r.vcd,
           "--timing pe: the registers of every PE, clock by clock, for GTKWave (1 ns stands for a "
-          "cycle); up to 4 M PEs x cycles")
+          "cycle); up to 4 M PEs x cycles; `vcd2fst FILE.vcd FILE.fst` makes a tenth of it")
       .json(r.json, "the summary");
   return options.parse(arguments);
 }
@@ -97,35 +98,6 @@ quant::Format format_of(const std::string& option, const std::string& text,
   if (text.empty()) return weight ? design.modes.front().weight : design.modes.front().activation;
   return static_cast<quant::Format>(choice_of("--" + option, "format", text, quant::kFormatNames));
 }
-
-/// A waveform under a temporary name until the simulation has ended well.
-class Waveform {
- public:
-  /// SystemC names the file itself and appends ".vcd".
-  explicit Waveform(const std::string& path)
-      : path_(path), unfinished_(path + ".unfinished"), file_(open(unfinished_)) {
-    file_->set_time_unit(1.0, sc_core::SC_NS);
-  }
-  Waveform(const Waveform&) = delete;
-  Waveform& operator=(const Waveform&) = delete;
-  ~Waveform() {
-    // Not closed where the simulation failed: SystemC refuses to close what has seen no cycle.
-    std::error_code ignored;
-    std::filesystem::remove(unfinished_ + ".vcd", ignored);
-  }
-  sc_core::sc_trace_file* file() { return file_; }
-  void finish() {
-    sc_core::sc_close_vcd_trace_file(file_);
-    std::filesystem::rename(unfinished_ + ".vcd", path_);
-  }
-
- private:
-  static sc_core::sc_trace_file* open(const std::string& name) {
-    return sc_core::sc_create_vcd_trace_file(name.c_str());
-  }
-  std::string path_, unfinished_;
-  sc_core::sc_trace_file* file_;
-};
 
 /// Steps the array through the product in SystemC.
 pe::ArrayWork run_clocked(const configs::ArrayConfig& array, const pe::PeDesign& design,
@@ -138,20 +110,17 @@ pe::ArrayWork run_clocked(const configs::ArrayConfig& array, const pe::PeDesign&
         kMostOperands));
   }
   const std::uint64_t cycles = pe::array_work(array, design, shape).cycles;
-  constexpr std::uint64_t kMostTraced = std::uint64_t{1} << 22;
-  if (const std::uint64_t pes = std::uint64_t{array.rows} * array.cols;
-      !vcd.empty() && cycles > kMostTraced / pes) {
-    throw ConfigError(fmt::format(
-        "--vcd: {} PEs for {} cycles make a file of gigabytes; expected at most {} PEs x cycles, "
-        "such as a smaller --shape",
-        pes, cycles, kMostTraced));
-  }
+  const std::string shown = fmt::format("a product of {} x {} x {}", shape.m, shape.n, shape.k);
+  if (!vcd.empty()) pe::check_traceable(array, cycles, shown, "a smaller --shape or --array");
   const pe::ArrayCase work = pe::random_case(design, shape, 1);
   pe::ArrayWork measured;
   kernel::run_simulation([&] {
     pe::ClockedArray clocked("array");
-    std::optional<Waveform> waveform;
-    if (!vcd.empty()) clocked.trace(waveform.emplace(vcd).file(), array);
+    std::optional<kernel::Waveform> waveform;
+    if (!vcd.empty()) {
+      waveform.emplace(vcd, shown + " of random values on " + design.name);
+      clocked.trace(waveform->file(), array);
+    }
     kernel::Task task("task", [&] { measured = clocked.run(array, work).measured; });
     task.run(sc_core::sc_time(2.0 * static_cast<double>(cycles) + 1000, sc_core::SC_NS));
     if (waveform) waveform->finish();
@@ -254,9 +223,7 @@ int gemm_command(const Arguments& arguments) {
   const pe::PeDesign& design = pe::find_design(r.pe);
   const quant::Format weight = format_of("weight", r.weight, design, true);
   const quant::Format activation = format_of("activation", r.activation, design, false);
-  if (!r.vcd.empty() && timing != sim::Timing::pe) {
-    throw ConfigError("--vcd shows what --timing pe steps; found --timing " + r.timing);
-  }
+  check_waveform(r.vcd, timing == sim::Timing::pe, r.timing);
   if (timing == sim::Timing::pe && layers.size() > 1) {
     throw ConfigError("--timing pe steps one product; use --timing tile for a list");
   }

@@ -37,7 +37,7 @@ struct RunOptions {
   std::uint64_t prefill = 128, decode = 32, batch = 1, shared_prefix = 0, threads = 0;
   std::string text, calibration, split = kTextDelimiter;
   std::vector<std::string> overrides;
-  std::string out, json, html, csv, trace, trace_window;
+  std::string out, json, html, csv, trace, trace_window, vcd, vcd_operation;
   std::string timing = "tile", overlap, prompt = "run";
   bool no_eval = false, no_kl = false, no_reuse = false, exact = false, quiet = false,
        sensitivity = false;
@@ -119,6 +119,13 @@ bool parse(const Arguments& arguments, RunOptions& o) {
       .value("trace-window", "FROM:TO", o.trace_window,
              "microseconds of the program whose tiles are all shown, repeated layers' too "
              "(default: those that were simulated)")
+      .value(
+          "vcd", "FILE.vcd", o.vcd,
+          "--timing pe: the registers of every PE in one tile, clock by clock, for GTKWave (1 ns "
+          "stands for a cycle); `vcd2fst FILE.vcd FILE.fst` makes a tenth of it")
+      .value("vcd-operation", "NAME", o.vcd_operation,
+             "the product whose first tile --vcd shows, such as attn_q or attention.scores "
+             "(default: the first)")
       .flag(
           "no-reuse", o.no_reuse,
           "simulate every layer, also those equal to one already simulated (same figures, slower)")
@@ -175,7 +182,7 @@ int run_command(const Arguments& arguments) {
   RunOptions o;
   if (!parse(arguments, o)) return 0;
   catch_interrupt();
-  for (const std::string* path : {&o.out, &o.json, &o.html, &o.csv, &o.trace})
+  for (const std::string* path : {&o.out, &o.json, &o.html, &o.csv, &o.trace, &o.vcd})
     check_writable(*path);
 
   // All that the user can get wrong is found before anything takes time.
@@ -187,6 +194,10 @@ int run_command(const Arguments& arguments) {
   if (window && o.trace.empty()) throw ConfigError("--trace-window needs --trace FILE.json");
   if (!o.trace.empty() && timing == sim::Timing::analytic) {
     throw ConfigError("--trace: --timing analytic knows no times; expected tile or pe");
+  }
+  check_waveform(o.vcd, timing == sim::Timing::pe, o.timing);
+  if (o.vcd.empty() && !o.vcd_operation.empty()) {
+    throw ConfigError("--vcd-operation needs --vcd FILE.vcd");
   }
   if (o.sensitivity && timing == sim::Timing::pe) {
     throw ConfigError("--sensitivity runs several machines; expected --timing tile or analytic");
@@ -269,6 +280,8 @@ int run_command(const Arguments& arguments) {
     operands.emplace(*executor, prompt_of(*model.weights, texts, o.prefill));
     simulate_options.operands = &*operands;
   }
+  const sim::WaveformRequest waveform{o.vcd, o.vcd_operation};
+  if (!o.vcd.empty()) simulate_options.waveform = &waveform;
   Timeline timeline;
   if (!o.trace.empty()) simulate_options.timeline = &timeline;
   std::vector<sim::MachineChange> changes;

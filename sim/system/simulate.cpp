@@ -352,7 +352,7 @@ class ProgramRunner : public sc_core::sc_module {
         mapper_(mapper),
         options_(options),
         progress_(progress),
-        stepper_(mapper, options.operands) {
+        stepper_(mapper, options.operands, traced_tile(mapper, program, options.waveform)) {
     layout_ = layout_of(program, accelerator_.tiers ? accelerator_.tiers->address_period_bytes()
                                                     : accelerator_.memory.address_period_bytes());
     if (accelerator_.tiers) {

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "configs/machine.hpp"
@@ -18,6 +19,12 @@
 namespace systole::sim {
 
 class GemmSearches;
+
+/// The first tile of a product as a waveform.
+struct WaveformRequest {
+  std::string file;
+  std::string operation;  ///< "attn_q", "attention.scores"; empty: the program's first product
+};
 
 struct SimulateOptions {
   /// Simulate equal work once: a region of a layer (before, in, after attention) whose operations,
@@ -40,6 +47,8 @@ struct SimulateOptions {
   RegionTimings* timings = nullptr;
   /// What searches for mappings found, of and for other runs without observations; or null.
   GemmSearches* searches = nullptr;
+  /// Timing::pe, of one program: the registers of the array's PEs as a waveform.
+  const WaveformRequest* waveform = nullptr;
   /// Gets what each part did when. Of the first program, not with Timing::analytic and not with
   /// `extrapolate`: what was not simulated has no times.
   Timeline* timeline = nullptr;

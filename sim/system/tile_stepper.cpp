@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "pe/dequantiser.hpp"
@@ -11,6 +12,7 @@
 #include "pe/verify.hpp"
 #include "quant/kernels/element_grid.hpp"
 #include "sim/core/error.hpp"
+#include "sim/system/simulate.hpp"
 
 namespace systole::sim {
 namespace {
@@ -34,6 +36,18 @@ pe::GemmShape whole(const Operation& op, Product product) {
   if (op.kind == OpKind::gemm) return {op.m, op.n, op.k};
   return product == Product::scores ? pe::GemmShape{op.m * op.share, op.n, op.k}
                                     : pe::GemmShape{op.m * op.share, op.k, op.n};
+}
+
+/// "attn_q", "attention.scores": what a product is called where a reader sees it.
+std::string shown_name(const Operation& operation, Product product) {
+  switch (product) {
+    case Product::scores:
+      return operation.name + ".scores";
+    case Product::context:
+      return operation.name + ".context";
+    default:
+      return operation.name;
+  }
 }
 
 bool is_pair(quant::Format format) {
@@ -99,8 +113,46 @@ void refuse_endless_stepping(Mapper& mapper, const workloads::Program& program) 
       steps, largest_step * pes_of(array), program.steps.size(), kMostPeSteps));
 }
 
-TileStepper::TileStepper(const Mapper& mapper, workloads::OperandSource* operands)
-    : mapper_(mapper), operands_(operands) {}
+std::optional<TracedTile> traced_tile(Mapper& mapper, const workloads::Program& program,
+                                      const WaveformRequest* request) {
+  if (request == nullptr) return std::nullopt;
+  const configs::ArrayConfig& array = mapper.machine().array;
+  std::vector<std::string> known;
+  std::optional<TracedTile> found;
+  for (const workloads::Step& step : program.steps) {
+    for (const workloads::Segment& segment : step.segments) {
+      const ArrayTimer look = [&](const pe::GemmShape& shape, const TilePlace& place) {
+        const std::string name = shown_name(segment.operations[place.operation], place.product);
+        const pe::ArrayWork work = pe::array_work(array, mapper.design(), shape);
+        if (std::ranges::find(known, name) == known.end()) known.push_back(name);
+        if (!found && (request->operation.empty() || name == request->operation)) {
+          found = {
+              request->file, name,
+              fmt::format("the first tile of {}, {} x {} x {}", name, shape.m, shape.n, shape.k)};
+          pe::check_traceable(array, work.cycles, found->what,
+                              "a smaller array or prompt, or another --vcd-operation");
+        }
+        return TimedTile{work, {}};
+      };
+      schedule(mapper, segment, {}, look);
+      if (found) return found;
+    }
+  }
+  throw ConfigError("--vcd-operation: " +
+                    unknown_name_message("product", request->operation, known));
+}
+
+TileStepper::TileStepper(const Mapper& mapper, workloads::OperandSource* operands,
+                         const std::optional<TracedTile>& traced)
+    : mapper_(mapper), operands_(operands) {
+  if (!traced) return;
+  traced_ = traced->operation;
+  const configs::ArrayConfig& array = mapper.machine().array;
+  waveform_.emplace(traced->file, fmt::format("{} on {} x {} {}", traced->what, array.rows,
+                                              array.cols, mapper.design().name));
+  clocked_.trace(waveform_->file(), array);
+  clocked_.sample(false);
+}
 
 void TileStepper::begin(std::size_t step, std::uint64_t tokens) {
   if (operands_ != nullptr) operands_->begin(step, tokens);
@@ -113,9 +165,8 @@ TimedTile TileStepper::step(const pe::GemmShape& shape, const Operation& operati
   pe::GemmShape exact = shape;
   exact.stall = 0;  // the operands themselves say
   const ProductName name{layer, operation.name, place.product, place.head};
-  const std::string shown = place.product == Product::linear   ? operation.name
-                            : place.product == Product::scores ? operation.name + ".scores"
-                                                               : operation.name + ".context";
+  const std::string shown = shown_name(operation, place.product);
+  shows_ = shown == traced_;
   if (const ProductOperands* all = operands_of(exact, operation, name, place)) {
     on_model_.insert(shown);
     pe::ArrayCase work;
@@ -130,7 +181,7 @@ TimedTile TileStepper::step(const pe::GemmShape& shape, const Operation& operati
   }
   on_random_.insert(shown);
   for (const auto& [known, timed] : random_) {
-    if (known == shape) return timed;
+    if (known == shape && !shows_) return timed;
   }
   const pe::ArrayCase work = pe::random_case(mapper_.design(), exact, random_.size());
   const TimedTile timed = run(work, shape, false);
@@ -164,7 +215,7 @@ TimedTile TileStepper::run(const pe::ArrayCase& work, const pe::GemmShape& shape
           "smaller array or prompt, or --timing tile, whose cycles are the same");
     }
   }
-  pe::ArrayRun run = clocked_.run(array, work);
+  pe::ArrayRun run = shows_ ? shown(work) : clocked_.run(array, work);
   ++tiles_;
   SYSTOLE_CHECK(run.measured.cycles == closed.cycles,
                 "the clocked array takes the cycles of the closed form");
@@ -187,6 +238,20 @@ TimedTile TileStepper::run(const pe::ArrayCase& work, const pe::GemmShape& shape
   }
   sums_ = std::move(run.sums);
   return timed;
+}
+
+pe::ArrayRun TileStepper::shown(const pe::ArrayCase& work) {
+  clocked_.sample(true);
+  waveform_->begin();
+  pe::ArrayRun run = clocked_.run(mapper_.machine().array, work);
+  clocked_.sample(false);
+  // The last edge is sampled when its time ends. Sampling costs far more than stepping: no longer
+  // than needed.
+  sc_core::wait(1.0, sc_core::SC_NS);
+  waveform_->finish();
+  waveform_.reset();
+  traced_.clear();
+  return run;
 }
 
 void TileStepper::collect(const ProductName& name, const ProductOperands& operands,

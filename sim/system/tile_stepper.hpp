@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -11,11 +12,26 @@
 
 #include "pe/clocked_array.hpp"
 #include "sim/core/run_result.hpp"
+#include "sim/kernel/waveform.hpp"
 #include "sim/system/mapping.hpp"
 #include "sim/system/schedule.hpp"
 #include "workloads/operand_source.hpp"
 
 namespace systole::sim {
+
+struct WaveformRequest;
+
+/// A tile that is shown, found before the simulation.
+struct TracedTile {
+  std::string file;
+  std::string operation;
+  std::string what;  ///< in words, for the file
+};
+
+/// The tile that is wanted; nothing where `request` is null. Errors: ConfigError for an operation
+/// that the program does not have, and for a tile too large to look at.
+std::optional<TracedTile> traced_tile(Mapper& mapper, const workloads::Program& program,
+                                      const WaveformRequest* request);
 
 /// Steps tiles. With a source every tile is stepped on its own slice of the operands; a product
 /// that the source does not know, and every product without one, on random codes of its formats,
@@ -28,7 +44,8 @@ namespace systole::sim {
 class TileStepper {
  public:
   /// Within SystemC's elaboration. `operands` may be null.
-  TileStepper(const Mapper& mapper, workloads::OperandSource* operands);
+  TileStepper(const Mapper& mapper, workloads::OperandSource* operands,
+              const std::optional<TracedTile>& traced);
 
   bool has_operands() const { return operands_ != nullptr; }
   void begin(std::size_t step, std::uint64_t tokens);
@@ -52,6 +69,7 @@ class TileStepper {
                                                 const workloads::ProductName& name,
                                                 const TilePlace& place);
   TimedTile run(const pe::ArrayCase& work, const pe::GemmShape& shape, bool count);
+  pe::ArrayRun shown(const pe::ArrayCase& work);
   void collect(const workloads::ProductName& name, const workloads::ProductOperands& operands,
                const pe::ArrayCase& work, const TilePlace& place);
   void compare(const workloads::ProductName& name, const workloads::ProductOperands& operands,
@@ -60,6 +78,9 @@ class TileStepper {
   const Mapper& mapper_;
   workloads::OperandSource* operands_;
   pe::ClockedArray clocked_{"clocked_array"};
+  std::string traced_;  ///< the operation whose next tile is shown; empty: none any more
+  bool shows_ = false;  ///< the present tile is it
+  std::optional<kernel::Waveform> waveform_;
   std::vector<std::pair<pe::GemmShape, TimedTile>> random_;
   std::vector<pe::ResultWord> sums_;  ///< of the last tile
   std::map<workloads::ProductName, Open> open_;

@@ -1,7 +1,9 @@
-// systole gemm --vcd, read as GTKWave reads it: scopes, variables, changes of value over time.
+// systole gemm --vcd and run --vcd, read as GTKWave reads them: scopes, variables, changes of value
+// over time.
 #include <gmock/gmock.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -118,6 +120,98 @@ TEST(Waveform, HasEveryPeForAsLongAsTheProductTakes) {
     EXPECT_GE(last + 1, cycles);
     EXPECT_LE(last, cycles + 8);  // and the sequencer's first edges
   }
+}
+
+constexpr const char* kRun =
+    "run --machine mixpe-16x16 --prefill 4 --decode 1 --timing pe --quiet ";
+
+TEST(Waveform, OfARunIsTheFirstTileOfAProductOnTheModelsOperands) {
+  const TemporaryFolder folder;
+  const std::string vcd = folder.path("tile.vcd");
+  for (const auto& [operation, tile, gemm] :
+       {std::tuple("attn_q", "4 x 16 x 128 on", "--shape 4x16x128 --weight int4 --activation int8"),
+        std::tuple("attention.scores", "8 x 4 x 64 on",
+                   "--shape 8x4x64 --weight int8 --activation int8")}) {
+    SCOPED_TRACE(operation);
+    const Outcome outcome =
+        run_systole(std::string(kRun) + "--vcd " + vcd + " --vcd-operation " + operation);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
+    const std::string text = read_file(vcd);
+    EXPECT_THAT(text, HasSubstr(std::string("the first tile of ") + operation + ", " + tile));
+    const Dump dump = read_dump(text);
+    EXPECT_EQ(dump.variables.size(), 1 + 16 * 16 * 6u);
+    EXPECT_EQ(dump.unit, "1ns");
+    // As many edges as a product of that size takes by itself.
+    const Outcome closed = run_systole(std::string("gemm --pe mixpe-w4a8 --array 16x16 --json ") +
+                                       "--timing tile " + gemm);
+    const auto cycles =
+        nlohmann::json::parse(closed.output)["summary"]["cycles"].get<std::uint64_t>();
+    const auto& edges = dump.variables.at(ending(dump, "array.edge"));
+    EXPECT_GE(static_cast<std::uint64_t>(edges.back().second) + 1, cycles);
+    EXPECT_LE(static_cast<std::uint64_t>(edges.back().second), cycles + 8);
+    EXPECT_LE(dump.end, cycles + 10) << "time begins with the tile and ends with it";
+  }
+}
+
+TEST(Waveform, ChangesNoFigureAndIsTheSameByteForByte) {
+  const TemporaryFolder folder;
+  const auto result = [&](const std::string& more) {
+    const Outcome outcome = run_systole(kRun + more + " --json");
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.errors;
+    auto document = nlohmann::json::parse(outcome.output, nullptr, false);
+    document["summary"].erase("command");
+    return document.dump();
+  };
+  const std::string a = folder.path("a.vcd"), b = folder.path("b.vcd");
+  const std::string plain = result("");
+  EXPECT_EQ(result("--vcd " + a), plain);
+  EXPECT_EQ(result("--vcd " + b), plain);
+  EXPECT_EQ(read_file(a), read_file(b));
+  const std::string gemm = "gemm --shape 8x8x8 --array 4x4 --timing pe --vcd ";
+  EXPECT_EQ(run_systole(gemm + a).exit_code, 0);
+  EXPECT_EQ(run_systole(gemm + b).exit_code, 0);
+  EXPECT_EQ(read_file(a), read_file(b));
+}
+
+TEST(Waveform, IsReadByGtkwavesOwnConverter) {
+  if (std::system("command -v vcd2fst >/dev/null") != 0)
+    GTEST_SKIP() << "vcd2fst of GTKWave is not installed";
+  const TemporaryFolder folder;
+  ASSERT_EQ(run_systole_in(folder.path(""), std::string(kRun) + "--vcd tile.vcd").exit_code, 0);
+  ASSERT_EQ(
+      std::system(("cd " + folder.path("") +
+                   " && vcd2fst tile.vcd tile.fst >log 2>&1 && fst2vcd tile.fst >back.vcd 2>log")
+                      .c_str()),
+      0)
+      << read_file(folder.path("log"));
+  // All that it says to have changed, at the same times.
+  const Dump ours = read_dump(read_file(folder.path("tile.vcd"))),
+             theirs = read_dump(read_file(folder.path("back.vcd")));
+  EXPECT_EQ(theirs.variables.size(), ours.variables.size());
+  for (const char* name : {"array.edge", "row_000.pe_000.moving", "row_015.pe_015.sum"}) {
+    EXPECT_EQ(theirs.variables.at(ending(theirs, name)), ours.variables.at(ending(ours, name)))
+        << name;
+  }
+}
+
+TEST(Waveform, OfARunIsRefusedWhereThereIsNothingToShow) {
+  const TemporaryFolder folder;
+  const auto refusal = [&](const std::string& arguments) {
+    const Outcome outcome = run_systole("run --quiet --no-eval " + arguments);
+    EXPECT_EQ(outcome.exit_code, 2) << arguments;
+    EXPECT_TRUE(std::filesystem::is_empty(folder.path(""))) << arguments;
+    return outcome.errors;
+  };
+  const std::string vcd = "--vcd " + folder.path("tile.vcd ");
+  const std::string small = "--machine mixpe-16x16 --prefill 4 --decode 1 --timing pe ";
+  EXPECT_THAT(refusal(vcd), HasSubstr("--vcd shows what --timing pe steps; found --timing tile"));
+  EXPECT_THAT(refusal("--vcd-operation attn_q"), HasSubstr("needs --vcd FILE.vcd"));
+  EXPECT_THAT(refusal(small + "--vcd -"), HasSubstr("expected a file"));
+  EXPECT_THAT(refusal(small + vcd + "--vcd-operation attn_qq"), HasSubstr("did you mean 'attn_q'"));
+  EXPECT_THAT(refusal("--prefill 200 --timing pe " + vcd),
+              HasSubstr("the first tile of attn_q, 100 x 128 x 256"));
+  EXPECT_THAT(refusal(small + vcd + "--set array.interconnect=broadcast"),
+              HasSubstr("expected interconnect systolic"));
 }
 
 TEST(Waveform, IsRefusedWhereThereIsNothingToShow) {
