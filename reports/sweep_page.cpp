@@ -63,7 +63,9 @@ class SweepPage {
     best_table();
     effects();
     about();
-    out_ += "<p class=\"note\">The points as a table: systole sweep export.</p>\n";
+    out_ +=
+        "<p class=\"note\">The points as a table, to the last digit: systole sweep export. Tables "
+        "saved here have six digits of figures that are no objectives.</p>\n";
     if (s_.points == 0 || r_.objectives.empty()) return out_ + page_bottom(r_.version, "");
     out_ += reports_data();
     return out_ + page_bottom(r_.version, "", fmt::format("const D={};\n{}", data(), kSweepScript));
@@ -363,7 +365,13 @@ class SweepPage {
     d["drawn"] = drawn_count_;
     for (const SweepPoint& point : drawn_) {
       Json figures = Json::array(), derived = Json::array();
-      for (const double value : point.record.figures) figures.push_back(json_of(value));
+      for (std::size_t f = 0; f < kSweepFigureCount; ++f) {
+        const double value = point.record.figures[f];
+        // What is sought is exact in the tables that are saved.
+        const bool sought = std::ranges::any_of(
+            r_.objectives, [f](const SweepObjective& o) { return find_figure(o.figure) == f; });
+        figures.push_back(sought && std::isfinite(value) ? Json(value) : json_of(value));
+      }
       // Exact: the command that the page gives sets them.
       for (const double value : point.derived) {
         derived.push_back(std::isfinite(value) ? Json(value) : Json(nullptr));

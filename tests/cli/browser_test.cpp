@@ -368,6 +368,8 @@ TEST_F(Browser, ASweepsPageWorksAndOpensTheReportsOfItsFront) {
   for (std::size_t i = 0; i < lines.size(); ++i) {
     EXPECT_EQ(lines[i].at("point"), sweep["points"][i]["id"].dump());
     EXPECT_EQ(lines[i].at("front") == "1", sweep["points"][i]["front"].get<bool>());
+    EXPECT_EQ(std::stod(lines[i].at("tpot_ms [ms]")),
+              sweep["points"][i]["figures"]["tpot_ms"].get<double>());
   }
   EXPECT_EQ(rows_of_csv(found["csv"]["two"]).size(), lines.size());
   EXPECT_GT(rows_of_csv(found["csv"]["best-of-two"]).size(), 3u);
