@@ -62,6 +62,7 @@ SegmentOutcome Accelerator::run(std::span<const Job> jobs, const Besides& beside
   outcome.operations.resize(jobs.back().operation + 1);
   align_to_clock();
   memory.quiesce();
+  if (banks_) banks_->take(0);  // what came after the segment before
   if (tiers) tiers->quiesce();
   const auto events = [&] {
     EventCounts counts = memory.events();
@@ -111,7 +112,7 @@ SegmentOutcome Accelerator::run(std::span<const Job> jobs, const Besides& beside
     }
   }
   outcome.dram_events = events().since(start);
-  if (banks_) recorded_->dram = banks_->take(segment_ps());
+  if (recorded_ != nullptr && banks_) recorded_->dram = banks_->take(segment_ps());
   return outcome;
 }
 
@@ -364,11 +365,13 @@ std::uint64_t Accelerator::segment_ps() const {
 
 void Accelerator::record_to(TimelineRegion* region, std::size_t most_dram_slices) {
   recorded_ = region;
-  banks_.reset();
-  if (region != nullptr && most_dram_slices > 0) {
+  const bool banks = region != nullptr && most_dram_slices > 0;
+  // It stays when nobody asks any more: the channel tells it of refreshes until it quiesces, which
+  // it does before the next segment.
+  if (banks && !banks_) {
     banks_ = std::make_unique<memory::DramRecorder>(memory.channel(0).config(), most_dram_slices);
   }
-  memory.channel(0).record_to(banks_.get());  // from the next segment on, before which it quiesces
+  memory.channel(0).record_to(banks ? banks_.get() : nullptr);
 }
 
 void Accelerator::record(TimelineTrack track, std::uint32_t operation, std::uint64_t begin_ps,
