@@ -58,4 +58,8 @@ std::size_t display_width(std::string_view text);
 /// Exactly `width` columns: padded with spaces (on the left when `right`) or cut with an ellipsis.
 std::string fit(std::string_view text, std::size_t width, bool right = false);
 
+/// `text` broken at blanks so that no line is wider than `width`; later lines are indented. A word
+/// that is wider stands alone.
+std::string wrapped(std::string_view text, std::size_t width, std::size_t indent);
+
 }  // namespace systole::reports

@@ -110,28 +110,6 @@ std::vector<std::pair<std::string, std::string>> causes(const PaperResult& resul
   return result_notes;
 }
 
-/// Text broken at blanks so that no line is wider than `width`; later lines are indented.
-std::string wrapped(std::string_view text, std::size_t width, std::size_t indent) {
-  std::string out;
-  std::size_t column = 0;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(' '), text.size());
-    const std::string_view word = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    const std::size_t size = display_width(word);
-    if (column > 0 && column + 1 + size > width) {
-      out += "\n" + std::string(indent, ' ');
-      column = indent;
-    } else if (column > 0) {
-      out += ' ';
-      ++column;
-    }
-    out += word;
-    column += size;
-  }
-  return out;
-}
-
 // --- terminal ------------------------------------------------------------------------------------
 
 struct Line {

@@ -1,4 +1,5 @@
-// systole eval: perplexity of a model under a recipe, without a machine.
+// systole eval: perplexity of a model under a recipe, or under many, without a machine; or what it
+// writes.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <optional>
 
 #include "configs/library.hpp"
+#include "reports/recipe_table.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/cli/models.hpp"
@@ -19,161 +21,334 @@
 namespace systole::cli {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kReference = "fp32";
+
+struct EvalOptions {
+  std::string model = kEmbeddedModel, tokenizer, recipe, recipes, text, split = kTextDelimiter;
+  std::string prompt, calibration, json, html, csv;
+  std::uint64_t threads = 0, context = 0, limit = 0, generate = 0, outliers = 0;
+  bool no_kl = false, quiet = false;
+};
+
+bool parse(const Arguments& arguments, EvalOptions& o) {
+  Options options("eval [options]",
+                  "Executes a model bit-exactly under a recipe and measures its perplexity on a "
+                  "text. Each document is\n"
+                  "encoded alone behind a beginning-of-text token and cut at the model's context; "
+                  "every token after the\n"
+                  "first is predicted; one mean over all. With --recipes: the same of each, beside "
+                  "fp32.",
+                  "  systole eval --recipe w4-g32 --json\n"
+                  "  systole eval --recipes w4-g32,gptq-w4-g128,kivi2 --html recipes.html\n"
+                  "  systole eval --model stories260K.bin --tokenizer tok512.bin --text "
+                  "stories.txt --recipe fp32\n"
+                  "  systole eval --recipe mixpe-w4a8 --prompt 'In the beginning' --generate 40\n");
+  options.group("What to evaluate")
+      .value("model", "NAME|FILE", o.model,
+             "the embedded model (default), a GGUF or a llama2.c file")
+      .value("tokenizer", "FILE", o.tokenizer, "tokeniser of a llama2.c model (.bin or .vocab)")
+      .value("recipe", "NAME|FILE", o.recipe,
+             "quantisation, see `systole list recipes` (default: fp32)")
+      .value("recipes", "A,B,...|all", o.recipes,
+             "several recipes beside fp32, or all that ship (minutes); one that the model cannot "
+             "take is left out with its reason")
+      .value("text", "FILE", o.text,
+             "text to predict (default: the embedded model's held-out text)")
+      .value("split", "STRING", o.split, "what separates its documents (default: <|endoftext|>)")
+      .number("max-context", "TOKENS", o.context,
+              "cut documents here (default: the model's context)")
+      .number("limit", "N", o.limit, "only the first N documents")
+      .value("prompt", "TEXT", o.prompt, "with --generate: what to continue")
+      .number("generate", "TOKENS", o.generate, "continue the prompt greedily instead of measuring")
+      .number("inject-outliers", "K", o.outliers,
+              "make activation channels K times larger without changing the function (try 64)")
+      .value("calibration", "FILE", o.calibration,
+             "text for recipes with calibrated parameters (default: the embedded model's)")
+      .flag("no-kl", o.no_kl,
+            "do not execute the unquantised model (recipe fp32) beside: perplexity only, without "
+            "the KL divergence between what both say of the next token")
+      .number("threads", "N", o.threads, "default: all processors; the bits do not depend on it");
+  options.group("Output")
+      .json(o.json, "the figures, or what was written,")
+      .value("html", "FILE", o.html, "with --recipes: the table as a page, - for standard output")
+      .value("csv", "FILE", o.csv, "with --recipes: a line a recipe, - for standard output")
+      .flag("quiet", o.quiet, "no table and no progress");
+  return options.parse(arguments);
+}
+
 /// A text of ours by its name, so that reports do not depend on where Systole lies; others by path.
 std::string text_name(const std::string& path) {
   const std::string ours = embedded_folder() + "/";
   return path.starts_with(ours) ? path.substr(ours.size()) + " of " + kEmbeddedModel : path;
 }
 
-}  // namespace
-
-int eval_command(const Arguments& arguments) {
-  std::string model_name = kEmbeddedModel, tokenizer, recipe_name = "fp32", text,
-              split = kTextDelimiter;
-  std::string json, prompt, calibration_text;
-  std::uint64_t threads = 0, context = 0, limit = 0, generate = 0, outliers = 0;
-  bool quiet = false, no_kl = false;
-  Options options("eval [options]",
-                  "Executes a model bit-exactly under a recipe and measures its perplexity on a "
-                  "text. Each document is\n"
-                  "encoded alone behind a beginning-of-text token and cut at the model's context; "
-                  "every token after the\n"
-                  "first is predicted; one mean over all.",
-                  "  systole eval --recipe w4-g32 --json\n"
-                  "  systole eval --model stories260K.bin --tokenizer tok512.bin --text "
-                  "stories.txt --recipe fp32\n"
-                  "  systole eval --recipe mixpe-w4a8 --prompt 'In the beginning' --generate 40\n");
-  options.group("What to evaluate")
-      .value("model", "NAME|FILE", model_name,
-             "the embedded model (default), a GGUF or a llama2.c file")
-      .value("tokenizer", "FILE", tokenizer, "tokeniser of a llama2.c model (.bin or .vocab)")
-      .value("recipe", "NAME|FILE", recipe_name,
-             "quantisation, see `systole list recipes` (default: fp32)")
-      .value("text", "FILE", text, "text to predict (default: the embedded model's held-out text)")
-      .value("split", "STRING", split, "what separates its documents (default: <|endoftext|>)")
-      .number("max-context", "TOKENS", context, "cut documents here (default: the model's context)")
-      .number("limit", "N", limit, "only the first N documents")
-      .value("prompt", "TEXT", prompt, "with --generate: what to continue")
-      .number("generate", "TOKENS", generate, "continue the prompt greedily instead of measuring")
-      .number("inject-outliers", "K", outliers,
-              "make activation channels K times larger without changing the function (try 64)")
-      .value("calibration", "FILE", calibration_text,
-             "text for recipes with calibrated parameters (default: the embedded model's)")
-      .flag("no-kl", no_kl,
-            "do not execute the unquantised model (recipe fp32) beside: perplexity only, without "
-            "the KL divergence between what both say of the next token")
-      .number("threads", "N", threads, "default: all processors; the bits do not depend on it");
-  options.group("Output")
-      .json(json, "the figures, or what was written,")
-      .flag("quiet", quiet, "no table and no progress");
-  if (!options.parse(arguments)) return 0;
-  catch_interrupt();
-  check_writable(json);
-
-  const configs::Recipe recipe = configs::load_recipe(recipe_name);
-  Model model = resolve_model(model_name, tokenizer);
-  if (!model.weights) {
-    throw ConfigError("model '" + model.shape.name +
-                      "' is a shape only: it has no weights to evaluate");
+void check_together(const EvalOptions& o) {
+  if (!o.recipes.empty() && (!o.recipe.empty() || o.generate > 0)) {
+    throw ConfigError("--recipes: expected no --recipe and no --generate with it");
   }
-  if (!model.weights->tokenizer) {
-    throw ConfigError(model_name + ": holds no tokeniser; give one with --tokenizer");
+  if (o.recipes.empty() && !(o.html.empty() && o.csv.empty())) {
+    throw ConfigError("--html and --csv show a table of recipes; expected --recipes A,B,...");
   }
-  const workloads::Tokenizer& words = *model.weights->tokenizer;
-  if (outliers > 0) workloads::inject_outliers(*model.weights, static_cast<double>(outliers));
-  ConsoleProgress progress(quiet || generate > 0);
-  if (calibration_text.empty()) calibration_text = model.calibration_text;
-  const auto calibrated = calibrate_for(recipe, *model.weights, calibration_text, split,
-                                        thread_count(threads), progress);
-  workloads::FunctionalExecutor executor(*model.weights, recipe, thread_count(threads),
-                                         workloads::Kernels::fast, 0,
-                                         calibrated ? &*calibrated : nullptr);
+}
 
-  if (generate > 0) {
-    // Decoded together: the space that opens the continuation belongs to its first piece.
-    auto ids = words.encode(prompt, true);
-    workloads::DraftTally tally;
-    const auto continuation = workloads::generate(executor, words, ids, generate, &tally);
-    ids.insert(ids.end(), continuation.begin(), continuation.end());
-    const std::string written = words.decode(ids);
-    if (!json.empty()) {
-      nlohmann::ordered_json report;
-      report["summary"] = {{"model", model.shape.name},
-                           {"recipe", recipe.name},
-                           {"prompt", prompt},
-                           {"text", written},
-                           {"generated_tokens", continuation.size()},
-                           {"draft_accepted_tokens", tally.accepted},
-                           {"verifier_passes", tally.rounds}};
-      write_text_file(
-          json,
-          report.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+std::vector<configs::Recipe> recipes_of(const std::string& text) {
+  std::vector<std::string> names;
+  if (text == "all") {
+    names = configs::names(configs::Kind::recipe);
+  } else {
+    for (const std::string_view name : split(text, ',')) {
+      if (name.empty())
+        throw ConfigError("--recipes: found '" + text + "'; expected names with commas, or all");
+      if (std::ranges::find(names, name) != names.end())
+        throw ConfigError("--recipes: '" + std::string(name) + "' is named twice");
+      names.emplace_back(name);
     }
-    if (json != "-") fmt::print("{}\n", written);
-    if (tally.rounds > 0 && !quiet) {
-      fmt::print(stderr,
-                 "draft: {} of its tokens accepted in {} verifier passes, {:.2f} tokens a pass\n",
-                 tally.accepted, tally.rounds,
-                 1.0 + static_cast<double>(tally.accepted) / static_cast<double>(tally.rounds));
-    }
-    return 0;
   }
-  if (text.empty()) text = model.default_text;
-  if (text.empty()) throw ConfigError("--text: expected a file with the text to predict");
-  std::vector<std::string> texts = workloads::read_texts(text, split);
-  if (limit > 0 && limit < texts.size()) texts.resize(limit);
+  std::vector<configs::Recipe> recipes;
+  for (const std::string& name : names) recipes.push_back(configs::load_recipe(name));
+  return recipes;
+}
 
+/// A model with what it is evaluated on.
+class Evaluation {
+ public:
+  Evaluation(const EvalOptions& o, ConsoleProgress& progress)
+      : o_(o),
+        threads_(thread_count(o.threads)),
+        model_(resolve_model(o.model, o.tokenizer)),
+        progress_(progress) {
+    if (!model_.weights) {
+      throw ConfigError("model '" + model_.shape.name +
+                        "' is a shape only: it has no weights to evaluate");
+    }
+    if (!model_.weights->tokenizer) {
+      throw ConfigError(o.model + ": holds no tokeniser; give one with --tokenizer");
+    }
+    if (o.outliers > 0)
+      workloads::inject_outliers(*model_.weights, static_cast<double>(o.outliers));
+  }
+
+  struct Outcome {
+    workloads::Quality quality;
+    workloads::StoredModel stored;
+  };
+
+  const configs::ModelShape& shape() const { return model_.shape; }
+  const workloads::Tokenizer& words() const { return *model_.weights->tokenizer; }
+  std::string text() const { return text_name(text_); }
+
+  workloads::FunctionalExecutor executor(const configs::Recipe& recipe) {
+    const std::string& text = o_.calibration.empty() ? model_.calibration_text : o_.calibration;
+    calibrated_ = calibrate_for(recipe, *model_.weights, text, o_.split, threads_, progress_);
+    return {*model_.weights,          recipe, threads_,
+            workloads::Kernels::fast, 0,      calibrated_ ? &*calibrated_ : nullptr};
+  }
+
+  void read_texts() {
+    text_ = o_.text.empty() ? model_.default_text : o_.text;
+    if (text_.empty()) throw ConfigError("--text: expected a file with the text to predict");
+    texts_ = workloads::read_texts(text_, o_.split);
+    if (o_.limit > 0 && o_.limit < texts_.size()) texts_.resize(o_.limit);
+  }
+
+  /// Executes fp32 beside what is measured from here on, for the KL divergence.
+  void compare_with_unquantised() {
+    reference_.emplace(*model_.weights, configs::load_recipe(kReference), threads_);
+  }
+
+  /// `label`: what progress says is done.
+  Outcome operator()(workloads::FunctionalExecutor& executor, const std::string& label) {
+    Outcome outcome;
+    outcome.quality = workloads::perplexity(
+        executor, words(), texts_, o_.context,
+        [&](std::uint64_t done, std::uint64_t all) {
+          progress_.report(label, done, all);
+          if (progress_.cancelled()) throw Interrupted();
+        },
+        reference_ ? &*reference_ : nullptr);
+    outcome.stored = executor.stored(
+        o_.context > 0 ? o_.context : std::max<std::uint64_t>(1, model_.shape.max_positions));
+    return outcome;
+  }
+
+ private:
+  const EvalOptions& o_;
+  unsigned threads_;
+  Model model_;
+  ConsoleProgress& progress_;
+  std::string text_;
+  std::vector<std::string> texts_;
+  std::optional<workloads::CalibratedModel> calibrated_;
+  std::optional<workloads::FunctionalExecutor> reference_;
+};
+
+int write_continuation(const EvalOptions& o, const configs::Recipe& recipe,
+                       Evaluation& evaluation) {
+  workloads::FunctionalExecutor executor = evaluation.executor(recipe);
+  // Decoded together: the space that opens the continuation belongs to its first piece.
+  auto ids = evaluation.words().encode(o.prompt, true);
+  workloads::DraftTally tally;
+  const auto continuation =
+      workloads::generate(executor, evaluation.words(), ids, o.generate, &tally);
+  ids.insert(ids.end(), continuation.begin(), continuation.end());
+  const std::string written = evaluation.words().decode(ids);
+  if (!o.json.empty()) {
+    Json report;
+    report["summary"] = {{"model", evaluation.shape().name},
+                         {"recipe", recipe.name},
+                         {"prompt", o.prompt},
+                         {"text", written},
+                         {"generated_tokens", continuation.size()},
+                         {"draft_accepted_tokens", tally.accepted},
+                         {"verifier_passes", tally.rounds}};
+    write_text_file(o.json, report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  }
+  if (o.json != "-") fmt::print("{}\n", written);
+  if (tally.rounds > 0 && !o.quiet) {
+    fmt::print(stderr,
+               "draft: {} of its tokens accepted in {} verifier passes, {:.2f} tokens a pass\n",
+               tally.accepted, tally.rounds,
+               1.0 + static_cast<double>(tally.accepted) / static_cast<double>(tally.rounds));
+  }
+  return 0;
+}
+
+int measure(const EvalOptions& o, const configs::Recipe& recipe, Evaluation& evaluation) {
+  workloads::FunctionalExecutor executor = evaluation.executor(recipe);
+  evaluation.read_texts();
+  if (!o.no_kl) evaluation.compare_with_unquantised();
   const auto start = std::chrono::steady_clock::now();
-  std::optional<workloads::FunctionalExecutor> reference;
-  if (!no_kl)
-    reference.emplace(*model.weights, configs::load_recipe("fp32"), thread_count(threads));
-  const workloads::Quality quality = workloads::perplexity(
-      executor, words, texts, context,
-      [&](std::uint64_t done, std::uint64_t all) {
-        progress.report("evaluating text", done, all);
-        if (progress.cancelled()) throw Interrupted();
-      },
-      reference ? &*reference : nullptr);
+  const Evaluation::Outcome outcome = evaluation(executor, "evaluating text");
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-
-  const workloads::StoredModel stored = executor.stored(
-      context > 0 ? context : std::max<std::uint64_t>(1, model.shape.max_positions));
-  if (!json.empty()) {
-    nlohmann::ordered_json report;
+  const workloads::Quality& quality = outcome.quality;
+  const workloads::StoredModel& stored = outcome.stored;
+  if (!o.json.empty()) {
+    Json report;
     report["summary"] = {{"perplexity", quality.perplexity},
                          {"nll", quality.nll},
-                         {"kl_divergence", quality.kl ? nlohmann::ordered_json(*quality.kl)
-                                                      : nlohmann::ordered_json(nullptr)},
+                         {"kl_divergence", quality.kl ? Json(*quality.kl) : Json(nullptr)},
                          {"tokens", quality.tokens},
                          {"texts", quality.texts},
-                         {"model", model.shape.name},
+                         {"model", evaluation.shape().name},
                          {"recipe", recipe.name},
-                         {"text", text_name(text)},
-                         {"inject_outliers", outliers},
+                         {"text", evaluation.text()},
+                         {"inject_outliers", o.outliers},
                          {"stored_bits_per_weight", stored.bits_per_weight()},
                          {"stored_bits_per_kv", stored.bits_per_kv()},
                          {"kv_bytes_per_token", stored.kv_bytes_per_token()},
                          {"kv_tokens", stored.kv_tokens}};
-    write_text_file(json, report.dump(2) + "\n");
+    write_text_file(o.json, report.dump(2) + "\n");
   }
-  if (!quiet && json != "-") {
-    fmt::print(
-        "model       {}\nrecipe      {}\ntext        {} ({} documents, {} predicted tokens)\n",
-        model.shape.name, recipe.name, text_name(text), quality.texts, quality.tokens);
-    fmt::print(
-        "stored      {:.4f} bits a weight, {:.4f} bits a KV element, {:.1f} KV bytes a token (at "
-        "{} tokens)\n",
-        stored.bits_per_weight(), stored.bits_per_kv(), stored.kv_bytes_per_token(),
-        stored.kv_tokens);
-    fmt::print("perplexity  {:.4f}\nnll         {:.5f} nats a token\n", quality.perplexity,
-               quality.nll);
-    if (quality.kl) {
-      fmt::print("kl          {:.6f} nats a token from the unquantised model\n", *quality.kl);
+  if (o.quiet || o.json == "-") return 0;
+  fmt::print("model       {}\nrecipe      {}\ntext        {} ({} documents, {} predicted tokens)\n",
+             evaluation.shape().name, recipe.name, evaluation.text(), quality.texts,
+             quality.tokens);
+  fmt::print(
+      "stored      {:.4f} bits a weight, {:.4f} bits a KV element, {:.1f} KV bytes a token (at "
+      "{} tokens)\n",
+      stored.bits_per_weight(), stored.bits_per_kv(), stored.kv_bytes_per_token(),
+      stored.kv_tokens);
+  fmt::print("perplexity  {:.4f}\nnll         {:.5f} nats a token\n", quality.perplexity,
+             quality.nll);
+  if (quality.kl)
+    fmt::print("kl          {:.6f} nats a token from the unquantised model\n", *quality.kl);
+  fmt::print("time        {:.2f} s, {:.0f} tokens a second\n", seconds.count(),
+             static_cast<double>(quality.tokens) / seconds.count());
+  return 0;
+}
+
+/// Whether a tensor is kept in a plain float format, every token alike.
+bool is_float(const configs::Recipe& recipe, configs::Target target) {
+  const quant::TensorPolicy& policy = recipe[target];
+  return quant::is_ieee(policy.format) && policy.tokens.empty();
+}
+
+RecipeRow row_of(const configs::Recipe& recipe) {
+  using configs::Target;
+  RecipeRow row;
+  row.recipe = recipe.name;
+  row.summary = recipe.summary;
+  row.weights = !is_float(recipe, Target::weight);
+  row.activations = !is_float(recipe, Target::activation);
+  row.cache = !is_float(recipe, Target::key) || !is_float(recipe, Target::value);
+  return row;
+}
+
+void put(RecipeRow& row, const Evaluation::Outcome& outcome) {
+  row.perplexity = outcome.quality.perplexity;
+  row.nll = outcome.quality.nll;
+  row.kl = outcome.quality.kl;
+  row.bits_per_weight = outcome.stored.bits_per_weight();
+  row.bits_per_kv = outcome.stored.bits_per_kv();
+  row.weight_bytes = static_cast<double>(outcome.stored.weight_bits) / 8;
+  row.kv_bytes_per_token = outcome.stored.kv_bytes_per_token();
+}
+
+RecipeTable table_of(const EvalOptions& o, const std::vector<configs::Recipe>& recipes,
+                     Evaluation& evaluation, Progress& progress) {
+  const auto outcome_of = [&](const configs::Recipe& recipe) {
+    workloads::FunctionalExecutor executor = evaluation.executor(recipe);
+    return evaluation(executor, recipe.name);
+  };
+  evaluation.read_texts();
+  if (!o.no_kl) evaluation.compare_with_unquantised();
+  const configs::Recipe fp32 = configs::load_recipe(kReference);
+  RecipeTable table;
+  table.reference = row_of(fp32);
+  const Evaluation::Outcome reference = outcome_of(fp32);
+  put(table.reference, reference);
+  table.model = evaluation.shape().name;
+  table.text = evaluation.text();
+  table.texts = reference.quality.texts;
+  table.tokens = reference.quality.tokens;
+  table.kv_tokens = reference.stored.kv_tokens;
+  table.inject_outliers = o.outliers;
+  table.version = SYSTOLE_VERSION;
+  table.command = command_line();
+  for (std::size_t i = 0; i < recipes.size(); ++i) {
+    RecipeRow& row = table.rows.emplace_back(row_of(recipes[i]));
+    try {
+      put(row, recipes[i] == fp32 ? reference : outcome_of(recipes[i]));
+    } catch (const ConfigError& error) {  // it does not fit this model
+      row.refusal = error.what();
     }
-    fmt::print("time        {:.2f} s, {:.0f} tokens a second\n", seconds.count(),
-               static_cast<double>(quality.tokens) / seconds.count());
+    progress.report("recipes", i + 1, recipes.size());
+  }
+  return table;
+}
+
+int compare_recipes(const EvalOptions& o, const std::vector<configs::Recipe>& recipes,
+                    Evaluation& evaluation, Progress& progress) {
+  const RecipeTable table = table_of(o, recipes, evaluation, progress);
+  if (!o.html.empty()) write_text_file(o.html, reports::recipe_table_to_html(table));
+  if (!o.json.empty()) write_text_file(o.json, reports::recipe_table_to_json(table));
+  if (!o.csv.empty()) write_text_file(o.csv, reports::recipe_table_to_csv(table));
+  if (!o.quiet && o.html != "-" && o.json != "-" && o.csv != "-") {
+    print_text(reports::recipe_table_to_terminal(table, colour_wanted(), output_columns()));
   }
   return 0;
+}
+
+}  // namespace
+
+int eval_command(const Arguments& arguments) {
+  EvalOptions o;
+  if (!parse(arguments, o)) return 0;
+  catch_interrupt();
+  for (const std::string* path : {&o.json, &o.html, &o.csv}) check_writable(*path);
+  check_together(o);
+  const bool several = !o.recipes.empty();
+  const std::vector<configs::Recipe> recipes =
+      several ? recipes_of(o.recipes)
+              : std::vector{configs::load_recipe(o.recipe.empty() ? kReference : o.recipe)};
+  ConsoleProgress progress(o.quiet || o.generate > 0), silent(true);
+  // Of many recipes each takes seconds: how many are done says more.
+  Evaluation evaluation(o, several ? silent : progress);
+  if (several) return compare_recipes(o, recipes, evaluation, progress);
+  if (o.generate > 0) return write_continuation(o, recipes.front(), evaluation);
+  return measure(o, recipes.front(), evaluation);
 }
 
 }  // namespace systole::cli

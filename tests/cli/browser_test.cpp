@@ -323,6 +323,26 @@ TEST_F(Browser, APapersPageWorks) {
   look_at("paper");
 }
 
+TEST_F(Browser, APageOfRecipesByTheirPerplexityWorks) {
+  make(
+      "eval --recipes w8,w4-g32,gptq-w4-g128,bitmod-w3,w3,w2,w4a4,mixpe-w4a8,kivi4,kivi2,rotatekv2,"
+      "kvquant-nuq3-1pct --limit 3 --html recipe-table.html --json recipes.json");
+  const json found = use("recipe-table");
+  const json result = json::parse(read_file(folder_.path("recipes.json")));
+  EXPECT_EQ(tile_of(found, "fp32 perplexity"),
+            reports::format_figure("perplexity", result["summary"]["reference_perplexity"]));
+  const auto weights = rows_of_csv(found["csv"]["weights"]);
+  EXPECT_EQ(weights.size(), 8u) << "the recipes that leave weights alone are on the other figure";
+  for (const json& row : result["rows"]) {
+    for (const auto& drawn : weights) {
+      if (row["recipe"] == drawn.at("recipe")) {
+        EXPECT_DOUBLE_EQ(std::stod(drawn.at("perplexity")), row["perplexity"].get<double>());
+      }
+    }
+  }
+  look_at("recipe-table");
+}
+
 TEST_F(Browser, ASweepsPageWorksAndOpensTheReportsOfItsFront) {
   make("sweep mixpe-design-space --out points --search random --budget 24");
   make("sweep merge points --out sweep.h5");

@@ -38,6 +38,7 @@ std::string as_cycles(const json& value) { return reports::format_figure("cycles
 std::string as_time(const json& value) { return reports::format_figure("time_ms", value); }
 std::string as_energy(const json& value) { return reports::format_figure("energy_pj", value); }
 std::string as_perplexity(const json& value) { return reports::format_figure("perplexity", value); }
+std::string as_bytes(const json& value) { return reports::format_figure("bytes", value); }
 std::string as_share(const json& value) { return reports::format_figure("share", value); }
 std::string as_area(const json& value) { return reports::format_figure("area_mm2", value); }
 
@@ -75,6 +76,12 @@ const std::vector<Call>& calls() {
         {"/summary/stored_bits_per_kv", as_decimal<4>},
         {"/summary/kv_bytes_per_token", as_decimal<1>},
         {"/summary/text", as_text}}},
+      {"eval",
+       "eval --recipes w4-g32,kivi2 --limit 2",
+       {{"/rows/0/perplexity", as_perplexity},
+        {"/rows/1/recipe", as_text},
+        {"/rows/1/kv_bytes_per_token", as_bytes},
+        {"/summary/reference", as_text}}},
       {"eval", "eval --recipe w4-g32 --prompt 'In the' --generate 4", {{"/summary/text", as_text}}},
       {"verify",
        "verify --suite gemm_w4a8 --cases 3",

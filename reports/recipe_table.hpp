@@ -1,0 +1,25 @@
+// Recipes beside each other: for a terminal, as a page, as JSON and as CSV. All four show the same
+// figures.
+#pragma once
+
+#include <string>
+
+#include "sim/core/recipe_table.hpp"
+
+namespace systole::reports {
+
+/// A line a recipe, the least perplexity first; then those that were refused.
+std::string recipe_table_to_terminal(const RecipeTable& table, bool colour, unsigned width);
+
+/// A self-contained page: perplexity over bits a weight and over bits a KV element, with the
+/// recipes that no other beats in both, and every row as a table.
+std::string recipe_table_to_html(const RecipeTable& table);
+
+/// {"summary": ..., "rows": [...]}; figures are null where a recipe was refused, which `note`
+/// explains.
+std::string recipe_table_to_json(const RecipeTable& table);
+
+/// The rows, RFC 4180; the same columns.
+std::string recipe_table_to_csv(const RecipeTable& table);
+
+}  // namespace systole::reports
