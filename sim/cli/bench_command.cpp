@@ -56,7 +56,7 @@ int bench_command(const Arguments& arguments) {
   options.flag("quick", quick, "fewer rounds and shapes")
       .number("threads", "N", threads, "threads besides one (default: 2 where there are two)")
       .json(json, "the rows")
-      .positional(what);
+      .positional(what, "kernels");
   if (!options.parse(arguments)) return 0;
   if (what != std::vector<std::string>{"kernels"}) {
     throw ConfigError("bench: expected `kernels`, the one thing there is to measure");

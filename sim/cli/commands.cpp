@@ -7,8 +7,10 @@ namespace {
 
 const Command kCommands[] = {
     {"run", "run a model on a machine: quality, time, energy, area", run_command},
-    {"sweep", "many machines, recipes and models at once: what is best, and what it depends on",
-     sweep_command},
+    {"sweep",
+     "many machines, recipes and models at once: what is best, and what it depends on",
+     sweep_command,
+     {"status", "merge", "export"}},
     {"eval", "measure a model's perplexity under a recipe, or let it write", eval_command},
     {"verify", "compare every kernel and the clocked arrays with their definitions, bit for bit",
      verify_command},

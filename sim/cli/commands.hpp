@@ -4,6 +4,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace systole::cli {
@@ -29,11 +30,15 @@ int man_command(const Arguments& arguments);
 struct Command {
   const char* name;
   const char* summary;
-  int (*run)(const Arguments&);  ///< null: the launcher's own
+  int (*run)(const Arguments&);           ///< null: the launcher's own
+  std::vector<std::string> further = {};  ///< first words that make it another command
 };
 
 /// In the order that `systole --help` shows them.
 std::span<const Command> all_commands();
+
+/// What `systole list KIND` names. Throws ConfigError for another kind.
+std::vector<std::string> listed_names(std::string_view kind);
 
 /// The command line as typed, for results to echo; set by main.
 void remember_command_line(const Arguments& words);

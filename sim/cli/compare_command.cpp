@@ -59,21 +59,28 @@ bool parse(const Arguments& arguments, CompareOptions& o) {
   options.group("What to compare")
       .value("equal-area", "MM2", o.area, "square millimetres of PEs for each")
       .value("pes", "A,B,...", o.pes, "processing elements, see `systole list pes`")
+      .words("@pes")
       .flag("recipe-per-pe", o.recipe_per_pe,
             "each PE with the recipe that configs/compare/recipes.yaml names (the default)")
       .value("recipes", "FILE.yaml", o.recipes, "another such table, recipes: {PE: RECIPE}")
       .value("recipe", "NAME|FILE", o.recipe, "one recipe for all instead")
+      .words("@recipes")
       .value("model", "NAME|FILE", o.model,
              "a name of `systole list models` or a file, by its shape (default: " + o.model + ")")
+      .words("@models")
       .number("prefill", "TOKENS", o.prefill, "prompt length (default: 2048)")
       .number("decode", "TOKENS", o.decode, "tokens generated after it (default: 8)")
       .value("machine", "NAME|FILE", o.machine,
              "what is not the array is this machine's (default: " + o.machine + ")")
-      .value("energy", "NAME|FILE", o.energy, "energy table (default: the machine's)");
+      .words("@machines")
+      .value("energy", "NAME|FILE", o.energy, "energy table (default: the machine's)")
+      .words("@energy");
   options.group("KV caches")
       .value("kv", "A,B,...", o.kv,
              "recipes whose keys and values are compared, see `systole list recipes`")
+      .words("@recipes")
       .value("machines", "M,N,...", o.machines, "machines to compare them on")
+      .words("@machines")
       .value("batch", "N,...", o.batch, "sequences decoded together (default: 1)")
       .list("set", "PATH=VALUE", o.overrides, "override a field of every machine")
       .flag("exact", o.exact, "simulate every decode step and round, as `systole run --exact`")
@@ -82,6 +89,7 @@ bool parse(const Arguments& arguments, CompareOptions& o) {
       .value("proxy", "NAME|FILE", o.proxy,
              "model with weights whose perplexity stands for the compared one's (default: the "
              "embedded one)")
+      .words("@models")
       .flag("no-eval", o.no_eval, "no perplexity")
       .number("threads", "N", o.threads, "of the perplexity (default: all processors)");
   options.group("Output")

@@ -46,13 +46,16 @@ bool parse(const Arguments& arguments, Request& r) {
   options.group("Device")
       .value("standard", "NAME", r.standard,
              "a shipped DRAM (systole list drams) in any case, its family (HBM2), or a YAML file")
+      .words("@drams")
       .number("channels", "N", r.channels, "channels; each is played to by a port of its own (1)")
       .number("interleave", "BYTES", r.interleave,
               "consecutive addresses go to the next channel after so many bytes (256)")
       .value("policy", "NAME", r.policy,
              "shared-window, per-bank-queues or bank-machines (default: the device's)")
+      .words("shared-window per-bank-queues bank-machines")
       .value("map", "NAME", r.map,
              "RBC, BGL, MOP, MOPX, or fields such as 'row column bank group column:2'")
+      .words("RBC BGL MOP MOPX")
       .value("page", "open|closed|adaptive", r.page, "when rows close that nobody conflicts with")
       .list("set", "KEY=VALUE", r.changes, "any field of the device (systole show NAME)");
   options.group("Requests")
@@ -62,6 +65,7 @@ bool parse(const Arguments& arguments, Request& r) {
       .number("request-bytes", "N", r.request_bytes, "bytes of a trace's request (64)")
       .value("pattern", "NAME", r.pattern,
              "seq, tile (64 rows of a matrix), random, mixed (two reads, one write), kv-gather")
+      .words("seq tile random mixed kv-gather")
       .number("bytes", "N", r.bytes, "of the pattern in all")
       .number("chunk", "BYTES", r.chunk,
               "of a tile's row, a random access, a stream's turn, a page (256, 64, 4096, 1024)")

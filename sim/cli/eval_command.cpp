@@ -48,12 +48,15 @@ bool parse(const Arguments& arguments, EvalOptions& o) {
   options.group("What to evaluate")
       .value("model", "NAME|FILE", o.model,
              "the embedded model (default), a GGUF or a llama2.c file")
+      .words("@models")
       .value("tokenizer", "FILE", o.tokenizer, "tokeniser of a llama2.c model (.bin or .vocab)")
       .value("recipe", "NAME|FILE", o.recipe,
              "quantisation, see `systole list recipes` (default: fp32)")
+      .words("@recipes")
       .value("recipes", "A,B,...|all", o.recipes,
              "several recipes beside fp32, or all that ship (minutes); one that the model cannot "
              "take is left out with its reason")
+      .words("all @recipes")
       .value("text", "FILE", o.text,
              "text to predict (default: the embedded model's held-out text)")
       .value("split", "STRING", o.split, "what separates its documents (default: <|endoftext|>)")

@@ -68,12 +68,16 @@ bool parse(const Arguments& arguments, Request& r) {
       .value("format", "NAME", r.format,
              "of the list: scale-sim-mnk (layer, M, N, K) or scale-sim-conv (default: by its "
              "columns)")
+      .words("scale-sim-mnk scale-sim-conv")
       .number("group", "L", r.group, "elements along K that share a scale (default: all)")
       .value("weight", "FORMAT", r.weight, "format of the weight (default: the PE's first)")
+      .words("@formats")
       .value("activation", "FORMAT", r.activation,
-             "format of the activation (default: the PE's first)");
+             "format of the activation (default: the PE's first)")
+      .words("@formats");
   options.group("Array")
       .value("pe", "NAME", r.pe, "the processing element (systole list pes; default mixpe-w4a8)")
+      .words("@pes")
       .value("array", "RxC", r.array, "rows and columns of the array (default 128x128)")
       .value("dataflow", "ws|os|is", r.dataflow, "weight, output or input stationary (default ws)")
       .value("overlap", "serial|preload|ideal", r.overlap,

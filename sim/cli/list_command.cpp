@@ -176,6 +176,13 @@ void print_reference() {
   }
 }
 
+/// What the command may be asked for, with spaces between.
+std::string kind_names() {
+  std::string names;
+  for (const ListKind& kind : kKinds) names += std::string(kind.name) + " ";
+  return names + "reference";
+}
+
 /// The kinds that are asked for: all, or one by its name.
 std::span<const ListKind> kinds_of(const std::vector<std::string>& words) {
   if (words.empty()) return kKinds;
@@ -201,6 +208,12 @@ void print(std::span<const ListKind> kinds) {
 
 }  // namespace
 
+std::vector<std::string> listed_names(std::string_view kind) {
+  std::vector<std::string> names;
+  for (const Line& line : kinds_of({std::string(kind)}).front().lines()) names.push_back(line.name);
+  return names;
+}
+
 int list_command(const Arguments& arguments) {
   std::vector<std::string> words;
   std::string json;
@@ -210,7 +223,7 @@ int list_command(const Arguments& arguments) {
       "`systole show NAME` prints one of them; `systole list reference` prints the page of "
       "all formats,\naxes and kernels in Markdown.",
       "  systole list machines\n  systole list recipes --json\n");
-  options.json(json, "the names and lines", JsonFile::joined).positional(words);
+  options.json(json, "the names and lines", JsonFile::joined).positional(words, kind_names());
   if (!options.parse(arguments)) return 0;
   if (words.size() > 1)
     throw ConfigError("list: expected one kind, found '" + words[1] + "' as well");

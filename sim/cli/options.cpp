@@ -56,6 +56,7 @@ struct Options::Impl {
     return words;
   }
   std::vector<std::string>* positional = nullptr;
+  std::string positional_words;
 
   po::options_description& current() {
     if (groups.empty()) {
@@ -141,8 +142,14 @@ Options& Options::json(std::string& target, const std::string& what, JsonFile fi
   return *this;
 }
 
-Options& Options::positional(std::vector<std::string>& target) {
+Options& Options::words(const std::string& words) {
+  impl_->entries.back().words = words;
+  return *this;
+}
+
+Options& Options::positional(std::vector<std::string>& target, const std::string& words) {
   impl_->positional = &target;
+  impl_->positional_words = words;
   return *this;
 }
 
@@ -150,7 +157,8 @@ bool Options::parse(const std::vector<std::string>& arguments) {
   bool help = false;
   group("Help").flag("help", help, "print this page");
   if (wanted_table != nullptr) {
-    *wanted_table = {impl_->usage, impl_->description, impl_->examples, impl_->entries};
+    *wanted_table = {impl_->usage,   impl_->description,           impl_->examples,
+                     impl_->entries, impl_->positional != nullptr, impl_->positional_words};
     return false;
   }
 
@@ -205,10 +213,11 @@ bool Options::parse(const std::vector<std::string>& arguments) {
   return true;
 }
 
-OptionTable Options::table_of(int (*command)(const std::vector<std::string>&)) {
+OptionTable Options::table_of(int (*command)(const std::vector<std::string>&),
+                              const std::vector<std::string>& arguments) {
   OptionTable table;
   wanted_table = &table;
-  command({});
+  command(arguments);
   wanted_table = nullptr;
   return table;
 }

@@ -18,9 +18,12 @@ struct OptionTable {
     std::string group, name, placeholder, help;  ///< no placeholder: a flag
     bool repeats = false;
     bool value_optional = false;
+    std::string words{};  ///< see Options::words
   };
   std::string usage, description, examples;
   std::vector<Entry> entries;
+  bool positional = false;       ///< takes words that are no options
+  std::string positional_words;  ///< see Options::words; empty: files
 };
 
 /// Where the file of `--json` stands: as the next word, or only joined by '=', in commands whose
@@ -51,8 +54,12 @@ class Options {
   /// `--json`: what the command prints, for programs. Alone, last or before another option, it is
   /// standard output, as "-" is; `target` becomes "-".
   Options& json(std::string& target, const std::string& what, JsonFile file = JsonFile::next_word);
-  /// Collects the words that are no options.
-  Options& positional(std::vector<std::string>& target);
+  /// What the last option's value may be, for completion: words with spaces between them, of which
+  /// "@machines" stands for all that `systole list machines` names. Without this a placeholder such
+  /// as "a|b" says it.
+  Options& words(const std::string& words);
+  /// Collects the words that are no options. `words`: as words(); empty: files.
+  Options& positional(std::vector<std::string>& target, const std::string& words = "");
 
   /// Fills the targets. Returns false when --help was asked for and printed. Throws ConfigError,
   /// naming the nearest option, on anything unknown, doubled, or malformed.
@@ -60,7 +67,9 @@ class Options {
 
   /// What `command` declares: it is called, and its parse() hands over the table and returns false,
   /// as it does for --help. A command does nothing before it parses.
-  static OptionTable table_of(int (*command)(const std::vector<std::string>&));
+  /// `arguments`: a word that makes it another command ("status" of sweep).
+  static OptionTable table_of(int (*command)(const std::vector<std::string>&),
+                              const std::vector<std::string>& arguments = {});
 
  private:
   struct Impl;

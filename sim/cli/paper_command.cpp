@@ -34,7 +34,7 @@ int paper_command(const Arguments& arguments) {
       .flag("no-tile", no_tile,
             "do not run the same machines and layers in the physical timing as well (faster)")
       .flag("quiet", quiet, "no table on the terminal")
-      .positional(words);
+      .positional(words, "@papers");
   if (!options.parse(arguments)) return 0;
   if (words.empty()) throw ConfigError("paper: expected a name; see `systole list papers`");
   if (words.size() > 1)

@@ -64,16 +64,20 @@ bool parse(const Arguments& arguments, RunOptions& o) {
              "a name of `systole list models`, a GGUF or llama2.c file, or a config.json "
              "(default: the embedded " +
                  std::string(kEmbeddedModel) + ")")
+      .words("@models")
       .value("tokenizer", "FILE", o.tokenizer, "tokeniser of a llama2.c model (.bin or .vocab)")
       .value("machine", "NAME|FILE", o.machine,
              "machine, see `systole list machines` (default: " + o.machine + ")")
+      .words("@machines")
       .value("recipe", "NAME|FILE", o.recipe,
              "quantisation, see `systole list recipes` (default: " + std::string(kDefaultRecipe) +
                  ", with --kv fp16)")
+      .words("@recipes")
       .value("kv", "NAME|FILE", o.kv,
              "recipe whose keys and values (queries and probabilities where it has them) take the "
              "place of the recipe's: a KV-cache system; the context may exceed the model's "
              "positions")
+      .words("@recipes")
       .list("set", "PATH=VALUE", o.overrides,
             "override a field of the machine; see `systole show MACHINE` for the paths")
       .value("timing", "pe|tile|analytic", o.timing,

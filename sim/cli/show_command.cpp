@@ -197,7 +197,8 @@ int show_command(const Arguments& arguments) {
       "field with its\n"
       "unit, meaning and source, included files resolved. The text is valid YAML.",
       "  systole show mixpe-128x128\n  systole show hbm2-2.0 --json\n");
-  options.json(json, "the fields", JsonFile::joined).positional(words);
+  options.json(json, "the fields", JsonFile::joined)
+      .positional(words, "@machines @recipes @models @pes @drams @tiers @energy @papers");
   if (!options.parse(arguments)) return 0;
   if (words.empty()) throw ConfigError("show: expected a name; see `systole list`");
   if (words.size() > 1)

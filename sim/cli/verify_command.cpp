@@ -327,6 +327,10 @@ int check_against(const Request& request) {
   return 1;
 }
 
+std::string spaced(const std::vector<std::string>& names) {
+  return fmt::format("{}", fmt::join(names, " "));
+}
+
 std::string joined(const std::vector<std::string>& names) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
@@ -367,6 +371,7 @@ int verify_command(const Arguments& arguments) {
       "  systole verify --against vectors/dut_out.npy\n");
   options.group("Random cases")
       .value("suite", "NAME", request.suite, "a suite, or all (default)")
+      .words("all " + spaced(all_suites()))
       .number("seed", "N", request.seed, "which random cases or operands (default: 1)")
       .optional_number(
           "cases", "N", request.cases,
@@ -376,11 +381,14 @@ int verify_command(const Arguments& arguments) {
       .number("threads", "N", request.threads, "cases at a time (default: one a processor)");
   options.group("One kernel")
       .value("kernel", "NAME", request.kernel, "this kernel, at one --shape")
+      .words(spaced(kernel_names()))
       .value("shape", "MxNxK", request.shape, "activation [M, K], weight [N, K], result [M, N]")
       .value("values", "KIND", request.values,
              joined({quant::kValuesNames.begin(), quant::kValuesNames.end()}))
+      .words(spaced({quant::kValuesNames.begin(), quant::kValuesNames.end()}))
       .value("options", "KIND", request.options,
-             "usual formats and groups (default), or drawn from the seed as the suites do");
+             "usual formats and groups (default), or drawn from the seed as the suites do")
+      .words("usual drawn");
   options.group("Vectors for others")
       .value("export", "DIR", request.export_folder,
              "write operands and expected results: HDF5, NPY, $readmemh, manifest.json")

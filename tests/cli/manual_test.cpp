@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <regex>
 #include <set>
+#include <sstream>
+#include <vector>
 
 #include "tests/cli/process.hpp"
 
@@ -51,27 +53,69 @@ TEST(Manual, IsTroffWithoutWarnings) {
   EXPECT_GT(read_file(folder.path("out")).size(), 10'000u);
 }
 
-/// What bash offers after `line`, whose last word is being typed.
+/// A line being typed, and what a shell must offer for it, and nothing else.
+struct Typed {
+  const char* line;
+  const char* bash_words;  ///< the same as bash parts it, where that differs
+  const char* offered;
+};
+
+/// The same in every shell: commands, options, choices, shipped names, lists of them, files.
+const std::vector<Typed>& typed() {
+  static const std::vector<Typed> lines = {
+      {"systole di", nullptr, "diff"},
+      {"systole run --pref", nullptr, "--prefill"},
+      {"systole run --timing p", nullptr, "pe"},
+      {"systole run --timing=an", "systole run --timing = an", "analytic"},
+      {"systole report --format t", nullptr, "tsv"},
+      {"systole run --machine mixpe-128x128-s", nullptr, "mixpe-128x128-serial"},
+      {"systole run --model systole-k", nullptr, "systole-kjv-3m"},
+      {"systole eval --recipe gguf-q4-k-", nullptr, "gguf-q4-k-m"},
+      {"systole show tms", nullptr, ""},
+      {"systole paper mi", nullptr, "mixpe"},
+      {"systole list dr", nullptr, "drams"},
+      {"systole verify --suite pe_", nullptr, "pe_values_and_cycles"},
+      {"systole verify --options us", nullptr, "usual"},
+      {"systole sweep sta", nullptr, "status"},
+      {"systole sweep status --js", nullptr, "--json"},
+      {"systole sweep merge --o", nullptr, "--out"},
+      {"systole completion z", nullptr, "zsh"},
+      {"systole diff first.h", nullptr, "first.h5"},
+      {"systole run --out first.h", nullptr, "first.h5"},
+  };
+  return lines;
+}
+
+/// Words in any order.
+std::set<std::string> words_of(const std::string& text) {
+  return all_matches(" " + text + " ", "([^ \n]+)");
+}
+
+/// What bash offers after `words`, whose last one is being typed.
 std::string offered(const TemporaryFolder& folder, const std::string& script,
-                    const std::string& line) {
-  const std::string program =
-      folder.write("complete.sh", ". " + script + "\nCOMP_WORDS=(" + line +
-                                      ")\nCOMP_CWORD=$((${#COMP_WORDS[@]}-1))\n_systole\n"
-                                      "printf ' %s' \"${COMPREPLY[@]}\"\n");
-  EXPECT_EQ(shell("bash " + program + " >" + folder.path("offered")), 0);
+                    const std::string& words) {
+  const std::string program = folder.write(
+      "complete.sh", ". " + script + "\ncd " + folder.path("") + "\nCOMP_WORDS=(" + words +
+                         ")\nCOMP_CWORD=$((${#COMP_WORDS[@]}-1))\n_systole\n"
+                         "printf ' %s' \"${COMPREPLY[@]}\"\n");
+  EXPECT_EQ(shell("bash --norc " + program + " >" + folder.path("offered")), 0);
   return read_file(folder.path("offered")) + " ";
 }
 
-TEST(Completion, OffersCommandsOptionsAndChoicesInBash) {
+TEST(Completion, OffersCommandsOptionsChoicesAndNamesInBash) {
   const TemporaryFolder folder;
+  folder.write("first.h5", "");
   const std::string script = folder.write("systole.bash", run_systole("completion bash").output);
-  EXPECT_NE(offered(folder, script, "systole di").find(" diff "), std::string::npos);
-  EXPECT_NE(offered(folder, script, "systole run --pre").find(" --prefill "), std::string::npos);
-  EXPECT_EQ(offered(folder, script, "systole run --timing p"), " pe ");
-  EXPECT_EQ(offered(folder, script, "systole report --format t"), " tsv ");
-  EXPECT_NE(
-      offered(folder, script, "systole diff " + script.substr(0, script.size() - 2)).find(script),
-      std::string::npos);
+  for (const Typed& each : typed()) {
+    const char* words = each.bash_words == nullptr ? each.line : each.bash_words;
+    EXPECT_EQ(words_of(offered(folder, script, words)), words_of(each.offered)) << each.line;
+  }
+  // Of a list, the whole word is what bash replaces.
+  EXPECT_EQ(words_of(offered(folder, script, "systole compare --pes ant,int8-m")),
+            words_of("ant,int8-mac"));
+  EXPECT_EQ(words_of(offered(folder, script, "systole run --timing =")),
+            words_of("pe tile analytic"));
+  EXPECT_TRUE(words_of(offered(folder, script, "systole run ''")).contains("--machine"));
   for (const std::string& command : commands()) {
     if (command == "test") continue;
     const std::string all = offered(folder, script, "systole " + command + " --");
@@ -80,6 +124,38 @@ TEST(Completion, OffersCommandsOptionsAndChoicesInBash) {
       EXPECT_NE(all.find(" --" + option + " "), std::string::npos) << command << " " << option;
     }
   }
+}
+
+TEST(Completion, OffersCommandsOptionsChoicesAndNamesInZsh) {
+  if (shell("command -v zsh >/dev/null") != 0)
+    GTEST_SKIP() << "zsh is not installed: ./systole test --full installs it";
+  const TemporaryFolder folder;
+  folder.write("first.h5", "");
+  folder.write("_systole", run_systole("completion zsh").output);
+  std::string lines;
+  for (const Typed& each : typed()) lines += std::string(each.line) + "\n";
+  lines += "systole compare --pes ant,int8-m\n";
+  const std::string file = folder.write("lines", lines);
+  ASSERT_EQ(shell(std::string("zsh -f ") + SYSTOLE_SOURCE_DIR + "/tests/cli/completion.zsh " +
+                  folder.path("") + " " + file + " >" + folder.path("offered") + " 2>&1"),
+            0);
+  std::istringstream offered(read_file(folder.path("offered")));
+  std::string line;
+  for (const Typed& each : typed()) {
+    ASSERT_TRUE(std::getline(offered, line)) << each.line;
+    EXPECT_EQ(words_of(line), words_of(each.offered)) << each.line;
+  }
+  std::getline(offered, line);
+  EXPECT_EQ(words_of(line), words_of("int8-mac")) << "of a list";
+}
+
+TEST(Completion, ForZshMayBeSourced) {
+  if (shell("command -v zsh >/dev/null") != 0) GTEST_SKIP() << "zsh is not installed";
+  const TemporaryFolder folder;
+  const std::string script = folder.write("script", run_systole("completion zsh").output);
+  EXPECT_EQ(shell("zsh -f -c 'autoload -Uz compinit; compinit -u -D; source " + script +
+                  "; [[ $_comps[systole] == _systole ]]'"),
+            0);
 }
 
 TEST(Completion, ForZshNamesEveryOptionAndBalancesItsQuotes) {
@@ -91,7 +167,8 @@ TEST(Completion, ForZshNamesEveryOptionAndBalancesItsQuotes) {
     if (command == "test") continue;
     for (const std::string& option :
          all_matches(run_systole(command + " --help").output, "\n  --([a-z0-9-]+)")) {
-      EXPECT_NE(script.find("--" + option + "["), std::string::npos) << command << " " << option;
+      EXPECT_TRUE(std::regex_search(script, std::regex("--" + option + "(=|=-)?\\[")))
+          << command << " " << option;
     }
   }
   const std::string file = folder.write("_systole", script);
