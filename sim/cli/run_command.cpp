@@ -242,10 +242,12 @@ int run_command(const Arguments& arguments) {
       evaluate ? workloads::read_texts(text, o.split) : std::vector<std::string>{};
 
   ConsoleProgress progress(o.quiet);
+  // What happened when is drawn and stored, never printed: it costs a third of a large run's time.
+  const bool kept = !o.out.empty() || !o.json.empty() || !o.html.empty();
   sim::SimulateOptions simulate_options{.reuse = !o.no_reuse,
                                         .extrapolate = kv_study && !o.exact && o.trace.empty(),
                                         .timing = timing,
-                                        .over_time = true};
+                                        .over_time = kept};
   std::optional<workloads::CalibratedModel> calibrated;
   std::optional<workloads::PrecisionDecisions> decisions;
   std::optional<workloads::FunctionalExecutor> executor;
