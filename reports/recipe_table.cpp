@@ -26,7 +26,7 @@ constexpr double kNear = 0.25;
 /// Where the page is narrow its table scrolls beside the recipes' names.
 constexpr std::string_view kTableStyle =
     "#recipes th:first-child{position:sticky;left:0;background:var(--card)}"
-    "#recipes td:last-child{min-width:16rem}";
+    "#recipes td:last-child{min-width:12rem}";
 
 /// Colours by what a recipe quantises.
 constexpr std::size_t kWeights = 0, kActivations = 2, kCache = 6, kNothing = 5;
