@@ -108,12 +108,14 @@ int status_command(const Arguments& arguments) {
 }
 
 constexpr const char* kReportsHelp =
-    "full reports of the best points, front first, which the page opens (default: 24; 0: none)";
+    "full reports, which the page opens: of the best points and of the front, then of others, "
+    "evenly (default: at most 24, of the best and the front alone; 0: none)";
 
 int merge_command(const Arguments& arguments) {
   std::vector<std::string> folders;
   std::string out, name, json;
-  std::uint64_t wanted = kUsualReports, jobs = 0;
+  std::optional<std::uint64_t> reports;
+  std::uint64_t jobs = 0;
   bool quiet = false;
   Options options("sweep merge DIR... --out FILE.h5",
                   "Writes the finished points of a sweep as one HDF5 file: the same bytes however "
@@ -123,7 +125,7 @@ int merge_command(const Arguments& arguments) {
                   "  systole sweep merge runs --out all.h5\n");
   options.value("out", "FILE.h5", out, "the file (see reports/SCHEMA.md)")
       .value("sweep", "NAME", name, "which, where the folder holds several")
-      .number("reports", "N", wanted, kReportsHelp)
+      .optional_number("reports", "N", reports, kReportsHelp)
       .number("jobs", "N", jobs, "processes that compute reports (default: all processors)")
       .json(json, "what was written", JsonFile::joined)
       .flag("quiet", quiet, "no progress")
@@ -131,14 +133,15 @@ int merge_command(const Arguments& arguments) {
   if (!options.parse(arguments)) return 0;
   if (folders.empty()) throw ConfigError("sweep merge: expected a folder of a sweep");
   if (out.empty()) throw ConfigError("sweep merge: expected --out FILE.h5");
-  const std::uint64_t most = checked_reports(wanted);
+  const ReportWish wish = report_wish(reports);
   const unsigned processes = thread_count(jobs);
   check_writable(out);
   check_writable(json);
   catch_interrupt();
   ConsoleProgress progress(quiet);
   auto [config, result] = merged(folders, name, progress);
-  result.reports = reports_of(result, config, points_to_report(result, summarise(result), most),
+  result.reports = reports_of(result, config,
+                              points_to_report(result, summarise(result), wish.most, wish.others),
                               {processes, folders}, progress);
   reports::write_sweep_result(out, result);
   if (!json.empty()) {
@@ -229,7 +232,8 @@ struct SweepOptions {
   std::vector<std::string> files, share;
   std::string out, search = "grid", shard, sweep, json;
   std::optional<std::uint64_t> budget;
-  std::uint64_t jobs = 0, seed = 1, reports = kUsualReports;
+  std::optional<std::uint64_t> reports;
+  std::uint64_t jobs = 0, seed = 1;
   bool resume = false, quiet = false, slurm = false;
   SlurmSettings batch;
 };
@@ -261,7 +265,7 @@ bool parse(const Arguments& arguments, SweepOptions& o) {
       .words("grid random sobol nsga2")
       .optional_number("budget", "N", o.budget, "points of a search other than grid")
       .number("seed", "S", o.seed, "of a search other than grid (default: 1)")
-      .number("reports", "N", o.reports, kReportsHelp)
+      .optional_number("reports", "N", o.reports, kReportsHelp)
       .json(o.json, "all points, as sweep export writes them,", JsonFile::joined)
       .flag("quiet", o.quiet, "no table and no progress")
       .positional(o.files, "status merge export @sweeps")
@@ -395,7 +399,7 @@ int sweep(const SweepOptions& o) {
   for (const std::string* text : {&o.batch.partition, &o.batch.time, &o.batch.account}) {
     if (!o.slurm && !text->empty()) throw ConfigError("'" + *text + "' is for --slurm");
   }
-  const std::uint64_t most_reports = checked_reports(o.reports);
+  const ReportWish wish = report_wish(o.reports);
   const SweepPlan plan = wanted_plan(o);
   configs::SweepConfig config = configs::read_sweep(plan.text, plan.file);
   identify_quality(config);
@@ -483,7 +487,7 @@ int sweep(const SweepOptions& o) {
   // Which points are the best is known once all are there; of parts, to the merge.
   if (result.points->size() < result.planned || plan.search.shards > 1) return 0;
   try {
-    reports_of(result, config, points_to_report(result, summary, most_reports),
+    reports_of(result, config, points_to_report(result, summary, wish.most, wish.others),
                {pool.jobs, {o.out}}, progress);
   } catch (const Interrupted&) {
     fmt::print(stderr,

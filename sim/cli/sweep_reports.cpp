@@ -173,12 +173,13 @@ class Writers {
 
 }  // namespace
 
-std::uint64_t checked_reports(std::uint64_t wanted) {
-  if (wanted > kMostReports) {
+ReportWish report_wish(std::optional<std::uint64_t> option) {
+  if (!option) return {};
+  if (*option > kMostReports) {
     throw ConfigError(
-        fmt::format("--reports: found {}; expected at most {}", wanted, kMostReports));
+        fmt::format("--reports: found {}; expected at most {}", *option, kMostReports));
   }
-  return wanted;
+  return {*option, true};
 }
 
 std::vector<SweepReport> reports_of(const SweepResult& result, const configs::SweepConfig& config,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,13 @@ namespace systole::cli {
 
 inline constexpr std::uint64_t kUsualReports = 24;
 
-/// Option --reports. Throws ConfigError beyond kMostReports.
-std::uint64_t checked_reports(std::uint64_t wanted);
+/// How many points get a full report.
+struct ReportWish {
+  std::uint64_t most = kUsualReports;
+  bool others = false;  ///< than the best, where these are fewer
+};
+/// Of option --reports. Throws ConfigError beyond kMostReports.
+ReportWish report_wish(std::optional<std::uint64_t> option);
 
 struct ReportSettings {
   unsigned jobs = 1;

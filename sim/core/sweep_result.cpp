@@ -263,7 +263,7 @@ SweepSummary summarise(const SweepResult& result) {
 }
 
 std::vector<SweepPoint> points_to_report(const SweepResult& result, const SweepSummary& summary,
-                                         std::uint64_t most) {
+                                         std::uint64_t most, bool others) {
   std::map<std::uint64_t, SweepPoint> chosen;
   const auto choose = [&](const SweepPoint& point) {
     if (chosen.size() < most) chosen.emplace(point.id, point);
@@ -289,6 +289,21 @@ std::vector<SweepPoint> points_to_report(const SweepResult& result, const SweepS
   // The middles of as many equal stretches: the ends are among the best already.
   for (std::uint64_t i = 0; i < room; ++i) choose(front[(2 * i + 1) * front.size() / (2 * room)]);
   choose_best(1, 1 + result.constraints.size());
+  if (others && chosen.size() < most) {
+    const auto each_other = [&](const auto& visit) {
+      result.points->each([&](const SweepPoint& point) {
+        if (point.done() && !chosen.contains(point.id)) visit(point);
+      });
+    };
+    std::uint64_t count = 0, number = 0;
+    each_other([&](const SweepPoint&) { ++count; });
+    const std::uint64_t more = std::min<std::uint64_t>(most - chosen.size(), count);
+    std::vector<SweepPoint> evenly;
+    each_other([&](const SweepPoint& point) {
+      if (number++ >= (2 * evenly.size() + 1) * count / (2 * more)) evenly.push_back(point);
+    });
+    for (const SweepPoint& point : evenly) choose(point);
+  }
   std::vector<SweepPoint> points;
   for (auto& [id, point] : chosen) points.push_back(std::move(point));
   return points;

@@ -193,9 +193,10 @@ SweepSummary summarise(const SweepResult& result);
 
 /// The points that are worth a report of their own, at most `most`, by id: the best of each
 /// objective and scenario, the front (where it is longer than that, evenly along its first
-/// objective), then what would be best without a constraint.
+/// objective), then what would be best without a constraint; with `others` as many more of all that
+/// are done as there is room for, evenly.
 std::vector<SweepPoint> points_to_report(const SweepResult& result, const SweepSummary& summary,
-                                         std::uint64_t most);
+                                         std::uint64_t most, bool others = false);
 
 // Sets of costs, smaller is better.
 using Costs = std::vector<double>;

@@ -29,9 +29,10 @@ SweepResult line(std::uint64_t size) {
   return result;
 }
 
-std::vector<std::uint64_t> chosen(const SweepResult& result, std::uint64_t most) {
+std::vector<std::uint64_t> chosen(const SweepResult& result, std::uint64_t most,
+                                  bool others = false) {
   std::vector<std::uint64_t> ids;
-  for (const SweepPoint& point : points_to_report(result, summarise(result), most)) {
+  for (const SweepPoint& point : points_to_report(result, summarise(result), most, others)) {
     ids.push_back(point.id);
   }
   return ids;
@@ -48,6 +49,20 @@ TEST(PointsToReport, AreTheEndsThenTheFrontEvenlyThenWhatConstraintsCost) {
   // Without the constraint 0 and 20 were the best.
   EXPECT_EQ(chosen(result, 20).front(), 0u);
   EXPECT_EQ(chosen(result, 24).size(), 20u) << "10 is neither";
+}
+
+TEST(PointsToReport, AreOthersEvenlyWhereAsManyAreAskedFor) {
+  const SweepResult result = line(21);
+  EXPECT_EQ(chosen(result, 24, true).size(), 21u) << "all there are";
+  EXPECT_EQ(chosen(result, 4, true), chosen(result, 4)) << "the best and the front come first";
+  SweepResult dull = line(100);  // one point is best in all
+  dull.constraints.clear();
+  dull.objectives.resize(1);
+  const std::vector<std::uint64_t> best = chosen(dull, 5);
+  EXPECT_EQ(best.size(), 1u);
+  const std::vector<std::uint64_t> five = chosen(dull, 5, true);
+  ASSERT_EQ(five.size(), 5u);
+  for (std::size_t i = 1; i < five.size(); ++i) EXPECT_GT(five[i] - five[i - 1], 10u) << i;
 }
 
 TEST(PointsToReport, AreNoneOfASweepWithoutFeasiblePointsOrObjectives) {
