@@ -80,6 +80,18 @@ std::string swatch_svg(std::size_t colour, bool light) {
       colour % kSeriesColours, light ? " light" : "");
 }
 
+std::string tile_markup(std::string_view label, std::string_view value, std::string_view detail,
+                        std::optional<double> share) {
+  const std::string meter =
+      share ? fmt::format("<div class=\"meter\"><i style=\"width:{:.1f}%\"></i></div>",
+                          100 * std::clamp(*share, 0.0, 1.0))
+            : "";
+  return fmt::format(
+      "<div class=\"tile\"><div class=\"label\">{}</div><div class=\"value\">{}</div>{}<div "
+      "class=\"detail\">{}</div></div>\n",
+      escaped(label), escaped(value), meter, escaped(detail));
+}
+
 std::string trust_section(const KeyValues& notes) {
   std::string out =
       "<section id=\"trust\" data-short=\"Trust\"><h3>How far to trust it</h3><table "

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,6 +32,10 @@ std::string bar_svg(std::span<const Segment> segments, double full);
 
 /// A coloured square for a legend.
 std::string swatch_svg(std::size_t colour, bool light = false);
+
+/// A headline figure. `share`, from 0 to 1: with a meter.
+std::string tile_markup(std::string_view label, std::string_view value, std::string_view detail,
+                        std::optional<double> share = std::nullopt);
 
 /// The assumptions in force, of a page that compares.
 std::string trust_section(const KeyValues& notes);

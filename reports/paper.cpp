@@ -281,9 +281,7 @@ class PaperPage {
   }
 
   void tile(std::string_view label, std::string_view value, std::string_view detail) {
-    add("<div class=\"tile\"><div class=\"label\">{}</div><div class=\"value\">{}</div><div "
-        "class=\"detail\">{}</div></div>\n",
-        escaped(label), escaped(value), escaped(detail));
+    out_ += tile_markup(label, value, detail);
   }
 
   void tally_tile(std::string_view label, const PaperResult::Tally& tally) {

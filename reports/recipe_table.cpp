@@ -137,9 +137,7 @@ class RecipePage {
   }
 
   void tile(std::string_view label, std::string_view value, std::string_view detail) {
-    add("<div class=\"tile\"><div class=\"label\">{}</div><div class=\"value\">{}</div><div "
-        "class=\"detail\">{}</div></div>\n",
-        escaped(label), escaped(value), escaped(detail));
+    out_ += tile_markup(label, value, detail);
   }
   void best_tile(std::string_view label, const RecipeRow* row, const Column& column) {
     if (row == nullptr) return tile(label, kAbsent, "none within 1 %");

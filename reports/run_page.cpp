@@ -100,13 +100,7 @@ class RunSections {
   void tiles() {
     out_ += "<section class=\"tiles\">\n";
     for (const Figure& figure : headline(r_)) {
-      add("<div class=\"tile\"><div class=\"label\">{}</div><div class=\"value\">{}</div>{}<div "
-          "class=\"detail\">{}</div></div>\n",
-          escaped(figure.label), escaped(figure.value),
-          figure.share ? fmt::format("<div class=\"meter\"><i style=\"width:{:.1f}%\"></i></div>",
-                                     100 * std::clamp(*figure.share, 0.0, 1.0))
-                       : "",
-          escaped(figure.detail));
+      out_ += tile_markup(figure.label, figure.value, figure.detail, figure.share);
     }
     out_ += "</section>\n";
   }

@@ -83,9 +83,7 @@ class SweepPage {
   };
 
   void tile(std::string_view label, const std::string& value, const std::string& detail) {
-    add("<div class=\"tile\"><div class=\"label\">{}</div><div class=\"value\">{}</div><div "
-        "class=\"detail\">{}</div></div>",
-        label, value, escaped(detail));
+    out_ += tile_markup(label, value, detail);
   }
 
   std::string constraints_text() const {
