@@ -201,20 +201,18 @@ void write_sweep_result(const std::string& path, const SweepResult& result) {
   file.scalar("/identity/planned", result.planned, "");
 
   file.group("/space");
-  Texts keys, values;
-  for (const auto& [key, value] : result.base) {
-    keys.push_back(key);
-    values.push_back(value);
-  }
-  file.column("/space/base_name", keys, "");
-  file.column("/space/base_value", values, "");
-  Texts names, places;
-  for (const auto& [name, place] : result.files) {
-    names.push_back(name);
-    places.push_back(place);
-  }
-  file.column("/space/file_name", names, "");
-  file.column("/space/file_path", places, "");
+  const auto put_pairs = [&](const char* first_name, const char* second_name,
+                             const KeyValues& pairs) {
+    Texts firsts, seconds;
+    for (const auto& [first, second] : pairs) {
+      firsts.push_back(first);
+      seconds.push_back(second);
+    }
+    file.column(first_name, firsts, "");
+    file.column(second_name, seconds, "");
+  };
+  put_pairs("/space/base_name", "/space/base_value", result.base);
+  put_pairs("/space/file_name", "/space/file_path", result.files);
   Texts paths;
   Counts numeric, scenario;
   for (const SweepAxis& axis : result.axes) {
@@ -318,12 +316,13 @@ SweepResult read_sweep_result(const std::string& path) {
   file.scalar("/identity/planned", result.planned);
 
   Texts names, values;
-  file.column("/space/base_name", names);
-  values = column_for<std::string>(file, "/space/base_value", names.size());
-  for (std::size_t i = 0; i < names.size(); ++i) result.base.emplace_back(names[i], values[i]);
-  file.column("/space/file_name", names);
-  values = column_for<std::string>(file, "/space/file_path", names.size());
-  for (std::size_t i = 0; i < names.size(); ++i) result.files.emplace_back(names[i], values[i]);
+  const auto take_pairs = [&](const char* first_name, const char* second_name, KeyValues& pairs) {
+    file.column(first_name, names);
+    values = column_for<std::string>(file, second_name, names.size());
+    for (std::size_t i = 0; i < names.size(); ++i) pairs.emplace_back(names[i], values[i]);
+  };
+  take_pairs("/space/base_name", "/space/base_value", result.base);
+  take_pairs("/space/file_name", "/space/file_path", result.files);
   file.column("/space/axis_path", names);
   const auto numeric = column_for<std::uint64_t>(file, "/space/axis_numeric", names.size());
   const auto scenario = column_for<std::uint64_t>(file, "/space/axis_scenario", names.size());
