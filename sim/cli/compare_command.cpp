@@ -188,21 +188,6 @@ Model proxy_model(const CompareOptions& o) {
 
 namespace {
 
-/// Names with commas between them, each once.
-std::vector<std::string> names_of(const std::string& option, const std::string& text) {
-  std::vector<std::string> names;
-  for (const std::string_view part : split(text, ',')) {
-    if (part.empty()) {
-      throw ConfigError(option + ": found '" + text + "'; expected names with commas");
-    }
-    if (std::ranges::find(names, part) != names.end()) {
-      throw ConfigError(option + ": '" + std::string(part) + "' is named twice");
-    }
-    names.emplace_back(part);
-  }
-  return names;
-}
-
 int compare_kv(const CompareOptions& o) {
   if (!o.area.empty() || !o.pes.empty() || o.recipe_per_pe || !o.recipes.empty()) {
     throw ConfigError(

@@ -97,18 +97,9 @@ void check_together(const EvalOptions& o) {
 }
 
 std::vector<configs::Recipe> recipes_of(const std::string& text) {
-  std::vector<std::string> names;
-  if (text == "all") {
-    names = configs::names(configs::Kind::recipe);
-  } else {
-    for (const std::string_view name : split(text, ',')) {
-      if (name.empty())
-        throw ConfigError("--recipes: found '" + text + "'; expected names with commas, or all");
-      if (std::ranges::find(names, name) != names.end())
-        throw ConfigError("--recipes: '" + std::string(name) + "' is named twice");
-      names.emplace_back(name);
-    }
-  }
+  const std::vector<std::string> names =
+      text == "all" ? configs::names(configs::Kind::recipe)
+                    : names_of("--recipes", text, "names with commas, or all");
   std::vector<configs::Recipe> recipes;
   for (const std::string& name : names) recipes.push_back(configs::load_recipe(name));
   return recipes;

@@ -242,6 +242,19 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   }
 }
 
+std::vector<std::string> names_of(const std::string& option, const std::string& text,
+                                  const std::string& expected) {
+  std::vector<std::string> names;
+  for (const std::string_view part : split(text, ',')) {
+    if (part.empty()) throw ConfigError(option + ": found '" + text + "'; expected " + expected);
+    if (std::ranges::find(names, part) != names.end()) {
+      throw ConfigError(option + ": '" + std::string(part) + "' is named twice");
+    }
+    names.emplace_back(part);
+  }
+  return names;
+}
+
 std::vector<std::size_t> numbers_in(std::string_view option, std::string_view text, char separator,
                                     std::size_t count, std::string_view expected) {
   const auto parts = split(text, separator);

@@ -82,6 +82,11 @@ class Options {
 std::size_t number_of(std::string_view text, std::string_view option, std::string_view whole,
                       std::string_view expected);
 std::vector<std::string_view> split(std::string_view text, char separator);
+
+/// Names with commas between them, each once. Throws ConfigError naming the `option` and what is
+/// `expected`.
+std::vector<std::string> names_of(const std::string& option, const std::string& text,
+                                  const std::string& expected = "names with commas");
 /// `count` numbers with separators between them, such as "64x64x128".
 std::vector<std::size_t> numbers_in(std::string_view option, std::string_view text, char separator,
                                     std::size_t count, std::string_view expected);
