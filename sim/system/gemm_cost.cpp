@@ -46,15 +46,6 @@ bool minds_fills(const configs::ScratchpadConfig& pad) {
 
 }  // namespace
 
-std::uint64_t weight_tile_bytes(const Operation& op, const GemmPart& part, std::uint64_t n,
-                                std::uint64_t k) {
-  return slice(slice(part.bytes, 0, n, op.n).bytes, 0, k, part.k).bytes;
-}
-
-std::uint64_t input_tile_bytes(const Operation& op, std::uint64_t m, std::uint64_t k) {
-  return slice(slice(op.input_bytes, 0, m, op.m).bytes, 0, k, op.k).bytes;
-}
-
 std::uint64_t k_tiles_of(const GemmParts& parts, std::uint64_t k_tile) {
   std::uint64_t tiles = 0;
   for (const GemmPart& part : parts) tiles += tiles_of(part, k_tile);

@@ -14,10 +14,6 @@
 
 namespace systole::sim {
 
-/// Bytes of a weight tile as scheduled: columns first, then the depth of these.
-std::uint64_t weight_tile_bytes(const workloads::Operation& op, const GemmPart& part,
-                                std::uint64_t n, std::uint64_t k);
-std::uint64_t input_tile_bytes(const workloads::Operation& op, std::uint64_t m, std::uint64_t k);
 /// Tiles along the reduction: one ends where its part does.
 std::uint64_t k_tiles_of(const GemmParts& parts, std::uint64_t k_tile);
 

@@ -68,13 +68,16 @@ std::uint64_t weight_footprint(const Operation& op, const GemmParts& parts, std:
                                std::uint64_t k_tile, std::uint64_t k_tiles) {
   std::uint64_t bytes = 0;
   for (const GemmPart& part : parts) {
-    bytes = std::max(bytes, weight_tile_bytes(op, part, n_tile, std::min(k_tile, part.k)));
+    // Columns first, then the depth of these, as scheduled.
+    const std::uint64_t columns = slice(part.bytes, 0, n_tile, op.n).bytes;
+    bytes = std::max(bytes, slice(columns, 0, std::min(k_tile, part.k), part.k).bytes);
   }
   return with_slack(bytes, n_tile == op.n && k_tiles == 1);
 }
 
 std::uint64_t activation_footprint(const Operation& op, std::uint64_t m_tile, std::uint64_t depth) {
-  return with_slack(input_tile_bytes(op, m_tile, depth), m_tile == op.m && depth == op.k);
+  const std::uint64_t rows = slice(op.input_bytes, 0, m_tile, op.m).bytes;
+  return with_slack(slice(rows, 0, depth, op.k).bytes, m_tile == op.m && depth == op.k);
 }
 
 /// Of the sums that a cut of the reduction leaves open, and of those that are being made.
