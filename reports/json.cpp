@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "reports/roofline.hpp"
+#include "reports/views.hpp"
 
 namespace systole::reports {
 namespace {
@@ -110,7 +111,8 @@ Json mapping_of(const OperationRow& row) {
   return m;
 }
 
-Json operation_of(const OperationRow& row, const std::vector<MemoryPath>& paths) {
+Json operation_of(const OperationRow& row, const RunResult& result) {
+  const std::vector<MemoryPath>& paths = result.memory_paths;
   Json o;
   o["name"] = row.name;
   o["kind"] = row.kind;
@@ -138,6 +140,9 @@ Json operation_of(const OperationRow& row, const std::vector<MemoryPath>& paths)
     for (std::size_t p = 0; p < std::min(paths.size(), row.path_bytes.size()); ++p) {
       bytes[paths[p].name] = row.path_bytes[p];
     }
+  }
+  if (!result.scratchpads.empty()) {
+    o["held_byte_cycles"] = by_name(row.held_byte_cycles, kScratchpadNames);
   }
   return o;
 }
@@ -183,6 +188,16 @@ Json path_of(const MemoryPath& path) {
   return p;
 }
 
+Json scratchpad_of(const ScratchpadUse& use, const RunResult& r) {
+  Json s;
+  s["name"] = use.name;
+  s["capacity_bytes"] = use.capacity_bytes;
+  s["held_byte_cycles"] = use.held_byte_cycles;
+  s["mean_held_bytes"] = finite(mean_held_bytes(use, r));
+  s["occupancy"] = finite(occupancy_of(use, r));
+  return s;
+}
+
 /// Rows of one kind as parallel arrays by column: hundreds of rows stay readable and small.
 template <class Rows, class Value>
 Json column(const Rows& rows, const Value& value) {
@@ -215,6 +230,10 @@ Json windows_of(const RunResult& r) {
       column(r.windows, [](const TimeWindow& row) { return row.dram_read_bytes; });
   w["dram_write_bytes"] =
       column(r.windows, [](const TimeWindow& row) { return row.dram_write_bytes; });
+  for (std::size_t s = 0; s < r.scratchpads.size(); ++s) {
+    w["held_byte_cycles"][r.scratchpads[s].name] =
+        column(r.windows, [s](const TimeWindow& row) { return row.held_byte_cycles[s]; });
+  }
   return w;
 }
 
@@ -254,7 +273,7 @@ Json document_of(const RunResult& result) {
   root["summary"] = summary_of(result);
   root["operations"] = Json::array();
   for (const OperationRow& row : result.operations) {
-    root["operations"].push_back(operation_of(row, result.memory_paths));
+    root["operations"].push_back(operation_of(row, result));
   }
   root["components"] = Json::array();
   for (const ComponentRow& row : result.components) root["components"].push_back(component_of(row));
@@ -266,6 +285,10 @@ Json document_of(const RunResult& result) {
   }
   if (!result.memory_paths.empty()) {
     root["memory_paths"] = column(result.memory_paths, path_of);
+  }
+  if (!result.scratchpads.empty()) {
+    root["scratchpads"] = column(
+        result.scratchpads, [&](const ScratchpadUse& use) { return scratchpad_of(use, result); });
   }
   root["rooflines"] = column(roofs_of(result), roof_of);
   if (!result.windows.empty()) {

@@ -182,6 +182,24 @@ void describe_paths(Visitor& column) {
 }
 
 template <class Visitor>
+void describe_scratchpads(Visitor& column) {
+  using Row = ScratchpadUse;
+  column("/scratchpads/name", &Row::name, "", kNoNames);
+  column("/scratchpads/capacity_bytes", &Row::capacity_bytes, "bytes", kNoNames);
+  column("/scratchpads/held_byte_cycles", &Row::held_byte_cycles, "bytes*cycles", kNoNames);
+}
+template <class Visitor>
+void describe_held(Visitor& column) {
+  column("/scratchpads/operation_held_byte_cycles", &OperationRow::held_byte_cycles, "bytes*cycles",
+         kScratchpadNames);
+}
+template <class Visitor>
+void describe_held_in_windows(Visitor& column) {
+  column("/windows/held_byte_cycles", &TimeWindow::held_byte_cycles, "bytes*cycles",
+         kScratchpadNames);
+}
+
+template <class Visitor>
 void describe_steps(Visitor& column) {
   using Row = StepRow;
   column("/steps/phase", &Row::phase, "", kNoNames);
@@ -234,6 +252,16 @@ void describe_excerpt_dram(Visitor& column) {
   column("/excerpt/dram/busy_ps", &Row::busy_ps, "ps", kNoNames);
   column("/excerpt/dram/pieces", &Row::pieces, "1", kNoNames);
   column("/excerpt/dram/bytes", &Row::bytes, "bytes", kNoNames);
+}
+
+template <class Visitor>
+void describe_excerpt_levels(Visitor& column) {
+  using Row = ExcerptLevel;
+  column("/excerpt/levels/operation", &Row::operation, "row", kNoNames);
+  column("/excerpt/levels/scratchpad", &Row::scratchpad, "1", kNoNames);
+  column("/excerpt/levels/begin_ps", &Row::begin_ps, "ps", kNoNames);
+  column("/excerpt/levels/end_ps", &Row::end_ps, "ps", kNoNames);
+  column("/excerpt/levels/bytes", &Row::bytes, "bytes", kNoNames);
 }
 
 template <class Visitor>
@@ -479,6 +507,28 @@ void read_paths(const Hdf5Reader& file, RunResult& result) {
   }
 }
 
+void write_scratchpads(Hdf5Writer& file, const RunResult& result) {
+  if (result.scratchpads.empty()) return;
+  file.group("/scratchpads");
+  ColumnWriter scratchpads{file, result.scratchpads};
+  describe_scratchpads(scratchpads);
+  ColumnWriter held{file, result.operations};
+  describe_held(held);
+}
+
+void read_scratchpads(const Hdf5Reader& file, RunResult& result) {
+  if (!file.has("/scratchpads")) return;
+  ColumnReader<ScratchpadUse> scratchpads{file, result.scratchpads};
+  describe_scratchpads(scratchpads);
+  if (!std::ranges::equal(result.scratchpads, kScratchpadNames, {}, &ScratchpadUse::name)) {
+    file.fail(
+        "'/scratchpads/name' names others than weight_scratchpad, activation_scratchpad and "
+        "output_scratchpad, expected these");
+  }
+  ColumnReader<OperationRow> held{file, result.operations};
+  describe_held(held);
+}
+
 void write_over_time(Hdf5Writer& file, const RunResult& result) {
   if (!result.windows.empty() || !result.steps.empty()) {
     file.group("/steps");
@@ -488,6 +538,7 @@ void write_over_time(Hdf5Writer& file, const RunResult& result) {
     file.scalar("/windows/window_cycles", result.window_cycles, "cycles");
     ColumnWriter windows{file, result.windows};
     describe_windows(windows);
+    if (!result.scratchpads.empty()) describe_held_in_windows(windows);
   }
   if (!result.excerpt.operations.empty()) {
     file.group("/excerpt");
@@ -502,11 +553,30 @@ void write_over_time(Hdf5Writer& file, const RunResult& result) {
       ColumnWriter dram{file, result.excerpt.dram};
       describe_excerpt_dram(dram);
     }
+    if (!result.excerpt.levels.empty()) {
+      file.group("/excerpt/levels");
+      ColumnWriter levels{file, result.excerpt.levels};
+      describe_excerpt_levels(levels);
+    }
   }
   if (!result.sensitivities.empty()) {
     file.group("/sensitivities");
     ColumnWriter sensitivities{file, result.sensitivities};
     describe_sensitivities(sensitivities);
+  }
+}
+
+void read_excerpt_dram(const Hdf5Reader& file, Excerpt& excerpt) {
+  ColumnReader<ExcerptDramBar> dram{file, excerpt.dram};
+  describe_excerpt_dram(dram);
+  for (const ExcerptDramBar& bar : excerpt.dram) {
+    if (bar.operation >= excerpt.operations.size() || bar.bank >= kMostDramBanks ||
+        bar.act >= kDramActCount) {
+      file.fail("'/excerpt/dram' names operation " + std::to_string(bar.operation) + ", bank " +
+                std::to_string(bar.bank) + ", act " + std::to_string(bar.act) +
+                ", expected less than " + std::to_string(excerpt.operations.size()) + ", " +
+                std::to_string(kMostDramBanks) + " and " + std::to_string(kDramActCount));
+    }
   }
 }
 
@@ -523,16 +593,16 @@ void read_excerpt(const Hdf5Reader& file, Excerpt& excerpt) {
                 std::to_string(kTimelineTrackCount));
     }
   }
-  if (!file.has("/excerpt/dram")) return;
-  ColumnReader<ExcerptDramBar> dram{file, excerpt.dram};
-  describe_excerpt_dram(dram);
-  for (const ExcerptDramBar& bar : excerpt.dram) {
-    if (bar.operation >= excerpt.operations.size() || bar.bank >= kMostDramBanks ||
-        bar.act >= kDramActCount) {
-      file.fail("'/excerpt/dram' names operation " + std::to_string(bar.operation) + ", bank " +
-                std::to_string(bar.bank) + ", act " + std::to_string(bar.act) +
-                ", expected less than " + std::to_string(excerpt.operations.size()) + ", " +
-                std::to_string(kMostDramBanks) + " and " + std::to_string(kDramActCount));
+  if (file.has("/excerpt/dram")) read_excerpt_dram(file, excerpt);
+  if (!file.has("/excerpt/levels")) return;
+  ColumnReader<ExcerptLevel> levels{file, excerpt.levels};
+  describe_excerpt_levels(levels);
+  for (const ExcerptLevel& level : excerpt.levels) {
+    if (level.operation >= excerpt.operations.size() || level.scratchpad >= kScratchpadCount) {
+      file.fail("'/excerpt/levels' names operation " + std::to_string(level.operation) +
+                " and scratchpad " + std::to_string(level.scratchpad) + ", expected less than " +
+                std::to_string(excerpt.operations.size()) + " and " +
+                std::to_string(kScratchpadCount));
     }
   }
 }
@@ -544,6 +614,7 @@ void read_over_time(const Hdf5Reader& file, RunResult& result) {
     file.scalar("/windows/window_cycles", result.window_cycles);
     ColumnReader<TimeWindow> windows{file, result.windows};
     describe_windows(windows);
+    if (file.has("/windows/held_byte_cycles")) describe_held_in_windows(windows);
   }
   if (file.has("/excerpt")) read_excerpt(file, result.excerpt);
   if (file.has("/sensitivities")) {
@@ -606,6 +677,7 @@ void put_result(Hdf5Writer& file, const RunResult& result) {
   }
 
   write_paths(file, result);
+  write_scratchpads(file, result);
   write_over_time(file, result);
 
   std::vector<EventEntry> events;
@@ -669,6 +741,7 @@ RunResult take_result(const Hdf5Reader& file) {
   }
 
   read_paths(file, result);
+  read_scratchpads(file, result);
   read_over_time(file, result);
 
   std::vector<EventEntry> events;

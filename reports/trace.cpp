@@ -20,7 +20,10 @@ namespace systole::reports {
 namespace {
 
 constexpr std::array<std::string_view, kTimelineLevelCount> kLevelNames = {
-    "weight buffers taken", "activation buffers taken", "pieces not finished"};
+    "weight buffers taken", "activation buffers taken", "pieces not finished",
+    "weight scratchpad: loaded", "activation scratchpad: loaded"};
+constexpr std::array<std::string_view, kTimelineLevelCount> kLevelUnits = {
+    "count", "count", "count", "bytes", "bytes"};
 constexpr int kOperationsThread = 1, kFirstTrackThread = 2,
               kDramThread = kFirstTrackThread + static_cast<int>(kTimelineTrackCount),
               kFirstBankThread = kDramThread + 1;  // two a bank: its rows, and what they move
@@ -294,11 +297,12 @@ class Renderer {
       level[which] += change.by;
       const std::uint64_t at = begin + change.time_ps;
       if (!within(at, at + 1) || shown[which]++ >= most) continue;
-      events_.counter(kLevelNames[which], at, "count", static_cast<double>(level[which]));
+      events_.counter(kLevelNames[which], at, kLevelUnits[which],
+                      static_cast<double>(level[which]));
     }
     for (std::size_t l = 0; l < kTimelineLevelCount; ++l) {
       if (shown[l] > 0) {
-        events_.counter(kLevelNames[l], begin + length_of(instance), "count", 0);
+        events_.counter(kLevelNames[l], begin + length_of(instance), kLevelUnits[l], 0);
       }
     }
   }
@@ -397,6 +401,7 @@ class ResultRenderer {
     if (result_.clock_mhz > 0) {
       add_windows();
       add_excerpt();
+      add_levels();
       add_banks();
     }
     const Excerpt& excerpt = result_.excerpt;
@@ -487,6 +492,19 @@ class ResultRenderer {
       events_.slice(thread, excerpt.operations[bar.operation].name, begin, end,
                     fmt::format("\"pieces\":{},\"busy_ps\":{},\"bytes\":{}", bar.pieces,
                                 bar.busy_ps, bar.bytes));
+    }
+  }
+
+  void add_levels() {
+    const Excerpt& excerpt = result_.excerpt;
+    for (const ExcerptLevel& level : excerpt.levels) {
+      if (level.operation >= excerpt.operations.size() ||
+          level.scratchpad >= result_.scratchpads.size()) {
+        continue;
+      }
+      events_.counter(result_.scratchpads[level.scratchpad].name + " held",
+                      stretch_begin(level.operation) + level.begin_ps, "bytes",
+                      static_cast<double>(level.bytes));
     }
   }
 

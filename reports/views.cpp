@@ -174,6 +174,9 @@ std::vector<OperationRow> merged_operations(
     for (std::size_t p = 0; p < std::min(sum.path_bytes.size(), row.path_bytes.size()); ++p) {
       sum.path_bytes[p] += row.path_bytes[p];
     }
+    for (std::size_t s = 0; s < kScratchpadCount; ++s) {
+      sum.held_byte_cycles[s] += row.held_byte_cycles[s];
+    }
     if (sum.mapping && row.mapping) {
       sum.mapping->estimated_cycles += row.mapping->estimated_cycles;
     }
@@ -246,6 +249,16 @@ std::optional<double> utilisation_of(const OperationRow& row, const RunResult& r
   if (row.macs == 0) return std::nullopt;
   return share_of(static_cast<double>(row.macs),
                   static_cast<double>(row.cycles) * result.peak_macs_per_cycle);
+}
+
+std::optional<double> mean_held_bytes(const ScratchpadUse& use, const RunResult& result) {
+  return share_of(static_cast<double>(use.held_byte_cycles), static_cast<double>(result.cycles));
+}
+
+std::optional<double> occupancy_of(const ScratchpadUse& use, const RunResult& result) {
+  const std::optional<double> held = mean_held_bytes(use, result);
+  if (!held) return std::nullopt;
+  return share_of(*held, static_cast<double>(use.capacity_bytes));
 }
 
 std::optional<double> milliseconds_of(double cycles, const RunResult& result) {

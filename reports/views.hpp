@@ -61,6 +61,11 @@ std::uint64_t dram_bytes_of(const OperationRow& row);
 /// MACs / (cycles x peak MACs per cycle) of one row; absent without MACs.
 std::optional<double> utilisation_of(const OperationRow& row, const RunResult& result);
 
+/// Bytes that a scratchpad of the result holds, the mean over the run, and their share of its
+/// capacity; absent without cycles or capacity.
+std::optional<double> mean_held_bytes(const ScratchpadUse& use, const RunResult& result);
+std::optional<double> occupancy_of(const ScratchpadUse& use, const RunResult& result);
+
 /// Milliseconds of `cycles` at the result's clock; absent without a clock.
 std::optional<double> milliseconds_of(double cycles, const RunResult& result);
 std::string format_cycles_as_time(double cycles, const RunResult& result);

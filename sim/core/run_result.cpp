@@ -123,6 +123,12 @@ void RunResult::check_over_time() const {
     sum[3] += window.dram_write_bytes;
   }
   SYSTOLE_CHECK(sum == whole, "windows do not sum to the run's cycles, MACs and bytes");
+  for (std::size_t s = 0; s < scratchpads.size(); ++s) {
+    std::uint64_t held = 0;
+    for (const TimeWindow& window : windows) held += window.held_byte_cycles[s];
+    SYSTOLE_CHECK(held == scratchpads[s].held_byte_cycles,
+                  "windows do not sum to what is held in the " + scratchpads[s].name);
+  }
   std::uint64_t in_steps = 0, read = 0, written = 0;
   for (const StepRow& step : steps) {
     in_steps += step.cycles;
@@ -146,6 +152,15 @@ void RunResult::check_paths() const {
   }
 }
 
+void RunResult::check_scratchpads() const {
+  for (std::size_t s = 0; s < scratchpads.size(); ++s) {
+    std::uint64_t held = 0;
+    for (const OperationRow& row : operations) held += row.held_byte_cycles[s];
+    SYSTOLE_CHECK(held == scratchpads[s].held_byte_cycles,
+                  "operations do not sum to what is held in the " + scratchpads[s].name);
+  }
+}
+
 void RunResult::check_sums() const {
   std::uint64_t sum = 0, prefill = 0;
   for (const OperationRow& row : operations) {
@@ -160,6 +175,7 @@ void RunResult::check_sums() const {
                 "phases do not sum to the run's cycles");
   check_over_time();
   check_paths();
+  check_scratchpads();
   double energy = 0, area = 0;
   for (const ComponentRow& part : components) {
     energy += part.dynamic_pj + part.static_pj;

@@ -22,6 +22,13 @@ namespace systole {
 
 using BytesByClass = std::array<std::uint64_t, kTrafficClassCount>;
 
+enum class ScratchpadOf : std::uint8_t { weights, activations, sums };
+inline constexpr std::size_t kScratchpadCount = 3;
+inline constexpr std::array<std::string_view, kScratchpadCount> kScratchpadNames = {
+    "weight_scratchpad", "activation_scratchpad", "output_scratchpad"};
+/// Bytes held in each scratchpad, times the cycles for which they are.
+using HeldByteCycles = std::array<std::uint64_t, kScratchpadCount>;
+
 /// How one instance of a matrix product is cut, and what the mapper's closed form expects of that.
 struct Tiling {
   std::uint64_t m = 0, n = 0, k = 0;
@@ -71,6 +78,7 @@ struct OperationRow {
       energy_pj;  ///< by component; sums to its share of the run's dynamic energy
   std::optional<MappingChoice> mapping;   ///< of matrix products
   std::vector<std::uint64_t> path_bytes;  ///< through each of the result's memory_paths
+  HeldByteCycles held_byte_cycles{};      ///< in the result's scratchpads
 };
 
 /// The sum over rows.
@@ -98,6 +106,18 @@ struct MemoryPath {
   std::uint64_t bytes = 0;  ///< of the run, = sum of the operations'
 
   friend bool operator==(const MemoryPath&, const MemoryPath&) = default;
+};
+
+/// How full a scratchpad is. Held are pieces that DMA brought, from their arrival until the last
+/// job that reads them; tensors that stay on chip, while the operations that write and read them
+/// run; and of the output scratchpad the sums of the tiles that the mapping keeps open (sums that
+/// are on their way out are in its other half, and not counted).
+struct ScratchpadUse {
+  std::string name;  ///< kScratchpadNames, in their order
+  std::uint64_t capacity_bytes = 0;
+  std::uint64_t held_byte_cycles = 0;  ///< of the run, = sum of the operations'
+
+  friend bool operator==(const ScratchpadUse&, const ScratchpadUse&) = default;
 };
 
 /// One memory of a machine with several: DRAM first, then its tiers.
@@ -139,6 +159,7 @@ struct TimeWindow {
   CyclesByCause cycles_by_cause{};
   std::uint64_t macs = 0;
   std::uint64_t dram_read_bytes = 0, dram_write_bytes = 0;
+  HeldByteCycles held_byte_cycles{};
 
   friend bool operator==(const TimeWindow&, const TimeWindow&) = default;
 };
@@ -178,10 +199,20 @@ struct ExcerptDramBar {
 
   friend bool operator==(const ExcerptDramBar&, const ExcerptDramBar&) = default;
 };
+/// What a scratchpad holds for a while: exactly, or the mean where a stretch has too many changes.
+struct ExcerptLevel {
+  std::uint64_t operation = 0;             ///< the first of its stretch
+  std::uint64_t scratchpad = 0;            ///< kScratchpadNames
+  std::uint64_t begin_ps = 0, end_ps = 0;  ///< from the start of its stretch; without gaps
+  std::uint64_t bytes = 0;
+
+  friend bool operator==(const ExcerptLevel&, const ExcerptLevel&) = default;
+};
 struct Excerpt {
   std::vector<ExcerptOperation> operations;  ///< a stretch after the other, in order of time
   std::vector<ExcerptBar> bars;
   std::vector<ExcerptDramBar> dram;
+  std::vector<ExcerptLevel> levels;
 };
 
 /// One change of the machine, and what the same work takes on it: simulated, not estimated. Times,
@@ -271,6 +302,7 @@ struct RunResult {
 
   std::vector<TierRow> tiers;  ///< empty where DRAM is the only memory
   std::vector<MemoryPath> memory_paths;
+  std::vector<ScratchpadUse> scratchpads;  ///< empty where the timing has no pieces: analytic
 
   // Over time; empty where nobody asked.
   std::uint64_t window_cycles = 0;
@@ -309,6 +341,7 @@ struct RunResult {
  private:
   void check_over_time() const;
   void check_paths() const;
+  void check_scratchpads() const;
 };
 
 }  // namespace systole

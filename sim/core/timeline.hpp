@@ -35,8 +35,14 @@ inline constexpr std::array<std::string_view, kTimelineTrackCount> kTimelineTrac
     "DMA: next layer's weights"};
 
 /// What is held or queued, as counted by changes.
-enum class TimelineLevel : std::uint8_t { weight_buffers, activation_buffers, unfinished_pieces };
-inline constexpr std::size_t kTimelineLevelCount = 3;
+enum class TimelineLevel : std::uint8_t {
+  weight_buffers,
+  activation_buffers,
+  unfinished_pieces,
+  weight_bytes,  ///< of the pieces that have come, as in ScratchpadUse
+  activation_bytes,
+};
+inline constexpr std::size_t kTimelineLevelCount = 5;
 
 struct TimelineSlice {
   std::uint64_t begin_ps = 0, end_ps = 0;  ///< from the region's start
@@ -72,7 +78,7 @@ struct DramSlice {
 
 struct TimelineChange {
   std::uint64_t time_ps = 0;
-  std::int32_t by = 0;
+  std::int64_t by = 0;
   TimelineLevel level = TimelineLevel::weight_buffers;
 };
 
@@ -91,6 +97,8 @@ struct TimelineRegion {
     std::uint64_t cycles = 0;
     CyclesByCause cycles_by_cause{};
     std::uint64_t macs = 0, dram_bytes = 0, tier_bytes = 0;
+    /// In each scratchpad (ScratchpadOf) for as long as it runs, besides what loads bring.
+    std::array<std::uint64_t, 3> kept_bytes{};
   };
   std::vector<Operation> operations;  ///< one after the other, the first from 0
   std::vector<TimelineSlice> slices;  ///< on each track in order of time

@@ -17,6 +17,10 @@ constexpr std::uint64_t kMostInside = 8;
 
 std::uint64_t buffers_of(const Load& load, std::uint64_t all) { return load.whole ? all : 1; }
 
+/// Of the scratchpads that loads fill, in the order of ScratchpadOf.
+constexpr std::array<TimelineLevel, 2> kLevelOfHeld = {TimelineLevel::weight_bytes,
+                                                       TimelineLevel::activation_bytes};
+
 }  // namespace
 
 std::uint64_t OperationOutcome::cycles() const {
@@ -84,7 +88,10 @@ SegmentOutcome Accelerator::run(std::span<const Job> jobs, const Besides& beside
     next_chunk_ = 0;
   }
   finish_issued_ = background_issued_ = store_issued_ = 0;
-  mark_ = clock_.now();
+  mark_ = held_since_ = clock_.now();
+  for (auto& loads : loads_held_) loads.clear();
+  held_ = {};
+  held_byte_cycles_ = {};
   segment_start_ = sc_core::sc_time_stamp();
   segment_started_.notify(sc_core::SC_ZERO_TIME);
 
@@ -200,11 +207,13 @@ void Accelerator::issue(const Job& job, std::uint64_t index, OperationOutcome& o
     const std::uint64_t freed = buffers_of(job.stationary, stationary_buffers_);
     stationary_freed_.advance(freed);
     record(TimelineLevel::weight_buffers, -static_cast<std::int64_t>(freed));
+    release(ScratchpadOf::weights);
   }
   if (job.moving.frees_half) {
     const std::uint64_t freed = buffers_of(job.moving, moving_buffers_);
     moving_freed_.advance(freed);
     record(TimelineLevel::activation_buffers, -static_cast<std::int64_t>(freed));
+    release(ScratchpadOf::activations);
   }
   outcome.counts += job.counts;
   ++jobs_issued_;
@@ -284,9 +293,40 @@ void Accelerator::load(Load Job::*which, Milestone& loaded, Milestone& freed, st
                job.operation, begin, segment_ps(), memory::total_bytes(load.transfers), last);
       }
     }
+    if (load.takes_half || !load.transfers.empty()) {
+      hold(after_predecessors ? ScratchpadOf::activations : ScratchpadOf::weights,
+           memory::total_bytes(load.transfers), load.takes_half);
+    }
     ++index;
     loaded.advance();
   }
+}
+
+void Accelerator::hold(ScratchpadOf scratchpad, std::uint64_t bytes, bool takes) {
+  const auto s = static_cast<std::size_t>(scratchpad);
+  if (takes) loads_held_[s].push_back(0);
+  if (bytes == 0 || loads_held_[s].empty()) return;
+  settle_held();
+  loads_held_[s].back() += bytes;
+  held_[s] += bytes;
+  record(kLevelOfHeld[s], static_cast<std::int64_t>(bytes));
+}
+
+void Accelerator::release(ScratchpadOf scratchpad) {
+  const auto s = static_cast<std::size_t>(scratchpad);
+  SYSTOLE_CHECK(!loads_held_[s].empty(), "a buffer is freed that nobody took");
+  settle_held();
+  const std::uint64_t bytes = loads_held_[s].front();
+  loads_held_[s].pop_front();
+  held_[s] -= bytes;
+  record(kLevelOfHeld[s], -static_cast<std::int64_t>(bytes));
+}
+
+void Accelerator::settle_held() {
+  const Cycles now = clock_.now();
+  const std::uint64_t cycles = (now - held_since_).count();
+  for (std::size_t s = 0; s < held_.size(); ++s) held_byte_cycles_[s] += cycles * held_[s];
+  held_since_ = now;
 }
 
 void Accelerator::load_stationary() {
@@ -383,7 +423,7 @@ void Accelerator::record(TimelineTrack track, std::uint32_t operation, std::uint
 
 void Accelerator::record(TimelineLevel level, std::int64_t by) {
   if (recorded_ == nullptr) return;
-  recorded_->changes.push_back({segment_ps(), static_cast<std::int32_t>(by), level});
+  recorded_->changes.push_back({segment_ps(), by, level});
 }
 
 void Accelerator::wait_cycles(std::uint64_t cycles) {
@@ -410,6 +450,10 @@ void Accelerator::account(OperationOutcome& outcome, CycleCause cause, std::uint
   outcome.cycles_by_cause[static_cast<std::size_t>(cause)] += cycles;
   if (cause == CycleCause::dram) outcome.tier_wait_cycles[tier] += cycles;
   mark_ = now;
+  settle_held();
+  for (std::size_t s = 0; s < kScratchpadCount; ++s) {
+    outcome.held_byte_cycles[s] += std::exchange(held_byte_cycles_[s], 0);
+  }
 }
 
 }  // namespace systole::sim

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <vector>
@@ -32,6 +33,8 @@ struct OperationOutcome {
   /// Beside the DRAM, of tiers 1, 2, ...; and cycles waited for the tier that came last (0: DRAM).
   std::array<BytesByClass, memory::kMostTiers> tier_read_bytes{}, tier_write_bytes{};
   std::array<std::uint64_t, memory::kMostTiers> tier_wait_cycles{};
+  /// Of what loads brought; `add_kept` adds what is there besides (scratchpad_use.hpp).
+  HeldByteCycles held_byte_cycles{};
 
   std::uint64_t cycles() const;
 };
@@ -119,6 +122,11 @@ class Accelerator : public sc_core::sc_module {
 
   void load(Load Job::*which, Milestone& loaded, Milestone& freed, std::uint64_t buffers,
             bool after_predecessors, std::vector<std::uint32_t>& slowest);
+  /// What a load brought into the buffers it took, or the oldest buffers lose as they are freed.
+  void hold(ScratchpadOf scratchpad, std::uint64_t bytes, bool takes);
+  void release(ScratchpadOf scratchpad);
+  /// Puts down what has been held since the level last changed.
+  void settle_held();
   /// Returns the tier that came last.
   std::uint32_t transfer(std::span<const memory::Transfer> transfers);
   void prefetch();
@@ -144,6 +152,12 @@ class Accelerator : public sc_core::sc_module {
   TimelineRegion* recorded_ = nullptr;
   std::unique_ptr<memory::DramRecorder> banks_;  ///< where they are recorded
   sc_core::sc_time segment_start_;
+
+  /// Bytes of each load whose buffers are taken, the oldest first, and their sum; since when.
+  std::array<std::deque<std::uint64_t>, 2> loads_held_;
+  std::array<std::uint64_t, 2> held_{};
+  Cycles held_since_;
+  HeldByteCycles held_byte_cycles_{};  ///< not yet put down to an operation
 
   Milestone stationary_loaded_, stationary_freed_;
   Milestone moving_loaded_, moving_freed_;

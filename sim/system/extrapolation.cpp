@@ -222,6 +222,12 @@ Extrapolated extrapolate(const ShortenedJobs& jobs, SegmentOutcome kept,
       window += one;
       before += cycles(1, c) - cycles(0, c);
     }
+    for (std::size_t p = 0; p < kScratchpadCount; ++p) {
+      const auto held = [&](std::size_t mark) {
+        return at_marks[3 * s + mark].operations.at(o).held_byte_cycles[p];
+      };
+      sum.held_byte_cycles[p] += stretch.times * (held(2) - held(1));
+    }
     result.outcome.dram_events +=
         at_marks[3 * s + 2].dram_events.since(at_marks[3 * s + 1].dram_events).times(stretch.times);
     result.left_out_cycles += stretch.times * window;
@@ -252,6 +258,10 @@ SegmentOutcome between(const SegmentOutcome& shorter, const SegmentOutcome& long
     for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
       outcome.operations[o].cycles_by_cause[c] =
           at(shorter.operations[o].cycles_by_cause[c], longer.operations[o].cycles_by_cause[c]);
+    }
+    for (std::size_t p = 0; p < kScratchpadCount; ++p) {
+      outcome.operations[o].held_byte_cycles[p] =
+          at(shorter.operations[o].held_byte_cycles[p], longer.operations[o].held_byte_cycles[p]);
     }
   }
   std::uint64_t read_bits = 0, write_bits = 0;

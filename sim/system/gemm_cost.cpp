@@ -56,6 +56,16 @@ TileGrid tile_grid(const Operation& op, const GemmParts& parts, const GemmMappin
   return {ceil_div(op.m, map.m_tile), ceil_div(op.n, map.n_tile), k_tiles_of(parts, map.k_tile)};
 }
 
+std::uint64_t open_sum_bytes(const Operation& op, const GemmMapping& map, bool cut_k) {
+  using configs::LoopOrder;
+  const bool all_rows =
+      map.order == LoopOrder::weights_outer || map.order == LoopOrder::reduction_outer;
+  const std::uint64_t rows = cut_k && all_rows ? op.m : map.m_tile;
+  const std::uint64_t columns =
+      cut_k && map.order == LoopOrder::reduction_outer ? op.n : map.n_tile;
+  return rows * columns * kAccumulatorBytes;
+}
+
 GemmCosts::GemmCosts(const Mapper& mapper, const DramRates& dram, const Operation& op,
                      const GemmParts& parts)
     : mapper_(mapper),

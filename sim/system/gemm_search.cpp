@@ -80,16 +80,6 @@ std::uint64_t activation_footprint(const Operation& op, std::uint64_t m_tile, st
   return with_slack(slice(rows, 0, depth, op.k).bytes, m_tile == op.m && depth == op.k);
 }
 
-/// Of the sums that a cut of the reduction leaves open, and of those that are being made.
-std::uint64_t sums_footprint(const Operation& op, const GemmMapping& map, bool cut_k) {
-  const bool all_rows =
-      map.order == LoopOrder::weights_outer || map.order == LoopOrder::reduction_outer;
-  const std::uint64_t rows = cut_k && all_rows ? op.m : map.m_tile;
-  const std::uint64_t columns =
-      cut_k && map.order == LoopOrder::reduction_outer ? op.n : map.n_tile;
-  return rows * columns * kAccumulatorBytes;
-}
-
 /// Sizes worth trying along a dimension: `unit` times the powers of two, equal parts rounded up to
 /// `unit`, and all of it.
 std::set<std::uint64_t> sizes_of(std::uint64_t whole, std::uint64_t unit) {
@@ -362,7 +352,7 @@ void Mapper::each_combination(const Operation& op, const GemmParts& parts,
           tried.map = {m, n, k, order, false, false};
           tried.bytes.activation =
               order == LoopOrder::rows_outer ? activation_footprint(op, m, op.k) : slice_of_rows;
-          tried.bytes.sums = sums_footprint(op, tried.map, !k_whole);
+          tried.bytes.sums = open_sum_bytes(op, tried.map, !k_whole);
           mark_whole(tried.bytes, !on_chip, tried.map);
           visit(tried);
         }

@@ -84,6 +84,11 @@ struct TileGrid {
 TileGrid tile_grid(const workloads::Operation& operation, const GemmParts& parts,
                    const GemmMapping& mapping);
 
+/// Bytes of the sums that are being made, and of those that a cut of the reduction (`cut_k`: into
+/// more than one tile) leaves open.
+std::uint64_t open_sum_bytes(const workloads::Operation& operation, const GemmMapping& mapping,
+                             bool cut_k);
+
 /// What the closed form expects of a mapping.
 struct MappingCost {
   std::uint64_t cycles = 0;             ///< after another operation

@@ -51,6 +51,9 @@ struct Amounts {
     visit(done.macs, other.done.macs);
     visit(done.dram_read_bytes, other.done.dram_read_bytes);
     visit(done.dram_write_bytes, other.done.dram_write_bytes);
+    for (std::size_t s = 0; s < kScratchpadCount; ++s) {
+      visit(done.held_byte_cycles[s], other.done.held_byte_cycles[s]);
+    }
   }
 };
 
@@ -59,6 +62,7 @@ Amounts amounts_of(const OperationOutcome& operation) {
   amounts.cycles = operation.cycles();
   amounts.done.cycles_by_cause = operation.cycles_by_cause;
   amounts.done.macs = operation.counts.macs;
+  amounts.done.held_byte_cycles = operation.held_byte_cycles;
   for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
     amounts.done.dram_read_bytes += operation.dram_read_bytes[c];
     amounts.done.dram_write_bytes += operation.dram_write_bytes[c];
@@ -208,6 +212,69 @@ void add_banks(Excerpt& excerpt, std::uint64_t first_operation, std::vector<Dram
   }
 }
 
+/// The scratchpad whose bytes the level counts.
+std::optional<std::size_t> filled_by(TimelineLevel level) {
+  switch (level) {
+    case TimelineLevel::weight_bytes:
+      return static_cast<std::size_t>(ScratchpadOf::weights);
+    case TimelineLevel::activation_bytes:
+      return static_cast<std::size_t>(ScratchpadOf::activations);
+    case TimelineLevel::weight_buffers:
+    case TimelineLevel::activation_buffers:
+    case TimelineLevel::unfinished_pieces:
+      break;
+  }
+  return std::nullopt;
+}
+
+/// Changes of what a scratchpad holds, as levels of the stretch that begins with this operation and
+/// lasts `length_ps`.
+class Levels {
+ public:
+  void add(std::uint64_t time_ps, std::int64_t by) {
+    if (by != 0) changes_[time_ps] += by;
+  }
+
+  void put(Excerpt& excerpt, std::uint64_t operation, std::size_t scratchpad,
+           std::uint64_t length_ps) const {
+    constexpr std::uint64_t kMostLevels = 300;
+    if (changes_.empty() || length_ps == 0) return;
+    // Equal windows, where there are more changes than these.
+    const std::uint64_t window =
+        changes_.size() > kMostLevels ? ceil_div(length_ps, kMostLevels) : 0;
+    std::uint64_t begin = 0, at = 0;
+    Area area = 0;
+    std::int64_t held = 0;
+    const auto close = [&](std::uint64_t end) {
+      if (end > begin) {
+        excerpt.levels.push_back(
+            {operation, scratchpad, begin, end, static_cast<std::uint64_t>(area / (end - begin))});
+      }
+      begin = end;
+      area = 0;
+    };
+    const auto go_on = [&](std::uint64_t until) {
+      while (at < until) {
+        const std::uint64_t end = window == 0 ? until : std::min(until, begin + window);
+        area += static_cast<Area>(std::max<std::int64_t>(held, 0)) * (end - at);
+        at = end;
+        if (window > 0 && at == begin + window) close(at);
+      }
+    };
+    for (const auto& [time, by] : changes_) {
+      go_on(std::min(time, length_ps));
+      if (window == 0 && by != 0) close(at);
+      held += by;
+    }
+    go_on(length_ps);
+    close(at);
+  }
+
+ private:
+  __extension__ using Area = unsigned __int128;  // bytes x ps
+  std::map<std::uint64_t, std::int64_t> changes_;
+};
+
 }  // namespace
 
 Excerpt excerpt_of(const Timeline& timeline) {
@@ -222,6 +289,7 @@ Excerpt excerpt_of(const Timeline& timeline) {
     std::array<std::uint64_t, kTimelineTrackCount> ended{};
     std::vector<std::uint32_t> shown;
     std::vector<DramSlice> banks;
+    std::array<Levels, kScratchpadCount> held;
     const std::uint64_t stretch = excerpt.operations.size();
     std::uint64_t shift = 0;
     for (const Timeline::Instance& instance : timeline.instances) {
@@ -234,7 +302,18 @@ Excerpt excerpt_of(const Timeline& timeline) {
       std::uint64_t at = instance.begin_cycles;
       for (const TimelineRegion::Operation& operation : region.operations) {
         excerpt.operations.push_back({name, operation.name, at, operation.cycles});
+        const std::uint64_t begin = shift + picoseconds(at - instance.begin_cycles);
         at += operation.cycles;
+        const std::uint64_t end = shift + picoseconds(at - instance.begin_cycles);
+        for (std::size_t s = 0; s < kScratchpadCount; ++s) {
+          held[s].add(begin, static_cast<std::int64_t>(operation.kept_bytes[s]));
+          held[s].add(end, -static_cast<std::int64_t>(operation.kept_bytes[s]));
+        }
+      }
+      for (const TimelineChange& change : region.changes) {
+        if (const auto scratchpad = filled_by(change.level)) {
+          held[*scratchpad].add(shift + change.time_ps, change.by);
+        }
       }
       for (const TimelineSlice& slice : region.slices) {
         const auto track = static_cast<std::size_t>(slice.track);
@@ -257,6 +336,7 @@ Excerpt excerpt_of(const Timeline& timeline) {
       excerpt.bars.insert(excerpt.bars.end(), track.begin(), track.end());
     }
     add_banks(excerpt, stretch, std::move(banks));
+    for (std::size_t s = 0; s < kScratchpadCount; ++s) held[s].put(excerpt, stretch, s, shift);
   };
   if (timeline.regions.empty()) return excerpt;
   add_stretch(0, "prefill, embedding and layer 0");

@@ -19,7 +19,9 @@ void add_over_time(RunResult& result, const workloads::Program& program,
 
 /// The first layer of the prefill and of the last decode step with a recording. Pieces of a track
 /// and operation are joined until each stretch and track has at most a few hundred bars, those of
-/// the DRAM's banks (the first kExactDramSlices excepted) until a stretch has at most 1800.
+/// the DRAM's banks (the first kExactDramSlices excepted) until a stretch has at most 1800. What a
+/// scratchpad holds is in at most 301 levels a stretch; equal windows with the mean where it
+/// changes more often.
 Excerpt excerpt_of(const Timeline& timeline);
 
 }  // namespace systole::sim

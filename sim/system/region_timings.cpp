@@ -45,6 +45,7 @@ void visit_numbers(Operation& operation, const Visit& visit) {
   for (auto& value : operation.cycles_by_cause) visit(value);
   for (auto& value : operation.dram_read_bytes) visit(value);
   for (auto& value : operation.dram_write_bytes) visit(value);
+  for (auto& value : operation.held_byte_cycles) visit(value);
 }
 
 /// A region has some tens of operations and of events.

@@ -31,6 +31,7 @@
 #include "sim/system/pricing.hpp"
 #include "sim/system/region_timings.hpp"
 #include "sim/system/schedule.hpp"
+#include "sim/system/scratchpad_use.hpp"
 #include "sim/system/tier_report.hpp"
 #include "sim/system/tiering.hpp"
 #include "sim/system/tile_stepper.hpp"
@@ -180,6 +181,9 @@ void add(SegmentOutcome& total, const SegmentOutcome& other, std::uint64_t times
     for (std::size_t c = 0; c < kTrafficClassCount; ++c) {
       sum.dram_read_bytes[c] += times * one.dram_read_bytes[c];
       sum.dram_write_bytes[c] += times * one.dram_write_bytes[c];
+    }
+    for (std::size_t s = 0; s < kScratchpadCount; ++s) {
+      sum.held_byte_cycles[s] += times * one.held_byte_cycles[s];
     }
     for (std::size_t t = 0; t < memory::kMostTiers; ++t) {
       sum.tier_wait_cycles[t] += times * one.tier_wait_cycles[t];
@@ -496,9 +500,14 @@ class ProgramRunner : public sc_core::sc_module {
         }
       }
       const Operation& op = region.operations.at(i);
+      const KeptBytes kept = kept_bytes(mapper_, op);
       recording.operations.push_back({op.part.empty() ? op.name : op.name + " (" + op.part + ")",
-                                      done.cycles(), done.cycles_by_cause, done.counts.macs, bytes,
-                                      of_tiers});
+                                      done.cycles(),
+                                      done.cycles_by_cause,
+                                      done.counts.macs,
+                                      bytes,
+                                      of_tiers,
+                                      {0, kept.activations, kept.sums}});
     }
     timeline_slices_ += recording.slices.size();
     if (timeline_slices_ > timeline->most_slices) {
@@ -1264,6 +1273,7 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
   std::map<std::tuple<Phase, std::size_t, std::string>, std::size_t> row_of;
   std::vector<EventCounts> row_events;
   MemoryPaths paths(machine, has_coded_cache(program));
+  if (options.timing != Timing::analytic) result.scratchpads = scratchpads_of(machine);
   TierTotals tiers = outcomes.tiers;
   std::vector<std::array<std::uint64_t, memory::kMostTiers>> row_tier_bytes;
   for (std::size_t s = 0; s < program.steps.size(); ++s) {
@@ -1332,6 +1342,10 @@ RunResult result_of(const Program& program, const configs::MachineConfig& machin
           result.kv_dequantise_cycles += done.counts.kv_dequantise_cycles;
         }
         paths.add(done, row);
+        for (std::size_t p = 0; p < result.scratchpads.size(); ++p) {
+          row.held_byte_cycles[p] += done.held_byte_cycles[p];
+          result.scratchpads[p].held_byte_cycles += done.held_byte_cycles[p];
+        }
         row.cycles += done.cycles();
         row.compute_bound_cycles +=
             op.kind == OpKind::vector
@@ -1604,6 +1618,7 @@ std::optional<RunResult> recall(const TimedProgram& timed, const SimulateOptions
     }
   }
   check_capacity(program, machine, layout);
+  add_kept(mapper, program, outcomes.steps);
   return result_of(program, machine, options, prices, mapper, outcomes);
 }
 
@@ -1685,6 +1700,9 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> given,
 
   if (options.timing != Timing::analytic) {
     outcomes = run_in_systemc(programs, mappers, options, progress);
+    for (std::size_t i = 0; i < programs.size(); ++i) {
+      add_kept(*mappers[i], programs[i].program, outcomes[i].steps);
+    }
   }
 
   std::vector<RunResult> results;

@@ -33,6 +33,13 @@ class RandomResult {
       r.memory_paths.push_back({text(), real(), count()});
       for (OperationRow& row : r.operations) row.path_bytes.push_back(count());
     }
+    const bool scratchpads = below(2) == 1;
+    if (scratchpads) {
+      for (const std::string_view name : kScratchpadNames) {
+        r.scratchpads.push_back({std::string(name), count(), count()});
+      }
+      for (OperationRow& row : r.operations) row.held_byte_cycles = {count(), count(), count()};
+    }
     for (std::uint64_t i = below(8); i > 0; --i) {
       r.components.push_back(
           {text(), real(), real(), real(), text(), text(), real(), real(), real()});
@@ -75,6 +82,7 @@ class RandomResult {
     for (std::uint64_t i = below(4); i > 0; --i) {
       TimeWindow& window = r.windows.emplace_back();
       for (std::uint64_t& cycles : window.cycles_by_cause) cycles = count();
+      if (scratchpads) window.held_byte_cycles = {count(), count(), count()};
       for (std::uint64_t* value :
            {&window.macs, &window.dram_read_bytes, &window.dram_write_bytes, &r.window_cycles}) {
         *value = count();
@@ -89,6 +97,8 @@ class RandomResult {
           {below(names), below(kTimelineTrackCount), count(), count(), count(), count(), count()});
       r.excerpt.dram.push_back({below(names), below(kMostDramBanks), below(kDramActCount), count(),
                                 count(), count(), count(), count()});
+      r.excerpt.levels.push_back(
+          {below(names), below(kScratchpadCount), count(), count(), count()});
       r.sensitivities.push_back({text(), text(), real(), real(), real(), real(), real()});
     }
     if (below(2) == 1) {

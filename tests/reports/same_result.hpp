@@ -49,8 +49,10 @@ inline void expect_same(const RunResult& a, const RunResult& b) {
     EXPECT_EQ(x.energy_pj, y.energy_pj);
     EXPECT_EQ(x.mapping, y.mapping);
     EXPECT_EQ(x.path_bytes, y.path_bytes);
+    EXPECT_EQ(x.held_byte_cycles, y.held_byte_cycles);
   }
   EXPECT_EQ(a.memory_paths, b.memory_paths);
+  EXPECT_EQ(a.scratchpads, b.scratchpads);
   EXPECT_EQ(a.kv_sharing, b.kv_sharing);
   ASSERT_EQ(a.tiers.size(), b.tiers.size());
   for (std::size_t i = 0; i < a.tiers.size(); ++i) {
@@ -106,6 +108,7 @@ inline void expect_same(const RunResult& a, const RunResult& b) {
   EXPECT_EQ(a.excerpt.operations, b.excerpt.operations);
   EXPECT_EQ(a.excerpt.bars, b.excerpt.bars);
   EXPECT_EQ(a.excerpt.dram, b.excerpt.dram);
+  EXPECT_EQ(a.excerpt.levels, b.excerpt.levels);
   ASSERT_EQ(a.sensitivities.size(), b.sensitivities.size());
   for (std::size_t i = 0; i < a.sensitivities.size(); ++i) {
     EXPECT_EQ(a.sensitivities[i], b.sensitivities[i]);

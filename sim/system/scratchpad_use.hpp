@@ -1,0 +1,29 @@
+// How full the scratchpads are: what lies in them for as long as an operation runs, besides the
+// pieces that loads bring and jobs free, which the Accelerator follows.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "sim/core/run_result.hpp"
+#include "sim/system/accelerator.hpp"
+#include "sim/system/mapping.hpp"
+#include "workloads/program.hpp"
+
+namespace systole::sim {
+
+/// Held while one instance of an operation runs.
+struct KeptBytes {
+  std::uint64_t activations = 0;  ///< its input and output where these stay on chip
+  std::uint64_t sums = 0;         ///< that its mapping keeps open at a time
+};
+KeptBytes kept_bytes(Mapper& mapper, const workloads::Operation& operation);
+
+/// Adds what is kept to what loads brought. `outcomes`: [step][segment] of the program.
+void add_kept(Mapper& mapper, const workloads::Program& program,
+              std::vector<std::vector<SegmentOutcome>>& outcomes);
+
+/// The machine's scratchpads, nothing held yet.
+std::vector<ScratchpadUse> scratchpads_of(const configs::MachineConfig& machine);
+
+}  // namespace systole::sim
