@@ -298,21 +298,39 @@ class RunSections {
     }
     add("<div class=\"curves\" data-what=\"windows\" data-clock=\"{}\" data-bytes=\"{}\" "
         "data-macs=\"{}\" "
-        "data-labels=\"[{}]\"></div>\n",
-        r_.clock_mhz, r_.peak_dram_bytes_per_cycle, r_.peak_macs_per_cycle, escaped(labels));
+        "data-labels=\"[{}]\" data-capacities=\"{}\"></div>\n",
+        r_.clock_mhz, r_.peak_dram_bytes_per_cycle, r_.peak_macs_per_cycle, escaped(labels),
+        escaped(capacities()));
     FigureTable table{{"begin_ms"}, {}};
     for (const std::string_view cause : kCycleCauseNames) {
       table.columns.push_back(fmt::format("{}_cycles", cause));
     }
     table.columns.insert(table.columns.end(), {"macs", "dram_read_bytes", "dram_write_bytes"});
+    for (const ScratchpadUse& use : r_.scratchpads) {
+      table.columns.push_back(use.name + "_held_bytes");
+    }
     for (std::size_t i = 0; i < r_.windows.size(); ++i) {
       const TimeWindow& window = r_.windows[i];
       std::vector<FigureValue>& row = table.rows.emplace_back();
       row = {to_double(i * r_.window_cycles) / r_.clock_mhz * 1e-3};
       row.insert(row.end(), window.cycles_by_cause.begin(), window.cycles_by_cause.end());
       row.insert(row.end(), {window.macs, window.dram_read_bytes, window.dram_write_bytes});
+      const std::uint64_t cycles = std::accumulate(window.cycles_by_cause.begin(),
+                                                   window.cycles_by_cause.end(), std::uint64_t{0});
+      for (std::size_t s = 0; s < r_.scratchpads.size(); ++s) {
+        row.emplace_back(window.held_byte_cycles[s] / std::max<std::uint64_t>(cycles, 1));
+      }
     }
     out_ += figure_data(table) + "</section>\n";
+  }
+
+  /// {"weight_scratchpad": 262144, ...}
+  std::string capacities() const {
+    std::string all;
+    for (const ScratchpadUse& use : r_.scratchpads) {
+      all += fmt::format("{}\"{}\":{}", all.empty() ? "" : ",", use.name, use.capacity_bytes);
+    }
+    return "{" + all + "}";
   }
 
   void kv_over_tokens() {
@@ -349,12 +367,18 @@ class RunSections {
               fmt::format("<li>the first {} commands one by one</li></ul>\n", kExactDramSlices);
     }
     // As high as it will be, so that nothing moves when the script draws it.
-    std::set<std::pair<bool, std::uint64_t>> lanes;
-    for (const ExcerptBar& bar : e.bars) lanes.emplace(false, bar.track);
-    for (const ExcerptDramBar& bar : e.dram) lanes.emplace(true, bar.bank);
-    std::size_t height = 28 + 38;  // operations; the axis
-    for (const auto& lane : lanes) height += lane.first ? 15 : 28;
-    add("<div class=\"gantt\" style=\"min-height:{}px\"></div>\n", height);
+    std::set<std::uint64_t> tracks, banks, scratchpads;
+    for (const ExcerptBar& bar : e.bars) tracks.insert(bar.track);
+    for (const ExcerptDramBar& bar : e.dram) banks.insert(bar.bank);
+    for (const ExcerptLevel& level : e.levels) scratchpads.insert(level.scratchpad);
+    const std::size_t height = 28 + 38 +  // operations; the axis
+                               28 * tracks.size() + 34 * scratchpads.size() + 15 * banks.size();
+    std::string held;
+    for (const ScratchpadUse& use : r_.scratchpads) {
+      held += fmt::format("{}\"{}\":{}", held.empty() ? "" : ",", lane_of(use), use.capacity_bytes);
+    }
+    add("<div class=\"gantt\" data-capacities=\"{}\" style=\"min-height:{}px\"></div>\n",
+        escaped("{" + held + "}"), height);
     FigureTable table{
         {"stretch", "track", "operation", "begin_ps", "end_ps", "busy_ps", "pieces", "bytes"}, {}};
     const double ps_per_cycle = 1e6 / r_.clock_mhz;
@@ -375,8 +399,29 @@ class RunSections {
       table.rows.push_back({op.stretch, std::string(kTimelineTrackNames[bar.track]), op.name,
                             bar.begin_ps, bar.end_ps, bar.busy_ps, bar.pieces, bar.bytes});
     }
+    add_levels(table);
     add_banks(table);
     out_ += figure_data(table) + "</section>\n";
+  }
+
+  /// Lanes of the scratchpads in the excerpt's table.
+  void add_levels(FigureTable& table) const {
+    for (const ExcerptLevel& level : r_.excerpt.levels) {
+      if (level.operation >= r_.excerpt.operations.size() ||
+          level.scratchpad >= r_.scratchpads.size()) {
+        continue;
+      }
+      table.rows.push_back({r_.excerpt.operations[level.operation].stretch,
+                            lane_of(r_.scratchpads[level.scratchpad]), "held", level.begin_ps,
+                            level.end_ps, level.end_ps - std::min(level.begin_ps, level.end_ps),
+                            std::uint64_t{1}, level.bytes});
+    }
+  }
+  /// "weight scratchpad"
+  static std::string lane_of(const ScratchpadUse& use) {
+    std::string name = use.name;
+    std::ranges::replace(name, '_', ' ');
+    return name;
   }
 
   /// Lanes of the DRAM's banks in the excerpt's table, bank by bank, open rows beneath the rest.

@@ -265,11 +265,12 @@ const curves=(host,x,axis,panels)=>{
 for(const host of $$(".curves[data-what=windows]"))whenNear(host,()=>{
   const[rows,of]=columnsOf(host.closest(".figure")),d=host.dataset,causes=Object.keys(of).filter(name=>name.endsWith("_cycles")),spans=rows.map((_,i)=>causes.reduce((sum,name)=>sum+of[name][i],0)||1);
   const begin=of.begin_ms,end=begin.at(-1)+spans.at(-1)/d.clock*1e-3,seconds=i=>spans[i]/(d.clock*1e6);
-  const labels=JSON.parse(d.labels);
+  const labels=JSON.parse(d.labels),held=Object.entries(JSON.parse(d.capacities)).map(([name,capacity],s)=>({name:name.replace("_scratchpad","")+", of "+prefixed(capacity,"B"),colour:[0,6,2][s],values:of[name+"_held_bytes"].map(v=>v/capacity)}));
   curves(host,begin,{name:"time since the start",text:v=>prefixed(v*1e-3,"s")},[
     {title:"Cycles by cause",stacked:true,top:1,end,text:percent,series:causes.map((name,c)=>({name:labels[c],colour:c,values:of[name].map((v,i)=>v/spans[i])})).filter(one=>one.values.some(v=>v>0))},
     {title:"DRAM bandwidth, of "+prefixed(d.bytes*d.clock*1e6,"B/s"),stacked:true,end,text:v=>prefixed(v,"B/s"),series:[{name:"read",colour:0,values:of.dram_read_bytes.map((v,i)=>v/seconds(i))},{name:"written",colour:3,values:of.dram_write_bytes.map((v,i)=>v/seconds(i))}]},
-    {title:"Array utilisation, of "+prefixed(+d.macs,"MACs/cycle"),stacked:true,end,text:percent,series:[{name:"MACs of peak",colour:6,values:of.macs.map((v,i)=>v/(spans[i]*d.macs))}]}]);
+    {title:"Array utilisation, of "+prefixed(+d.macs,"MACs/cycle"),stacked:true,end,text:percent,series:[{name:"MACs of peak",colour:6,values:of.macs.map((v,i)=>v/(spans[i]*d.macs))}]},
+    ...(held.length?[{title:"Held in the scratchpads",top:Math.max(1,...held.map(one=>Math.max(...one.values))),end,text:percent,series:held}]:[])]);
 });
 for(const host of $$(".curves[data-what=steps]"))whenNear(host,()=>{
   const[,of]=columnsOf(host.closest(".figure"));
@@ -280,18 +281,25 @@ for(const host of $$(".curves[data-what=steps]"))whenNear(host,()=>{
 });
 // What each part did: a lane a part, a bar a stretch of work; as strong as it was busy.
 for(const host of $$(".gantt"))whenNear(host,()=>{
-  const of=columnsOf(host.closest(".figure"))[1],count=of.stretch.length,stretches=[...new Set(of.stretch)],bank=name=>name.startsWith("DRAM bank "),lanes=[...new Set(of.track)].sort((a,b)=>bank(a)&&bank(b)?a.slice(10)-b.slice(10):bank(a)-bank(b)),narrow=()=>host.clientWidth<600,left=()=>narrow()?0:190,laneOf=new Map(lanes.map((name,k)=>[name,k]));
+  const of=columnsOf(host.closest(".figure"))[1],count=of.stretch.length,stretches=[...new Set(of.stretch)],capacities=JSON.parse(host.dataset.capacities),bank=name=>name.startsWith("DRAM bank "),lanes=[...new Set(of.track)].sort((a,b)=>bank(a)&&bank(b)?a.slice(10)-b.slice(10):bank(a)-bank(b)),narrow=()=>host.clientWidth<600,left=()=>narrow()?0:190,laneOf=new Map(lanes.map((name,k)=>[name,k]));
   const svg=drawing("svg",{role:"img","aria-label":"What each part of the machine did"});let chosen=stretches[0];
   const draw=([from,to])=>{
     const width=Math.max(240,host.clientWidth),L=left(),top=4,X=v=>L+(v-from)/(to-from)*(width-L-8);
     // Lanes of banks are many and low.
-    const heights=lanes.map(name=>bank(name)?(narrow()?24:15):narrow()?40:28),tops=heights.map((_,k)=>top+heights.slice(0,k).reduce((sum,h)=>sum+h,0)),bottom=tops.at(-1)+heights.at(-1);
+    const heights=lanes.map(name=>bank(name)?(narrow()?24:15):(narrow()?40:28)+(capacities[name]?6:0)),tops=heights.map((_,k)=>top+heights.slice(0,k).reduce((sum,h)=>sum+h,0)),bottom=tops.at(-1)+heights.at(-1);
     svg.textContent="";svg.setAttribute("viewBox","0 0 "+width+" "+(bottom+34));svg.setAttribute("height",bottom+34);
     for(const v of ticks(from,to,narrow()?3:8)){svg.append(drawing("line",{class:"grid",x1:X(v),x2:X(v),y1:top,y2:bottom}));svg.append(drawing("text",{class:"tick",x:X(v),y:bottom+15,"text-anchor":X(v)>width-40?"end":X(v)<L+20?"start":"middle"},prefixed(v*1e-12,"s")))}
     lanes.forEach((name,k)=>{const below=tops[k]+heights[k]-1,low=bank(name);svg.append(drawing("line",{class:"grid",x1:0,x2:width-8,y1:below,y2:below}));svg.append(drawing("text",{class:low?"name low":"name",x:narrow()?0:L-8,y:tops[k]+(narrow()?low?9:11:low?11:18),"text-anchor":narrow()?"start":"end"},name))});
     const acts={"row open":5,"read":0,"write":3,"refresh":2},drawn=new Map();
     for(let i=0;i<count;++i){
       if(of.stretch[i]!==chosen||of.end_ps[i]<from||of.begin_ps[i]>to)continue;
+      if(capacities[of.track[i]]){
+        const k=laneOf.get(of.track[i]),full=26,height=full*Math.min(1,of.bytes[i]/capacities[of.track[i]]),a=Math.max(L,X(of.begin_ps[i])),b=Math.min(width-8,X(of.end_ps[i])),below=tops[k]+heights[k]-2;
+        // What holds little has the lane to be pointed at.
+        svg.append(drawing("rect",{class:"s1",x:a.toFixed(2),y:(below-height).toFixed(2),width:Math.max(.3,b-a+.3).toFixed(2),height:height.toFixed(2)}));
+        const whole=drawing("rect",{class:"hit",x:a.toFixed(2),y:below-full,width:Math.max(.2,b-a).toFixed(2),height:full});whole.row=i;svg.append(whole);
+        continue;
+      }
       const k=laneOf.get(of.track[i]),low=bank(of.track[i]),a=Math.max(L,X(of.begin_ps[i])),b=Math.min(width-8,X(of.end_ps[i])),busy=Math.min(1,of.busy_ps[i]/Math.max(1,of.end_ps[i]-of.begin_ps[i])),height=low?(narrow()?12:12):20,y=tops[k]+heights[k]-height-(low?2:4),parted=k===0?1:0;
       const open=low&&of.operation[i]==="row open",colour=low?acts[of.operation[i]]:k===0?5:(k-1)%5===4?6:[0,1,3,2,4,6,7][(k-1)%7];
       // What would be drawn over to within a third of a pixel needs no mark of its own.
@@ -304,6 +312,10 @@ for(const host of $$(".gantt"))whenNear(host,()=>{
   // Said when it is pointed at: thousands of texts would be kept for nothing.
   svg.addEventListener("pointerover",event=>{
     const i=event.target.row;if(i===undefined||event.target.dataset.tip)return;
+    if(capacities[of.track[i]]){
+      event.target.dataset.tip=of.track[i]+"\nholds "+prefixed(of.bytes[i],"B")+", "+percent(of.bytes[i]/capacities[of.track[i]])+" of "+prefixed(capacities[of.track[i]],"B")+"\n"+prefixed((of.end_ps[i]-of.begin_ps[i])*1e-12,"s")+" from "+prefixed(of.begin_ps[i]*1e-12,"s");
+      return;
+    }
     const busy=Math.min(1,of.busy_ps[i]/Math.max(1,of.end_ps[i]-of.begin_ps[i])),plain=of.track[i]===lanes[0];
     event.target.dataset.tip=of.operation[i]+(plain?"":"\n"+of.track[i])+"\n"+prefixed((of.end_ps[i]-of.begin_ps[i])*1e-12,"s")+" from "+prefixed(of.begin_ps[i]*1e-12,"s")+(plain?"":"\nbusy "+percent(busy)+", "+of.pieces[i]+(of.pieces[i]===1?" piece":" pieces"))+(of.bytes[i]?"\n"+prefixed(of.bytes[i],"B")+", "+prefixed(of.bytes[i]/(Math.max(1,of.busy_ps[i])*1e-12),"B/s"):"");
   });

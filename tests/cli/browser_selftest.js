@@ -93,6 +93,14 @@ try{
     const box=host.getBoundingClientRect();
     host.dispatchEvent(new WheelEvent("wheel",{deltaY:-100,clientX:box.left+box.width/2,clientY:box.top+20,bubbles:true,cancelable:true}));
     check(at()<.5,"the wheel does not zoom");
+    if(Object.keys(JSON.parse(host.dataset.capacities||"{}")).length){
+      if(host.dataset.what==="windows")check(host.textContent.includes("Held in the scratchpads"),"no curve of what the scratchpads hold");
+      else{
+        const lane=host.querySelector(".hit");check(lane,"no lane of a scratchpad");
+        lane?.dispatchEvent(new PointerEvent("pointerover",{bubbles:true}));
+        check(/scratchpad\nholds .*B, .*% of .*B\n/.test(lane?.dataset.tip),"a scratchpad's lane says "+lane?.dataset.tip);
+      }
+    }
     press(host,"0");check(at()===1&&drawn().length===whole.length,"0 does not show all");
     ++found.zoomed;
   }

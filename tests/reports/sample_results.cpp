@@ -61,6 +61,9 @@ class Run {
     result_.peak_dram_bytes_per_cycle = kBytesPerCycle;
     result_.memory_paths = {{"weight_scratchpad.read", 2048, 0},
                             {"activation_scratchpad.read", 512, 0}};
+    for (const std::string_view name : kScratchpadNames) {
+      result_.scratchpads.push_back({std::string(name), 256 * 1024, 0});
+    }
     phase("prefill", model_.prompt, 1);
     phase("decode", 1, model_.decoded);
     totals();
@@ -84,6 +87,9 @@ class Run {
       window.macs += row.macs;
       for (const std::uint64_t bytes : row.dram_read_bytes) window.dram_read_bytes += bytes;
       for (const std::uint64_t bytes : row.dram_write_bytes) window.dram_write_bytes += bytes;
+      for (std::size_t s = 0; s < kScratchpadCount; ++s) {
+        window.held_byte_cycles[s] += row.held_byte_cycles[s];
+      }
       at += row.cycles;
     }
     r.steps.push_back(
@@ -91,6 +97,11 @@ class Run {
     r.steps.push_back({"decode", model_.decoded, model_.prompt + model_.decoded, r.decode_cycles,
                        r.kv_bytes, 0, r.kv_bytes_written});
     for (std::uint64_t i = 0; i < 4; ++i) {
+      for (std::uint64_t s = 0; s < kScratchpadCount; ++s) {
+        const std::uint64_t begin = i % 2 * 1'000'000;
+        r.excerpt.levels.push_back(
+            {i / 2 * 2, s, begin, begin + 1'000'000, (s + 1) * (i + 1) * 16'384});
+      }
       const std::string stretch =
           i < 2 ? "prefill, embedding and layer 0" : "decode step 64, embedding and layer 0";
       r.excerpt.operations.push_back({stretch, r.operations[i % 2].name, i * 1000, 1000});
@@ -162,6 +173,11 @@ class Run {
                       r.cycles_by_cause.begin()];
     // Operands are used by many rows and columns each.
     r.path_bytes = {r.macs / 16, r.macs / 64};
+    r.held_byte_cycles = {r.cycles * 200'000, r.cycles * 50'000,
+                          r.cycles * (r.macs > 0 ? 90'000 : 0)};
+    for (std::size_t s = 0; s < kScratchpadCount; ++s) {
+      result_.scratchpads[s].held_byte_cycles += r.held_byte_cycles[s];
+    }
     for (std::size_t p = 0; p < r.path_bytes.size(); ++p) {
       result_.memory_paths[p].bytes += r.path_bytes[p];
     }
