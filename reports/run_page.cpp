@@ -354,11 +354,19 @@ class RunSections {
   void excerpt() {
     const Excerpt& e = r_.excerpt;
     if (e.bars.empty() || e.operations.empty() || !(r_.clock_mhz > 0)) return;
+    const bool shortened = std::ranges::any_of(e.operations, [](const ExcerptOperation& op) {
+      return op.stretch.ends_with(kRoundsLeftOut);
+    });
+    const std::string left_out =
+        shortened ? " Equal rounds of a loop that were not simulated are left out, so that "
+                    "operations are shorter here than in the run; --exact simulates them."
+                  : "";
     out_ +=
         figure_top(id("gantt"), "What each part did",
                    "An excerpt, piece by piece: the first layer of the prefill and of a decode "
                    "step. The paler a bar, the more gaps it has. Once clicked, the wheel or + and "
-                   "\u2212 zoom, a drag or the arrow keys move, 0 shows all.",
+                   "\u2212 zoom, a drag or the arrow keys move, 0 shows all." +
+                       left_out,
                    "data-short=\"Timeline\"");
     if (!e.dram.empty()) {
       out_ += "<ul class=\"legend\"><li>Banks of the first DRAM channel:</li>" +
@@ -382,13 +390,15 @@ class RunSections {
     FigureTable table{
         {"stretch", "track", "operation", "begin_ps", "end_ps", "busy_ps", "pieces", "bytes"}, {}};
     const double ps_per_cycle = 1e6 / r_.clock_mhz;
-    std::map<std::string, std::uint64_t> starts;
+    // One after the other, as their pieces are: in the run there may be equal sequences between.
+    std::map<std::string, std::uint64_t> done;
     for (const ExcerptOperation& op : e.operations) {
-      const std::uint64_t start = starts.try_emplace(op.stretch, op.begin_cycles).first->second;
+      std::uint64_t& at = done[op.stretch];
       const auto ps = [&](std::uint64_t cycles) {
         return static_cast<std::uint64_t>(std::min(to_double(cycles) * ps_per_cycle, 1e18));
       };
-      const std::uint64_t begin = ps(op.begin_cycles - start), length = ps(op.cycles);
+      const std::uint64_t begin = ps(at), length = ps(op.cycles);
+      at += op.cycles;
       table.rows.push_back({op.stretch, "operation", op.name, begin, begin + length, length,
                             std::uint64_t{1}, std::uint64_t{0}});
     }

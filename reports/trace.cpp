@@ -471,10 +471,15 @@ class ResultRenderer {
     const Excerpt& excerpt = result_.excerpt;
     if (excerpt.operations.empty()) return;
     events_.name("thread_name", kExcerptThread, "excerpt: operations");
-    std::uint64_t ended = 0;
-    for (const ExcerptOperation& operation : excerpt.operations) {
-      const std::uint64_t begin = std::max(ps(operation.begin_cycles), ended);
-      ended = std::max(begin, ps(operation.begin_cycles + operation.cycles));
+    // One after the other, as their pieces are: in the run there may be equal sequences between.
+    std::uint64_t ended = 0, at = 0;
+    for (std::size_t i = 0; i < excerpt.operations.size(); ++i) {
+      const ExcerptOperation& operation = excerpt.operations[i];
+      if (i == 0 || excerpt.operations[i - 1].stretch != operation.stretch) {
+        at = operation.begin_cycles;
+      }
+      const std::uint64_t begin = std::max(ps(at), ended);
+      ended = std::max(begin, ps(at += operation.cycles));
       events_.slice(kExcerptThread, operation.name, begin, ended,
                     fmt::format("\"stretch\":{},\"cycles\":{}", json_text(operation.stretch),
                                 operation.cycles));

@@ -166,7 +166,10 @@ struct TimeWindow {
 inline constexpr std::size_t kMostWindows = 400;
 
 /// What each part of the machine did during the first layer of the prefill and of a decode step
-/// (the last that was recorded), made coarse enough to draw.
+/// (the last that was recorded), made coarse enough to draw. Where equal rounds of loops were not
+/// simulated they are missing here: operations take as long as what was, and their stretch's name
+/// ends with kRoundsLeftOut.
+inline constexpr std::string_view kRoundsLeftOut = ", equal rounds left out";
 struct ExcerptOperation {
   std::string stretch;  ///< "prefill, embedding and layer 0"
   std::string name;

@@ -104,6 +104,7 @@ struct TimelineRegion {
   std::vector<TimelineSlice> slices;  ///< on each track in order of time
   std::vector<TimelineChange> changes;
   std::vector<DramSlice> dram;  ///< of the first channel, each bank's in order of their ends
+  bool shortened = false;       ///< equal rounds of its loops were left out
 
   std::uint64_t cycles() const {
     std::uint64_t sum = 0;
@@ -125,9 +126,13 @@ struct Timeline {
   std::string title;
   double clock_mhz = 0;
   std::vector<TimelineRegion> regions;
-  std::vector<Instance> instances;  ///< in order of time, without gaps
+  std::vector<Instance> instances;  ///< in order of time; without gaps, unless `first_layers_only`
   std::vector<std::string> tiers;   ///< names of DRAM and the tiers; empty without tiers
   bool truncated = false;           ///< slices beyond most_slices were not recorded
+
+  /// Asks for layer 0 of each step alone, of what is simulated: the rest takes its time and has no
+  /// instance. Regions may be `shortened`.
+  bool first_layers_only = false;
 
   /// Of all regions: 300 MB.
   std::size_t most_slices = 8'000'000;

@@ -184,21 +184,33 @@ void add_over_time(RunResult& result, const Program& program,
 
 namespace {
 
-/// The last decode step whose first layer was recorded, if possible with all that the DRAM's banks
-/// did.
+/// The last decode step whose first layer was recorded with all its regions, if possible with all
+/// that the DRAM's banks did.
 std::optional<std::uint32_t> last_recorded_step(const Timeline& timeline) {
-  std::map<std::uint32_t, bool> steps;  // with all banks
+  struct Recorded {
+    std::size_t regions = 0;
+    bool banks = true;
+  };
+  std::map<std::uint32_t, Recorded> steps;
+  std::size_t most = 0;
   for (const Timeline::Instance& instance : timeline.instances) {
     const TimelineRegion& region = timeline.regions[instance.region];
     if (instance.step == 0 || instance.layer != 0 || region.slices.empty()) continue;
     const bool moves =
         std::ranges::any_of(region.slices, [](const auto& s) { return s.bytes > 0; });
-    const auto step = steps.try_emplace(instance.step, true).first;
-    step->second = step->second && (!moves || !region.dram.empty());
+    Recorded& step = steps[instance.step];
+    step.banks = step.banks && (!moves || !region.dram.empty());
+    most = std::max(most, ++step.regions);
   }
-  const auto whole = std::find_if(steps.rbegin(), steps.rend(), [](auto& s) { return s.second; });
-  if (whole != steps.rend()) return whole->first;
-  return steps.empty() ? std::nullopt : std::optional(steps.rbegin()->first);
+  const auto last = [&](bool banks) -> std::optional<std::uint32_t> {
+    const auto found = std::find_if(steps.rbegin(), steps.rend(), [&](const auto& step) {
+      return step.second.regions == most && (step.second.banks || !banks);
+    });
+    if (found == steps.rend()) return std::nullopt;
+    return found->first;
+  };
+  const auto whole = last(true);
+  return whole ? whole : last(false);
 }
 
 /// Bars of the banks in the stretch that begins with this operation.
@@ -284,7 +296,12 @@ Excerpt excerpt_of(const Timeline& timeline) {
     return static_cast<std::uint64_t>(
         std::llround(static_cast<double>(cycles) * 1e6 / timeline.clock_mhz));
   };
-  const auto add_stretch = [&](std::uint32_t step, const std::string& name) {
+  const auto add_stretch = [&](std::uint32_t step, std::string name) {
+    const bool shortened = std::ranges::any_of(timeline.instances, [&](const auto& instance) {
+      return instance.step == step && instance.layer == 0 &&
+             timeline.regions[instance.region].shortened;
+    });
+    if (shortened) name += kRoundsLeftOut;
     std::array<std::vector<ExcerptBar>, kTimelineTrackCount> tracks;
     std::array<std::uint64_t, kTimelineTrackCount> ended{};
     std::vector<std::uint32_t> shown;

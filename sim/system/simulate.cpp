@@ -440,7 +440,7 @@ class ProgramRunner : public sc_core::sc_module {
   /// `layer`: of the segment's first instance.
   SegmentOutcome run_segment(const Segment& segment, std::uint64_t layer, const Step& step) {
     SegmentOutcome total;
-    std::vector<std::vector<std::uint32_t>> recorded;
+    std::vector<std::vector<Ran>> recorded;
     const bool layered = segment.name.starts_with("layer");
     const bool whole = tiering_ && tiering_->prefetches() && layered;
     for (const Segment& region : regions_of(segment, whole)) {
@@ -456,23 +456,30 @@ class ProgramRunner : public sc_core::sc_module {
     return total;
   }
 
-  /// The regions of a segment, layer by layer. `recorded`: of each region its instances'
-  /// recordings.
-  void place_in_timeline(const std::vector<std::vector<std::uint32_t>>& recorded,
-                         const Segment& segment, std::uint64_t layer) {
+  /// An instance of a region: where the timeline has it, and what it took.
+  static constexpr std::uint32_t kNoRecording = ~std::uint32_t{0};
+  struct Ran {
+    std::uint32_t recording = kNoRecording;
+    std::uint64_t cycles = 0;
+  };
+
+  /// The regions of a segment, layer by layer. `recorded`: of each region its instances.
+  void place_in_timeline(const std::vector<std::vector<Ran>>& recorded, const Segment& segment,
+                         std::uint64_t layer) {
     Timeline* timeline = options_.timeline;
     if (timeline == nullptr) return;
+    placed_.resize(timeline->regions.size());
     for (std::uint64_t i = 0; i < segment.repeats; ++i) {
-      for (const std::vector<std::uint32_t>& instances : recorded) {
+      for (const std::vector<Ran>& instances : recorded) {
         const std::size_t of_layer = instances.size() / segment.repeats;
         for (std::size_t s = 0; s < of_layer; ++s) {
-          const std::uint32_t index = instances[i * of_layer + s];
-          placed_.resize(timeline->regions.size());
+          const auto [index, cycles] = instances[i * of_layer + s];
+          const std::uint64_t begin = std::exchange(timeline_cycles_, timeline_cycles_ + cycles);
+          if (timeline->first_layers_only && (layer + i > 0 || index == kNoRecording)) continue;
           timeline->instances.push_back({index,
                                          static_cast<std::uint32_t>(outcomes.steps.size() - 1),
-                                         layer + i, timeline_cycles_, placed_[index]});
+                                         layer + i, begin, placed_[index]});
           placed_[index] = true;
-          timeline_cycles_ += timeline->regions[index].cycles();
         }
       }
     }
@@ -517,17 +524,20 @@ class ProgramRunner : public sc_core::sc_module {
       timeline->truncated = true;
     }
     timeline->regions.push_back(std::move(recording));
-    ran_.push_back(static_cast<std::uint32_t>(timeline->regions.size() - 1));
+    const auto index = static_cast<std::uint32_t>(timeline->regions.size() - 1);
+    ran_.push_back({index, timeline->regions[index].cycles()});
     return outcome;
   }
 
-  std::uint32_t recording_of_last() const { return options_.timeline == nullptr ? 0 : ran_.back(); }
+  std::uint32_t recording_of_last() const {
+    return options_.timeline == nullptr ? kNoRecording : ran_.back().recording;
+  }
 
   /// A region's outcome, and how much of it was not simulated.
   struct Known {
     SegmentOutcome outcome;
     std::uint64_t left_out_cycles = 0, bound_cycles = 0;
-    std::uint32_t recording = 0;  ///< in the timeline, where there is one
+    std::uint32_t recording = kNoRecording;  ///< in the timeline, where there is one
   };
   /// A decode step's region between those of an earlier and a later step with equal appends.
   struct Middle {
@@ -548,6 +558,7 @@ class ProgramRunner : public sc_core::sc_module {
     Known once;
     if (extrapolates()) {
       once = run_shortened(region);
+      once.recording = recording_of_last();
     } else if (keys_) {
       once.outcome = run_or_recall(region);
     } else {
@@ -574,16 +585,19 @@ class ProgramRunner : public sc_core::sc_module {
     const std::vector<Job> all =
         schedule(mapper_, region, place(0), observing_timer(mapper_, region.operations, options_));
     const ShortenedJobs some = shorten(mapper_.machine(), all);
-    if (some.stretches.empty()) return {accelerator_.run(all), 0, 0};
+    if (some.stretches.empty()) return {run_jobs(all, region), 0, 0};
     const std::vector<std::uint64_t> marks = some.marks();
     std::vector<SegmentOutcome> at_marks;
     SegmentOutcome kept =
-        accelerator_.run(some.jobs, {.prefetch = {}, .marks = marks, .at_marks = &at_marks});
+        run_jobs(some.jobs, region, {.prefetch = {}, .marks = marks, .at_marks = &at_marks});
+    if (options_.timeline != nullptr) {
+      options_.timeline->regions[recording_of_last()].shortened = true;
+    }
     Extrapolated whole = extrapolate(some, std::move(kept), at_marks);
     // Not as steady as it looked.
     constexpr std::uint64_t kMostPartsOfBound = 500;
     if (whole.bound_cycles * kMostPartsOfBound > cycles_of(whole.outcome)) {
-      return {accelerator_.run(all), 0, 0};
+      return {run_jobs(all, region), 0, 0};
     }
     return {std::move(whole.outcome), whole.left_out_cycles, whole.bound_cycles};
   }
@@ -686,11 +700,14 @@ class ProgramRunner : public sc_core::sc_module {
     SegmentOutcome total;
     total.operations.resize(region.operations.size());
     if (options_.reuse) {
-      std::vector<std::uint32_t> of_layer;
+      std::vector<Ran> of_layer;
       for (const Variant& variant : variants) {
-        std::uint32_t recording = 0;
-        add(total, run_known(variant.region, region.repeats * variant.sequences, recording));
-        of_layer.insert(of_layer.end(), variant.sequences, recording);
+        std::uint32_t recording = kNoRecording;
+        const std::uint64_t all = region.repeats * variant.sequences;
+        const SegmentOutcome outcome = run_known(variant.region, all, recording);
+        add(total, outcome);
+        if (all == 0) continue;
+        of_layer.insert(of_layer.end(), variant.sequences, {recording, cycles_of(outcome) / all});
       }
       if (options_.timeline != nullptr) {
         ran_.clear();
@@ -758,7 +775,7 @@ class ProgramRunner : public sc_core::sc_module {
         collect_wear(jobs, chunks, tiered.worn);
         known = tiered_.insert_or_assign(key, std::move(tiered)).first;
       } else if (options_.timeline != nullptr) {
-        ran_.push_back(known->second.recording);
+        ran_.push_back({known->second.recording, cycles_of(known->second.outcome)});
       }
       add(total, known->second.outcome);
       for (const memory::Transfer& write : known->second.worn) {
@@ -828,7 +845,7 @@ class ProgramRunner : public sc_core::sc_module {
         once.recording = recording_of_last();
         known = known_.emplace(key, std::move(once)).first;
       } else if (options_.timeline != nullptr) {
-        ran_.push_back(known->second.recording);
+        ran_.push_back({known->second.recording, cycles_of(known->second.outcome)});
       }
       SegmentOutcome outcome = known->second.outcome;
       for (OperationOutcome& operation : outcome.operations) operation.counts = {};
@@ -854,12 +871,12 @@ class ProgramRunner : public sc_core::sc_module {
     SegmentOutcome outcome;
     std::vector<memory::Transfer> worn;
     std::uint64_t instance = 0;
-    std::uint32_t recording = 0;  ///< in the timeline, where there is one
+    std::uint32_t recording = kNoRecording;  ///< in the timeline, where there is one
   };
   std::map<std::string, Tiered> tiered_;
   TileStepper stepper_;
   // The timeline's, where there is one.
-  std::vector<std::uint32_t> ran_;  ///< recordings of the present region's instances, in order
+  std::vector<Ran> ran_;  ///< the present region's instances, in order
   std::vector<bool> placed_;
   std::uint64_t timeline_cycles_ = 0;
   std::size_t timeline_slices_ = 0, timeline_dram_slices_ = 0;
@@ -1627,15 +1644,15 @@ std::vector<RunResult> simulate_all(std::span<const TimedProgram> given,
   SimulateOptions options = asked;
   Timeline for_excerpt;
   // An excerpt needs no more than its first layers.
+  for_excerpt.first_layers_only = true;
   for_excerpt.most_slices = 200'000;
   for_excerpt.most_dram_slices = 50'000;
-  if (options.over_time && options.timeline == nullptr && !options.extrapolate &&
-      options.timing != Timing::analytic) {
-    options.timeline = &for_excerpt;
-  }
   SYSTOLE_CHECK(
       options.timeline == nullptr || (!options.extrapolate && options.timing != Timing::analytic),
       "a timeline is of a program that is simulated whole");
+  if (options.over_time && options.timeline == nullptr && options.timing != Timing::analytic) {
+    options.timeline = &for_excerpt;
+  }
   std::vector<TimedProgram> preempted;
   std::span<const TimedProgram> programs = given;
   const auto swaps = [](const TimedProgram& timed) {

@@ -145,6 +145,35 @@ TEST(OverTime, BarsOfAnExcerptKeepTheBytesAndDoNotOverlap) {
             "");
 }
 
+TEST(OverTime, ExtrapolatedRunsHaveAnExcerptOfWhatWasSimulated) {
+  const auto machine = configs::load_machine("mixpe-16x16");
+  const auto program = small_program("mixpe-w4a8", 700, 40);
+  EXPECT_EQ(fault_of([&]() -> std::string {
+              const RunResult result = simulated(program, machine, {.extrapolate = true});
+              const Excerpt& excerpt = result.excerpt;
+              if (excerpt.bars.empty() || excerpt.dram.empty() || excerpt.levels.empty()) {
+                return "nothing";
+              }
+              std::uint64_t shortened = 0, layer = 0;
+              std::map<std::string, std::uint64_t> length_ps;
+              for (const ExcerptOperation& op : excerpt.operations) {
+                shortened += op.stretch.ends_with(kRoundsLeftOut) ? 1 : 0;
+                if (op.stretch.starts_with("prefill")) layer += op.cycles;
+                length_ps[op.stretch] += op.cycles * 1'000'000 / 500;
+              }
+              if (shortened == 0) return "no loop of this prefill was shortened";
+              if (!excerpt.operations.back().stretch.starts_with("decode step 40")) {
+                return "the last decode step is " + excerpt.operations.back().stretch;
+              }
+              for (const ExcerptBar& bar : excerpt.bars) {
+                const std::string& stretch = excerpt.operations.at(bar.operation).stretch;
+                if (bar.end_ps > length_ps[stretch] + 1'000'000) return "a bar behind the end";
+              }
+              return layer < result.prefill_cycles / 3 ? "" : "as long as whole layers";
+            }),
+            "");
+}
+
 TEST(OverTime, TheExcerptHasTheBanksOfTheFirstChannel) {
   const auto program = small_program("mixpe-w4a8", 200, 3);
   for (const char* name : {"mixpe-128x128", "edge-rram-tiered"}) {
