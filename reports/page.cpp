@@ -20,6 +20,8 @@ std::string page_top(const PageHead& head) {
       // as PNG passes through a picture.)
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
       "'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\"/>\n"
+      // Painted once, when the script has folded and placed what it does: not before and again.
+      "<link rel=\"expect\" href=\"#page-end\" blocking=\"render\"/>\n"
       "<title>{} \u2013 Systole</title>\n<style id=\"page-style\">{}</style>{}\n</head>\n<body{}>\n"
       "<header>\n<p class=\"kind\"><b>Systole</b> \u00b7 {}</p>\n<h1>{}</h1>\n",
       escaped(head.title), kPageStyle,
@@ -43,7 +45,7 @@ std::string page_bottom(std::string_view version, std::string_view command,
       "id=\"page-script\">{}</script>\n",
       version.empty() ? "" : " " + escaped(version), kPageScript);
   if (!script.empty()) out += fmt::format("<script>{}</script>\n", script);
-  return out + "</body>\n</html>\n";
+  return out + "<span id=\"page-end\" hidden=\"hidden\"></span>\n</body>\n</html>\n";
 }
 
 namespace {

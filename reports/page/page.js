@@ -186,7 +186,8 @@ const drawing=(()=>{
 const waiting=new Map();
 const drawNow=root=>{for(const[host,draw]of[...waiting])if(root.contains(host)){waiting.delete(host);draw()}};
 const whenNear=(host,draw)=>{
-  if(!("IntersectionObserver"in window))return draw();
+  // What is near at first is drawn before the page is painted, lest it be painted twice.
+  if(!("IntersectionObserver"in window)||host.getBoundingClientRect().top<innerHeight+400)return draw();
   waiting.set(host,draw);
   const watch=new IntersectionObserver(entries=>{if(entries.some(entry=>entry.isIntersecting)){watch.disconnect();drawNow(host)}},{rootMargin:"400px 0px"});
   watch.observe(host);

@@ -128,6 +128,17 @@ class Checker {
 
 std::string html_fault(std::string_view page) { return Checker(page, nullptr)(); }
 
+std::string html_load(std::string_view page) {
+  constexpr std::string_view kOwn = "<link rel=\"expect\" href=\"#";
+  for (const std::string_view load :
+       {"http:", "https:", "url(", "@import", "src=", "<link", "<iframe", "<object", "fetch("}) {
+    for (std::size_t at = page.find(load); at != page.npos; at = page.find(load, at + 1)) {
+      if (!page.substr(at).starts_with(kOwn)) return std::string(page.substr(at, 60));
+    }
+  }
+  return "";
+}
+
 std::string html_text(std::string_view page) {
   std::string text;
   Checker(page, &text)();

@@ -10,6 +10,10 @@ namespace systole::reports {
 /// Empty when `page` is well-formed, else what is wrong and where.
 std::string html_fault(std::string_view page);
 
+/// What in `page` would make a browser load something, empty when nothing does. A link to a place of
+/// the page itself does not.
+std::string html_load(std::string_view page);
+
 /// Text between tags, entities decoded, style and script left out.
 std::string html_text(std::string_view page);
 

@@ -97,10 +97,7 @@ TEST(Html, IsWellFormedForEmptyAndForRandomResults) {
 
 TEST(Html, LoadsNothing) {
   const std::string page = page_of({sample_7b(), sample_small()});
-  for (const char* load :
-       {"http:", "https:", "url(", "@import", "src=", "<link", "<iframe", "<object", "fetch("}) {
-    EXPECT_THAT(page, Not(HasSubstr(load)));
-  }
+  EXPECT_EQ(html_load(page), "");
   EXPECT_THAT(page, HasSubstr("default-src 'none'"));
 }
 

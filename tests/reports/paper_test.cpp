@@ -80,8 +80,7 @@ TEST(Paper, MakesAWellFormedPageThatLoadsNothing) {
   const std::string page = paper_to_html(sample());
   EXPECT_EQ(html_fault(page), "");
   EXPECT_EQ(html_fault(paper_to_html(PaperResult{})), "");
-  for (const char* load : {"http:", "https:", "url(", "src=", "<link"})
-    EXPECT_THAT(page, Not(HasSubstr(load)));
+  EXPECT_EQ(html_load(page), "");
   const std::string text = html_text(page);
   EXPECT_THAT(text, HasSubstr("3 of 3"));
   EXPECT_THAT(text, HasSubstr("because"));

@@ -92,8 +92,7 @@ TEST(RecipeTable, MakesAWellFormedPageThatLoadsNothing) {
   RecipeTable one = sample();
   one.rows.resize(1);
   EXPECT_EQ(html_fault(recipe_table_to_html(one)), "");
-  for (const char* load : {"http:", "https:", "url(", "src=", "<link"})
-    EXPECT_THAT(page, Not(HasSubstr(load)));
+  EXPECT_EQ(html_load(page), "");
   const std::string text = html_text(page);
   for (const char* shown : {"w4-worse", "+0.900 %", "4.10", "450 B", "heads of 48 channels"})
     EXPECT_THAT(text, HasSubstr(shown));
