@@ -10,7 +10,11 @@ const lastSaved=async(button,type)=>{
   const blob=saved.at(-1);check(saved.length===before+1&&blob.type===type,"the button "+button.textContent+" saved nothing of type "+type);
   return blob;
 };
-const fits=when=>check(root.scrollWidth<=innerWidth,when+": the page scrolls sideways, "+root.scrollWidth+" in "+innerWidth);
+const fits=when=>{
+  check(root.scrollWidth<=innerWidth,when+": the page scrolls sideways, "+root.scrollWidth+" in "+innerWidth);
+  // What is drawn when it comes near does not stick out of its box, but is cut off.
+  for(const part of document.querySelectorAll("main>section,main>details"))check(part.scrollWidth<=part.clientWidth,when+": #"+part.id+" is cut off, "+part.scrollWidth+" in "+part.clientWidth);
+};
 try{
   fits("at first");
   found.text=document.querySelector("main").innerText;
