@@ -168,15 +168,21 @@ const prefixed=(value,unit)=>{
   return digits(value/1000**step)+" "+["p","n","\u00b5","m","","k","M","G","T","P"][step+4]+unit;
 };
 const percent=value=>digits(100*value)+" %";
+const dataOf=figure=>JSON.parse(figure.querySelector("script.data").textContent);
 const tableOf=figure=>{
   // Columns of texts hold numbers of texts.
-  const data=JSON.parse(figure.querySelector("script.data").textContent);
+  const data=dataOf(figure);
   for(const column in data.texts)for(const row of data.rows)row[column]=data.texts[column][row[column]];
   return data;
 };
+// The same by columns; the rows, which are many, are not kept.
 const columnsOf=figure=>{
-  const data=tableOf(figure);
-  return[data.rows,Object.fromEntries(data.columns.map((name,index)=>[name,data.rows.map(row=>row[index])]))];
+  const{columns,texts,rows}=dataOf(figure),count=rows.length,of={};
+  columns.forEach((name,c)=>{
+    const text=texts[c],values=of[name]=new Array(count);
+    if(text)for(let i=0;i<count;++i)values[i]=text[rows[i][c]];else for(let i=0;i<count;++i)values[i]=rows[i][c];
+  });
+  return of;
 };
 const drawing=(()=>{
   const space=make("template");space.innerHTML="<svg></svg>";const NS=space.content.firstChild.namespaceURI;
@@ -231,8 +237,7 @@ const curves=(host,x,axis,panels)=>{
     panels.forEach((panel,p)=>{
       const svg=places[p],lowest=p===panels.length-1,H=height+(lowest?30:6);
       svg.textContent="";svg.setAttribute("viewBox","0 0 "+width+" "+H);svg.setAttribute("height",H);
-      const sum=i=>panel.stacked?panel.series.reduce((all,one)=>all+one.values[i],0):Math.max(...panel.series.map(one=>one.values[i]));
-      let top=panel.top??0;if(!panel.top)for(let i=0;i<x.length;++i)top=Math.max(top,sum(i)*1.06);
+      let top=panel.top??0;if(!panel.top)for(let i=0;i<x.length;++i){let all=0;for(const{values}of panel.series)all=panel.stacked?all+values[i]:Math.max(all,values[i]);top=Math.max(top,all*1.06)}
       top=top||1;const Y=v=>height-2-(height-12)*Math.min(1,v/top);
       for(const v of ticks(0,top,3)){svg.append(drawing("line",{class:"grid",x1:left,x2:width-8,y1:Y(v),y2:Y(v)}));svg.append(drawing("text",{class:"tick",x:left-6,y:Y(v)+4,"text-anchor":"end"},panel.text(v)))}
       const clip=clips[p],box=drawing("clipPath",{id:clip});box.append(drawing("rect",{x:left,y:0,width:width-left-8,height}));svg.append(box);
@@ -264,7 +269,7 @@ const curves=(host,x,axis,panels)=>{
   });
 };
 for(const host of $$(".curves[data-what=windows]"))whenNear(host,()=>{
-  const[rows,of]=columnsOf(host.closest(".figure")),d=host.dataset,causes=Object.keys(of).filter(name=>name.endsWith("_cycles")),spans=rows.map((_,i)=>causes.reduce((sum,name)=>sum+of[name][i],0)||1);
+  const of=columnsOf(host.closest(".figure")),d=host.dataset,causes=Object.keys(of).filter(name=>name.endsWith("_cycles")),spans=of.begin_ms.map((_,i)=>causes.reduce((sum,name)=>sum+of[name][i],0)||1);
   const begin=of.begin_ms,end=begin.at(-1)+spans.at(-1)/d.clock*1e-3,seconds=i=>spans[i]/(d.clock*1e6);
   const labels=JSON.parse(d.labels),held=Object.entries(JSON.parse(d.capacities)).map(([name,capacity],s)=>({name:name.replace("_scratchpad","")+", of "+prefixed(capacity,"B"),colour:[0,6,2][s],values:of[name+"_held_bytes"].map(v=>v/capacity)}));
   curves(host,begin,{name:"time since the start",text:v=>prefixed(v*1e-3,"s")},[
@@ -274,16 +279,17 @@ for(const host of $$(".curves[data-what=windows]"))whenNear(host,()=>{
     ...(held.length?[{title:"Held in the scratchpads",top:Math.max(1,...held.map(one=>Math.max(...one.values))),end,text:percent,series:held}]:[])]);
 });
 for(const host of $$(".curves[data-what=steps]"))whenNear(host,()=>{
-  const[,of]=columnsOf(host.closest(".figure"));
+  const of=columnsOf(host.closest(".figure"));
   curves(host,of.context,{name:"tokens of a sequence",text:v=>digits(v)},[
     {title:"KV cache held",text:v=>prefixed(v,"B"),series:[{name:"held",colour:0,values:of.kv_bytes}]},
     {title:"Read from it by a step",text:v=>prefixed(v,"B"),series:[{name:"read",colour:6,values:of.kv_bytes_read.map((v,i)=>v/of.steps[i])}]},
     {title:"Written to it by a step",text:v=>prefixed(v,"B"),series:[{name:"written",colour:2,values:of.kv_bytes_written.map((v,i)=>v/of.steps[i])}]}]);
 });
-// What each part did: a lane a part, a bar a stretch of work; as strong as it was busy.
+// What each part did: a lane a part, a bar a stretch of work; as strong as it was busy. Bars of one look are one path: thousands of
+// parts would be kept for what is one picture.
 for(const host of $$(".gantt"))whenNear(host,()=>{
-  const of=columnsOf(host.closest(".figure"))[1],count=of.stretch.length,stretches=[...new Set(of.stretch)],capacities=JSON.parse(host.dataset.capacities),bank=name=>name.startsWith("DRAM bank "),lanes=[...new Set(of.track)].sort((a,b)=>bank(a)&&bank(b)?a.slice(10)-b.slice(10):bank(a)-bank(b)),narrow=()=>host.clientWidth<600,left=()=>narrow()?0:190,laneOf=new Map(lanes.map((name,k)=>[name,k]));
-  const svg=drawing("svg",{role:"img","aria-label":"What each part of the machine did"});let chosen=stretches[0];
+  const of=columnsOf(host.closest(".figure")),count=of.stretch.length,stretches=[...new Set(of.stretch)],capacities=JSON.parse(host.dataset.capacities),bank=name=>name.startsWith("DRAM bank "),lanes=[...new Set(of.track)].sort((a,b)=>bank(a)&&bank(b)?a.slice(10)-b.slice(10):bank(a)-bank(b)),narrow=()=>host.clientWidth<600,left=()=>narrow()?0:190,laneOf=new Map(lanes.map((name,k)=>[name,k]));
+  const svg=drawing("svg",{role:"img","aria-label":"What each part of the machine did"}),acts={"row open":5,"read":0,"write":3,"refresh":2};let chosen=stretches[0],under=()=>-1;
   const draw=([from,to])=>{
     const width=Math.max(240,host.clientWidth),L=left(),top=4,X=v=>L+(v-from)/(to-from)*(width-L-8);
     // Lanes of banks are many and low.
@@ -291,34 +297,39 @@ for(const host of $$(".gantt"))whenNear(host,()=>{
     svg.textContent="";svg.setAttribute("viewBox","0 0 "+width+" "+(bottom+34));svg.setAttribute("height",bottom+34);
     for(const v of ticks(from,to,narrow()?3:8)){svg.append(drawing("line",{class:"grid",x1:X(v),x2:X(v),y1:top,y2:bottom}));svg.append(drawing("text",{class:"tick",x:X(v),y:bottom+15,"text-anchor":X(v)>width-40?"end":X(v)<L+20?"start":"middle"},prefixed(v*1e-12,"s")))}
     lanes.forEach((name,k)=>{const below=tops[k]+heights[k]-1,low=bank(name);svg.append(drawing("line",{class:"grid",x1:0,x2:width-8,y1:below,y2:below}));svg.append(drawing("text",{class:low?"name low":"name",x:narrow()?0:L-8,y:tops[k]+(narrow()?low?9:11:low?11:18),"text-anchor":narrow()?"start":"end"},name))});
-    const acts={"row open":5,"read":0,"write":3,"refresh":2},drawn=new Map();
+    // An open row is beneath what was done with it, a name above its bar.
+    const beneath=drawing("g"),above=drawing("g"),names=drawing("g"),looks=new Map(),drawn=new Map(),bars=[];
     for(let i=0;i<count;++i){
       if(of.stretch[i]!==chosen||of.end_ps[i]<from||of.begin_ps[i]>to)continue;
-      if(capacities[of.track[i]]){
-        const k=laneOf.get(of.track[i]),full=26,height=full*Math.min(1,of.bytes[i]/capacities[of.track[i]]),a=Math.max(L,X(of.begin_ps[i])),b=Math.min(width-8,X(of.end_ps[i])),below=tops[k]+heights[k]-2;
+      const k=laneOf.get(of.track[i]),capacity=capacities[of.track[i]];
+      if(capacity){
         // What holds little has the lane to be pointed at.
-        svg.append(drawing("rect",{class:"s1",x:a.toFixed(2),y:(below-height).toFixed(2),width:Math.max(.3,b-a+.3).toFixed(2),height:height.toFixed(2)}));
-        const whole=drawing("rect",{class:"hit",x:a.toFixed(2),y:below-full,width:Math.max(.2,b-a).toFixed(2),height:full});whole.row=i;svg.append(whole);
+        const full=26,height=full*Math.min(1,of.bytes[i]/capacity),a=Math.max(L,X(of.begin_ps[i])),b=Math.min(width-8,X(of.end_ps[i])),below=tops[k]+heights[k]-2;
+        looks.set(1100,(looks.get(1100)??"")+"M"+a.toFixed(2)+" "+below+"h"+Math.max(.3,b-a+.3).toFixed(2)+"v"+(-height).toFixed(2)+"H"+a.toFixed(2)+"z");
+        bars.push(i,a,b,below-full,below);
         continue;
       }
-      const k=laneOf.get(of.track[i]),low=bank(of.track[i]),a=Math.max(L,X(of.begin_ps[i])),b=Math.min(width-8,X(of.end_ps[i])),busy=Math.min(1,of.busy_ps[i]/Math.max(1,of.end_ps[i]-of.begin_ps[i])),height=low?(narrow()?12:12):20,y=tops[k]+heights[k]-height-(low?2:4),parted=k===0?1:0;
-      const open=low&&of.operation[i]==="row open",colour=low?acts[of.operation[i]]:k===0?5:(k-1)%5===4?6:[0,1,3,2,4,6,7][(k-1)%7];
+      const low=k>0&&bank(lanes[k]),least=low?.4:.7,colour=low?acts[of.operation[i]]:k===0?5:(k-1)%5===4?6:[0,1,3,2,4,6,7][(k-1)%7],a=Math.max(L,X(of.begin_ps[i])),b=Math.min(width-8,X(of.end_ps[i]));
       // What would be drawn over to within a third of a pixel needs no mark of its own.
-      const lane=colour+" "+k;if(b-(drawn.get(lane)??-1)<.34)continue;drawn.set(lane,Math.max(b,a+(low?.4:.7)));
-      const bar=drawing("rect",{class:"s"+colour,x:a.toFixed(2),y,width:Math.max(low?.4:.7,b-a-parted).toFixed(2),height,"fill-opacity":(k===0?.32:open?.1+.25*busy:.25+.75*busy).toFixed(2)});
-      bar.row=i;svg.append(bar);
-      if(k===0&&b-a>7.2*of.operation[i].length+8)svg.append(drawing("text",{class:"in",x:a+4,y:y+14},of.operation[i]));
+      const lane=8*k+colour;if(b-(drawn.get(lane)??-1)<.34)continue;drawn.set(lane,Math.max(b,a+least));
+      const open=low&&colour===5,busy=Math.min(1,of.busy_ps[i]/Math.max(1,of.end_ps[i]-of.begin_ps[i])),height=low?12:20,y=tops[k]+heights[k]-height-(low?2:4),wide=Math.max(least,b-a-(k===0?1:0));
+      const look=1000*colour+Math.round(100*(k===0?.32:open?.1+.25*busy:.25+.75*busy))+(open?500:0);
+      looks.set(look,(looks.get(look)??"")+"M"+a.toFixed(2)+" "+y+"h"+wide.toFixed(2)+"v"+height+"H"+a.toFixed(2)+"z");
+      bars.push(i,a,a+wide,y,y+height);
+      if(k===0&&b-a>7.2*of.operation[i].length+8)names.append(drawing("text",{class:"in",x:a+4,y:y+14},of.operation[i]));
     }
+    for(const[look,d]of looks)(look%1000>=500?beneath:above).append(drawing("path",{class:"s"+Math.floor(look/1000),d,"fill-opacity":look%500/100}));
+    svg.append(beneath,above,names);
+    // The bar at a place, the uppermost: of those drawn last.
+    under=(x,y)=>{for(let at=bars.length-5;at>=0;at-=5)if(x>=bars[at+1]&&x<=bars[at+2]&&y>=bars[at+3]&&y<=bars[at+4])return bars[at];return-1};
   };
-  // Said when it is pointed at: thousands of texts would be kept for nothing.
-  svg.addEventListener("pointerover",event=>{
-    const i=event.target.row;if(i===undefined||event.target.dataset.tip)return;
-    if(capacities[of.track[i]]){
-      event.target.dataset.tip=of.track[i]+"\nholds "+prefixed(of.bytes[i],"B")+", "+percent(of.bytes[i]/capacities[of.track[i]])+" of "+prefixed(capacities[of.track[i]],"B")+"\n"+prefixed((of.end_ps[i]-of.begin_ps[i])*1e-12,"s")+" from "+prefixed(of.begin_ps[i]*1e-12,"s");
-      return;
-    }
+  host.addEventListener("pointermove",event=>{
+    const box=svg.getBoundingClientRect(),i=under(event.clientX-box.left,event.clientY-box.top);
+    if(i<0)return void delete host.dataset.tip;
+    const capacity=capacities[of.track[i]];
+    if(capacity)return void(host.dataset.tip=of.track[i]+"\nholds "+prefixed(of.bytes[i],"B")+", "+percent(of.bytes[i]/capacity)+" of "+prefixed(capacity,"B")+"\n"+prefixed((of.end_ps[i]-of.begin_ps[i])*1e-12,"s")+" from "+prefixed(of.begin_ps[i]*1e-12,"s"));
     const busy=Math.min(1,of.busy_ps[i]/Math.max(1,of.end_ps[i]-of.begin_ps[i])),plain=of.track[i]===lanes[0];
-    event.target.dataset.tip=of.operation[i]+(plain?"":"\n"+of.track[i])+"\n"+prefixed((of.end_ps[i]-of.begin_ps[i])*1e-12,"s")+" from "+prefixed(of.begin_ps[i]*1e-12,"s")+(plain?"":"\nbusy "+percent(busy)+", "+of.pieces[i]+(of.pieces[i]===1?" piece":" pieces"))+(of.bytes[i]?"\n"+prefixed(of.bytes[i],"B")+", "+prefixed(of.bytes[i]/(Math.max(1,of.busy_ps[i])*1e-12),"B/s"):"");
+    host.dataset.tip=of.operation[i]+(plain?"":"\n"+of.track[i])+"\n"+prefixed((of.end_ps[i]-of.begin_ps[i])*1e-12,"s")+" from "+prefixed(of.begin_ps[i]*1e-12,"s")+(plain?"":"\nbusy "+percent(busy)+", "+of.pieces[i]+(of.pieces[i]===1?" piece":" pieces"))+(of.bytes[i]?"\n"+prefixed(of.bytes[i],"B")+", "+prefixed(of.bytes[i]/(Math.max(1,of.busy_ps[i])*1e-12),"B/s"):"");
   });
   const whole=()=>{let from=Infinity,to=0;for(let i=0;i<count;++i)if(of.stretch[i]===chosen){from=Math.min(from,of.begin_ps[i]);to=Math.max(to,of.end_ps[i])}return[from,to]};
   host.append(svg);

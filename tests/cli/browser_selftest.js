@@ -100,9 +100,10 @@ try{
     if(Object.keys(JSON.parse(host.dataset.capacities||"{}")).length){
       if(host.dataset.what==="windows")check(host.textContent.includes("Held in the scratchpads"),"no curve of what the scratchpads hold");
       else{
-        const lane=host.querySelector(".hit");check(lane,"no lane of a scratchpad");
-        lane?.dispatchEvent(new PointerEvent("pointerover",{bubbles:true}));
-        check(/scratchpad\nholds .*B, .*% of .*B\n/.test(lane?.dataset.tip),"a scratchpad's lane says "+lane?.dataset.tip);
+        const lane=[...host.querySelectorAll("text.name")].find(name=>name.textContent.endsWith("scratchpad"))?.getBoundingClientRect();check(lane,"no lane of a scratchpad");
+        let said="nothing";
+        for(let x=box.left+10;x<box.right&&!said.includes("holds");x+=20){host.dispatchEvent(new PointerEvent("pointermove",{clientX:x,clientY:lane?.bottom+8,bubbles:true}));said=host.dataset.tip??said}
+        check(/scratchpad\nholds .*B, .*% of .*B\n/.test(said),"a scratchpad's lane says "+said);
       }
     }
     press(host,"0");check(at()===1&&drawn().length===whole.length,"0 does not show all");
