@@ -2,9 +2,11 @@
 // into each page uses it as a reader would (browser_selftest.js); pictures of it are held against
 // small references in pages/, which SYSTOLE_UPDATE_GOLDEN=1 makes anew.
 #include <gmock/gmock.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
@@ -418,11 +420,14 @@ TEST_F(Browser, NamesAlongAHeatMapDoNotOverlap) {
   EXPECT_EQ(use("names", "browser_heat.js")["slanting"], 8) << "the recipes, and nothing else";
 }
 
-/// What the largest renderer of this profile holds now, from /proc: its proportional size, in which
-/// the browser's own program, mapped by all its processes, counts by parts. (The resident size of
-/// an empty page is 115 MB, nearly all of it that program.)
-std::uint64_t renderer_bytes(const std::string& profile) {
-  std::uint64_t largest = 0;
+/// The largest that the resident size of this profile's largest renderer has been (VmHWM), from
+/// /proc. 117 MB of it are what an empty page takes, nearly all of it the browser's own program.
+struct Resident {
+  std::uint64_t peak_bytes = 0;
+  std::string status;  ///< the lines it is from, and what the size is made of now
+};
+Resident renderer_of(const std::string& profile) {
+  Resident largest;
   for (const fs::directory_entry& process : fs::directory_iterator("/proc")) {
     std::string command, line;
     std::getline(std::ifstream(process.path() / "cmdline"), command);
@@ -430,49 +435,60 @@ std::uint64_t renderer_bytes(const std::string& profile) {
         command.find(profile) == std::string::npos) {
       continue;
     }
-    for (std::ifstream sizes(process.path() / "smaps_rollup"); std::getline(sizes, line);) {
-      if (line.starts_with("Pss:"))
-        largest = std::max<std::uint64_t>(largest, 1024 * std::stoull(line.substr(4)));
+    Resident found;
+    for (std::ifstream status(process.path() / "status"); std::getline(status, line);) {
+      if (line.starts_with("VmHWM:")) found.peak_bytes = 1024 * std::stoull(line.substr(6));
+      if (line.starts_with("VmHWM:") || line.starts_with("Rss")) found.status += line + "\n";
     }
+    if (found.peak_bytes > largest.peak_bytes) largest = found;
   }
   return largest;
 }
 
 TEST_F(Browser, TheLargestModelsPageOpensInTwoSecondsAnd200Megabytes) {
+  // Sixteen channels that hold it, rather than enough of the usual ones: a ninth of the time.
   make(
-      "run --model llama-3.1-405b --set memory.dram.channels=320 --prefill 16 --decode 1 --batch 2 "
-      "--html serving.html");
+      "run --model llama-3.1-405b --set memory.dram.capacity_bytes=21474836480 --prefill 16 "
+      "--decode 1 --batch 2 --html serving.html");
   EXPECT_LT(fs::file_size(folder_.path("serving.html")), 1'000'000u);
-  // In true time: the script runs when the page has been read and drawn.
-  folder_.write(
-      "timed.html",
-      with_scripts(read_file(folder_.path("serving.html")), "",
-                   "addEventListener(\"load\",()=>{const t=performance.now();const p=document."
-                   "createElement(\"pre\");p.id=\"loaded\";p.textContent=t;document.body."
-                   "append(p)})"));
-  const std::string profile = folder_.path("profile");
-  std::uint64_t bytes = 0;
-  std::thread watch([&] {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(8);
-    while (std::chrono::steady_clock::now() < end) {
-      bytes = std::max(bytes, renderer_bytes(profile));
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    }
+  // In true time: when the page has been read and its script has run. Said when it has been drawn,
+  // where that costs the page nothing.
+  folder_.write("timed.html",
+                with_scripts(read_file(folder_.path("serving.html")), "",
+                             "addEventListener(\"load\",()=>{const t=performance.now();"
+                             "requestAnimationFrame(()=>requestAnimationFrame(()=>"
+                             "console.log(\"opened after \"+t+\" ms\")))})"));
+  const std::string profile = folder_.path("profile"), log = folder_.path("log.txt");
+  // A window of the page alone (--app): the browser's own pages have renderers, too.
+  std::atomic<bool> ended = false;
+  std::thread browser([&] {
+    [[maybe_unused]] const int status =
+        std::system(("echo $$ >" + folder_.path("pid") + "; exec timeout 60 chromium " + kFlags +
+                     "--user-data-dir=" + profile + " --window-size=1440,2000 --app=file://" +
+                     folder_.path("timed.html") + " >" + log + " 2>&1")
+                        .c_str());
+    ended = true;
   });
-  EXPECT_EQ(chromium("--user-data-dir=" + profile +
-                     " --window-size=1440,2000 --timeout=3000 --dump-dom file://" +
-                     folder_.path("timed.html") + " >dom.html 2>log.txt"),
-            0);
-  watch.join();
-  const std::string dom = read_file(folder_.path("dom.html"));
-  const std::size_t at = dom.find("<pre id=\"loaded\">");
-  ASSERT_NE(at, std::string::npos);
-  const double milliseconds = std::stod(dom.substr(at + 17));
+  const std::string said = "opened after ";
+  std::size_t at = std::string::npos;
+  while (at == std::string::npos && !ended) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    at = read_file(log).find(said);
+  }
+  // What a page does once it is open counts as well.
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  const Resident resident = renderer_of(profile);
+  if (!ended) kill(std::stoi(read_file(folder_.path("pid"))), SIGTERM);
+  browser.join();
+
+  ASSERT_NE(at, std::string::npos) << read_file(log);
+  const double milliseconds = std::stod(read_file(log).substr(at + said.size()));
   EXPECT_LT(milliseconds, 2000);
-  EXPECT_GT(bytes, 0u) << "no renderer was seen";
-  EXPECT_LT(bytes, 200'000'000u);
-  RecordProperty("load_ms", std::to_string(milliseconds));
-  std::printf("opened in %.0f ms, %.0f MB\n", milliseconds, static_cast<double>(bytes) * 1e-6);
+  EXPECT_GT(resident.peak_bytes, 0u) << "no renderer was seen";
+  EXPECT_LT(resident.peak_bytes, 200'000'000u) << resident.status;
+  RecordProperty("open_ms", std::to_string(milliseconds));
+  std::printf("open after %.0f ms, %.0f MB at most\n", milliseconds,
+              static_cast<double>(resident.peak_bytes) * 1e-6);
 }
 
 }  // namespace
