@@ -6,7 +6,8 @@ const check=(condition,sentence)=>{if(!condition)found.faults.push(sentence)};
 const press=(target,key)=>target.dispatchEvent(new KeyboardEvent("keydown",{key,bubbles:true,cancelable:true}));
 const lastSaved=async(button,type)=>{
   const before=saved.length;button.click();
-  for(let i=0;i<200&&saved.length===before;++i)await new Promise(done=>setTimeout(done,10));
+  // A picture is encoded in real time, which timers skip here; messages do not.
+  for(let i=0;i<400000&&saved.length===before;++i)await new Promise(done=>{const ways=new MessageChannel();ways.port1.onmessage=done;ways.port2.postMessage(0)});
   const blob=saved.at(-1);check(saved.length===before+1&&blob.type===type,"the button "+button.textContent+" saved nothing of type "+type);
   return blob;
 };
