@@ -102,7 +102,7 @@ class Browser : public ::testing::Test {
   json outcome_of(const std::string& page, int width) {
     folder_.write("scripted.html", page);
     EXPECT_EQ(chromium("--window-size=" + std::to_string(width) +
-                       ",2000 --virtual-time-budget=20000 --dump-dom file://" +
+                       ",2000 --virtual-time-budget=200000 --dump-dom file://" +
                        folder_.path("scripted.html") + " >dom.html 2>log.txt"),
               0);
     EXPECT_THAT(read_file(folder_.path("log.txt")), Not(HasSubstr("CONSOLE")));
