@@ -10,10 +10,10 @@ inline constexpr std::string_view kSweepStyle = R"css(
 #parallel{min-width:720px}
 .plot text{fill:var(--ink)}.plot .tick{fill:var(--soft);font-size:11px}
 .plot .axis{stroke:var(--line)}
-.plot .line{fill:none;stroke:var(--s5);stroke-width:1;opacity:.22}
+.plot .line{fill:none;stroke:var(--soft);stroke-width:1;opacity:.22}
 .plot .line.bad{stroke-dasharray:2 4;opacity:.14}
 .plot .line.front{stroke:var(--s0);stroke-width:1.4;opacity:.75}
-.plot .dot{fill:var(--s5);opacity:.45}.plot .dot.bad{fill:none;stroke:var(--s5);opacity:.35}
+.plot .dot{fill:var(--soft);opacity:.4}.plot .dot.bad{fill:none;stroke:var(--soft);opacity:.35}
 .plot .dot.front{fill:var(--s0);opacity:1}
 .plot .step{fill:none;stroke:var(--s0);stroke-width:1.2;opacity:.6}
 .plot .on.on{stroke:var(--s2);stroke-width:2.6;opacity:1}.plot .dot.on{fill:var(--s2);stroke:var(--card);stroke-width:1}
