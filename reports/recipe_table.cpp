@@ -189,7 +189,7 @@ class RecipePage {
     for (const RecipeRow& row : t_.rows) {
       if (!shown(row)) continue;
       ScatterPoint& point = scatter.points.emplace_back(point_of(row, x));
-      point.labelled =
+      point.foremost =
           std::ranges::find(scatter.front, row.recipe, &ScatterPoint::name) != scatter.front.end();
     }
     return scatter;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "reports/format.hpp"
 #include "reports/markup.hpp"
@@ -15,6 +16,7 @@ const std::string_view kScatterStyle =
     ".scatter text{fill:var(--ink)}.scatter .tick,.scatter .axis{fill:var(--soft)}"
     ".scatter .grid{stroke:var(--line)}"
     ".scatter .level{stroke:var(--soft);stroke-dasharray:3 4}"
+    ".scatter .leader{stroke:var(--soft);stroke-width:.8}"
     ".scatter .front{fill:none;stroke:var(--soft);stroke-width:1.5;stroke-linejoin:round}"
     ".scatter circle{stroke:var(--card);stroke-width:1;fill-opacity:.85}"
     ".scatter .label{paint-order:stroke;stroke:var(--card);stroke-width:3px;stroke-linejoin:round}";
@@ -79,8 +81,10 @@ class Drawing {
     draw_grid();
     draw_front();
     for (const ScatterPoint* point : points_) draw(*point);
-    for (const ScatterPoint* point : points_) {
-      if (point->labelled) draw_label(*point);
+    for (const bool foremost : {true, false}) {
+      for (const ScatterPoint* point : points_) {
+        if (point->foremost == foremost) draw_label(*point);
+      }
     }
     return svg_ + "</svg>";
   }
@@ -140,6 +144,7 @@ class Drawing {
     text(right - 4, y_of(s_.level) + 14, "class=\"tick\" text-anchor=\"end\"", s_.level_text);
     const double width = kCharacter * static_cast<double>(display_width(s_.level_text));
     taken_.push_back({right - 4 - width, y_of(s_.level), right, y_of(s_.level) + 18});
+    taken_.push_back({kLeft, y_of(s_.level) - 1, right, y_of(s_.level) + 1});
   }
 
   /// A stair: between two of its points nothing is better than the one before.
@@ -169,30 +174,70 @@ class Drawing {
     taken_.push_back({x - kRadius, y - kRadius, x + kRadius, y + kRadius});
   }
 
-  /// Beside the point where nothing is; else its name is under the pointer only.
+  bool is_free(const Box& box) const {
+    const bool inside = box.x0 >= kLeft && box.x1 <= kWidth - kRight && box.y0 >= kTop &&
+                        box.y1 <= kHeight - kBottom;
+    return inside && std::ranges::none_of(taken_, [&](const Box& b) { return b.meets(box); });
+  }
+
+  void put_label(const ScatterPoint& point, const Box& box) {
+    text(box.x0, (box.y0 + box.y1) / 2 + 4, "class=\"label\"", point.name);
+    taken_.push_back(box);
+    labels_.push_back(box);
+  }
+
+  /// Beside the point where nothing is, else further off with a line to it; where there is no room
+  /// at all, its name is under the pointer only.
   void draw_label(const ScatterPoint& point) {
     const double width = kCharacter * static_cast<double>(display_width(point.name));
     const double x = x_of(point.x), y = y_of(point.y), off = kRadius + 3;
     const double below = y + off + kLine / 2, above = y - off - kLine / 2;
+    const auto box_at = [&](double left, double middle) {
+      return Box{left, middle - kLine / 2, left + width, middle + kLine / 2};
+    };
     for (const auto& [left, middle] :
          {std::pair(x + off, y), std::pair(x - off - width, y), std::pair(x - width / 2, below),
           std::pair(x - width / 2, above), std::pair(x + off, below), std::pair(x + off, above),
           std::pair(x - off - width, below), std::pair(x - off - width, above)}) {
-      const Box box{left, middle - kLine / 2, left + width, middle + kLine / 2};
-      const bool inside = box.x0 >= kLeft && box.x1 <= kWidth - kRight && box.y0 >= kTop &&
-                          box.y1 <= kHeight - kBottom;
-      if (!inside || std::ranges::any_of(taken_, [&](const Box& b) { return b.meets(box); }))
-        continue;
-      text(left, middle + 4, "class=\"label\"", point.name);
-      taken_.push_back(box);
+      const Box box = box_at(left, middle);
+      if (!is_free(box)) continue;
+      put_label(point, box);
       return;
     }
+    constexpr int kDirections = 16;
+    for (double away = 24; away <= 120; away += 12) {
+      for (int i = 0; i < kDirections; ++i) {
+        const double angle = 2 * std::numbers::pi * i / kDirections;
+        const double to_x = x + away * std::cos(angle), to_y = y + away * std::sin(angle);
+        // The line ends at the middle of the side that faces the point.
+        const double left = std::abs(std::cos(angle)) < 0.3 ? to_x - width / 2
+                            : to_x > x                      ? to_x + 2
+                                                            : to_x - 2 - width;
+        const bool beside = std::abs(std::cos(angle)) >= 0.3;
+        const Box box = box_at(left, beside ? to_y : to_y + (to_y > y ? kLine / 2 : -kLine / 2));
+        if (!is_free(box) || crosses_a_label(x, y, to_x, to_y)) continue;
+        line(x + kRadius * std::cos(angle), y + kRadius * std::sin(angle), to_x, to_y, "leader");
+        put_label(point, box);
+        return;
+      }
+    }
+  }
+
+  bool crosses_a_label(double x0, double y0, double x1, double y1) const {
+    constexpr int kSteps = 40;
+    for (int i = 0; i <= kSteps; ++i) {
+      const double x = x0 + (x1 - x0) * i / kSteps, y = y0 + (y1 - y0) * i / kSteps;
+      const Box at{x - 1, y - 1, x + 1, y + 1};
+      if (std::ranges::any_of(labels_, [&](const Box& b) { return b.meets(at); })) return true;
+    }
+    return false;
   }
 
   const Scatter& s_;
   std::vector<const ScatterPoint*> points_;
   double x_low_ = 0, x_high_ = 1, y_low_ = 1, y_high_ = 10;
-  std::vector<Box> taken_;
+  std::vector<Box> taken_;   ///< by anything a label would hide or be hidden by
+  std::vector<Box> labels_;  ///< those of them that are labels
   std::string svg_;
 };
 

@@ -11,9 +11,9 @@ namespace systole::reports {
 struct ScatterPoint {
   double x = 0, y = 0;     ///< y above 0
   std::size_t colour = 0;  ///< of a series
-  std::string name;        ///< beside the point where `labelled` and there is room
+  std::string name;        ///< beside the point, or where a line to it leads
   std::string title;       ///< under the pointer
-  bool labelled = false;
+  bool foremost = false;   ///< gets its label before the others
 };
 
 struct Scatter {
