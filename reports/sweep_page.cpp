@@ -159,12 +159,13 @@ class SweepPage {
     out_ += "<div class=\"needs-script\" id=\"points\" hidden=\"hidden\">" +
             figure_top("axes", "All axes and objectives",
                        "A line is a point: blue on the front, dashed where a constraint does not "
-                       "hold. The arrow says which way is better. Point at a line for its figures, "
-                       "click to keep it, Escape lets go." +
-                           std::string(r_.reports.empty()
-                                           ? ""
-                                           : " A click on a point with a full report opens it; the "
-                                             "tables say which have one."));
+                       "hold. The arrow says which way is better.") +
+            "<p class=\"note hint\">Point at a line for its figures, click to keep it, Escape lets "
+            "go." +
+            (r_.reports.empty() ? ""
+                                : " A click on a point with a full report opens it; the tables "
+                                  "say which have one.") +
+            "</p>";
     out_ += "<div class=\"wide\">" + plot("parallel", "parallel coordinates") + "</div>" +
             figure_data({}) +
             "</section></div>\n<div class=\"views needs-script\" hidden=\"hidden\">" +
@@ -199,7 +200,7 @@ class SweepPage {
     }
     for (const SweepObjective& objective : r_.objectives) {
       const SweepFigure& figure = kSweepFigures.at(find_figure(objective.figure));
-      text += fmt::format("<th class=\"num\">{}{}</th>", figure.name,
+      text += fmt::format("<th class=\"num\" data-unit=\"\">{}{}</th>", figure.name,
                           figure.unit == "1" ? "" : fmt::format(" [{}]", figure.unit));
     }
     return text;
@@ -220,12 +221,14 @@ class SweepPage {
   }
 
   /// A column of buttons, where any point has a report.
-  std::string report_heading() const { return r_.reports.empty() ? "" : "<th>report</th>"; }
+  std::string report_heading() const {
+    return r_.reports.empty() ? "" : "<th class=\"act\">report</th>";
+  }
   std::string report_cell(const SweepPoint& point) const {
     if (r_.reports.empty()) return "";
-    if (r_.report_of(point.id) == nullptr) return "<td></td>";
+    if (r_.report_of(point.id) == nullptr) return "<td class=\"act\"></td>";
     return fmt::format(
-        "<td><button type=\"button\" class=\"needs-script\" hidden=\"hidden\" "
+        "<td class=\"act\"><button type=\"button\" class=\"needs-script\" hidden=\"hidden\" "
         "data-report=\"{}\">Open</button></td>",
         point.id);
   }
@@ -234,7 +237,7 @@ class SweepPage {
     if (front_.empty()) return;
     add("<section id=\"front\"><h3>Pareto front</h3><p class=\"note\">No feasible point is better "
         "in all of: "
-        "{}.{} A click on a heading sorts.</p><div class=\"wide\"><table "
+        "{}.{}</p><div class=\"wide\"><table "
         "class=\"sortable\"><thead><tr>{}{}<th>limited by</th></tr></thead><tbody>\n",
         escaped(objectives_text()),
         front_.size() > kTableRows ? fmt::format(" The first {} of {}.", kTableRows, front_.size())
@@ -279,11 +282,13 @@ class SweepPage {
   void effects() {
     if (s_.points == 0) return;
     out_ +=
-        "<section id=\"effects\" data-short=\"Effects\"><h3>What each axis does</h3><p "
-        "class=\"note\">Main effects over all points that "
-        "were computed, feasible or not: the share of the figure's variance that lies between the "
-        "values of one axis, and the largest mean over the smallest. What axes do together is in "
-        "no bar.</p><div class=\"two\">";
+        figure_top("effects", "What each axis does",
+                   "Main effects over all points that were computed, feasible or not: the share of "
+                   "the figure's variance that lies between the values of one axis, and the "
+                   "largest mean over the smallest. What axes do together is in no bar.",
+                   "data-short=\"Effects\"") +
+        "<div class=\"two\">";
+    FigureTable table{{"figure", "axis", "explained", "ratio"}, {}};
     for (std::size_t o = 0; o < r_.objectives.size(); ++o) {
       add("<div><h4>{}</h4>", r_.objectives[o].figure);
       std::vector<MainEffect> all = s_.effects[o];
@@ -294,10 +299,12 @@ class SweepPage {
             "{}</span></div>",
             escaped(short_name(r_.axes[effect.axis].path)), bar_svg({&bar, 1}, 1.0),
             100 * effect.explained, format_ratio(effect.ratio));
+        table.rows.push_back({std::string(r_.objectives[o].figure), r_.axes[effect.axis].path,
+                              effect.explained, effect.ratio});
       }
       out_ += "</div>";
     }
-    out_ += "</div></section>\n";
+    out_ += "</div>\n" + figure_data(table) + "</section>\n";
   }
 
   void about() {

@@ -35,7 +35,7 @@ html:has(#report[open]){overflow:hidden}
 .effect{display:grid;grid-template-columns:15rem 1fr 8.5rem;gap:0 10px;align-items:center;font-size:13.5px;min-height:23px}
 .effect .name{overflow-wrap:anywhere}
 @media (max-width:620px){#report{width:100vw;height:100vh;border:0;border-radius:0;margin:0}#report .bar b{flex-basis:100%}}
-@media (max-width:900px){.views{grid-template-columns:1fr}.effect{grid-template-columns:9rem 1fr 7.5rem}}
+@media screen and (max-width:900px){.views{grid-template-columns:1fr}.effect{grid-template-columns:9rem 1fr 7.5rem}}
 @media print{#point{display:none}}
 )css";
 
@@ -47,7 +47,7 @@ const P=D.points,A=D.axes.length,fig=(p,f)=>p.f[f],cls=p=>p.front?"front":p.ok?"
 const order=P.map((_,i)=>i).filter(i=>i<D.drawn).sort((a,b)=>(P[a].front-P[b].front)||(P[a].ok-P[b].ok));
 let pinned=-1;
 // Drawn as wide as it is seen, so that texts are as large as others.
-const widthOf=svg=>Math.max(300,svg.clientWidth);
+const sheet=()=>+document.documentElement.dataset.sheet||0,widthOf=svg=>sheet()?sheet()/2-20:Math.max(300,svg.clientWidth);
 // A file's name is enough to know it. A name that is longer than its place ends in dots; all of it is under the pointer.
 const CHAR=6.1,plain=v=>v.replace(/^.*\//,"").replace(/\.ya?ml$/,""),cut=(v,most)=>v.length>most?v.slice(0,most-1)+"\u2026":v;
 const named=(parent,attributes,v,most)=>{const e=el("text",attributes,cut(plain(v),most));if(e.textContent!==v)e.dataset.tip=v;parent.append(e)};
@@ -111,7 +111,7 @@ const label=f=>D.figures[f].name+(D.figures[f].unit==="1"?"":" ["+D.figures[f].u
 const axisValue=(p,k)=>D.axes[k].values[p.a[k]],marks=p=>[p.done?1:0,p.ok?1:0,p.front?1:0];
 const MARKS=["done","feasible","front"];
 function parallel(){
-  const svg=document.getElementById("parallel"),W=Math.max(720,svg.clientWidth),H=380,T=46,B=H-26,cols=[];svg.textContent="";svg.setAttribute("viewBox","0 0 "+W+" "+H);
+  const svg=document.getElementById("parallel"),W=sheet()||Math.max(720,svg.clientWidth),H=380,T=46,B=H-26,cols=[];svg.textContent="";svg.setAttribute("viewBox","0 0 "+W+" "+H);
   D.axes.forEach((a,k)=>{const n=a.values.length;cols.push({name:a.short,get:p=>n>1?B-(B-T)*p.a[k]/(n-1):(B+T)/2,ticks:a.values.map((v,j)=>[v,n>1?B-(B-T)*j/(n-1):(B+T)/2]).filter((_,j)=>n<=12||j%Math.ceil(n/12)===0)})});
   D.objectives.forEach(o=>{const s=scaleOf(P.map(p=>p.f[o.figure]),B,T);cols.push({name:D.figures[o.figure].name,way:o.max?"\u2191":"\u2193",get:p=>p.f[o.figure]===null?null:s(p.f[o.figure]),ticks:s.ticks.map(v=>[fmt(v),s(v)])})});
   const x=k=>70+(W-140)*(cols.length>1?k/(cols.length-1):.5),most=Math.floor(((W-140)/Math.max(1,cols.length-1)-16)/CHAR);
@@ -164,6 +164,8 @@ if(P.length){
   choose("hx",axes,0,heat);choose("hy",axes,Math.min(1,A-1),heat);choose("hf",figures,one,heat);
   document.querySelectorAll(".needs-script").forEach(e=>e.hidden=false);
   const draw=()=>{parallel();scatter();heat()};draw();
+  // For the printer as wide as the script of every page says.
+  addEventListener("beforeprint",draw);addEventListener("afterprint",draw);
   let width=innerWidth;addEventListener("resize",()=>{if(innerWidth!==width){width=innerWidth;draw()}});
 }
 )js";
