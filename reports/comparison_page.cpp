@@ -365,11 +365,10 @@ class ComparisonPage {
     if (!(full > 0)) return;
     std::ranges::stable_sort(
         keys, [&](const Key& a, const Key& b) { return longest.at(a) > longest.at(b); });
-    out_ += figure_top(
-        "operations", "Time by operation",
-        "Rows of equal name are summed over layers and steps; all bars share one scale. A "
-        "click on a heading sorts.",
-        "data-short=\"Operations\"");
+    out_ +=
+        figure_top("operations", "Time by operation",
+                   "Rows of equal name are summed over layers and steps; all bars share one scale.",
+                   "data-short=\"Operations\"");
     std::string legend;
     for (std::size_t c = 0; c < kCycleCauseCount; ++c) legend += legend_item(c, cause_label(c));
     add("<ul class=\"legend\">{}</ul><div class=\"wide\"><table class=\"sortable searched "

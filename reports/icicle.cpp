@@ -30,7 +30,7 @@ class Icicle {
         "<button type=\"button\" role=\"treeitem\" aria-level=\"{}\" class=\"s{}{}\"{} "
         "data-a=\"{:.6f}\" data-b=\"{:.6f}\" data-d=\"{}\" "
         "style=\"--d:{};left:{:.4f}%;width:{:.4f}%\" "
-        "title=\"{}\">{} <span>{} \u00b7 {}</span></button>",
+        "title=\"{}\"><span>{}</span> <span>{} \u00b7 {}</span></button>",
         depth + 1, part.colour % kSeriesColours, part.pale ? " pale" : "",
         part.pale ? " data-pale=\"\"" : "", from, from + width, depth, depth, 100 * from,
         100 * width, escaped(above + part.name + ": " + part.text + ", " + share),

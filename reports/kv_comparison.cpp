@@ -121,7 +121,7 @@ constexpr std::string_view kStyle = R"css(
 .kv .best .name{font-weight:650}
 .kv .over .name::after{content:" \2020";color:var(--s2)}
 .kv h2{margin-top:34px}
-td.hot{font-weight:650;color:var(--s2)}
+td.hot{font-weight:650;color:color-mix(in srgb,var(--s2) 80%,var(--ink))}
 td .meter{display:inline-block;width:44px;height:7px;margin-left:7px;vertical-align:1px;background:var(--faint);border-radius:2px;overflow:hidden}
 td .meter i{display:block;height:100%;background:var(--s2)}
 @media (max-width:620px){.kv .row,.kv .row.plain{grid-template-columns:minmax(0,1fr) auto auto}}

@@ -192,7 +192,7 @@ class RunSections {
     out_ += figure_top(
         id("time"), "Where the time goes",
         fmt::format("Every cycle of an operation has one cause. Rows of equal name are summed over "
-                    "layers{}. A click on a heading sorts.",
+                    "layers{}.",
                     r_.decode_tokens > 1 ? " and decode steps" : ""),
         "data-scales=\"absolute|shares\" data-short=\"Time\"");
     out_ += "<ul class=\"legend\">";
@@ -288,9 +288,7 @@ class RunSections {
   void over_time() {
     if (r_.windows.size() < 2 || !(r_.clock_mhz > 0)) return;
     out_ += figure_top(id("curves"), "Over time",
-                       fmt::format("The run in {} windows. Once clicked, the wheel or + and \u2212 "
-                                   "zoom, a drag or the arrow keys move, 0 shows all.",
-                                   r_.windows.size()),
+                       fmt::format("The run in {} windows.", r_.windows.size()),
                        "data-short=\"Over time\"");
     std::string labels;
     for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
@@ -361,13 +359,11 @@ class RunSections {
         shortened ? " Equal rounds of a loop that were not simulated are left out, so that "
                     "operations are shorter here than in the run; --exact simulates them."
                   : "";
-    out_ +=
-        figure_top(id("gantt"), "What each part did",
-                   "An excerpt, piece by piece: the first layer of the prefill and of a decode "
-                   "step. The paler a bar, the more gaps it has. Once clicked, the wheel or + and "
-                   "\u2212 zoom, a drag or the arrow keys move, 0 shows all." +
-                       left_out,
-                   "data-short=\"Timeline\"");
+    out_ += figure_top(id("gantt"), "What each part did",
+                       "An excerpt, piece by piece: the first layer of the prefill and of a decode "
+                       "step. The paler a bar, the more gaps it has." +
+                           left_out,
+                       "data-short=\"Timeline\"");
     if (!e.dram.empty()) {
       out_ += "<ul class=\"legend\"><li>Banks of the first DRAM channel:</li>" +
               legend_item(5, kDramActNames[0], true) + legend_item(0, kDramActNames[1]) +
@@ -483,13 +479,12 @@ class RunSections {
 
   void energy() {
     if (!(r_.energy_pj > 0) || r_.components.empty()) return;
-    out_ +=
-        figure_top(id("energy"), "Where the energy goes",
-                   fmt::format("{} in all. A click or Enter zooms in, Escape out; arrow keys "
-                               "move. Pale: static, that is leakage, clock, DRAM background and "
-                               "refresh over the run.",
-                               format_energy_pj(r_.energy_pj)),
-                   "data-short=\"Energy\"");
+    out_ += figure_top(
+        id("energy"), "Where the energy goes",
+        fmt::format("{} in all. Pale: static, that is leakage, clock, DRAM background and "
+                    "refresh over the run.",
+                    format_energy_pj(r_.energy_pj)),
+        "data-short=\"Energy\"");
     FigureTable table{{"component", "dynamic_pj", "static_pj", "phase", "operation"}, {}};
     Part by_component = energy_part("all", r_.energy_pj, 5);
     for (const ComponentRow& row : components_by_energy(r_)) {
@@ -707,14 +702,19 @@ class RunSections {
         id("operations"), kFewRows);
     for (const std::string_view text : {"operation", "phase", "formats", "shape"})
       add("<th>{}</th>", text);
-    for (const std::string_view figure :
-         {"count", "MACs", "DRAM", "energy", "cycles", "time", "of all", "of peak"}) {
-      add("<th class=\"num\">{}</th>", figure);
+    // With the unit of what is sorted by and saved; the time is saved as it stands.
+    for (const auto& [figure, unit] :
+         {std::pair("count", ""), std::pair("MACs", ""), std::pair("DRAM", "bytes"),
+          std::pair("energy", "pJ"), std::pair("cycles", "")}) {
+      add("<th class=\"num\" data-unit=\"{}\">{}</th>", unit, figure);
+    }
+    out_ += "<th class=\"num\">time</th>";
+    for (const std::string_view share : {"of all", "of peak"}) {
+      add("<th class=\"num\" data-unit=\"\">{}</th>", share);
     }
     out_ +=
-        "<th>limited by</th><th class=\"num\">compute bound</th><th "
-        "class=\"num\">DRAM "
-        "bound</th></tr></thead><tbody>\n";
+        "<th>limited by</th><th class=\"num\" data-unit=\"\">compute bound</th><th "
+        "class=\"num\" data-unit=\"\">DRAM bound</th></tr></thead><tbody>\n";
     for (const std::string& phase : phases_) {
       for (const OperationRow& row : merged_.at(phase)) operation(row);
     }
@@ -753,8 +753,9 @@ class RunSections {
         "m\u00d7n\u00d7k, which operand waits while the other passes, and how much worse the next "
         "best is, by the closed form that chose; its cycles of all instances beside the simulated "
         "ones.</p><div class=\"wide\"><table class=\"sortable\"><thead><tr><th>phase</th>"
-        "<th>operation</th><th>shape</th><th>mapping</th><th class=\"num\">estimated</th><th "
-        "class=\"num\">simulated</th></tr></thead><tbody>\n",
+        "<th>operation</th><th>shape</th><th>mapping</th><th class=\"num\" "
+        "data-unit=\"cycles\">estimated</th><th class=\"num\" "
+        "data-unit=\"cycles\">simulated</th></tr></thead><tbody>\n",
         id("mapping"), products);
     for (const std::string& phase : phases_) {
       for (const OperationRow& row : merged_.at(phase)) {
@@ -772,7 +773,8 @@ class RunSections {
     if (r_.components.empty()) return;
     add("<section id=\"{}\" data-short=\"Sources\">", id("parts"));
     out_ +=
-        "<h3>Parts and sources</h3><div class=\"wide\"><table><thead><tr><th>part</th><th "
+        "<h3>Parts and sources</h3><div class=\"wide\"><table "
+        "class=\"sources\"><thead><tr><th>part</th><th "
         "class=\"num\">dynamic</th><th class=\"num\">static</th><th "
         "class=\"num\">area</th><th>area from</th><th>energy "
         "from</th></tr></thead><tbody>\n";
@@ -810,7 +812,7 @@ class RunSections {
     add("<details id=\"{}\" data-short=\"{}\"{}><summary>{} ({})</summary><table "
         "class=\"pairs{}\"><tbody>\n",
         id(name), name == "trust" ? "Trust" : "Configuration", open ? " open=\"open\"" : "", title,
-        pairs.size(), pairs.size() > kFewRows ? " searched" : "");
+        pairs.size(), pairs.size() > kFewRows ? " searched long" : "");
     for (const auto& [key, value] : pairs)
       add("<tr><th>{}</th><td>{}</td></tr>\n", escaped(key), escaped(value));
     out_ += "</tbody></table></details>\n";
@@ -823,7 +825,7 @@ class RunSections {
         "<summary>Events counted</summary><p class=\"note\">Counted during the run; the "
         "energy is "
         "these times the "
-        "prices.</p><table class=\"pairs\"><tbody>\n";
+        "prices.</p><table class=\"pairs long\"><tbody>\n";
     for (const auto& [event, count] : r_.events) {
       add("<tr><th>{}</th><td class=\"num\">{}</td></tr>\n", escaped(event), format_exact(count));
     }

@@ -15,7 +15,24 @@ const make=(name,attributes={},...children)=>{const element=document.createEleme
   const print=make("button",{type:"button"},"Print");print.addEventListener("click",()=>window.print());
   show();tools.append(button,print);document.querySelector("header").append(tools);
 }
-addEventListener("beforeprint",()=>$$("details").forEach(part=>part.open=true));
+
+// --- paper: what is folded is opened, what is drawn is drawn for a sheet, and all is as before afterwards
+// `sheet` is the width in CSS pixels that page.css prints at, less what stands around a figure; 0 on the screen.
+let sheet=0;
+const forPaper=[];
+{
+  const root=document.documentElement;let opened=[];
+  const turn=width=>{sheet=width;root.classList.toggle("printing",width>0);if(width)root.dataset.sheet=width;else delete root.dataset.sheet;forPaper.forEach(act=>act())};
+  addEventListener("beforeprint",()=>{if(sheet)return;opened=$$("details:not([open])");opened.forEach(part=>part.open=true);turn(900)});
+  addEventListener("afterprint",()=>{opened.forEach(part=>part.open=false);opened=[];turn(0)});
+}
+// --- what the script can do, said where it does it: neither printed nor saved
+const hint=(part,text,kind="")=>{
+  let note=part.querySelector(":scope>.note");
+  if(!note){note=make("p",{class:"note"});part.querySelector(":scope>.head,:scope>summary,:scope>h3").after(note)}
+  if(note.textContent.includes(text))return;
+  note.append(make("span",{class:"hint "+kind},(note.firstChild?" ":"")+text));
+};
 
 // --- where one is
 {
@@ -44,8 +61,10 @@ addEventListener("beforeprint",()=>$$("details").forEach(part=>part.open=true));
 }
 
 // --- tables: a click on a heading sorts
-for(const table of $$("table.sortable")){
-  const heads=[...table.tHead.rows[0].cells];
+const sorters=new Map();
+for(const[index,table]of $$("table.sortable").entries()){
+  const heads=[...table.tHead.rows[0].cells],sorts=[];
+  if(!index)hint(table.closest("section,details"),"A click on a heading sorts.","sorting");
   heads.forEach((head,column)=>{
     head.classList.add("sorts");head.tabIndex=0;
     const figures=head.classList.contains("num");
@@ -61,9 +80,16 @@ for(const table of $$("table.sortable")){
       }
       table.dispatchEvent(new Event("changed"));
     };
+    sorts.push(sort);
     head.addEventListener("click",sort);
     head.addEventListener("keydown",event=>{if(event.key==="Enter"||event.key===" "){event.preventDefault();sort()}});
   });
+  // Bars have no headings where it is narrow.
+  if(table.classList.contains("bars")){
+    const by=make("select",{"aria-label":"Sort by"},make("option",{value:-1},"sort by"),...heads.map((head,column)=>make("option",{value:column},head.textContent)));
+    by.addEventListener("change",()=>{if(by.value>=0)sorts[by.value]()});
+    sorters.set(table,make("label",{class:"sorter"},by));
+  }
 }
 
 // --- one of several: buttons that set data-<name> on their figure
@@ -77,6 +103,8 @@ const choose=(label,options,set,chosen=0)=>{
   return group;
 };
 const controls=(figure,before)=>{let box=figure.querySelector(".controls");if(!box){box=make("div",{class:"controls"});before.before(box)}return box};
+
+for(const[table,by]of sorters)controls(table.closest("section,details"),table).append(by);
 
 // --- views of one figure
 for(const figure of $$(".figure")){
@@ -96,7 +124,7 @@ for(const table of $$("table.searched")){
       let shown=0,left=0;
       for(const row of body.rows){
         const text=row.textContent.toLowerCase(),fits=(!phase||!row.dataset.phase||row.dataset.phase===phase)&&words.every(word=>text.includes(word));
-        const hide=!fits||(!all&&!words.length&&shown>=few);
+        const hide=!fits||(!all&&!sheet&&!words.length&&shown>=few);
         row.hidden=hide;if(fits)hide?++left:++shown;
       }
       if(!body.hidden){more.hidden=few===0||words.length>0||(left===0&&!all)||shown<=few&&left===0;more.textContent=all?"Fewer":left+" more"}
@@ -108,9 +136,26 @@ for(const table of $$("table.searched")){
   if(phases.length>1)box.append(choose("Phase",["all",...phases],index=>{phase=index?phases[index-1]:"";show()}));
   const views=[...table.tBodies].filter(body=>body.dataset.view);
   if(views.length>1)box.prepend(choose("Rows",views.map(body=>body.dataset.view),index=>{views.forEach((body,i)=>body.hidden=i!==index);show()}));
+  forPaper.push(show);
   box.append(search);(table.closest(".wide")??table).after(more);more.style.marginTop="8px";
   show();
 }
+
+// A table that is wider than the sheet gets smaller type, then may break its words.
+forPaper.push(()=>{
+  for(const table of $$(".wide>table")){
+    table.classList.remove("fit","dense","tight");table.style.removeProperty("width");table.style.removeProperty("font-size");
+    if(!sheet||!table.offsetWidth)continue;
+    const fits=()=>table.offsetWidth<=sheet;
+    table.style.width=sheet+"px";table.classList.add("fit");
+    if(!fits()){
+      table.classList.add("dense");
+      for(const size of[12.5,12,11.5,11,10.5,10])if(!fits())table.style.fontSize=size+"px";
+      if(!fits())table.classList.add("tight");
+    }
+    table.style.removeProperty("width");
+  }
+});
 
 // --- bars of one figure: to one scale, or each its own whole
 for(const figure of $$("[data-scales]")){
@@ -136,12 +181,15 @@ for(const tree of $$(".icicle")){
     for(const one of cells){
       const left=Math.max(0,(one.a-at.a)/span),right=Math.min(1,(one.b-at.a)/span),width=right-left;
       one.cell.hidden=!(width>0.0008);
+      // For a page of the usual width: too little for a letter and dots.
+      one.cell.classList.toggle("narrow",width*Math.min(innerWidth,1240)<34);
       one.cell.style.left=100*left+"%";one.cell.style.width=100*width+"%";
       one.cell.classList.toggle("pale",one.cell.dataset.pale!==undefined||one.d<at.d);
     }
     back.hidden=at===cells[0];
   };
   const zoom=one=>{at=one;show();one.cell.focus()};
+  hint(tree.closest("section"),"A click or Enter zooms in, Escape out; arrow keys move.");
   const back=make("button",{type:"button",hidden:""},"\u2191 Whole");back.addEventListener("click",()=>zoom(cells[0]));
   (tree.closest("section").querySelector(".controls")??controls(tree.closest("section"),tree)).append(back);
   for(const one of cells){
@@ -198,7 +246,9 @@ const whenNear=(host,draw)=>{
   const watch=new IntersectionObserver(entries=>{if(entries.some(entry=>entry.isIntersecting)){watch.disconnect();drawNow(host)}},{rootMargin:"400px 0px"});
   watch.observe(host);
 };
-addEventListener("beforeprint",()=>drawNow(document));
+forPaper.push(()=>{if(sheet)drawNow(document)});
+// How wide a drawing is made.
+const widthOf=host=>sheet||Math.max(240,host.clientWidth);
 // A stretch [from, to] of which a part is seen: the wheel (once clicked, or with Ctrl), + and - zoom, a drag and the arrows move, 0 shows all.
 const zoomable=(host,all,left,draw)=>{
   let seen=[...all];
@@ -218,9 +268,11 @@ const zoomable=(host,all,left,draw)=>{
   host.addEventListener("dblclick",()=>set(...all));
   let width=host.clientWidth;draw(seen);
   addEventListener("resize",()=>{if(host.clientWidth!==width){width=host.clientWidth;draw(seen)}});
+  forPaper.push(()=>draw(seen));
+  hint(host.closest(".figure"),"Once clicked, the wheel or + and \u2212 zoom, a drag or the arrow keys move, 0 shows all.");
   return{at,seen:()=>seen,reset:to=>{all=to;set(to[0],to[1]-to[0])}};
 };
-const ticks=(from,to,count)=>{const raw=(to-from)/count,size=10**Math.floor(Math.log10(raw)),step=[1,2,5,10].find(f=>f*size>=raw)*size,found=[];for(let i=Math.ceil(from/step-1e-9);i*step<=to*(1+1e-12);++i)found.push(i*step);return found};
+const ticks=(from,to,count,whole=false)=>{const raw=Math.max(whole?1:0,(to-from)/count),size=10**Math.floor(Math.log10(raw)),step=[1,2,5,10].find(f=>f*size>=raw)*size,found=[];for(let i=Math.ceil(from/step-1e-9);i*step<=to*(1+1e-12);++i)found.push(i*step);return found};
 // Curves over a common axis, one drawing a panel: {title, series: [{name, colour, values}], stacked, top, text}.
 const curves=(host,x,axis,panels)=>{
   const left=64,height=112,places=panels.map(panel=>{
@@ -232,7 +284,7 @@ const curves=(host,x,axis,panels)=>{
   });
   const clips=panels.map((_,p)=>"clip"+$$(".curves").indexOf(host)+"-"+p);
   const draw=([from,to])=>{
-    const width=Math.max(240,host.clientWidth),X=v=>left+(v-from)/(to-from)*(width-left-8);
+    const width=widthOf(host),X=v=>left+(v-from)/(to-from)*(width-left-8);
     let first=0,last=x.length-1;while(first<last-1&&x[first+1]<from)++first;while(last>first+1&&x[last-1]>to)--last;
     panels.forEach((panel,p)=>{
       const svg=places[p],lowest=p===panels.length-1,H=height+(lowest?30:6);
@@ -257,7 +309,7 @@ const curves=(host,x,axis,panels)=>{
       svg.append(drawing("line",{class:"axis",x1:left,x2:width-8,y1:height-2,y2:height-2}));
       if(lowest){
         const many=width<600?4:8;
-        for(const v of ticks(from,to,many))svg.append(drawing("text",{class:"tick",x:X(v),y:height+13,"text-anchor":X(v)>width-40?"end":"middle"},axis.text(v)));
+        for(const v of ticks(from,to,many,axis.whole))svg.append(drawing("text",{class:"tick",x:X(v),y:height+13,"text-anchor":X(v)>width-40?"end":"middle"},axis.text(v)));
         svg.append(drawing("text",{class:"tick",x:(left+width)/2,y:height+28,"text-anchor":"middle"},axis.name));
       }
     });
@@ -280,7 +332,7 @@ for(const host of $$(".curves[data-what=windows]"))whenNear(host,()=>{
 });
 for(const host of $$(".curves[data-what=steps]"))whenNear(host,()=>{
   const of=columnsOf(host.closest(".figure"));
-  curves(host,of.context,{name:"tokens of a sequence",text:v=>digits(v)},[
+  curves(host,of.context,{name:"tokens of a sequence",whole:true,text:v=>digits(v)},[
     {title:"KV cache held",text:v=>prefixed(v,"B"),series:[{name:"held",colour:0,values:of.kv_bytes}]},
     {title:"Read from it by a step",text:v=>prefixed(v,"B"),series:[{name:"read",colour:6,values:of.kv_bytes_read.map((v,i)=>v/of.steps[i])}]},
     {title:"Written to it by a step",text:v=>prefixed(v,"B"),series:[{name:"written",colour:2,values:of.kv_bytes_written.map((v,i)=>v/of.steps[i])}]}]);
@@ -288,10 +340,10 @@ for(const host of $$(".curves[data-what=steps]"))whenNear(host,()=>{
 // What each part did: a lane a part, a bar a stretch of work; as strong as it was busy. Bars of one look are one path: thousands of
 // parts would be kept for what is one picture.
 for(const host of $$(".gantt"))whenNear(host,()=>{
-  const of=columnsOf(host.closest(".figure")),count=of.stretch.length,stretches=[...new Set(of.stretch)],capacities=JSON.parse(host.dataset.capacities),bank=name=>name.startsWith("DRAM bank "),lanes=[...new Set(of.track)].sort((a,b)=>bank(a)&&bank(b)?a.slice(10)-b.slice(10):bank(a)-bank(b)),narrow=()=>host.clientWidth<600,left=()=>narrow()?0:190,laneOf=new Map(lanes.map((name,k)=>[name,k]));
+  const of=columnsOf(host.closest(".figure")),count=of.stretch.length,stretches=[...new Set(of.stretch)],capacities=JSON.parse(host.dataset.capacities),bank=name=>name.startsWith("DRAM bank "),lanes=[...new Set(of.track)].sort((a,b)=>bank(a)&&bank(b)?a.slice(10)-b.slice(10):bank(a)-bank(b)),narrow=()=>widthOf(host)<600,left=()=>narrow()?0:190,laneOf=new Map(lanes.map((name,k)=>[name,k]));
   const svg=drawing("svg",{role:"img","aria-label":"What each part of the machine did"}),acts={"row open":5,"read":0,"write":3,"refresh":2};let chosen=stretches[0],under=()=>-1;
   const draw=([from,to])=>{
-    const width=Math.max(240,host.clientWidth),L=left(),top=4,X=v=>L+(v-from)/(to-from)*(width-L-8);
+    const width=widthOf(host),L=left(),top=4,X=v=>L+(v-from)/(to-from)*(width-L-8);
     // Lanes of banks are many and low.
     const heights=lanes.map(name=>bank(name)?(narrow()?24:15):(narrow()?40:28)+(capacities[name]?6:0)),tops=heights.map((_,k)=>top+heights.slice(0,k).reduce((sum,h)=>sum+h,0)),bottom=tops.at(-1)+heights.at(-1);
     svg.textContent="";svg.setAttribute("viewBox","0 0 "+width+" "+(bottom+34));svg.setAttribute("height",bottom+34);
@@ -350,7 +402,13 @@ const csvOf=data=>{
 const svgOf=figure=>{
   const root=document.documentElement,before=root.style.colorScheme;
   root.style.colorScheme="light";  // for paper
-  figure.classList.add("saving");  // without the buttons
+  figure.classList.add("saving");  // without the buttons and what they do
+  // What the colours mean may stand once for all figures of a page.
+  const shared=figure.querySelector("ul.legend,svg.roofline,svg.plot,.icicle,table")?null:document.querySelector("main>ul.legend")?.cloneNode(true);
+  if(shared)figure.querySelector(":scope>.note,:scope>.head").after(shared);
+  // As wide as what scrolls in it on a narrow screen.
+  const more=Math.max(0,...$$(".wide",figure).map(part=>part.scrollWidth-part.clientWidth));
+  if(more)figure.style.width=figure.offsetWidth+more+"px";
   const space=make("template");space.innerHTML="<svg></svg>";
   const svg=space.content.firstChild,NS=svg.namespaceURI,element=(name,attributes)=>{const made=document.createElementNS(NS,name);for(const key in attributes)made.setAttribute(key,attributes[key]);return made};
   const outer=figure.getBoundingClientRect(),n=value=>+value.toFixed(2),clear="rgba(0, 0, 0, 0)";
@@ -376,7 +434,7 @@ const svgOf=figure=>{
     }
   };
   const walk=(part,clip)=>{
-    if(part.nodeType===3)return void(clip.right>clip.left&&inClip(part,clip)&&words(part,getComputedStyle(part.parentNode)));
+    if(part.nodeType===3)return void(inClip(part,clip)&&words(part,getComputedStyle(part.parentNode)));
     if(part.nodeType!==1||part.tagName==="SCRIPT"||part.hidden)return;
     const style=getComputedStyle(part);if(style.display==="none"||style.visibility==="hidden")return;
     const box=part.getBoundingClientRect();
@@ -389,15 +447,15 @@ const svgOf=figure=>{
     if(part!==figure&&style.backgroundColor!==clear)svg.append(element("rect",{x:n(box.left-outer.left),y:n(box.top-outer.top),width:n(box.width),height:n(box.height),fill:style.backgroundColor}));
     const top=parseFloat(style.borderTopWidth);
     if(part.closest(".icicle")&&top)svg.append(element("rect",{x:n(box.left-outer.left),y:n(box.top-outer.top),width:n(box.width),height:top,fill:style.borderTopColor}));
-    const inner=style.overflowX!=="visible"?{left:Math.max(clip.left,box.left),right:Math.min(clip.right,box.right)}:clip;
+    const inner=style.overflowX!=="visible"?{right:Math.min(clip.right,box.right),bottom:Math.min(clip.bottom,box.bottom)}:clip;
     for(const child of part.childNodes)walk(child,inner);
   };
   // A text that does not fit its box is left out rather than drawn over its neighbour.
-  const inClip=(node,clip)=>{const range=document.createRange();range.selectNodeContents(node);const box=range.getBoundingClientRect();return box.right<=clip.right+2};
+  const inClip=(node,clip)=>{const range=document.createRange();range.selectNodeContents(node);const box=range.getBoundingClientRect();return box.right<=clip.right+2&&(box.top+box.bottom)/2<clip.bottom};
   svg.setAttribute("width",n(outer.width));svg.setAttribute("height",n(outer.height));svg.setAttribute("viewBox","0 0 "+n(outer.width)+" "+n(outer.height));
   svg.append(element("rect",{width:n(outer.width),height:n(outer.height),fill:"#ffffff"}));
-  for(const child of figure.childNodes)walk(child,{left:-1e9,right:1e9});
-  root.style.colorScheme=before;figure.classList.remove("saving");
+  for(const child of figure.childNodes)walk(child,{right:1e9,bottom:1e9});
+  root.style.colorScheme=before;figure.classList.remove("saving");if(more)figure.style.width="";shared?.remove();
   return new XMLSerializer().serializeToString(svg);
 };
 const pngOf=(svg,done)=>{
@@ -405,12 +463,32 @@ const pngOf=(svg,done)=>{
   image.addEventListener("load",()=>{const canvas=make("canvas",{width:2*image.width,height:2*image.height}),draw=canvas.getContext("2d");draw.scale(2,2);draw.drawImage(image,0,0);canvas.toBlob(done,"image/png")});
   image.setAttribute("src","data:image/svg+xml;charset=utf-8,"+encodeURIComponent(svg));
 };
+const put=(box,text,what,act)=>{const button=make("button",{type:"button","aria-label":"Save as "+what},text);button.addEventListener("click",act);box.append(button)};
+const saveBox=part=>{
+  let box=part.querySelector(":scope>.head>.save,:scope>.save");if(box)return box;
+  box=make("span",{class:"save"});
+  const head=part.querySelector(":scope>.head"),title=part.querySelector(":scope>summary,:scope>h3");
+  if(head)head.append(box);else if(title.tagName==="SUMMARY")title.after(box);else{const made=make("div",{class:"head"});title.replaceWith(made);made.append(title,box)}
+  return box;
+};
 for(const figure of $$(".figure")){
-  const head=figure.querySelector(".head"),name="systole-"+figure.id,data=figure.querySelector("script.data"),box=make("span",{class:"save"});
-  const put=(text,what,act)=>{const button=make("button",{type:"button","aria-label":"Save as "+what},text);button.addEventListener("click",act);box.append(button)};
-  put("SVG","SVG picture",()=>{drawNow(figure);save(name+".svg","image/svg+xml",svgOf(figure))});
-  put("PNG","PNG picture",()=>{drawNow(figure);pngOf(svgOf(figure),blob=>save(name+".png","image/png",blob))});
-  if(data)put("CSV","CSV table",()=>save(name+".csv","text/csv",csvOf(tableOf(figure))));
-  head.append(box);
+  const name="systole-"+figure.id,box=saveBox(figure);
+  put(box,"SVG","SVG picture",()=>{drawNow(figure);save(name+".svg","image/svg+xml",svgOf(figure))});
+  put(box,"PNG","PNG picture",()=>{drawNow(figure);pngOf(svgOf(figure),blob=>save(name+".png","image/png",blob))});
+  if(figure.querySelector("script.data"))put(box,"CSV","CSV table",()=>save(name+".csv","text/csv",csvOf(tableOf(figure))));
+}
+// A table without figures behind it is saved as it stands, with all its rows; a heading with a unit (data-unit) has numbers below it.
+const shownTable=table=>{
+  const cells=row=>[...row.cells].filter(cell=>!cell.classList.contains("act")),heads=table.tHead?cells(table.tHead.rows[0]):[];
+  const value=(cell,head)=>head?.dataset.unit!==undefined&&cell.dataset.v!==undefined?(cell.textContent==="\u2013"?null:+cell.dataset.v):cell.textContent;
+  return{columns:heads.length?heads.map(head=>head.textContent+(head.dataset.unit?" ["+head.dataset.unit+"]":"")):["name","value"],
+    rows:[...table.tBodies].flatMap(body=>[...body.rows]).map(row=>cells(row).map((cell,column)=>value(cell,heads[column])))};
+};
+for(const table of $$("main table")){
+  const part=table.closest("section,details");
+  if(part.querySelector(":scope>script.data")||table.tBodies.length===0)continue;
+  const box=saveBox(part),more=box.querySelectorAll(".of-table").length;
+  put(box,"CSV","CSV table",()=>save("systole-"+(part.id||"table")+(more?"-"+(more+1):"")+".csv","text/csv",csvOf(shownTable(table))));
+  box.lastChild.classList.add("of-table");
 }
 })();

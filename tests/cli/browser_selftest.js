@@ -88,7 +88,7 @@ try{
     host.scrollIntoView();
     for(let i=0;i<200&&!host.querySelector("svg:not(.swatch)");++i)await new Promise(done=>setTimeout(done,20));
     // A browser that is busy elsewhere may leave out the frame that tells: drawn as for the printer.
-    if(!host.querySelector("svg:not(.swatch)"))dispatchEvent(new Event("beforeprint"));
+    if(!host.querySelector("svg:not(.swatch)")){dispatchEvent(new Event("beforeprint"));dispatchEvent(new Event("afterprint"))}
     const drawn=()=>host.querySelector("svg:not(.swatch)").innerHTML,at=()=>+host.dataset.seen;
     check(host.querySelectorAll("path,rect").length>3,"nothing is drawn over time");
     const whole=drawn();
@@ -120,6 +120,11 @@ try{
     check(parsed.documentElement.querySelectorAll("rect,path,circle").length>1,figure.id+": the saved SVG is empty");
     check(parsed.documentElement.querySelectorAll("text").length>1,figure.id+": the saved SVG has no text");
     check(!/var\(|light-dark/.test(picture),figure.id+": the saved SVG needs the page's style");
+    // Nothing of it is beyond its edge, and nothing that only a page can do is promised.
+    const side=+parsed.documentElement.getAttribute("width");
+    for(const part of parsed.documentElement.children)if(part.matches("svg,text"))check(+part.getAttribute("x")+(+(part.getAttribute("width")??part.getAttribute("textLength")))<=side+2,figure.id+": the saved SVG is cut at its edge, "+side+", beyond which is "+(part.textContent.slice(0,40)||part.tagName));
+    for(const one of figure.querySelectorAll(".hint"))check(!picture.includes(one.textContent.trim().split(" ").slice(0,3).join(" ")),figure.id+": the saved SVG says "+one.textContent);
+    check(picture.includes(figure.querySelector("h3").textContent.split(" ")[0]),figure.id+": the saved SVG has no title");
     found.figures.push({id:figure.id,texts:parsed.documentElement.querySelectorAll("text").length,bytes:picture.length});
     if(found.figures.length<3){
       const picture=await lastSaved(buttons.PNG,"image/png");
@@ -128,6 +133,28 @@ try{
     if(buttons.CSV)found.csv[figure.id]=(await lastSaved(buttons.CSV,"text/csv")).content;
     check(figure.innerHTML.length===before,figure.id+": saving changed the page");
   }
+  // Every table is saved, by its own button or its figure's.
+  for(const table of document.querySelectorAll("main table")){
+    const part=table.closest("section,details");if(!table.tBodies.length)continue;
+    const button=[...part.querySelectorAll(":scope>.head>.save button,:scope>.save button")].find(one=>one.textContent==="CSV");
+    check(button,"no CSV of the table in "+part.id);
+    if(button?.classList.contains("of-table")){
+      const lines=(await lastSaved(button,"text/csv")).content.trim().split("\r\n");
+      check(lines.length===1+[...table.tBodies].reduce((all,body)=>all+body.rows.length,0),part.id+": rows are missing in its CSV");
+      found.csv[part.id]=lines.join("\r\n");
+    }
+  }
+
+  // For the printer: all is there, as wide as a sheet; on the screen it is as before.
+  const page=()=>document.querySelector("main").innerHTML.replace(/ (style|class)=""/g,""),before=page();
+  dispatchEvent(new Event("beforeprint"));
+  check(!document.querySelector("details:not([open])"),"printed with closed parts");
+  for(const table of document.querySelectorAll(".wide>table"))check(table.offsetWidth===0||(table.style.width="900px",table.offsetWidth)<=900,"printed, a table of "+table.closest("[id]").id+" is cut"),table.style.removeProperty("width");
+  for(const body of document.querySelectorAll("table.searched tbody:not([hidden])"))check([...body.rows].every(row=>!row.hidden),"printed without folded rows of "+body.closest("[id]").id);
+  for(const host of document.querySelectorAll(".curves,.gantt"))for(const svg of host.querySelectorAll("svg:not(.swatch)"))check(svg.viewBox.baseVal.width===900,"printed "+svg.viewBox.baseVal.width+" wide");
+  dispatchEvent(new Event("afterprint"));
+  const after=page();
+  check(after.length===before.length,"printing changed the page by "+(after.length-before.length));
   await window.more?.(found,check,press);
   fits("at the end");
 }catch(error){found.faults.push("the test itself: "+error.stack)}
