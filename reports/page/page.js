@@ -341,47 +341,75 @@ for(const host of $$(".curves[data-what=steps]"))whenNear(host,()=>{
 // parts would be kept for what is one picture.
 for(const host of $$(".gantt"))whenNear(host,()=>{
   const of=columnsOf(host.closest(".figure")),count=of.stretch.length,stretches=[...new Set(of.stretch)],capacities=JSON.parse(host.dataset.capacities),bank=name=>name.startsWith("DRAM bank "),lanes=[...new Set(of.track)].sort((a,b)=>bank(a)&&bank(b)?a.slice(10)-b.slice(10):bank(a)-bank(b)),narrow=()=>widthOf(host)<600,left=()=>narrow()?0:190,laneOf=new Map(lanes.map((name,k)=>[name,k]));
-  const svg=drawing("svg",{role:"img","aria-label":"What each part of the machine did"}),acts={"row open":5,"read":0,"write":3,"refresh":2};let chosen=stretches[0],under=()=>-1;
+  const svg=drawing("svg",{role:"img","aria-label":"What each part of the machine did"}),acts={"row open":5,"read":0,"write":3,"refresh":2};let chosen=stretches[0],under=()=>[];
+  // A part has one colour on every page: what reads and writes has that of the banks' reads and writes.
+  const parts={"operation":5,"DMA read: weights and cache":0,"DMA: next layer's weights":0,"DMA read: activations":1,"DMA write":3,"array":6,"dequantiser":4,"vector unit":7,"vector unit beside the array":7};
   const draw=([from,to])=>{
     const width=widthOf(host),L=left(),top=4,X=v=>L+(v-from)/(to-from)*(width-L-8);
     // Lanes of banks are many and low.
     const heights=lanes.map(name=>bank(name)?(narrow()?24:15):(narrow()?40:28)+(capacities[name]?6:0)),tops=heights.map((_,k)=>top+heights.slice(0,k).reduce((sum,h)=>sum+h,0)),bottom=tops.at(-1)+heights.at(-1);
     svg.textContent="";svg.setAttribute("viewBox","0 0 "+width+" "+(bottom+34));svg.setAttribute("height",bottom+34);
-    for(const v of ticks(from,to,narrow()?3:8)){svg.append(drawing("line",{class:"grid",x1:X(v),x2:X(v),y1:top,y2:bottom}));svg.append(drawing("text",{class:"tick",x:X(v),y:bottom+15,"text-anchor":X(v)>width-40?"end":X(v)<L+20?"start":"middle"},prefixed(v*1e-12,"s")))}
+    for(const v of ticks(from,to,narrow()?5:8)){svg.append(drawing("line",{class:"grid",x1:X(v),x2:X(v),y1:top,y2:bottom}));svg.append(drawing("text",{class:"tick",x:X(v),y:bottom+15,"text-anchor":X(v)>width-40?"end":X(v)<L+20?"start":"middle"},prefixed(v*1e-12,"s")))}
     lanes.forEach((name,k)=>{const below=tops[k]+heights[k]-1,low=bank(name);svg.append(drawing("line",{class:"grid",x1:0,x2:width-8,y1:below,y2:below}));svg.append(drawing("text",{class:low?"name low":"name",x:narrow()?0:L-8,y:tops[k]+(narrow()?low?9:11:low?11:18),"text-anchor":narrow()?"start":"end"},name))});
     // An open row is beneath what was done with it, a name above its bar.
     const beneath=drawing("g"),above=drawing("g"),names=drawing("g"),looks=new Map(),drawn=new Map(),bars=[];
+    const put=(look,x,y,wide,height)=>looks.set(look,(looks.get(look)??"")+"M"+x+" "+y+"h"+wide+"v"+height+"H"+x+"z");
+    // Of a bank: the share of each pixel's time that it spends on each act.
+    const pixels=Math.max(1,Math.ceil(width-8-L)),shares=new Map();
+    const spread=(k,act,i)=>{
+      let bankShares=shares.get(k);if(!bankShares)shares.set(k,bankShares=new Map());
+      let share=bankShares.get(act);if(!share)bankShares.set(act,share=new Float32Array(pixels));
+      const a=Math.max(0,X(of.begin_ps[i])-L),b=Math.min(pixels,Math.max(a+.4,X(of.end_ps[i])-L)),busy=Math.min(1,of.busy_ps[i]/Math.max(1,of.end_ps[i]-of.begin_ps[i]));
+      for(let x=Math.floor(a);x<b;++x)share[x]+=busy*(Math.min(b,x+1)-Math.max(a,x));
+    };
     for(let i=0;i<count;++i){
       if(of.stretch[i]!==chosen||of.end_ps[i]<from||of.begin_ps[i]>to)continue;
       const k=laneOf.get(of.track[i]),capacity=capacities[of.track[i]];
       if(capacity){
         // What holds little has the lane to be pointed at.
         const full=26,height=full*Math.min(1,of.bytes[i]/capacity),a=Math.max(L,X(of.begin_ps[i])),b=Math.min(width-8,X(of.end_ps[i])),below=tops[k]+heights[k]-2;
-        looks.set(1100,(looks.get(1100)??"")+"M"+a.toFixed(2)+" "+below+"h"+Math.max(.3,b-a+.3).toFixed(2)+"v"+(-height).toFixed(2)+"H"+a.toFixed(2)+"z");
+        put(1100,a.toFixed(2),below,Math.max(.3,b-a+.3).toFixed(2),(-height).toFixed(2));
         bars.push(i,a,b,below-full,below);
         continue;
       }
-      const low=k>0&&bank(lanes[k]),least=low?.4:.7,colour=low?acts[of.operation[i]]:k===0?5:(k-1)%5===4?6:[0,1,3,2,4,6,7][(k-1)%7],a=Math.max(L,X(of.begin_ps[i])),b=Math.min(width-8,X(of.end_ps[i]));
+      const a=Math.max(L,X(of.begin_ps[i])),b=Math.min(width-8,X(of.end_ps[i]));
+      if(bank(lanes[k])){spread(k,acts[of.operation[i]],i);bars.push(i,a,Math.max(b,a+1),tops[k],tops[k]+heights[k]);continue}
+      const colour=parts[of.track[i]]??4;
       // What would be drawn over to within a third of a pixel needs no mark of its own.
-      const lane=8*k+colour;if(b-(drawn.get(lane)??-1)<.34)continue;drawn.set(lane,Math.max(b,a+least));
-      const open=low&&colour===5,busy=Math.min(1,of.busy_ps[i]/Math.max(1,of.end_ps[i]-of.begin_ps[i])),height=low?12:20,y=tops[k]+heights[k]-height-(low?2:4),wide=Math.max(least,b-a-(k===0?1:0));
-      const look=1000*colour+Math.round(100*(k===0?.32:open?.1+.25*busy:.25+.75*busy))+(open?500:0);
-      looks.set(look,(looks.get(look)??"")+"M"+a.toFixed(2)+" "+y+"h"+wide.toFixed(2)+"v"+height+"H"+a.toFixed(2)+"z");
-      bars.push(i,a,a+wide,y,y+height);
+      if(b-(drawn.get(k)??-1)<.34)continue;drawn.set(k,Math.max(b,a+.7));
+      const busy=Math.min(1,of.busy_ps[i]/Math.max(1,of.end_ps[i]-of.begin_ps[i])),y=tops[k]+heights[k]-24,wide=Math.max(.7,b-a-(k===0?1:0));
+      put(1000*colour+Math.round(100*(k===0?.32:.25+.75*busy)),a.toFixed(2),y,wide.toFixed(2),20);
+      bars.push(i,a,a+wide,y,y+20);
       if(k===0&&b-a>7.2*of.operation[i].length+8)names.append(drawing("text",{class:"in",x:a+4,y:y+14},of.operation[i]));
+    }
+    // Upon the open row, what is done with it: its height is its part of the bank's work, but never so low that it is not seen; it is as strong as the bank was busy.
+    for(const[k,bankShares]of shares){
+      const ground=tops[k]+heights[k]-2,none=new Float32Array(pixels),open=bankShares.get(5)??none,work=[2,3,0].map(act=>bankShares.get(act)??none);
+      const looksOf=x=>{
+        const all=work.reduce((sum,share)=>sum+share[x],0),least=work.map(share=>share[x]>0?Math.max(.22,share[x]/all):0),whole=least.reduce((sum,part)=>sum+part,0)||1;
+        return[open[x]>0?Math.round(15+45*Math.min(1,open[x])):0,all>0?Math.round(8+12*Math.min(1,all))*5:0,...least.map(part=>Math.round(18*part/whole)/2)];
+      };
+      for(let x=0,to,now=looksOf(0);x<pixels;x=to){
+        let next;for(to=x+1;to<pixels&&(next=looksOf(to)).every((value,at)=>value===now[at]);)++to;
+        if(now[0])put(5500+now[0],L+x,ground-3,to-x,3);
+        let y=ground-3;[2,3,0].forEach((act,at)=>{const height=now[2+at];if(height>0)put(1000*act+now[1],L+x,y-=height,to-x,height)});
+        now=next;
+      }
     }
     for(const[look,d]of looks)(look%1000>=500?beneath:above).append(drawing("path",{class:"s"+Math.floor(look/1000),d,"fill-opacity":look%500/100}));
     svg.append(beneath,above,names);
-    // The bar at a place, the uppermost: of those drawn last.
-    under=(x,y)=>{for(let at=bars.length-5;at>=0;at-=5)if(x>=bars[at+1]&&x<=bars[at+2]&&y>=bars[at+3]&&y<=bars[at+4])return bars[at];return-1};
+    // The bars at a place, the uppermost first: those drawn last.
+    under=(x,y)=>{const found=[];for(let at=bars.length-5;at>=0;at-=5)if(x>=bars[at+1]&&x<=bars[at+2]&&y>=bars[at+3]&&y<=bars[at+4])found.push(bars[at]);return found};
   };
+  const lasts=i=>prefixed((of.end_ps[i]-of.begin_ps[i])*1e-12,"s")+" from "+prefixed(of.begin_ps[i]*1e-12,"s");
+  const did=i=>"busy "+percent(Math.min(1,of.busy_ps[i]/Math.max(1,of.end_ps[i]-of.begin_ps[i])))+", "+of.pieces[i]+(of.pieces[i]===1?" piece":" pieces")+(of.bytes[i]?", "+prefixed(of.bytes[i],"B")+", "+prefixed(of.bytes[i]/(Math.max(1,of.busy_ps[i])*1e-12),"B/s"):"");
   host.addEventListener("pointermove",event=>{
-    const box=svg.getBoundingClientRect(),i=under(event.clientX-box.left,event.clientY-box.top);
-    if(i<0)return void delete host.dataset.tip;
-    const capacity=capacities[of.track[i]];
-    if(capacity)return void(host.dataset.tip=of.track[i]+"\nholds "+prefixed(of.bytes[i],"B")+", "+percent(of.bytes[i]/capacity)+" of "+prefixed(capacity,"B")+"\n"+prefixed((of.end_ps[i]-of.begin_ps[i])*1e-12,"s")+" from "+prefixed(of.begin_ps[i]*1e-12,"s"));
-    const busy=Math.min(1,of.busy_ps[i]/Math.max(1,of.end_ps[i]-of.begin_ps[i])),plain=of.track[i]===lanes[0];
-    host.dataset.tip=of.operation[i]+(plain?"":"\n"+of.track[i])+"\n"+prefixed((of.end_ps[i]-of.begin_ps[i])*1e-12,"s")+" from "+prefixed(of.begin_ps[i]*1e-12,"s")+(plain?"":"\nbusy "+percent(busy)+", "+of.pieces[i]+(of.pieces[i]===1?" piece":" pieces"))+(of.bytes[i]?"\n"+prefixed(of.bytes[i],"B")+", "+prefixed(of.bytes[i]/(Math.max(1,of.busy_ps[i])*1e-12),"B/s"):"");
+    const box=svg.getBoundingClientRect(),found=under(event.clientX-box.left,event.clientY-box.top),i=found[0];
+    if(i===undefined)return void delete host.dataset.tip;
+    const track=of.track[i],capacity=capacities[track];
+    host.dataset.tip=capacity?track+"\nholds "+prefixed(of.bytes[i],"B")+", "+percent(of.bytes[i]/capacity)+" of "+prefixed(capacity,"B")+"\n"+lasts(i)
+      :bank(track)?[track,...found.slice(0,4).map(j=>of.operation[j]+": "+lasts(j)+"\n  "+did(j))].join("\n")
+      :track===lanes[0]?of.operation[i]+"\n"+lasts(i):of.operation[i]+"\n"+track+"\n"+lasts(i)+"\n"+did(i);
   });
   const whole=()=>{let from=Infinity,to=0;for(let i=0;i<count;++i)if(of.stretch[i]===chosen){from=Math.min(from,of.begin_ps[i]);to=Math.max(to,of.end_ps[i])}return[from,to]};
   host.append(svg);
