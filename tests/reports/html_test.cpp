@@ -101,6 +101,17 @@ TEST(Html, LoadsNothing) {
   EXPECT_THAT(page, HasSubstr("default-src 'none'"));
 }
 
+TEST(Html, PromisesNothingThatNeedsTheScript) {
+  // The script says what it can do where it does it: on paper and in a saved picture it would be
+  // wrong.
+  for (std::string page : {page_of({sample_7b()}), page_of({sample_7b(), sample_small()})}) {
+    page.erase(page.find("<script id=\"page-script\">"));
+    for (const char* promise : {"click", "the wheel", "arrow keys", "Escape"}) {
+      EXPECT_THAT(page, Not(HasSubstr(promise)));
+    }
+  }
+}
+
 TEST(Html, EscapesTextsWhereverTheyAppear) {
   const std::string evil = "<script>alert(1)</script>\"'&";
   RunResult r = sample_small();
