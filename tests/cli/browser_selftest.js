@@ -108,6 +108,18 @@ try{
       }
     }
     press(host,"0");check(at()===1&&drawn().length===whole.length,"0 does not show all");
+    // No two places of an axis have one name, and a bank says what it did at a place.
+    const bottom=[...host.querySelectorAll("svg:not(.swatch)")].at(-1),names=[...bottom.querySelectorAll("text.tick[text-anchor=middle]")].map(one=>one.textContent);
+    check(new Set(names).size===names.length,"an axis repeats itself: "+names.join(" "));
+    const bank=[...bottom.querySelectorAll("text.low")].at(-1);
+    if(bank){
+      const row=bank.getBoundingClientRect(),all=bottom.getBoundingClientRect(),said=new Set();
+      for(let x=all.left+1;x<all.right;x+=2){
+        host.dispatchEvent(new PointerEvent("pointermove",{clientX:x,clientY:row.top+row.height/2,bubbles:true}));
+        for(const line of(host.dataset.tip??"").split("\n"))if(/^(row open|read|write|refresh): /.test(line))said.add(line.split(":")[0]);
+      }
+      check(said.has("row open")&&said.size>1,"a bank says only "+[...said].join(", "));
+    }
     ++found.zoomed;
   }
 
