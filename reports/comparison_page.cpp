@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -29,8 +30,8 @@ constexpr std::size_t kTopOperations = 16;
 
 class ComparisonPage {
  public:
-  explicit ComparisonPage(std::span<const RunResult> results)
-      : results_(results), names_(short_names(results)) {}
+  ComparisonPage(std::span<const RunResult> results, std::string_view command)
+      : results_(results), command_(command), names_(short_names(results)) {}
 
   std::string operator()() {
     PageHead head;
@@ -54,7 +55,7 @@ class ComparisonPage {
     }
     std::string version;
     for (const std::string& each : versions) version += (version.empty() ? "" : ", ") + each;
-    return out_ + page_bottom(version, "");
+    return out_ + page_bottom(version, commands_of(results_, command_));
   }
 
  private:
@@ -125,19 +126,43 @@ class ComparisonPage {
     };
   }
 
-  /// "A · mixpe-w4a8 · mixpe-128x128": only what the results do not share, or everything if they
-  /// share all.
+  /// "A · mixpe-w4a8 · mixpe-128x128 + memory.dram.channels=4": only what the results do not share.
   static std::vector<std::string> short_names(std::span<const RunResult> results) {
-    const auto differs = [&](auto member) {
-      return std::any_of(results.begin(), results.end(),
-                         [&](const RunResult& r) { return r.*member != results[0].*member; });
+    const auto differs = [&](auto value_of) {
+      return std::any_of(results.begin(), results.end(), [&](const RunResult& r) {
+        return std::invoke(value_of, r) != std::invoke(value_of, results[0]);
+      });
     };
+    const auto work = [](const RunResult& r) {
+      return std::tuple(r.prefill_tokens, r.decode_tokens, r.sequences);
+    };
+    // What all set alike tells none apart.
+    std::vector<KeyValues> all;
+    for (const RunResult& r : results) all.push_back(overrides_of(r));
+    std::vector<KeyValues> settings = all;
+    for (KeyValues& of_run : settings) {
+      std::erase_if(of_run, [&](const auto& setting) {
+        return std::ranges::all_of(all, [&](const KeyValues& other) {
+          return std::ranges::find(other, setting) != other.end();
+        });
+      });
+    }
+    const bool machines_differ =
+        differs(&RunResult::machine) || !std::ranges::all_of(settings, &KeyValues::empty);
     std::vector<std::string> names;
     for (std::size_t i = 0; i < results.size(); ++i) {
-      std::string name = letter(i);
-      for (const auto member : {&RunResult::model, &RunResult::recipe, &RunResult::machine}) {
-        if (differs(member)) name += " \u00b7 " + printable(results[i].*member);
+      std::vector<std::string> parts;
+      if (differs(&RunResult::model)) parts.push_back(printable(results[i].model));
+      if (differs(&RunResult::recipe)) parts.push_back(printable(results[i].recipe));
+      if (machines_differ)
+        parts.push_back(printable(results[i].machine) + overrides_text(settings[i]));
+      if (differs(work)) {
+        parts.push_back(
+            fmt::format("{} + {} tokens{}", results[i].prefill_tokens, results[i].decode_tokens,
+                        results[i].sequences ? fmt::format(" of {}", *results[i].sequences) : ""));
       }
+      std::string name = letter(i);
+      for (const std::string& part : parts) name += " \u00b7 " + part;
       names.push_back(std::move(name));
     }
     return names;
@@ -452,6 +477,7 @@ class ComparisonPage {
   }
 
   std::span<const RunResult> results_;
+  std::string_view command_;
   std::vector<std::string> names_;
   std::size_t panels_ = 0;
   std::string out_;
@@ -459,8 +485,8 @@ class ComparisonPage {
 
 }  // namespace
 
-std::string comparison_to_html(std::span<const RunResult> results) {
-  return ComparisonPage(results)();
+std::string comparison_to_html(std::span<const RunResult> results, std::string_view command) {
+  return ComparisonPage(results, command)();
 }
 
 }  // namespace systole::reports

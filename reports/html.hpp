@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "sim/core/run_result.hpp"
 
@@ -11,7 +12,7 @@ namespace systole::reports {
 /// One result: headline figures, cycles by cause per operation, energy by component, roofline,
 /// traffic by class, the operations, the configuration, notes, events and the command that makes it
 /// again. Several: a comparison first (the first result is the base of ratios), then each. All
-/// texts are escaped.
-std::string to_html(std::span<const RunResult> results);
+/// texts are escaped. `command` is what makes the page, where that is not the result's own.
+std::string to_html(std::span<const RunResult> results, std::string_view command = "");
 
 }  // namespace systole::reports

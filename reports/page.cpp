@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -23,11 +24,12 @@ std::string page_top(const PageHead& head) {
       // Painted once, when the script has folded and placed what it does: not before and again.
       "<link rel=\"expect\" href=\"#page-end\" blocking=\"render\"/>\n"
       "<title>{} \u2013 Systole</title>\n<style id=\"page-style\">{}</style>{}\n</head>\n<body{}>\n"
-      "<header>\n<p class=\"kind\"><b>Systole</b> \u00b7 {}</p>\n<h1>{}</h1>\n",
+      "<header>\n<p class=\"kind\"><b>Systole</b> \u00b7 {}</p>\n<h1{}>{}</h1>\n",
       escaped(head.title), kPageStyle,
       head.style.empty() ? "" : fmt::format("\n<style>{}</style>", head.style),
       head.body_class.empty() ? "" : " class=\"" + escaped(head.body_class) + "\"",
-      escaped(head.kind), escaped(heading));
+      escaped(head.kind), head.hint.empty() ? "" : fmt::format(" title=\"{}\"", escaped(head.hint)),
+      escaped(heading));
   if (!head.remark.empty()) out += "<p class=\"sub\">" + escaped(head.remark) + "</p>\n";
   if (!head.verdict.empty()) out += "<p class=\"lead\">" + escaped(head.verdict) + "</p>\n";
   return out + "</header>\n<main>\n";
@@ -37,7 +39,13 @@ std::string page_bottom(std::string_view version, std::string_view command,
                         std::string_view script) {
   std::string out = "</main>\n<footer>";
   if (!command.empty()) {
-    out += "<p>Made again, to the last digit, by</p><pre>" + escaped(command) + "</pre>";
+    out += "<p>Made again, to the last digit, by</p><pre>";
+    for (std::size_t from = 0; from <= command.size();) {
+      const std::size_t to = std::min(command.find('\n', from), command.size());
+      out += (from == 0 ? "" : "\n") + escaped(command.substr(from, to - from));
+      from = to + 1;
+    }
+    out += "</pre>";
   }
   out += fmt::format(
       "<p>Systole{}: cycle-approximate, bit-exact simulation of mixed-precision accelerators. "

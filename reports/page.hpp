@@ -21,6 +21,7 @@ struct PageHead {
   std::string title;       ///< of the window
   std::string kind;        ///< "run", "comparison": over the heading
   std::string heading;     ///< as `title` where empty
+  std::string hint;        ///< what the heading has no room for
   std::string remark;      ///< under the heading
   std::string verdict;     ///< what the page says, in a sentence or two
   std::string body_class;  ///< for a page's own rules
@@ -29,8 +30,8 @@ struct PageHead {
 
 /// Up to and with `<main>`.
 std::string page_top(const PageHead& head);
-/// From `</main>`: the version and the command that makes the page again. `script`: a page's own,
-/// as it is.
+/// From `</main>`: the version and the command that makes the page again, of several a line each.
+/// `script`: a page's own, as it is.
 std::string page_bottom(std::string_view version, std::string_view command,
                         std::string_view script = "");
 

@@ -271,7 +271,7 @@ class PaperPage {
     charts();
     notes();
     rows();
-    return out_ + page_bottom("", "systole paper " + result_.name);
+    return out_ + page_bottom(result_.version, result_.command);
   }
 
  private:

@@ -24,7 +24,8 @@ void sweep_to_json(const SweepResult& result, const SweepSummary& summary, const
 
 /// Self-contained: parallel coordinates, a scatter of two figures with the front, a heat map over
 /// two axes, the point under the mouse; the tables of the terminal below them, which need no
-/// script.
-std::string sweep_to_html(const SweepResult& result, const SweepSummary& summary);
+/// script. `command` is what makes it.
+std::string sweep_to_html(const SweepResult& result, const SweepSummary& summary,
+                          std::string_view command = "");
 
 }  // namespace systole::reports

@@ -34,8 +34,8 @@ constexpr std::size_t kHeavyBytes = 4'000'000;
 
 class SweepPage {
  public:
-  SweepPage(const SweepResult& result, const SweepSummary& summary)
-      : r_(result), s_(summary), front_(summary.front) {
+  SweepPage(const SweepResult& result, const SweepSummary& summary, std::string_view command)
+      : r_(result), s_(summary), command_(command), front_(summary.front) {
     collect();
   }
 
@@ -66,9 +66,10 @@ class SweepPage {
     out_ +=
         "<p class=\"note\">The points as a table, to the last digit: systole sweep export. Tables "
         "saved here have six digits of figures that are no objectives.</p>\n";
-    if (s_.points == 0 || r_.objectives.empty()) return out_ + page_bottom(r_.version, "");
+    if (s_.points == 0 || r_.objectives.empty()) return out_ + page_bottom(r_.version, command_);
     out_ += reports_data();
-    return out_ + page_bottom(r_.version, "", fmt::format("const D={};\n{}", data(), kSweepScript));
+    return out_ +
+           page_bottom(r_.version, command_, fmt::format("const D={};\n{}", data(), kSweepScript));
   }
 
  private:
@@ -437,6 +438,7 @@ class SweepPage {
 
   const SweepResult& r_;
   const SweepSummary& s_;
+  std::string_view command_;
   const std::vector<SweepPoint>& front_;
   std::vector<SweepPoint> drawn_;
   std::size_t drawn_count_ = 0;  ///< the others are for the heat maps
@@ -446,8 +448,9 @@ class SweepPage {
 
 }  // namespace
 
-std::string sweep_to_html(const SweepResult& result, const SweepSummary& summary) {
-  return SweepPage(result, summary)();
+std::string sweep_to_html(const SweepResult& result, const SweepSummary& summary,
+                          std::string_view command) {
+  return SweepPage(result, summary, command)();
 }
 
 }  // namespace systole::reports

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "reports/format.hpp"
+#include "sim/core/shell_word.hpp"
 
 namespace systole::reports {
 namespace {
@@ -320,8 +321,73 @@ std::string mapping_of(const OperationRow& row) {
          format_share(std::abs(*ratio - 1));
 }
 
+std::string commands_of(std::span<const RunResult> results, std::string_view command) {
+  std::vector<std::string_view> lines;
+  const auto add = [&](std::string_view line) {
+    if (!line.empty() && std::ranges::find(lines, line) == lines.end()) lines.push_back(line);
+  };
+  for (const RunResult& result : results) add(result.command);
+  add(command);
+  std::string text;
+  for (const std::string_view line : lines) {
+    if (!text.empty()) text += '\n';
+    text += line;
+  }
+  return text;
+}
+
+KeyValues overrides_of(const RunResult& result) {
+  const std::vector<std::string> words = shell_words(result.command);
+  KeyValues pairs;
+  const auto add = [&](std::string path, std::string value) {
+    // What is set twice is as it was set last.
+    std::erase_if(pairs, [&](const auto& pair) { return pair.first == path; });
+    pairs.emplace_back(std::move(path), std::move(value));
+  };
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const auto value_of = [&](std::string_view option) -> std::optional<std::string> {
+      if (words[i] == option && i + 1 < words.size()) return words[i + 1];
+      const std::string joined = std::string(option) + "=";
+      if (words[i].starts_with(joined)) return words[i].substr(joined.size());
+      return std::nullopt;
+    };
+    if (const auto set = value_of("--set")) {
+      const std::size_t at = set->find('=');
+      if (at != std::string::npos) add(set->substr(0, at), set->substr(at + 1));
+    }
+    if (const auto overlap = value_of("--overlap")) add("array.fold_overlap", *overlap);
+  }
+  return pairs;
+}
+
+namespace {
+constexpr std::size_t kLongestOverrides = 60;
+
+std::string all_of(const KeyValues& overrides, std::string_view separator) {
+  std::string text;
+  for (const auto& [path, value] : overrides) {
+    if (!text.empty()) text += separator;
+    text += printable(path + "=" + value);
+  }
+  return text;
+}
+}  // namespace
+
+std::string overrides_text(const KeyValues& overrides) {
+  if (overrides.empty()) return "";
+  const std::string all = all_of(overrides, ", ");
+  if (overrides.size() == 1 || display_width(all) <= kLongestOverrides) return " + " + all;
+  return fmt::format(" + {} settings", overrides.size());
+}
+
+std::string overrides_hint(const KeyValues& overrides) {
+  if (overrides_text(overrides) == " + " + all_of(overrides, ", ")) return "";
+  return all_of(overrides, "\n");
+}
+
 std::string title_of(const RunResult& result) {
-  return joined({printable(result.model), printable(result.recipe), printable(result.machine)});
+  return joined({printable(result.model), printable(result.recipe),
+                 printable(result.machine) + overrides_text(overrides_of(result))});
 }
 
 }  // namespace systole::reports

@@ -86,7 +86,18 @@ std::string shape_of(const OperationRow& row);
 /// "256×512×4096, weights outer; runner-up +3.1 %", by the objective; empty without a mapping.
 std::string mapping_of(const OperationRow& row);
 
-/// "llama-2-7b · mixpe-w4a8 · mixpe-128x128": what tells results apart.
+/// A line a command: those of the results, then `command`, which made what is shown of them. Equal
+/// ones once.
+std::string commands_of(std::span<const RunResult> results, std::string_view command);
+
+/// What a result's command sets of its machine: "memory.dram.channels" -> "4".
+KeyValues overrides_of(const RunResult& result);
+/// " + memory.dram.channels=4"; of several that would be long " + 3 settings"; empty for none.
+std::string overrides_text(const KeyValues& overrides);
+/// One a line, for what stands under the pointer; empty where `overrides_text` says all.
+std::string overrides_hint(const KeyValues& overrides);
+
+/// "llama-2-7b · mixpe-w4a8 · mixpe-128x128 + memory.dram.channels=4": what tells results apart.
 std::string title_of(const RunResult& result);
 
 }  // namespace systole::reports

@@ -60,7 +60,9 @@ int paper_command(const Arguments& arguments) {
     }
     return std::nullopt;
   };
-  const PaperResult result = analytic::reproduce(paper, timing);
+  PaperResult result = analytic::reproduce(paper, timing);
+  result.version = SYSTOLE_VERSION;
+  result.command = command_line();
   if (!html.empty()) write_text_file(html, reports::paper_to_html(result));
   if (!json.empty()) write_text_file(json, reports::paper_to_json(result));
   if (!csv.empty()) write_text_file(csv, reports::paper_to_csv(result));

@@ -1,6 +1,9 @@
 // systole report: results turned into a page, a table or JSON; several side by side.
 #include <fmt/core.h>
 
+#include <algorithm>
+
+#include "configs/sweep.hpp"
 #include "reports/comparison.hpp"
 #include "reports/csv.hpp"
 #include "reports/html.hpp"
@@ -15,6 +18,7 @@
 #include "sim/cli/console.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/core/error.hpp"
+#include "sim/core/point_command.hpp"
 
 namespace systole::cli {
 namespace {
@@ -32,6 +36,18 @@ std::string rendered(std::string_view format, const std::vector<RunResult>& resu
   if (format == "latex") return reports::to_latex(results);
   if (format == "perfetto") return reports::result_to_trace(results[0]);
   return json_of(results);
+}
+
+/// What makes a sweep's page, from nothing.
+std::string commands_of(const SweepResult& sweep, const std::string& file) {
+  bool ours = false;
+  try {
+    const std::vector<configs::Entry> shipped = configs::list_sweeps();
+    ours = std::ranges::find(shipped, sweep.name, &configs::Entry::name) != shipped.end();
+  } catch (const ConfigError&) {  // a report needs no library
+  }
+  return sweep_commands(sweep, ours ? sweep.name : sweep.name + ".yaml", file) + "\n" +
+         command_line();
 }
 
 }  // namespace
@@ -80,7 +96,8 @@ int report_command(const Arguments& arguments) {
                         " is a sweep, which has --html, --json and --csv");
     const SweepResult sweep = reports::read_sweep_result(files[0]);
     const SweepSummary summary = summarise(sweep);
-    if (!html.empty()) write_text_file(html, reports::sweep_to_html(sweep, summary));
+    if (!html.empty())
+      write_text_file(html, reports::sweep_to_html(sweep, summary, commands_of(sweep, files[0])));
     if (!json.empty()) {
       write_text_file(json,
                       [&](const TextSink& to) { reports::sweep_to_json(sweep, summary, to); });
@@ -94,7 +111,7 @@ int report_command(const Arguments& arguments) {
   }
   std::vector<RunResult> results;
   for (const std::string& file : files) results.push_back(reports::read_result(file));
-  if (!html.empty()) write_text_file(html, reports::to_html(results));
+  if (!html.empty()) write_text_file(html, reports::to_html(results, command_line()));
   if (!json.empty()) write_text_file(json, json_of(results));
   if (!csv.empty()) write_text_file(csv, reports::operations_to_csv(results[0]));
   if (!format.empty()) write_text_file(out, rendered(format, results));

@@ -26,6 +26,7 @@ struct PaperResult {
   std::string name, summary, source, figure, note;
   double tolerance = 0;  ///< share; 0 asks for equality at the printed digits
   std::vector<PaperRow> rows;
+  std::string version{}, command{};  ///< that made it
 
   /// Of the networks' values (or of the means over them) that are matched: how many, how many are
   /// equal, how many are equal or within the tolerance.

@@ -96,4 +96,20 @@ std::string command_of(const SweepResult& result, const SweepPoint& point) {
   return command;
 }
 
+std::string sweep_commands(const SweepResult& result, std::string_view file,
+                           std::string_view merged) {
+  // "random, budget 24, seed 1, screened analytic, ...": the file has what comes after the seed.
+  std::string options;
+  for (std::size_t from = 0; from < result.search.size();) {
+    const std::size_t to = std::min(result.search.find(", ", from), result.search.size());
+    const std::string part = result.search.substr(from, to - from);
+    const bool number = part.starts_with("budget ") || part.starts_with("seed ");
+    if (from == 0 && part != "grid") options += " --search " + part;
+    if (number) options += " --" + part;
+    from = to + 2;
+  }
+  return "systole sweep " + shell_word(file) + options + " --out points\n" +
+         "systole sweep merge points --out " + shell_word(merged);
+}
+
 }  // namespace systole

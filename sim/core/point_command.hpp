@@ -1,9 +1,11 @@
-// The command that runs one point of a sweep alone: `systole run` with its values.
+// The command that runs one point of a sweep alone, `systole run` with its values; and those that
+// make the sweep.
 #pragma once
 
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sim/core/sweep_result.hpp"
@@ -23,5 +25,10 @@ std::vector<CommandPart> command_parts(const SweepResult& result);
 std::string command_word(const SweepResult& result, const std::string& value);
 /// Empty where there is none. Works in any folder.
 std::string command_of(const SweepResult& result, const SweepPoint& point);
+
+/// What computes the points, `file` being the sweep's file or shipped name, and gathers them in
+/// `merged`: a line a command.
+std::string sweep_commands(const SweepResult& result, std::string_view file,
+                           std::string_view merged);
 
 }  // namespace systole

@@ -206,6 +206,45 @@ TEST(Html, ShowsEveryHeadlineFigureOperationNoteAndConfigurationKey) {
   EXPECT_THAT(text, HasSubstr(r.command));
 }
 
+TEST(Html, SaysTheCommandsThatMadeThePage) {
+  const std::string before = "<p>Made again, to the last digit, by</p><pre>";
+  const auto made_by = [&](const std::string& page) {
+    return all_between(page, before, "</pre>").at(0);
+  };
+  RunResult a = sample_small(), b = sample_small(int8);
+  a.command = "systole run --out a.h5";
+  b.command = "systole run --set array.rows=64 --out b.h5";
+  const std::string report = "systole report a.h5 b.h5 --html page.html";
+  const std::vector<RunResult> both = {a, b};
+  EXPECT_EQ(made_by(to_html(both, report)), a.command + "\n" + b.command + "\n" + report);
+  EXPECT_EQ(made_by(to_html({&a, 1}, "systole report a.h5")), a.command + "\nsystole report a.h5");
+  EXPECT_EQ(made_by(to_html({&a, 1})), a.command);
+  const SweepResult sweep = sweep_with({a});
+  EXPECT_EQ(made_by(sweep_to_html(sweep, summarise(sweep), "systole report s.h5")),
+            "systole report s.h5");
+}
+
+TEST(Html, NamesTellResultsApartByWhatWasSet) {
+  RunResult plain = sample_small(), fewer = plain, many = plain;
+  fewer.command += " --set memory.dram.channels=4";
+  many.command +=
+      " --set array.rows=64 --set=array.cols=64 --set 'memory.weight.capacity_bytes=524288' "
+      "--overlap serial";
+  EXPECT_EQ(title_of(fewer), title_of(plain) + " + memory.dram.channels=4");
+  EXPECT_EQ(title_of(many), title_of(plain) + " + 4 settings");
+  EXPECT_THAT(page_of({fewer}), HasSubstr("</b> \u00b7 run</p>\n<h1>" + title_of(fewer) + "</h1>"));
+  EXPECT_THAT(page_of({many}), HasSubstr("<h1 title=\"array.rows=64 array.cols=64"));
+  const std::string text = html_text(page_of({plain, fewer, many}));
+  const std::string machine = plain.machine;
+  EXPECT_THAT(text, HasSubstr("A \u00b7 " + machine + "\n"));
+  EXPECT_THAT(text, HasSubstr("B \u00b7 " + machine + " + memory.dram.channels=4\n"));
+  EXPECT_THAT(text, HasSubstr("C \u00b7 " + machine + " + 4 settings\n"));
+  RunResult longer = plain;
+  longer.prefill_tokens += 1;
+  EXPECT_THAT(html_text(page_of({plain, longer})),
+              HasSubstr(std::to_string(longer.prefill_tokens) + " + "));
+}
+
 TEST(Html, SaysWhenTheComparedRunsDidDifferentWork) {
   const std::string warning = "differ in model or token counts";
   EXPECT_THAT(page_of({sample_small(), sample_7b()}), HasSubstr(warning));

@@ -87,6 +87,15 @@ TEST(Paper, MakesAWellFormedPageThatLoadsNothing) {
   EXPECT_THAT(text, HasSubstr("0.25"));
 }
 
+TEST(Paper, APageSaysTheCommandAndTheVersionThatMadeIt) {
+  PaperResult result = sample();
+  result.version = "1.2.3";
+  result.command = "systole paper mine.yaml --no-tile --html page.html";
+  const std::string text = html_text(paper_to_html(result));
+  EXPECT_THAT(text, HasSubstr("systole paper mine.yaml --no-tile --html page.html"));
+  EXPECT_THAT(text, HasSubstr("Systole 1.2.3"));
+}
+
 TEST(Paper, EscapesTexts) {
   const std::string evil = "<script>alert(1)</script>\"'&";
   PaperResult result = sample();

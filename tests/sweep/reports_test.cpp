@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "sim/core/point_command.hpp"
+#include "sim/core/shell_word.hpp"
 #include "sim/core/sweep_result.hpp"
 
 namespace systole {
@@ -105,6 +106,26 @@ TEST(PointCommand, SetsWhatThePointSetsAndNothingElse) {
   kv.base.insert(kv.base.begin() + 2, {"kv", "kivi2"});
   EXPECT_THAT(command_of(kv, point), testing::HasSubstr(" --kv kivi2 "));
   EXPECT_THAT(command_of(kv, point), testing::EndsWith(" --exact --no-eval"));
+}
+
+TEST(PointCommand, OfASweepComputesItsPointsAndGathersThem) {
+  SweepResult sweep = study();
+  sweep.search = "grid, screened analytic, the best 8 confirmed tile";
+  EXPECT_EQ(sweep_commands(sweep, "mixpe-design-space", "all of it.h5"),
+            "systole sweep mixpe-design-space --out points\n"
+            "systole sweep merge points --out 'all of it.h5'");
+  sweep.search = "random, budget 24, seed 3";
+  EXPECT_THAT(sweep_commands(sweep, "mine.yaml", "all.h5"),
+              testing::StartsWith("systole sweep mine.yaml --search random --budget 24 --seed 3 "));
+}
+
+TEST(ShellWords, AreWhatTheCommandWasMadeOf) {
+  const std::vector<std::string> words = {"systole",  "run", "--set", "a.b=4",
+                                          "it's own", "",    "a\\b"};
+  std::string command;
+  for (const std::string& word : words) command += (command.empty() ? "" : " ") + shell_word(word);
+  EXPECT_EQ(shell_words(command), words);
+  EXPECT_TRUE(shell_words("").empty());
 }
 
 TEST(PointCommand, IsNoneWhereNoRunCanSayIt) {
