@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "reports/config_section.hpp"
 #include "reports/csv.hpp"
 #include "reports/format.hpp"
 #include "reports/markup.hpp"
@@ -127,6 +128,7 @@ class RecipePage {
     rows();
     refusals();
     notes();
+    sources();
     return out_ + page_bottom(t_.version, t_.command);
   }
 
@@ -286,6 +288,26 @@ class RecipePage {
         "within what another text would give. Time and energy depend on a machine: systole "
         "run.</p></section>\n",
         t_.kv_tokens);
+  }
+
+  /// Each recipe as it was used, with where its rules come from.
+  void sources() {
+    if (std::ranges::all_of(t_.rows, [](const RecipeRow& row) { return row.config.empty(); }))
+      return;
+    out_ +=
+        "<details id=\"config\" data-short=\"Sources\"><summary>Recipes and their "
+        "sources</summary>\n";
+    for (const RecipeRow& row : t_.rows) {
+      if (row.config.empty()) continue;
+      add("<details class=\"part\"><summary>{}</summary>\n<p class=\"note\">Source: {}</p><table "
+          "class=\"pairs config\"><tbody>\n",
+          escaped(row.recipe), escaped(row.source));
+      for (const auto& [key, value] : row.config) {
+        add("<tr><th>{}</th><td>{}</td></tr>\n", escaped(key), escaped(config_value(key, value)));
+      }
+      out_ += "</tbody></table></details>\n";
+    }
+    out_ += "</details>\n";
   }
 
   const RecipeTable& t_;

@@ -264,6 +264,8 @@ RecipeRow row_of(const configs::Recipe& recipe) {
   RecipeRow row;
   row.recipe = recipe.name;
   row.summary = recipe.summary;
+  row.source = recipe.source;
+  row.config = configs::echo(recipe);
   row.weights = !is_float(recipe, Target::weight);
   row.activations = !is_float(recipe, Target::activation);
   row.cache = !is_float(recipe, Target::key) || !is_float(recipe, Target::value);

@@ -7,11 +7,15 @@
 #include <string>
 #include <vector>
 
+#include "sim/core/run_result.hpp"
+
 namespace systole {
 
 /// What one recipe does to the model.
 struct RecipeRow {
   std::string recipe, summary;
+  std::string source;                                        ///< of the recipe's figures and rules
+  KeyValues config{};                                        ///< the recipe, resolved
   bool weights = false, activations = false, cache = false;  ///< what is not a plain float
   std::string refusal;  ///< why it was not evaluated; the figures below then mean nothing
   double perplexity = 0;

@@ -14,6 +14,7 @@
 #include <set>
 
 #include "configs/echo.hpp"
+#include "configs/meanings.hpp"
 #include "sim/core/error.hpp"
 
 namespace systole::configs {
@@ -39,6 +40,27 @@ void expect_all_load_and_round_trip(Kind kind, Load load) {
 TEST(Library, ShipsMachinesThatLoadAndRoundTrip) {
   expect_all_load_and_round_trip<MachineConfig>(Kind::machine, load_machine);
 }
+/// Of a machine and a recipe all that an echo names is explained; names of PEs and the like have
+/// dots, lists have numbers.
+TEST(Meanings, AreKnownOfEveryKeyOfAnEcho) {
+  const Recipe recipe = load_recipe("mixpe-w4a8");
+  for (const std::string& name : names(Kind::machine)) {
+    const KeyValues echoed = echo(load_machine(name), recipe);
+    const std::vector<std::string_view> texts = meanings(echoed);
+    ASSERT_EQ(texts.size(), echoed.size());
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      EXPECT_NE(texts[i], "") << name << ": " << echoed[i].first;
+    }
+  }
+  const KeyValues strange = {
+      {"", ""}, {"memory.dram.channel", "1"}, {"energy.pes", ""}, {"array[", ""}};
+  EXPECT_EQ(meanings(strange)[0], "");
+  EXPECT_EQ(meanings(strange)[1], "");
+  EXPECT_EQ(meanings(strange)[3], "");
+  EXPECT_EQ(meanings({{"memory.dram.channels", "4"}})[0],
+            "independent channels (HBM: pseudo channels)");
+}
+
 TEST(Library, ShipsRecipesThatLoadAndRoundTrip) {
   expect_all_load_and_round_trip<Recipe>(Kind::recipe, load_recipe);
 }

@@ -99,6 +99,17 @@ TEST(RecipeTable, MakesAWellFormedPageThatLoadsNothing) {
   EXPECT_THAT(page, HasSubstr("data-view=\"within 25 %\"")) << "w2 would press the others flat";
 }
 
+TEST(RecipeTable, APageHasEachRecipeAndItsSource) {
+  RecipeTable table = sample();
+  EXPECT_THAT(recipe_table_to_html(table), Not(HasSubstr("Recipes and their sources")));
+  table.rows[1].source = "a paper's table 3";
+  table.rows[1].config = {{"name", "w4"}, {"tensors.weight.group", "128"}};
+  const std::string page = recipe_table_to_html(table);
+  EXPECT_EQ(html_fault(page), "");
+  EXPECT_THAT(html_text(page), HasSubstr("Source: a paper's table 3"));
+  EXPECT_THAT(html_text(page), HasSubstr("tensors.weight.group"));
+}
+
 TEST(RecipeTable, EscapesTexts) {
   const std::string evil = "<script>alert(1)</script>\"'&";
   RecipeTable table = sample();
