@@ -49,9 +49,9 @@ std::string number(double value) {
   return {buffer.data(), result.ptr};
 }
 
-/// "+-25 %" or "none stated".
+/// "±25 %" or "none stated".
 std::string band_text(double band) {
-  return band > 0 ? "+-" + number(100 * band) + " %" : "none stated";
+  return band > 0 ? "\u00b1" + number(100 * band) + " %" : "none stated";
 }
 
 }  // namespace

@@ -182,7 +182,7 @@ TEST(PriceList, SaysItsNodeItsBandsAndItsScaling) {
   const auto plain = configs::load_machine("mixpe-128x128");
   EXPECT_EQ(note(plain, "node"), "45 nm, energy table 'nangate45-lstp'; DRAM is priced apart");
   EXPECT_EQ(note(plain, "node scaling"), "");
-  EXPECT_EQ(note(plain, "area bands").substr(0, 17), "array +-15 %, deq");
+  EXPECT_EQ(note(plain, "area bands").substr(0, 17), "array \u00b115 %, deq");
   const auto scaled = configs::load_machine(
       "mixpe-128x128",
       {"energy.scale={to_nm: 28, from_v: 1.1, to_v: 0.9, source: a test}", "clock_mhz=500"});
