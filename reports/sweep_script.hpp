@@ -52,8 +52,15 @@ const sheet=()=>+document.documentElement.dataset.sheet||0,widthOf=svg=>sheet()?
 const CHAR=6.1,plain=v=>v.replace(/^.*\//,"").replace(/\.ya?ml$/,""),cut=(v,most)=>v.length>most?v.slice(0,most-1)+"\u2026":v;
 const named=(parent,attributes,v,most)=>{const e=el("text",attributes,cut(plain(v),most));if(e.textContent!==v)e.dataset.tip=v;parent.append(e)};
 const span=vs=>{vs=vs.filter(v=>v!==null);let lo=Math.min(...vs),hi=Math.max(...vs);if(!(hi>lo)){hi=lo+(Math.abs(lo)||1);}return[lo,hi]};
+// Round numbers from lo to hi: 1, 2 or 5 times a power of ten.
+const roundIn=(lo,hi,log)=>{
+  const found=[];
+  if(!log){const raw=(hi-lo)/4,size=10**Math.floor(Math.log10(raw)),step=[1,2,5,10].find(f=>f*size>=raw*.999)*size;for(let i=Math.ceil(lo/step-1e-9);i*step<=hi+1e-9*step;++i)found.push(+(i*step).toPrecision(12));return found}
+  for(let e=Math.floor(Math.log10(lo));e<=Math.log10(hi);++e)for(const f of[1,2,5]){const v=+(f*10**e).toPrecision(12);if(v>=lo&&v<=hi)found.push(v)}
+  return found.length>7?found.filter(v=>v.toExponential().startsWith("1e")):found;
+};
 const scaleOf=(vs,a,b)=>{const[lo,hi]=span(vs);const log=lo>0&&hi/lo>30;const g=log?Math.log:x=>x;const s=v=>a+(b-a)*(g(v)-g(lo))/(g(hi)-g(lo));
-  s.ticks=log?[lo,Math.sqrt(lo*hi),hi]:[lo,(lo+hi)/2,hi];s.log=log;return s};
+  s.ticks=roundIn(lo,hi,log);s.log=log;return s};
 function show(i){
   document.querySelectorAll(".on").forEach(e=>e.classList.remove("on"));
   const box=document.getElementById("point");if(i<0){box.hidden=true;return}
@@ -63,7 +70,7 @@ function show(i){
   const dl=document.createElement("dl");
   const put=(k,v)=>{const d=document.createElement("div"),t=document.createElement("dt"),x=document.createElement("dd");t.textContent=k;x.textContent=v;d.append(t,x);dl.append(d)};
   D.axes.forEach((a,k)=>put(a.name,a.values[p.a[k]]));D.derived.forEach((n,k)=>put(n,Number.isInteger(p.d[k])?String(p.d[k]):fmt(p.d[k])));
-  if(!p.done)put("why not",p.m);D.figures.forEach((f,k)=>{if(p.f[k]!==null)put(f.name+(f.unit==="1"?"":" ["+f.unit+"]"),fmt(p.f[k]))});box.append(dl);
+  if(!p.done)put("why not",p.m);D.figures.forEach((f,k)=>{if(p.f[k]!==null)put(worded(k),fmt(p.f[k]))});box.append(dl);
   if(p.r){const open=document.createElement("button");open.type="button";open.dataset.report=p.id;open.textContent="Full report";h.append(" ",open)}
   const t=commandOf(p);
   if(t){const pre=document.createElement("pre"),say=document.createElement("p");pre.textContent=t+" --html point.html";say.className="note";say.textContent="All of this point, operation by operation: run this.";box.append(say,pre)}
@@ -107,17 +114,19 @@ document.addEventListener("click",e=>{
 document.addEventListener("keydown",e=>{if(e.key==="Escape"&&!dialog.open){pinned=-1;show(-1)}});
 // The table of a figure, for its button.
 const tell=(figure,columns,rows)=>document.querySelector("#"+figure+" script.data").textContent=JSON.stringify({columns,texts:{},rows});
+const worded=f=>D.figures[f].words+(D.figures[f].said?" ["+D.figures[f].said+"]":"");
 const label=f=>D.figures[f].name+(D.figures[f].unit==="1"?"":" ["+D.figures[f].unit+"]");
 const axisValue=(p,k)=>D.axes[k].values[p.a[k]],marks=p=>[p.done?1:0,p.ok?1:0,p.front?1:0];
 const MARKS=["done","feasible","front"];
 function parallel(){
   const svg=document.getElementById("parallel"),W=sheet()||Math.max(720,svg.clientWidth),H=380,T=46,B=H-26,cols=[];svg.textContent="";svg.setAttribute("viewBox","0 0 "+W+" "+H);
   D.axes.forEach((a,k)=>{const n=a.values.length;cols.push({name:a.short,get:p=>n>1?B-(B-T)*p.a[k]/(n-1):(B+T)/2,ticks:a.values.map((v,j)=>[v,n>1?B-(B-T)*j/(n-1):(B+T)/2]).filter((_,j)=>n<=12||j%Math.ceil(n/12)===0)})});
-  D.objectives.forEach(o=>{const s=scaleOf(P.map(p=>p.f[o.figure]),B,T);cols.push({name:D.figures[o.figure].name,way:o.max?"\u2191":"\u2193",get:p=>p.f[o.figure]===null?null:s(p.f[o.figure]),ticks:s.ticks.map(v=>[fmt(v),s(v)])})});
+  D.objectives.forEach(o=>{const s=scaleOf(P.map(p=>p.f[o.figure]),B,T);cols.push({name:worded(o.figure),way:o.max?"\u2191":"\u2193",get:p=>p.f[o.figure]===null?null:s(p.f[o.figure]),ticks:s.ticks.map(v=>[fmt(v),s(v)])})});
   const x=k=>70+(W-140)*(cols.length>1?k/(cols.length-1):.5),most=Math.floor(((W-140)/Math.max(1,cols.length-1)-16)/CHAR);
   for(const i of order){let d="",pen="M";cols.forEach((c,k)=>{const y=c.get(P[i]);if(y===null)return;d+=pen+x(k).toFixed(1)+" "+y.toFixed(1);pen="L"});svg.append(el("path",{class:"line "+cls(P[i]),d,"data-i":i}))}
   cols.forEach((c,k)=>{svg.append(el("line",{class:"axis",x1:x(k),x2:x(k),y1:T,y2:B,"pointer-events":"none"}));
-    svg.append(el("text",{x:x(k),y:k%2?32:16,"text-anchor":"middle","font-weight":600},c.name+(c.way?" "+c.way:"")));
+    const title=c.name+(c.way?" "+c.way:""),wide=x(k)+.6*CHAR*title.length>W;
+    svg.append(el("text",{x:wide?W-2:x(k),y:k%2?32:16,"text-anchor":wide?"end":"middle","font-weight":600},title));
     c.ticks.forEach(([t,y])=>named(svg,{class:"tick",x:x(k)+5,y:y+4,"pointer-events":"none",style:"paint-order:stroke;stroke:var(--card);stroke-width:3px"},t,most))});
   tell("axes",["point",...D.axes.map(a=>a.name),...D.objectives.map(o=>label(o.figure)),...MARKS],P.slice(0,D.drawn).map(p=>[p.id,...D.axes.map((_,k)=>axisValue(p,k)),...D.objectives.map(o=>p.f[o.figure]),...marks(p)]));
 }
@@ -128,10 +137,10 @@ function scatter(){
   const has=i=>P[i].f[fx]!==null&&P[i].f[fy]!==null,shown=order.filter(has);if(!shown.length)return;
   const X=scaleOf(shown.map(i=>P[i].f[fx]),L,R),Y=scaleOf(shown.map(i=>P[i].f[fy]),B,T);
   svg.append(el("path",{class:"axis",fill:"none",d:"M"+L+" "+T+"V"+B+"H"+R}));
-  X.ticks.forEach((v,k)=>svg.append(el("text",{class:"tick",x:X(v),y:B+16,"text-anchor":k===2?"end":k?"middle":"start"},fmt(v))));
+  X.ticks.forEach(v=>svg.append(el("text",{class:"tick",x:X(v),y:B+16,"text-anchor":X(v)>R-16?"end":X(v)<L+16?"start":"middle"},fmt(v))));
   Y.ticks.forEach(v=>svg.append(el("text",{class:"tick",x:L-6,y:Y(v)+4,"text-anchor":"end"},fmt(v))));
-  svg.append(el("text",{x:(L+R)/2,y:H-8,"text-anchor":"middle"},label(fx)+(X.log?", log":"")));
-  svg.append(el("text",{x:14,y:(T+B)/2,"text-anchor":"middle",transform:"rotate(-90 14 "+(T+B)/2+")"},label(fy)+(Y.log?", log":"")));
+  svg.append(el("text",{x:(L+R)/2,y:H-8,"text-anchor":"middle"},worded(fx)+(X.log?", log":"")));
+  svg.append(el("text",{x:14,y:(T+B)/2,"text-anchor":"middle",transform:"rotate(-90 14 "+(T+B)/2+")"},worded(fy)+(Y.log?", log":"")));
   if(D.objectives.some(o=>o.figure===fx)&&D.objectives.some(o=>o.figure===fy)&&D.objectives.length===2){
     const f=shown.filter(i=>P[i].front).sort((a,b)=>P[a].f[fx]-P[b].f[fx]);svg.append(el("path",{class:"step",d:f.map((i,k)=>(k?"L":"M")+X(P[i].f[fx])+" "+Y(P[i].f[fy])).join("")}))}
   for(const i of shown)svg.append(el("circle",{class:"dot "+cls(P[i]),cx:X(P[i].f[fx]).toFixed(1),cy:Y(P[i].f[fy]).toFixed(1),r:P[i].front?4.5:3,"data-i":i}));
@@ -159,7 +168,7 @@ function heat(){
   if(pinned>=0)show(pinned);
 }
 if(P.length){
-  const figures=D.figures.map(f=>f.name),axes=D.axes.map(a=>a.short),one=D.objectives[0].figure,two=D.objectives.length>1?D.objectives[1].figure:one;
+  const figures=D.figures.map((_,f)=>worded(f)),axes=D.axes.map(a=>a.short),one=D.objectives[0].figure,two=D.objectives.length>1?D.objectives[1].figure:one;
   choose("sx",figures,one,scatter);choose("sy",figures,two,scatter);
   choose("hx",axes,0,heat);choose("hy",axes,Math.min(1,A-1),heat);choose("hf",figures,one,heat);
   document.querySelectorAll(".needs-script").forEach(e=>e.hidden=false);
