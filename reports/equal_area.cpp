@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "reports/config_section.hpp"
 #include "reports/format.hpp"
 #include "reports/json.hpp"
 #include "reports/markup.hpp"
@@ -117,12 +118,14 @@ class EqualAreaPage {
     head.verdict = equal_area_verdict(result_);
     head.style = kWhiskers;
     out_ = page_top(head);
+    tiles();
     key();
     panels();
     causes();
     table();
     profiles();
     out_ += trust_section(result_.notes);
+    configurations();
     return out_ + page_bottom(result_.version, result_.command);
   }
 
@@ -130,6 +133,60 @@ class EqualAreaPage {
   template <class... Args>
   void add(fmt::format_string<Args...> format, Args&&... args) {
     fmt::format_to(std::back_inserter(out_), format, std::forward<Args>(args)...);
+  }
+
+  /// Who is best in what, and by how much over the base.
+  void tiles() {
+    out_ += "<section class=\"tiles\">\n";
+    const EqualAreaRow& base = result_.base();
+    const auto best = [&](std::string_view label, const auto& figure, const auto& text) {
+      const EqualAreaRow* winner = nullptr;
+      for (const EqualAreaRow& row : result_.rows) {
+        const std::optional<double> value = figure(row);
+        if (value && (winner == nullptr || *value < *figure(*winner))) winner = &row;
+      }
+      if (winner == nullptr) return;
+      const std::optional<double> of_base = figure(base);
+      const std::string against =
+          winner != &base && of_base
+              ? fmt::format(", {} of {}", format_ratio(share_of(*figure(*winner), *of_base)),
+                            base.pe)
+              : "";
+      out_ += tile_markup(label, text(*figure(*winner)), winner->pe + against);
+    };
+    using Row = EqualAreaRow;
+    const auto token_energy = [](const PhaseFigures& f) -> std::optional<double> {
+      if (f.tokens == 0) return std::nullopt;
+      return f.energy_pj.value / static_cast<double>(f.tokens);
+    };
+    best(
+        "fastest prompt", [](const Row& r) { return std::optional(r.prefill.time_ms.value); },
+        format_time_ms);
+    best(
+        "fastest token",
+        [](const Row& r) {
+          return r.decode.tokens > 0 ? std::optional(ms_per_token(r.decode)) : std::nullopt;
+        },
+        format_time_ms);
+    best(
+        "least energy, a token of the prompt",
+        [&](const Row& r) { return token_energy(r.prefill); }, format_energy_pj);
+    best(
+        "lowest perplexity, a proxy",
+        [](const Row& r) {
+          return r.quality ? std::optional(r.quality->perplexity) : std::nullopt;
+        },
+        [](double v) { return number(v, 4); });
+    out_ += "</section>\n";
+  }
+
+  void configurations() {
+    std::vector<std::pair<std::string, KeyValues>> configs;
+    for (const EqualAreaRow& row : result_.rows) {
+      if (!row.run.config_echo.empty())
+        configs.emplace_back(row.pe + " with " + row.recipe, row.run.config_echo);
+    }
+    out_ += compared_configs(configs, {});
   }
 
   void key() {
@@ -256,7 +313,10 @@ class EqualAreaPage {
     }
     out_ += "<ul class=\"legend\">";
     for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
-      add("<li>{}{}</li>", swatch_svg(c), escaped(cause_label(c)));
+      const bool seen = std::ranges::any_of(result_.rows, [c](const EqualAreaRow& row) {
+        return row.prefill.cycles_by_cause[c] + row.decode.cycles_by_cause[c] > 0;
+      });
+      if (seen) add("<li>{}{}</li>", swatch_svg(c), escaped(cause_label(c)));
     }
     add("</ul>\n<div class=\"two bars\">\n");
     for (const bool prefill : {true, false}) {

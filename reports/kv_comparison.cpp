@@ -10,11 +10,13 @@
 #include <optional>
 #include <vector>
 
+#include "reports/config_section.hpp"
 #include "reports/csv.hpp"
 #include "reports/format.hpp"
 #include "reports/json.hpp"
 #include "reports/markup.hpp"
 #include "reports/page.hpp"
+#include "reports/views.hpp"
 
 namespace systole::reports {
 namespace {
@@ -106,6 +108,17 @@ const std::vector<Column>& columns() {
   return list;
 }
 
+/// Whether a reader sees the same: a ratio that is printed as 1.
+bool is_tie(double value, double least) {
+  return format_ratio(share_of(value, least)) == format_ratio(1.0);
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
 std::string gib(std::uint64_t bytes) {
   return number(static_cast<double>(bytes) / (1u << 30), 3) + " GiB";
 }
@@ -146,12 +159,14 @@ class KvPage {
     head.body_class = "kv";
     head.style = kStyle;
     out_ = page_top(head);
+    tiles();
     time();
     energy();
     bytes();
     stages();
     table();
     out_ += trust_section(result_.notes);
+    configurations();
     return out_ + page_bottom(result_.version, result_.command);
   }
 
@@ -176,14 +191,58 @@ class KvPage {
     out_ += figure_data(table) + "</section>\n";
   }
 
-  static std::string joined(const std::vector<std::string>& names) {
-    std::string text;
-    for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-    return text;
-  }
-
   static std::string sequences(std::uint64_t batch) {
     return batch == 1 ? "one sequence" : fmt::format("{} sequences", batch);
+  }
+
+  /// The best of all points, by name.
+  void tiles() {
+    if (result_.points.empty()) return;
+    out_ += "<section class=\"tiles\">\n";
+    const auto best = [&](std::string_view label, const auto& figure, const auto& text) {
+      const KvPoint& point = *std::ranges::min_element(result_.points, {}, figure);
+      const double value = figure(point);
+      // Of several that are best all are named, a system once.
+      std::vector<std::string> names;
+      for (const KvPoint& other : result_.points) {
+        if (text(figure(other)) == text(value) && std::ranges::find(names, other.kv) == names.end())
+          names.push_back(other.kv);
+      }
+      out_ +=
+          tile_markup(label, text(value),
+                      fmt::format("{}, {}, batch {}", joined(names), point.machine, point.batch));
+    };
+    best(
+        "shortest step", [](const KvPoint& p) { return p.tpot_ms(); }, format_time_ms);
+    const KvPoint& most = *std::ranges::max_element(
+        result_.points, {}, [](const KvPoint& p) { return p.run.tokens_per_second().value_or(0); });
+    out_ += tile_markup("most tokens/s, all sequences",
+                        count_text(most.run.tokens_per_second().value_or(0)),
+                        fmt::format("{}, {}, batch {}", most.kv, most.machine, most.batch));
+    best(
+        "least energy a token", [](const KvPoint& p) { return p.energy_pj_per_token(); },
+        format_energy_pj);
+    best(
+        "smallest cache a sequence",
+        [](const KvPoint& p) {
+          return static_cast<double>(p.run.kv_bytes) /
+                 static_cast<double>(std::max<std::uint64_t>(p.batch, 1));
+        },
+        format_bytes);
+    out_ += "</section>\n";
+  }
+
+  void configurations() {
+    std::vector<std::pair<std::string, KeyValues>> configs;
+    for (std::size_t m = 0; !result_.batches.empty() && m < result_.machines.size(); ++m) {
+      for (std::size_t s = 0; s < result_.systems.size(); ++s) {
+        const KvPoint& point = result_.at(0, m, s);
+        if (!point.run.config_echo.empty())
+          configs.emplace_back(point.machine + " with " + point.kv, point.run.config_echo);
+      }
+    }
+    if (configs.empty()) return;
+    out_ += compared_configs(configs, overrides_of(result_.points.front().run));
   }
 
   struct Bar {
@@ -205,9 +264,10 @@ class KvPage {
       for (std::size_t m = 0; m < result_.machines.size(); ++m) {
         add("<section><h3>{}</h3><p class=\"note\">{}</p>\n", escaped(result_.machines[m]),
             sequences(result_.batches[b]));
-        std::size_t best = 0;
+        double least = bar_of(result_.at(b, m, 0)).value, largest = least;
         for (std::size_t s = 1; s < result_.systems.size(); ++s) {
-          if (bar_of(result_.at(b, m, s)).value < bar_of(result_.at(b, m, best)).value) best = s;
+          least = std::min(least, bar_of(result_.at(b, m, s)).value);
+          largest = std::max(largest, bar_of(result_.at(b, m, s)).value);
         }
         const double base = bar_of(result_.at(b, m, 0)).value;
         for (std::size_t s = 0; s < result_.systems.size(); ++s) {
@@ -220,8 +280,10 @@ class KvPage {
           add("<div class=\"row{}{}{}\" title=\"{}\"><span class=\"name\">{}</span><span "
               "class=\"track\">{}</span><span class=\"num\">{}</span><span class=\"num "
               "dim\">{}</span>",
-              binds ? "" : " plain", s == best ? " best" : "", point.fits() ? "" : " over",
-              escaped(hint), escaped(point.kv), bar_svg(bar.segments, full), escaped(bar.text),
+              binds ? "" : " plain",
+              is_tie(bar.value, least) && !is_tie(largest, least) ? " best" : "",
+              point.fits() ? "" : " over", escaped(hint), escaped(point.kv),
+              bar_svg(bar.segments, full), escaped(bar.text),
               escaped(format_ratio(share_of(bar.value, base))));
           if (binds) add("<span class=\"bound binds\">{}</span>", escaped(bar.binds));
           add("</div>\n");
@@ -242,6 +304,8 @@ class KvPage {
     figure("time", "Time a token, by what each cycle waits for", "Time");
     out_ += "<ul class=\"legend\">";
     for (std::size_t r = 0; r < kKvResourceNames.size(); ++r) {
+      if (std::ranges::none_of(result_.points, [r](const KvPoint& p) { return p.cycles[r] > 0; }))
+        continue;
       add("<li>{}{}</li>", swatch_svg(kResourceColours[r]), escaped(kKvResourceNames[r]));
     }
     add("</ul><p class=\"note\">Right: time a step of all sequences, relative to {}, and the "
@@ -270,6 +334,9 @@ class KvPage {
     figure("energy", "Energy a token", "Energy");
     out_ += "<ul class=\"legend\">";
     for (const EnergyPart& part : energy_parts()) {
+      if (std::ranges::none_of(result_.points,
+                               [&](const KvPoint& p) { return energy_of(p, part) > 0; }))
+        continue;
       add("<li>{}{}</li>", swatch_svg(part.colour), escaped(part.label));
     }
     add("</ul><p class=\"note\">Dynamic and standing, of a token of one sequence: weights are "
@@ -401,14 +468,27 @@ std::string kv_comparison_verdict(const KvComparisonResult& result) {
       }
       const KvPoint& first = result.at(b, m, 0);
       const KvPoint& winner = result.at(b, m, best);
+      // What is as fast as far as it is printed.
+      std::vector<std::string> equal;
+      for (std::size_t k = 0; k < result.systems.size(); ++k) {
+        const KvPoint& point = result.at(b, m, k);
+        if (is_tie(point.tpot_ms(), winner.tpot_ms())) equal.push_back(point.kv);
+      }
       const std::optional<double> gain = share_of(first.tpot_ms(), winner.tpot_ms());
-      text +=
-          (text.empty() ? "" : " ") +
-          fmt::format(
-              "{}, batch {}: {} decodes a step in {}{}, bound by the {}.", result.machines[m],
-              result.batches[b], winner.kv, format_time_ms(winner.tpot_ms()),
-              best == 0 ? "" : fmt::format(" ({} the speed of {})", format_ratio(gain), first.kv),
-              winner.name_of(winner.binds()));
+      const bool first_is_best = is_tie(first.tpot_ms(), winner.tpot_ms());
+      std::string who = winner.kv + " decodes";
+      if (equal.size() > 1) {
+        who = joined(equal) + (equal.size() == result.systems.size()
+                                   ? " tie: each decodes"
+                                   : " tie for the best: each decodes");
+      }
+      text += (text.empty() ? "" : " ") +
+              fmt::format("{}, batch {}: {} a step in {}{}, bound by the {}.", result.machines[m],
+                          result.batches[b], who, format_time_ms(winner.tpot_ms()),
+                          first_is_best
+                              ? ""
+                              : fmt::format(" ({} the speed of {})", format_ratio(gain), first.kv),
+                          winner.name_of(winner.binds()));
     }
   }
   return text;

@@ -280,7 +280,7 @@ EqualAreaResult compare_at_equal_area(const configs::MachineConfig& base, double
     row.array_area_band = price.area_band;
     row.clock_mhz = machine.clock_mhz;
     row.run = std::move(runs[i]);
-    row.run.config_echo = configs::echo(machine);
+    row.run.config_echo = configs::echo(machine, contenders[i].recipe);
     row.profiles = profile_ratios(machine.energy, row.pe);
     const Ratios ours = ratios_in(machine.energy, row.pe, machine.energy);
     row.prefill = Phase(row, ours, "prefill")();

@@ -98,7 +98,8 @@ KvComparisonResult compare_kv(std::span<const configs::Recipe> systems,
   for (std::size_t i = 0; i < runs.size(); ++i) {
     KvPoint& point = result.points[i];
     point.run = std::move(runs[i]);
-    point.run.config_echo = configs::echo(machines[i / systems.size() % machines.size()]);
+    point.run.config_echo = configs::echo(machines[i / systems.size() % machines.size()],
+                                          workloads::with_kv(recipe, systems[i % systems.size()]));
     fill(point, machines[i / systems.size() % machines.size()]);
   }
 
