@@ -14,9 +14,11 @@
 #include <utility>
 #include <vector>
 
+#include "reports/config_section.hpp"
 #include "reports/format.hpp"
 #include "reports/markup.hpp"
 #include "reports/page.hpp"
+#include "reports/roofline.hpp"
 #include "reports/run_page.hpp"
 #include "reports/views.hpp"
 
@@ -28,16 +30,88 @@ double to_double(std::uint64_t count) { return static_cast<double>(count); }
 /// Operations that have bars of their own.
 constexpr std::size_t kTopOperations = 16;
 
+/// More results than this stand under their letters: names would take the room of the figures.
+constexpr std::size_t kNamedColumns = 4;
+
+/// Tables with a column a result. Where the page is narrow a row becomes a few lines: what it is
+/// of, then each result's figure behind its letter.
+constexpr std::string_view kComparisonStyle = R"css(
+ul.letters li{white-space:normal;overflow-wrap:anywhere}
+ul.letters.few{display:none}
+.apart th:first-child{position:sticky;left:0;background:var(--card);white-space:normal;overflow-wrap:anywhere;min-width:9rem}
+.many{table-layout:fixed;min-width:860px}
+.many th,.many td{padding-left:5px;padding-right:5px;white-space:normal;overflow-wrap:anywhere}
+.many th:first-child{width:8.6rem;padding-left:0}
+.apart.many th:first-child{width:13rem}
+.many td .ratio{display:block;min-width:0}
+.matrix.many th:first-child,.matrix.many td:first-child{width:10rem}
+.matrix.many td.num svg.bar{min-width:0}
+@media (max-width:620px){
+ul.letters.few{display:flex}
+.stacked td .ratio{margin-left:6px}
+.stacked,.stacked tbody{display:block;min-width:0}.stacked thead{display:none}
+.stacked tr{display:grid;grid-template-columns:repeat(auto-fill,minmax(7.4rem,1fr));gap:0 10px;padding:6px 0;border-bottom:1px solid var(--line)}
+.stacked tr[hidden]{display:none}
+.stacked tr>*,.stacked tbody tr:last-child>*{border:0;padding:1px 0;text-align:left;min-width:0;max-width:none;position:static}
+.stacked tr>:first-child{grid-column:1/-1;width:auto}
+.stacked td.differs{padding-left:4px}
+.stacked td[data-of]::before{content:attr(data-of) "\2002";color:var(--soft)}
+.matrix.stacked td.num svg.bar{min-width:0}}
+)css";
+
+/// A stretch of time and figures over it, as large as any result's.
+struct SharedScales {
+  double end_ms = 0;
+  double dram_bytes_per_second = 0, utilisation = 0;
+  double first_context = 0, last_context = 0;
+  double kv_bytes = 0, kv_bytes_read = 0, kv_bytes_written = 0;  ///< the latter two by a step
+};
+
+SharedScales scales_of(std::span<const RunResult> results) {
+  SharedScales all;
+  for (const RunResult& r : results) {
+    double cycles = 0;
+    for (const TimeWindow& window : r.windows) {
+      std::uint64_t length = 0;
+      for (const std::uint64_t each : window.cycles_by_cause) length += each;
+      cycles += to_double(length);
+      const double bytes = to_double(window.dram_read_bytes + window.dram_write_bytes);
+      const double rate = share_of(bytes * r.clock_mhz * 1e6, to_double(length)).value_or(0);
+      all.dram_bytes_per_second = std::max(all.dram_bytes_per_second, rate);
+      const double most = to_double(length) * r.peak_macs_per_cycle;
+      all.utilisation =
+          std::max(all.utilisation, share_of(to_double(window.macs), most).value_or(0));
+    }
+    all.end_ms = std::max(all.end_ms, milliseconds_of(cycles, r).value_or(0));
+    for (const StepRow& step : r.steps) {
+      const double context = to_double(step.context), steps = to_double(step.steps);
+      const bool first = all.last_context == 0;
+      all.first_context = first ? context : std::min(all.first_context, context);
+      all.last_context = std::max(all.last_context, context);
+      all.kv_bytes = std::max(all.kv_bytes, to_double(step.kv_bytes));
+      all.kv_bytes_read =
+          std::max(all.kv_bytes_read, share_of(to_double(step.kv_bytes_read), steps).value_or(0));
+      all.kv_bytes_written = std::max(
+          all.kv_bytes_written, share_of(to_double(step.kv_bytes_written), steps).value_or(0));
+    }
+  }
+  return all;
+}
+
 class ComparisonPage {
  public:
   ComparisonPage(std::span<const RunResult> results, std::string_view command)
-      : results_(results), command_(command), names_(short_names(results)) {}
+      : results_(results),
+        command_(command),
+        names_(short_names(results)),
+        bounds_(common_bounds(results)) {}
 
   std::string operator()() {
     PageHead head;
     head.title =
         results_.empty() ? "No results" : fmt::format("Comparison of {} runs", results_.size());
     head.kind = "comparison";
+    head.style = kComparisonStyle;
     for (std::size_t i = 0; i < results_.size(); ++i) {
       head.remark += (i == 0 ? "" : " \u00a0 ") + letter(i) + " \u00b7 " + title_of(results_[i]);
     }
@@ -47,6 +121,7 @@ class ComparisonPage {
       panels();
       operations();
       differences();
+      each();
       for (std::size_t i = 0; i < results_.size(); ++i) run(i);
     }
     std::set<std::string> versions;
@@ -68,18 +143,48 @@ class ComparisonPage {
     return i < 26 ? std::string(1, static_cast<char>('A' + i)) : fmt::format("{}", i + 1);
   }
 
+  bool many() const { return results_.size() > kNamedColumns; }
+  /// The heading of a result's column.
+  std::string column_name(std::size_t i) const { return many() ? letter(i) : names_[i]; }
+  std::string column_head(std::size_t i, std::string_view kind) const {
+    return fmt::format("<th{}{}>{}</th>", kind.empty() ? "" : fmt::format(" class=\"{}\"", kind),
+                       many() ? fmt::format(" title=\"{}\"", escaped(names_[i])) : "",
+                       escaped(column_name(i)));
+  }
+  /// Which letter is which, where the columns do not say it.
+  std::string letters() const {
+    std::string out = fmt::format("<ul class=\"legend letters{}\">", many() ? "" : " few");
+    for (const std::string& name : names_) out += "<li>" + escaped(name) + "</li>";
+    return out + "</ul>\n";
+  }
+
+  /// What holds for all results that follow one by one.
+  void each() {
+    const SharedScales s = scales_of(results_);
+    if (!(s.end_ms > 0) && bounds_.empty()) return;
+    out_ +=
+        "<section id=\"each\" data-short=\"One by one\"><h3>One by one</h3><p class=\"note\">All "
+        "of each result. Their rooflines and their figures over time have common axes.</p>\n";
+    add("<div class=\"controls\" data-shared=\"{}\"></div></section>\n",
+        escaped(fmt::format("{{\"windows\":[[0,{}],{},{}],\"steps\":[[{},{}],{},{},{}]}}", s.end_ms,
+                            s.dram_bytes_per_second, s.utilisation, s.first_context, s.last_context,
+                            s.kv_bytes, s.kv_bytes_read, s.kv_bytes_written)));
+  }
+
   void run(std::size_t i) {
     const RunResult& r = results_[i];
-    add("<article id=\"r{}\" data-short=\"{}\">\n<h2>{}</h2><p class=\"sub\">{}</p>\n", i,
-        letter(i), escaped(letter(i) + " \u00b7 " + title_of(r)), escaped(run_remark(r)));
+    const std::string hint = overrides_hint(overrides_of(r));
+    add("<article id=\"r{}\" data-short=\"{}\">\n<h2{}>{}</h2><p class=\"sub\">{}</p>\n", i,
+        letter(i), hint.empty() ? "" : fmt::format(" title=\"{}\"", escaped(hint)),
+        escaped(letter(i) + " \u00b7 " + title_of(r)), escaped(run_remark(r)));
     const std::string prefix = fmt::format("r{}-", i);
     if (i == 0) {
-      out_ += run_sections(r, prefix);
+      out_ += run_sections(r, prefix, &bounds_);
     } else {
       // A thousand keys once are enough: what is not as in the first stands further up.
       RunResult shown = r;
       shown.config_echo.clear();
-      out_ += run_sections(shown, prefix);
+      out_ += run_sections(shown, prefix, &bounds_);
       add("<section><h3>Configuration</h3><p class=\"note\">As that of {}, but for <a "
           "href=\"#config\">what differs</a>.</p></section>\n",
           escaped(names_[0]));
@@ -94,8 +199,7 @@ class ComparisonPage {
     std::string_view label;
     std::function<std::optional<double>(const RunResult&)> value;
     std::function<std::string(double)> text;
-    int better;         ///< -1 lower, +1 higher, 0 neither
-    bool ratio = true;  ///< to the first says something: not where values span decades
+    int better;  ///< -1 lower, +1 higher, 0 neither
   };
 
   static std::vector<Metric> metrics() {
@@ -107,7 +211,7 @@ class ComparisonPage {
          [](double v) { return number(v, 4); }, -1},
         {"KL from unquantised, nats",
          [](const R& r) { return r.quality ? r.quality->kl : std::nullopt; },
-         [](double v) { return format_figure("kl_divergence", v); }, -1, false},
+         [](double v) { return format_figure("kl_divergence", v); }, -1},
         {"TTFT", [](const R& r) { return std::optional(r.ttft_ms); }, format_time_ms, -1},
         {"TPOT", [](const R& r) { return r.tpot_ms; }, format_time_ms, -1},
         {"energy", [](const R& r) { return std::optional(r.energy_pj); }, format_energy_pj, -1},
@@ -176,13 +280,14 @@ class ComparisonPage {
     });
     out_ += figure_top("sides", "Side by side", "", "data-short=\"Side by side\"");
     add("<p class=\"note\">\u00d7: relative to {}. Bold: the best "
-        "of a row.{}</p>\n<div "
-        "class=\"wide\"><table class=\"sides\"><thead><tr><th></th>",
+        "of a row.{}</p>\n{}<div "
+        "class=\"wide\"><table class=\"sides stacked{}\"><thead><tr><th></th>",
         escaped(names_[0]),
         same_work ? ""
                   : " <strong>These runs differ in model or token counts: times and energies do "
-                    "not compare.</strong>");
-    for (const std::string& name : names_) add("<th class=\"num\">{}</th>", escaped(name));
+                    "not compare.</strong>",
+        letters(), many() ? " many" : "");
+    for (std::size_t i = 0; i < results_.size(); ++i) out_ += column_head(i, "num");
     out_ += "</tr></thead><tbody>\n";
     FigureTable table{{"figure"}, {}};
     table.columns.insert(table.columns.end(), names_.begin(), names_.end());
@@ -207,12 +312,12 @@ class ComparisonPage {
       for (std::size_t i = 0; i < values.size(); ++i) {
         const std::optional<double> ratio =
             values[i] && values[0] ? share_of(*values[i], *values[0]) : std::nullopt;
-        add("<td class=\"num{}\">{}{}</td>", best && values[i] == best && !all_equal ? " best" : "",
+        add("<td class=\"num{}\" data-of=\"{}\">{}{}</td>",
+            best && values[i] == best && !all_equal ? " best" : "", letter(i),
             values[i] ? escaped(metric.text(*values[i])) : std::string(kAbsent),
-            fmt::format("<span class=\"ratio\">{}</span>",
-                        i != 0 && ratio && metric.better != 0 && metric.ratio
-                            ? escaped(format_ratio(ratio))
-                            : std::string()));
+            fmt::format("<span class=\"ratio\">{}</span>", i != 0 && ratio && metric.better != 0
+                                                               ? escaped(format_ratio(ratio))
+                                                               : std::string()));
       }
       out_ += "</tr>\n";
     }
@@ -247,27 +352,38 @@ class ComparisonPage {
       }
       return segments;
     };
-    std::string cause_legend;
-    for (std::size_t c = 0; c < kCycleCauseCount; ++c)
-      cause_legend += legend_item(c, cause_label(c));
+    // Only what some result has.
+    const auto cause_legend = [&](std::string_view phase) {
+      std::string legend;
+      for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
+        if (std::ranges::any_of(results_,
+                                [&](const RunResult& r) { return phase_causes(r, phase)[c] > 0; }))
+          legend += legend_item(c, cause_label(c));
+      }
+      return legend;
+    };
 
     panel(
-        "TTFT by cause", "Time to first token; lower is better.", cause_legend,
+        "TTFT by cause", "Time to first token; lower is better.", cause_legend("prefill"),
         [&](const RunResult& r) { return std::optional(r.ttft_ms); }, format_time_ms,
         [&](const RunResult& r) { return time_segments(r, "prefill", r.ttft_ms); });
     panel(
-        "TPOT by cause", "Time per output token; lower is better.", cause_legend,
+        "TPOT by cause", "Time per output token; lower is better.", cause_legend("decode"),
         [&](const RunResult& r) { return r.tpot_ms; }, format_time_ms,
         [&](const RunResult& r) { return time_segments(r, "decode", r.tpot_ms.value_or(0)); });
 
-    std::string component_legend;
-    std::set<std::string> seen;
-    for (const RunResult& r : results_) {
-      for (const ComponentRow& row : r.components) {
-        if (seen.insert(row.name).second)
-          component_legend += legend_item(component_colour(row.name), row.name);
+    const auto component_legend = [&](const auto& value) {
+      std::string legend;
+      std::set<std::string> seen;
+      for (const RunResult& r : results_) {
+        for (const ComponentRow& row : r.components) {
+          if (value(row) > 0 && seen.insert(row.name).second)
+            legend += legend_item(component_colour(row.name), row.name);
+        }
       }
-    }
+      return legend;
+    };
+    const auto area_of = [](const ComponentRow& row) { return row.area_mm2; };
     const auto by_component = [](const RunResult& r, auto value, auto text) {
       std::vector<Segment> segments;
       for (const ComponentRow& row : r.components) {
@@ -277,16 +393,14 @@ class ComparisonPage {
       return segments;
     };
     panel(
-        "Energy by component", "Dynamic and static, whole run; lower is better.", component_legend,
-        [](const RunResult& r) { return std::optional(r.energy_pj); }, format_energy_pj,
+        "Energy by component", "Dynamic and static, whole run; lower is better.",
+        component_legend(energy_of), [](const RunResult& r) { return std::optional(r.energy_pj); },
+        format_energy_pj,
         [&](const RunResult& r) { return by_component(r, energy_of, format_energy_pj); });
     panel(
-        "Area by component", "On-chip parts.", component_legend,
+        "Area by component", "On-chip parts.", component_legend(area_of),
         [](const RunResult& r) { return std::optional(r.area_mm2); }, format_area_mm2,
-        [&](const RunResult& r) {
-          return by_component(
-              r, [](const ComponentRow& row) { return row.area_mm2; }, format_area_mm2);
-        });
+        [&](const RunResult& r) { return by_component(r, area_of, format_area_mm2); });
     panel(
         "Perplexity", "Lower is better; the bar starts at 0.", "",
         [](const RunResult& r) {
@@ -351,11 +465,11 @@ class ComparisonPage {
       const std::vector<Segment> parts = v ? segments(results_[i]) : std::vector<Segment>{};
       const std::string ratio = v && base ? format_ratio(share_of(*v, *base)) : std::string();
       const std::string figure = v ? text(*v) : std::string(kAbsent);
-      add("<div class=\"row short\"><span class=\"name\">{}</span><span "
+      add("<div class=\"row short\"><span class=\"name\"{}>{}</span><span "
           "class=\"track\">{}</span><span "
           "class=\"num\" data-ratio=\"{}\">{}</span><span class=\"num dim\">{}</span></div>\n",
-          escaped(names_[i]), bar_svg(parts, full), escaped(ratio), escaped(figure),
-          escaped(ratio));
+          many() ? fmt::format(" title=\"{}\"", escaped(names_[i])) : "", escaped(column_name(i)),
+          bar_svg(parts, full), escaped(ratio), escaped(figure), escaped(ratio));
       for (const Segment& part : parts) table.rows.push_back({names_[i], part.title, part.value});
     }
     out_ += figure_data(table) + "</section>\n";
@@ -395,15 +509,22 @@ class ComparisonPage {
                    "Rows of equal name are summed over layers and steps; all bars share one scale.",
                    "data-short=\"Operations\"");
     std::string legend;
-    for (std::size_t c = 0; c < kCycleCauseCount; ++c) legend += legend_item(c, cause_label(c));
-    add("<ul class=\"legend\">{}</ul><div class=\"wide\"><table class=\"sortable searched "
+    CyclesByCause seen{};
+    for (const RunResult& r : results_) {
+      const CyclesByCause causes = cycles_by_cause(r.operations);
+      for (std::size_t c = 0; c < kCycleCauseCount; ++c) seen[c] += causes[c];
+    }
+    for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
+      if (seen[c] > 0) legend += legend_item(c, cause_label(c));
+    }
+    add("<ul class=\"legend\">{}<div class=\"wide\"><table class=\"sortable searched "
         "operations "
-        "matrix\" data-few=\"{}\"><thead><tr><th>operation</th><th>phase</th>",
-        legend, kTopOperations);
+        "matrix stacked{}\" data-few=\"{}\"><thead><tr><th>operation</th><th>phase</th>",
+        legend + "</ul>" + letters(), many() ? " many" : "", kTopOperations);
     FigureTable table{{"operation", "phase"}, {}};
-    for (const std::string& name : names_) {
-      add("<th class=\"num\">{}</th>", escaped(name));
-      table.columns.push_back(name + " [ms]");
+    for (std::size_t i = 0; i < results_.size(); ++i) {
+      out_ += column_head(i, "num");
+      table.columns.push_back(names_[i] + " [ms]");
     }
     out_ += "</tr></thead><tbody>\n";
     for (const Key& key : keys) {
@@ -414,15 +535,15 @@ class ComparisonPage {
       for (std::size_t i = 0; i < results_.size(); ++i) {
         const std::optional<OperationRow>& row = rows.at(key)[i];
         if (!row) {
-          out_ += "<td class=\"num\" data-v=\"-1\">" + std::string(kAbsent) + "</td>";
+          add("<td class=\"num\" data-of=\"{}\" data-v=\"-1\">{}</td>", letter(i), kAbsent);
           exact.emplace_back();
           continue;
         }
         const double ms = milliseconds(i, *row), cycles = to_double(row->cycles);
         std::vector<Segment> segments = cause_segments(row->cycles_by_cause, cycles, results_[i]);
         for (Segment& segment : segments) segment.value *= ms / std::max(cycles, 1.0);
-        add("<td class=\"num\" data-v=\"{}\">{}{}</td>", ms, escaped(format_time_ms(ms)),
-            bar_svg(segments, full));
+        add("<td class=\"num\" data-of=\"{}\" data-v=\"{}\">{}{}</td>", letter(i), ms,
+            escaped(format_time_ms(ms)), bar_svg(segments, full));
         exact.emplace_back(ms);
       }
       out_ += "</tr>\n";
@@ -454,9 +575,11 @@ class ComparisonPage {
       rows += "<tr><th>" + escaped(key) + "</th>";
       std::vector<FigureValue>& exact = table.rows.emplace_back();
       exact.emplace_back(key);
-      for (const auto& value : of_runs) {
-        rows += fmt::format("<td{}>{}</td>", value == of_runs[0] ? "" : " class=\"differs\"",
-                            value ? escaped(*value) : std::string(kAbsent));
+      for (std::size_t i = 0; i < of_runs.size(); ++i) {
+        const auto& value = of_runs[i];
+        rows += fmt::format("<td{} data-of=\"{}\">{}</td>",
+                            value == of_runs[0] ? "" : " class=\"differs\"", letter(i),
+                            value ? escaped(config_value(key, *value)) : std::string(kAbsent));
         exact.push_back(value ? FigureValue(*value) : FigureValue());
       }
       rows += "</tr>\n";
@@ -468,9 +591,10 @@ class ComparisonPage {
                                keys.size() - equal, keys.size(), names_[0]),
                    "data-short=\"Configurations\"");
     if (!rows.empty()) {
-      add("<div class=\"wide\"><table class=\"searched apart\" "
-          "data-few=\"30\"><thead><tr><th>key</th>");
-      for (const std::string& name : names_) add("<th>{}</th>", escaped(name));
+      add("{}<div class=\"wide\"><table class=\"searched apart stacked{}\" "
+          "data-few=\"30\"><thead><tr><th>key</th>",
+          letters(), many() ? " many" : "");
+      for (std::size_t i = 0; i < results_.size(); ++i) out_ += column_head(i, "");
       add("</tr></thead><tbody>\n{}</tbody></table></div>\n", rows);
     }
     out_ += figure_data(table) + "</section>\n";
@@ -479,6 +603,7 @@ class ComparisonPage {
   std::span<const RunResult> results_;
   std::string_view command_;
   std::vector<std::string> names_;
+  RoofBoundsByName bounds_;
   std::size_t panels_ = 0;
   std::string out_;
 };

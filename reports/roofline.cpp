@@ -20,6 +20,7 @@ constexpr double kWidth = 960, kHeight = 455;
 constexpr double kLeft = 74, kRight = 24, kTop = 10, kBottom = 58;
 constexpr double kCharacter = 7.3, kLine = 15;  ///< of 12 px text in a wide face (DejaVu Sans)
 constexpr double kTogether = 12;                ///< points nearer than this become one mark
+constexpr std::size_t kDrawnPhases = 2;
 constexpr double kDecades = 7;                  ///< per axis at most; lower points sit on the edge
 
 struct Point {
@@ -83,7 +84,8 @@ std::string label_of(std::string name) {
 
 class Drawing {
  public:
-  Drawing(const RunResult& result, const Roof& roof) : result_(result), roof_(roof) {}
+  Drawing(const RunResult& result, const Roof& roof, const RoofBounds& bounds)
+      : result_(result), roof_(roof), bounds_(bounds) {}
 
   Roofline operator()() {
     collect();
@@ -106,7 +108,7 @@ class Drawing {
  private:
   void collect() {
     for (const RoofPoint& each : roof_.points) {
-      if (each.phase_number >= 2) continue;
+      if (each.phase_number >= kDrawnPhases) continue;
       Point point;
       point.name = printable(each.operation);
       point.phase = each.phase_number;
@@ -126,18 +128,8 @@ class Drawing {
   }
 
   void place() {
-    const double peak = roof_.peak_macs_per_cycle, slope = roof_.bytes_per_cycle;
-    // Room around the ridge and the points, for their labels.
-    double x_low = peak / slope / 10, x_high = peak / slope * 8, y_low = peak / 30,
-           y_high = peak * 2.2;
-    for (const Point& point : points_) {
-      x_low = std::min(x_low, point.intensity * 0.3);
-      x_high = std::max(x_high, point.intensity * 4);
-      y_low = std::min(y_low, point.rate * 0.3);
-      y_high = std::max(y_high, point.rate * 1.5);
-    }
-    x_ = axis_over(x_low, x_high, kLeft, kWidth - kRight);
-    y_ = axis_over(y_low, y_high, kHeight - kBottom, kTop);
+    x_ = axis_over(bounds_.x_low, bounds_.x_high, kLeft, kWidth - kRight);
+    y_ = axis_over(bounds_.y_low, bounds_.y_high, kHeight - kBottom, kTop);
     for (Point& point : points_) {
       point.x = x_.at(point.intensity);
       point.y = y_.at(point.rate);
@@ -335,6 +327,7 @@ class Drawing {
 
   const RunResult& result_;
   const Roof& roof_;
+  const RoofBounds& bounds_;
   Roofline out_;
   std::vector<Point> points_;
   std::vector<Box> taken_;  ///< where no label may be
@@ -378,6 +371,37 @@ std::vector<Roof> roofs_of(const RunResult& result) {
   return roofs;
 }
 
-Roofline roofline_svg(const RunResult& result, const Roof& roof) { return Drawing(result, roof)(); }
+RoofBounds bounds_of(const Roof& roof) {
+  const double peak = roof.peak_macs_per_cycle, ridge = roof.ridge();
+  RoofBounds bounds{ridge / 10, ridge * 8, peak / 30, peak * 2.2};
+  for (const RoofPoint& point : roof.points) {
+    if (point.phase_number >= kDrawnPhases) continue;
+    bounds.x_low = std::min(bounds.x_low, point.macs_per_byte() * 0.3);
+    bounds.x_high = std::max(bounds.x_high, point.macs_per_byte() * 4);
+    bounds.y_low = std::min(bounds.y_low, point.macs_per_cycle() * 0.3);
+    bounds.y_high = std::max(bounds.y_high, point.macs_per_cycle() * 1.5);
+  }
+  return bounds;
+}
+
+RoofBoundsByName common_bounds(std::span<const RunResult> results) {
+  RoofBoundsByName common;
+  for (const RunResult& result : results) {
+    for (const Roof& roof : roofs_of(result)) {
+      const RoofBounds own = bounds_of(roof);
+      const auto [it, is_new] = common.try_emplace(roof.name, own);
+      if (is_new) continue;
+      RoofBounds& all = it->second;
+      all = {std::min(all.x_low, own.x_low), std::max(all.x_high, own.x_high),
+             std::min(all.y_low, own.y_low), std::max(all.y_high, own.y_high)};
+    }
+  }
+  return common;
+}
+
+Roofline roofline_svg(const RunResult& result, const Roof& roof, const RoofBounds* bounds) {
+  const RoofBounds own = bounds_of(roof);
+  return Drawing(result, roof, bounds != nullptr ? *bounds : own)();
+}
 
 }  // namespace systole::reports

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,13 +41,26 @@ struct Roof {
 /// file) with a point under them.
 std::vector<Roof> roofs_of(const RunResult& result);
 
+/// What the axes of a roofline have to show: MACs/byte and MACs/cycle.
+struct RoofBounds {
+  double x_low = 0, x_high = 0, y_low = 0, y_high = 0;
+};
+/// Of several results, by the roof's name.
+using RoofBoundsByName = std::map<std::string, RoofBounds>;
+
+/// Room for the ridge, the points and their labels.
+RoofBounds bounds_of(const Roof& roof);
+/// Axes on which all of the results' roofs of one name find their place.
+RoofBoundsByName common_bounds(std::span<const RunResult> results);
+
 struct Roofline {
   std::string svg;             ///< empty when there is no point
   std::size_t unlabelled = 0;  ///< drawn, but no free place for a label
 };
 
 /// The points of the first two phases; a mark's area grows with its share of the run's cycles.
-/// Points that would cover each other share a mark.
-Roofline roofline_svg(const RunResult& result, const Roof& roof);
+/// Points that would cover each other share a mark. `bounds`: other axes than the roof's own.
+Roofline roofline_svg(const RunResult& result, const Roof& roof,
+                      const RoofBounds* bounds = nullptr);
 
 }  // namespace systole::reports

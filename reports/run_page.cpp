@@ -13,11 +13,13 @@
 #include <tuple>
 #include <vector>
 
+#include "reports/config_section.hpp"
 #include "reports/format.hpp"
 #include "reports/icicle.hpp"
 #include "reports/page.hpp"
 #include "reports/roofline.hpp"
 #include "reports/views.hpp"
+#include "sim/core/shell_word.hpp"
 
 namespace systole::reports {
 namespace {
@@ -64,7 +66,8 @@ std::string count_or_none(std::uint64_t n) {
 
 class RunSections {
  public:
-  RunSections(const RunResult& result, std::string_view prefix) : r_(result), prefix_(prefix) {}
+  RunSections(const RunResult& result, std::string_view prefix, const RoofBoundsByName* bounds)
+      : r_(result), prefix_(prefix), bounds_(bounds) {}
 
   std::string operator()() {
     phases_ = phases_of(r_);
@@ -73,6 +76,7 @@ class RunSections {
     glance();
     time();
     sensitivities();
+    absences();
     over_time();
     excerpt();
     energy();
@@ -84,8 +88,8 @@ class RunSections {
     operations();
     mappings();
     components();
-    key_values("trust", "Assumptions and approximations", r_.notes, true);
-    key_values("config", "Configuration", r_.config_echo, false);
+    notes();
+    out_ += config_section(r_.config_echo, overrides_of(r_), id("config"), "Configuration");
     events();
     return std::move(out_);
   }
@@ -124,22 +128,20 @@ class RunSections {
     double longest = 0;
     for (const auto& [phase, rows] : merged_)
       longest = std::max(longest, to_double(cycles_of(rows)));
-    CyclesByCause all{};
-    for (std::size_t p = 0; p < phases_.size(); ++p) {
-      const std::vector<OperationRow>& rows = merged_.at(phases_[p]);
+    for (const std::string& phase : phases_) {
+      const std::vector<OperationRow>& rows = merged_.at(phase);
       const CyclesByCause causes = cycles_by_cause(rows);
       const double cycles = to_double(cycles_of(rows));
       std::string legend;
       for (std::size_t c = 0; c < kCycleCauseCount; ++c) {
-        all[c] += causes[c];
-        table.rows.push_back({phases_[p], std::string(cause_label(c)), causes[c], "cycles"});
-        if (p + 1 == phases_.size() && all[c] > 0) {
-          legend += legend_item(
-              c, fmt::format("{} {}", cause_label(c),
-                             format_share(share_of(to_double(all[c]), to_double(r_.cycles)))));
+        table.rows.push_back({phase, std::string(cause_label(c)), causes[c], "cycles"});
+        if (causes[c] > 0) {
+          legend +=
+              legend_item(c, fmt::format("{} {}", cause_label(c),
+                                         format_share(share_of(to_double(causes[c]), cycles))));
         }
       }
-      glance_row(phases_[p], format_cycles_as_time(cycles, r_), cause_segments(causes, cycles, r_),
+      glance_row(phase, format_cycles_as_time(cycles, r_), cause_segments(causes, cycles, r_),
                  longest, legend);
     }
     const auto parts = [&](std::string_view name, double whole, auto value, auto text,
@@ -201,7 +203,8 @@ class RunSections {
       if (all[c] > 0) out_ += legend_item(c, cause_label(c));
     }
     add("</ul>\n<table class=\"bars sortable searched\" data-few=\"{}\"><thead><tr><th "
-        "class=\"n\">operation</th><th class=\"p\">phase</th><th class=\"num track\" "
+        "class=\"n\" data-of=\"operation|layer|kind\">operation</th><th class=\"p\">phase</th><th "
+        "class=\"num track\" "
         "style=\"text-align:left\">cycles by cause</th><th class=\"num t\">time</th><th "
         "class=\"num "
         "s\">of all</th><th class=\"b\">limited by</th></tr></thead>\n",
@@ -281,6 +284,95 @@ class RunSections {
                             row->energy_pj, row->area_mm2});
     }
     out_ += "</tbody></table>\n" + figure_data(table) + "</section>\n";
+  }
+
+  /// The command with one option fewer and one more.
+  std::string command_with(std::string_view added, std::string_view without = "") const {
+    std::string text;
+    const std::vector<std::string> words = shell_words(r_.command);
+    for (std::size_t i = 0; i < words.size(); ++i) {
+      if (!without.empty() &&
+          (words[i] == without || words[i].starts_with(std::string(without) + "="))) {
+        // --no-eval stands alone; --timing has its value behind it.
+        if (words[i] == without && !without.starts_with("--no-")) ++i;
+        continue;
+      }
+      text += (text.empty() ? "" : " ") + shell_word(words[i]);
+    }
+    if (!added.empty()) text += " " + std::string(added);
+    return text;
+  }
+
+  /// What this page could show and does not: why, and the command that gives it.
+  void absences() {
+    if (r_.cycles == 0) return;
+    const std::vector<std::string> words = shell_words(r_.command);
+    const bool ours = words.size() > 1 && words[1] == "run";
+    const auto has = [&](std::string_view word) {
+      return std::ranges::find(words, word) != words.end();
+    };
+    std::string timing = "tile";
+    for (std::size_t i = 0; i < words.size(); ++i) {
+      if (words[i] == "--timing" && i + 1 < words.size()) timing = words[i + 1];
+      if (words[i].starts_with("--timing=")) timing = words[i].substr(9);
+    }
+    std::string rows;
+    const auto row = [&](std::string_view what, std::string_view why, const std::string& command) {
+      rows += "<tr><th>" + escaped(what) + "</th><td>" + escaped(why);
+      if (ours && !command.empty()) rows += "<pre>" + escaped(command) + "</pre>";
+      rows += "</td></tr>\n";
+    };
+    if (r_.sensitivities.empty()) {
+      const bool steps = timing == "pe";
+      row("What would help most",
+          steps
+              ? "--sensitivity simulates several machines, which takes --timing tile or analytic:"
+              : "Not asked for: --sensitivity runs the same work on machines with a tenth more of "
+                "one thing.",
+          command_with("--sensitivity", steps ? "--timing" : ""));
+    }
+    if (!r_.quality) {
+      if (has("--no-eval")) {
+        row("Perplexity",
+            "The model was not executed: without --no-eval it is, where it has weights.",
+            command_with("", "--no-eval"));
+      } else {
+        row("Perplexity",
+            "Nothing was executed: a shape has no weights. A model with weights has a perplexity "
+            "(--model FILE.gguf or a folder of safetensors, or the embedded one, without --model).",
+            "");
+      }
+    }
+    const bool still = std::ranges::none_of(r_.windows, [](const TimeWindow& window) {
+      return window.dram_read_bytes + window.dram_write_bytes > 0;
+    });
+    if (r_.windows.size() > 1 && still) {
+      row("DRAM bandwidth over time",
+          r_.tiers.empty()
+              ? "Nothing passes the DRAM."
+              : "Nothing passes the DRAM: other memories feed the array. A result keeps "
+                "their sums, which stand under Memories, not their course over time.",
+          "");
+    }
+    if (r_.excerpt.bars.empty() || r_.windows.empty()) {
+      const std::string_view what =
+          r_.windows.empty() ? "Over time, and what each part did" : "What each part did";
+      if (timing == "analytic") {
+        row(what, "Closed forms know no times: --timing tile or pe has them.",
+            command_with("", "--timing"));
+      } else if (has("--kv") && !has("--exact")) {
+        row(what, "A few decode steps stand for the others here: --exact simulates all.",
+            command_with("--exact"));
+      } else {
+        row(what,
+            "This result was written without it; a run that writes a page or a result has it.",
+            command_with(""));
+      }
+    }
+    if (rows.empty()) return;
+    add("<section id=\"{}\" data-short=\"Not here\"><h3>Not here, and what gives it</h3><table "
+        "class=\"pairs absent\"><tbody>\n{}</tbody></table></section>\n",
+        id("absent"), rows);
   }
 
   // --- over time: drawn by the page's script from the tables
@@ -594,7 +686,9 @@ class RunSections {
   }
 
   void roofline_of(const Roof& roof) {
-    const Roofline drawn = roofline_svg(r_, roof);
+    const RoofBounds* bounds = nullptr;
+    if (bounds_ != nullptr && bounds_->contains(roof.name)) bounds = &bounds_->at(roof.name);
+    const Roofline drawn = roofline_svg(r_, roof, bounds);
     add("<div class=\"wide\">{}</div>", drawn.svg);
     std::string remark;
     if (roof.left_out != 0) {
@@ -806,15 +900,13 @@ class RunSections {
     out_ += "</tbody></table></div></section>\n";
   }
 
-  void key_values(std::string_view name, std::string_view title, const KeyValues& pairs,
-                  bool open) {
-    if (pairs.empty()) return;
-    add("<details id=\"{}\" data-short=\"{}\"{}><summary>{} ({})</summary><table "
-        "class=\"pairs{}\"><tbody>\n",
-        id(name), name == "trust" ? "Trust" : "Configuration", open ? " open=\"open\"" : "", title,
-        pairs.size(), pairs.size() > kFewRows ? " searched long" : "");
-    for (const auto& [key, value] : pairs)
-      add("<tr><th>{}</th><td>{}</td></tr>\n", escaped(key), escaped(value));
+  void notes() {
+    if (r_.notes.empty()) return;
+    add("<details id=\"{}\" data-short=\"Trust\" open=\"open\"><summary>Assumptions and "
+        "approximations ({})</summary><table class=\"pairs{}\"><tbody>\n",
+        id("trust"), r_.notes.size(), r_.notes.size() > kFewRows ? " searched long" : "");
+    for (const auto& [name, text] : r_.notes)
+      add("<tr><th>{}</th><td>{}</td></tr>\n", escaped(name), escaped(text));
     out_ += "</tbody></table></details>\n";
   }
 
@@ -834,6 +926,7 @@ class RunSections {
 
   const RunResult& r_;
   std::string_view prefix_;
+  const RoofBoundsByName* bounds_;
   std::vector<std::string> phases_;
   std::map<std::string, std::vector<OperationRow>> merged_;
   std::string out_;
@@ -885,8 +978,9 @@ std::string run_remark(const RunResult& r) {
   return text;
 }
 
-std::string run_sections(const RunResult& result, std::string_view prefix) {
-  return RunSections(result, prefix)();
+std::string run_sections(const RunResult& result, std::string_view prefix,
+                         const RoofBoundsByName* bounds) {
+  return RunSections(result, prefix, bounds)();
 }
 
 }  // namespace systole::reports

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "reports/markup.hpp"
+#include "reports/roofline.hpp"
 #include "sim/core/run_result.hpp"
 
 namespace systole::reports {
@@ -13,8 +14,9 @@ namespace systole::reports {
 std::string run_remark(const RunResult& result);
 
 /// All sections of one result. `prefix` goes before every id, so that several results can stand on
-/// one page.
-std::string run_sections(const RunResult& result, std::string_view prefix = "");
+/// one page; then `bounds` are the axes that their rooflines share.
+std::string run_sections(const RunResult& result, std::string_view prefix = "",
+                         const RoofBoundsByName* bounds = nullptr);
 
 /// Series colour of a component: those that machines usually have keep theirs on every page.
 std::size_t component_colour(std::string_view name);

@@ -210,13 +210,28 @@ std::vector<OperationRow> merged_by_layer(const RunResult& result, std::string_v
   for (const auto& [count, rows] : repeats) {
     if (count > fewest && (commonest == fewest || rows > repeats[commonest])) commonest = count;
   }
-  const std::string layers = fewest > 0 ? plural(commonest / fewest, "equal layer") : std::string();
-  return merged_operations(result, phase, [&](const OperationRow& row) {
+  // Where some have rows of their own, which the others are is not known.
+  const std::uint64_t count = fewest > 0 ? commonest / fewest : 0;
+  const bool all_equal = std::ranges::none_of(result.operations, [&](const OperationRow& row) {
+    return row.phase == phase && !own_layers(row).empty();
+  });
+  std::string layers;
+  if (count > 1 && all_equal) layers = fmt::format("layers 0 to {}", count - 1);
+  if (count > 0 && layers.empty()) layers = plural(count, "equal layer");
+  std::vector<OperationRow> merged = merged_operations(result, phase, [&](const OperationRow& row) {
     const std::string own = own_layers(row);
     if (!own.empty()) return own;
     return row.repeats == fewest && commonest != fewest ? std::string("outside the layers")
                                                         : layers;
   });
+  for (OperationRow& row : merged) {
+    if (count > 1 && row.name == layers) {
+      row.name +=
+          ", each " + format_cycles_as_time(
+                          static_cast<double>(row.cycles) / static_cast<double>(count), result);
+    }
+  }
+  return merged;
 }
 
 double energy_of(const ComponentRow& row) {

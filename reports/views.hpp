@@ -42,8 +42,8 @@ std::vector<OperationRow> merged_operations(
     const std::function<std::string(const OperationRow&)>& name_of);
 
 /// The rows of one phase by the layers they stand for: each run of layers that has rows of its own,
-/// "32 equal layers" (as often as the commonest of the repeated operations is), and what lies
-/// outside.
+/// "layers 0 to 31, each 1.25 ms" (or "32 equal layers, each ..." beside such; as many as the
+/// commonest of the repeated operations has), and what lies outside.
 std::vector<OperationRow> merged_by_layer(const RunResult& result, std::string_view phase);
 
 /// Dynamic and static together; 0 where that is not finite (a damaged file), so that it can be

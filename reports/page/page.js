@@ -115,7 +115,7 @@ for(const figure of $$(".figure")){
 // --- rows that are searched, chosen by phase, and folded when there are many
 for(const table of $$("table.searched")){
   const figure=table.closest("section,details"),box=controls(figure,table.closest(".wide")??table),few=+(table.dataset.few??0);
-  const phases=[...new Set($$("tbody tr[data-phase]",table).map(row=>row.dataset.phase))];
+  const phases=[...new Set($$("tbody tr[data-phase]",table).map(row=>row.dataset.phase))].sort((a,b)=>(b==="prefill")-(a==="prefill"));
   let words=[],phase="",all=few===0;
   const search=make("input",{type:"search",placeholder:"Search","aria-label":"Search these rows"});
   const more=make("button",{type:"button",class:"fold",hidden:""});
@@ -134,8 +134,8 @@ for(const table of $$("table.searched")){
   more.addEventListener("click",()=>{all=!all;show()});
   table.addEventListener("changed",show);
   if(phases.length>1)box.append(choose("Phase",["all",...phases],index=>{phase=index?phases[index-1]:"";show()}));
-  const views=[...table.tBodies].filter(body=>body.dataset.view);
-  if(views.length>1)box.prepend(choose("Rows",views.map(body=>body.dataset.view),index=>{views.forEach((body,i)=>body.hidden=i!==index);show()}));
+  const views=[...table.tBodies].filter(body=>body.dataset.view),named=table.querySelector("th[data-of]");
+  if(views.length>1)box.prepend(choose("Rows",views.map(body=>body.dataset.view),index=>{views.forEach((body,i)=>body.hidden=i!==index);if(named)named.textContent=named.dataset.of.split("|")[index];show()}));
   forPaper.push(show);
   box.append(search);(table.closest(".wide")??table).after(more);more.style.marginTop="8px";
   show();
@@ -273,7 +273,14 @@ const zoomable=(host,all,left,draw)=>{
   return{at,seen:()=>seen,reset:to=>{all=to;set(to[0],to[1]-to[0])}};
 };
 const ticks=(from,to,count,whole=false)=>{const raw=Math.max(whole?1:0,(to-from)/count),size=10**Math.floor(Math.log10(raw)),step=[1,2,5,10].find(f=>f*size>=raw)*size,found=[];for(let i=Math.ceil(from/step-1e-9);i*step<=to*(1+1e-12);++i)found.push(i*step);return found};
-// Curves over a common axis, one drawing a panel: {title, series: [{name, colour, values}], stacked, top, text}.
+// Curves over a common axis, one drawing a panel: {title, series: [{name, colour, values}], stacked, top, text}; `common` is the place of its top among those of all results.
+// Of results beside each other all have the axes `shared`, the range and each panel's top, unless the reader asks for each its own.
+const shared=(()=>{
+  const box=document.querySelector("[data-shared]");if(!box)return null;
+  const all=JSON.parse(box.dataset.shared);all.own=false;
+  if(document.querySelector(".curves"))box.append(choose("Axes over time",["common","each its own"],index=>{all.own=index===1;document.dispatchEvent(new Event("scales"))}));
+  return all;
+})();
 const curves=(host,x,axis,panels)=>{
   const left=64,height=112,places=panels.map(panel=>{
     host.append(make("h4",{},panel.title));
@@ -289,7 +296,7 @@ const curves=(host,x,axis,panels)=>{
     panels.forEach((panel,p)=>{
       const svg=places[p],lowest=p===panels.length-1,H=height+(lowest?30:6);
       svg.textContent="";svg.setAttribute("viewBox","0 0 "+width+" "+H);svg.setAttribute("height",H);
-      let top=panel.top??0;if(!panel.top)for(let i=0;i<x.length;++i){let all=0;for(const{values}of panel.series)all=panel.stacked?all+values[i]:Math.max(all,values[i]);top=Math.max(top,all*1.06)}
+      const given=panel.top??(common&&!shared.own?(common[panel.common]??0)*1.06:0);let top=given;if(!given)for(let i=0;i<x.length;++i){let all=0;for(const{values}of panel.series)all=panel.stacked?all+values[i]:Math.max(all,values[i]);top=Math.max(top,all*1.06)}
       top=top||1;const Y=v=>height-2-(height-12)*Math.min(1,v/top);
       for(const v of ticks(0,top,3)){svg.append(drawing("line",{class:"grid",x1:left,x2:width-8,y1:Y(v),y2:Y(v)}));svg.append(drawing("text",{class:"tick",x:left-6,y:Y(v)+4,"text-anchor":"end"},panel.text(v)))}
       const clip=clips[p],box=drawing("clipPath",{id:clip});box.append(drawing("rect",{x:left,y:0,width:width-left-8,height}));svg.append(box);
@@ -314,7 +321,9 @@ const curves=(host,x,axis,panels)=>{
       }
     });
   };
-  const zoomed=zoomable(host,[x[0],panels[0].end??x.at(-1)],left,draw);
+  const common=shared?.[host.dataset.what],range=()=>common&&!shared.own&&common[0][1]>common[0][0]?common[0]:[x[0],panels[0].end??x.at(-1)];
+  const zoomed=zoomable(host,range(),left,draw);
+  document.addEventListener("scales",()=>zoomed.reset(range()));
   host.addEventListener("pointermove",event=>{
     const[from,to]=zoomed.seen(),v=from+zoomed.at(event)*(to-from);let i=x.findLastIndex(one=>one<=v);i=Math.max(0,i);
     host.dataset.tip=axis.name+" "+axis.text(x[i])+"\n"+panels.map(panel=>panel.series.filter(one=>one.values[i]||panel.series.length===1).map(one=>one.name+": "+panel.text(one.values[i])).join("\n")).filter(Boolean).join("\n");
@@ -326,16 +335,16 @@ for(const host of $$(".curves[data-what=windows]"))whenNear(host,()=>{
   const labels=JSON.parse(d.labels),held=Object.entries(JSON.parse(d.capacities)).map(([name,capacity],s)=>({name:name.replace("_scratchpad","")+", of "+prefixed(capacity,"B"),colour:[0,6,2][s],values:of[name+"_held_bytes"].map(v=>v/capacity)}));
   curves(host,begin,{name:"time since the start",text:v=>prefixed(v*1e-3,"s")},[
     {title:"Cycles by cause",stacked:true,top:1,end,text:percent,series:causes.map((name,c)=>({name:labels[c],colour:c,values:of[name].map((v,i)=>v/spans[i])})).filter(one=>one.values.some(v=>v>0))},
-    {title:"DRAM bandwidth, of "+prefixed(d.bytes*d.clock*1e6,"B/s"),stacked:true,end,text:v=>prefixed(v,"B/s"),series:[{name:"read",colour:0,values:of.dram_read_bytes.map((v,i)=>v/seconds(i))},{name:"written",colour:3,values:of.dram_write_bytes.map((v,i)=>v/seconds(i))}]},
-    {title:"Array utilisation, of "+prefixed(+d.macs,"MACs/cycle"),stacked:true,end,text:percent,series:[{name:"MACs of peak",colour:6,values:of.macs.map((v,i)=>v/(spans[i]*d.macs))}]},
+    ...(of.dram_read_bytes.some(v=>v)||of.dram_write_bytes.some(v=>v)?[{title:"DRAM bandwidth, of "+prefixed(d.bytes*d.clock*1e6,"B/s"),common:1,stacked:true,end,text:v=>prefixed(v,"B/s"),series:[{name:"read",colour:0,values:of.dram_read_bytes.map((v,i)=>v/seconds(i))},{name:"written",colour:3,values:of.dram_write_bytes.map((v,i)=>v/seconds(i))}]}]:[]),
+    {title:"Array utilisation, of "+prefixed(+d.macs,"MACs/cycle"),common:2,stacked:true,end,text:percent,series:[{name:"MACs of peak",colour:6,values:of.macs.map((v,i)=>v/(spans[i]*d.macs))}]},
     ...(held.length?[{title:"Held in the scratchpads",top:Math.max(1,...held.map(one=>Math.max(...one.values))),end,text:percent,series:held}]:[])]);
 });
 for(const host of $$(".curves[data-what=steps]"))whenNear(host,()=>{
   const of=columnsOf(host.closest(".figure"));
   curves(host,of.context,{name:"tokens of a sequence",whole:true,text:v=>digits(v)},[
-    {title:"KV cache held",text:v=>prefixed(v,"B"),series:[{name:"held",colour:0,values:of.kv_bytes}]},
-    {title:"Read from it by a step",text:v=>prefixed(v,"B"),series:[{name:"read",colour:6,values:of.kv_bytes_read.map((v,i)=>v/of.steps[i])}]},
-    {title:"Written to it by a step",text:v=>prefixed(v,"B"),series:[{name:"written",colour:2,values:of.kv_bytes_written.map((v,i)=>v/of.steps[i])}]}]);
+    {title:"KV cache held",common:1,text:v=>prefixed(v,"B"),series:[{name:"held",colour:0,values:of.kv_bytes}]},
+    {title:"Read from it by a step",common:2,text:v=>prefixed(v,"B"),series:[{name:"read",colour:6,values:of.kv_bytes_read.map((v,i)=>v/of.steps[i])}]},
+    {title:"Written to it by a step",common:3,text:v=>prefixed(v,"B"),series:[{name:"written",colour:2,values:of.kv_bytes_written.map((v,i)=>v/of.steps[i])}]}]);
 });
 // What each part did: a lane a part, a bar a stretch of work; as strong as it was busy. Bars of one look are one path: thousands of
 // parts would be kept for what is one picture.

@@ -245,6 +245,76 @@ TEST(Html, NamesTellResultsApartByWhatWasSet) {
               HasSubstr(std::to_string(longer.prefill_tokens) + " + "));
 }
 
+TEST(Html, AConfigurationIsBySectionWithWhatTheCommandSetFirst) {
+  RunResult r = sample_small();
+  r.config_echo = {{"name", "mine"},
+                   {"source", "a synthesis run"},
+                   {"clock_mhz", "500"},
+                   {"memory.weight.capacity_bytes", "1048576"},
+                   {"memory.dram.channels", "4"},
+                   {"a.key.of.another.version", "7"}};
+  EXPECT_EQ(count_of(page_of({r}), "Set by the command"), 0u);
+  r.command += " --set memory.dram.channels=4";
+  const std::string page = page_of({r}), text = html_text(page);
+  const std::size_t set = page.find("<h4>Set by the command</h4>");
+  ASSERT_NE(set, std::string::npos);
+  EXPECT_LT(set, page.find("<summary>the machine (3)"));
+  EXPECT_EQ(count_of(page, "<td class=\"differs\">4</td>"), 2u) << "first, and in its section";
+  EXPECT_THAT(page, HasSubstr("<summary>memory (2, 1 set by the command)"));
+  EXPECT_THAT(text, HasSubstr("500 MHz"));
+  EXPECT_THAT(text, HasSubstr("1048576 B = 1 MiB"));
+  EXPECT_THAT(text, HasSubstr("independent channels"));
+  EXPECT_THAT(text, HasSubstr("Source: as of the machine."));
+  EXPECT_THAT(text, HasSubstr("a.key.of.another.version"));
+  EXPECT_EQ(html_fault(page), "");
+}
+
+TEST(Html, SaysWhatIsNotThereAndWhichCommandGivesIt) {
+  RunResult r = sample_7b();
+  r.command = "systole run --model llama-2-7b --timing analytic --no-eval";
+  r.excerpt = {};
+  r.quality.reset();
+  r.sensitivities.clear();
+  std::string text = html_text(page_of({r}));
+  EXPECT_THAT(text, HasSubstr(r.command + " --sensitivity"));
+  EXPECT_THAT(text, HasSubstr("Closed forms know no times"));
+  EXPECT_THAT(text, HasSubstr("systole run --model llama-2-7b --no-eval\n"));
+  EXPECT_THAT(text, HasSubstr("systole run --model llama-2-7b --timing analytic\n"));
+  r.command = "systole run --timing pe --html 'a page.html'";
+  text = html_text(page_of({r}));
+  EXPECT_THAT(text, HasSubstr("systole run --html 'a page.html' --sensitivity"));
+  EXPECT_THAT(text, HasSubstr("a shape has no weights"));
+}
+
+TEST(Html, ResultsBesideEachOtherHaveCommonAxes) {
+  RunResult a = sample_small(), b = sample_small(fp16);
+  const std::string page = page_of({a, b});
+  EXPECT_EQ(count_of(page, "data-shared=\""), 1u);
+  const auto shared = nlohmann::json::parse([&] {
+    std::string text =
+        attribute_of(all_between(page, "<div class=\"controls\"", ">").at(1), "data-shared");
+    for (std::size_t at = text.find("&quot;"); at != std::string::npos; at = text.find("&quot;"))
+      text.replace(at, 6, "\"");
+    return text;
+  }());
+  double longest = 0, held = 0;
+  for (const RunResult* r : {&a, &b}) {
+    longest = std::max(longest, milliseconds_of(static_cast<double>(r->cycles), *r).value_or(0));
+    for (const StepRow& step : r->steps) held = std::max(held, static_cast<double>(step.kv_bytes));
+  }
+  EXPECT_NEAR(shared["windows"][0][1].get<double>(), longest, 1e-9 * longest);
+  EXPECT_DOUBLE_EQ(shared["steps"][1].get<double>(), held);
+  // Rooflines of one memory have the same ticks.
+  const std::vector<RunResult> both = {a, b};
+  const RoofBoundsByName bounds = common_bounds(both);
+  const auto grid_of = [&](const RunResult& r) {
+    return all_between(roofline_svg(r, roofs_of(r).front(), &bounds.at("dram")).svg,
+                       "<line class=\"grid\"", "/>");
+  };
+  EXPECT_FALSE(grid_of(a).empty());
+  EXPECT_EQ(grid_of(a), grid_of(b));
+}
+
 TEST(Html, SaysWhenTheComparedRunsDidDifferentWork) {
   const std::string warning = "differ in model or token counts";
   EXPECT_THAT(page_of({sample_small(), sample_7b()}), HasSubstr(warning));
@@ -367,6 +437,7 @@ TEST(Views, TheVerdictNamesTheLongestPhaseItsCauseAndTheCostliestPart) {
 
 TEST(Views, RowsOfLayersAreToldFromThoseOutside) {
   RunResult r;
+  r.clock_mhz = 1;
   r.operations = {row_of("decode", "embedding", 4, 1), row_of("decode", "attn_q", 128, 10),
                   row_of("decode", "attn_q (layer 3)", 4, 5), row_of("decode", "ffn_up", 128, 20),
                   row_of("decode", "classifier", 4, 2)};
@@ -374,9 +445,13 @@ TEST(Views, RowsOfLayersAreToldFromThoseOutside) {
   ASSERT_EQ(groups.size(), 3u);
   EXPECT_EQ(groups[0].name, "outside the layers");
   EXPECT_EQ(groups[0].cycles, 3u);
-  EXPECT_EQ(groups[1].name, "32 equal layers");
+  EXPECT_EQ(groups[1].name, "32 equal layers, each 938 ns");
   EXPECT_EQ(groups[1].cycles, 30u);
   EXPECT_EQ(groups[2].name, "layer 3");
+  std::erase_if(r.operations, [](const OperationRow& row) {
+    return row.repeats == 4 && row.name.ends_with(")");
+  });
+  EXPECT_EQ(merged_by_layer(r, "decode").at(1).name, "layers 0 to 31, each 938 ns");
 }
 
 TEST(Html, StaysSmall) {
