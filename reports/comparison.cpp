@@ -1,90 +1,82 @@
 #include "reports/comparison.hpp"
 
 #include <algorithm>
-#include <functional>
 #include <optional>
 #include <vector>
 
+#include "reports/figure_table.hpp"
 #include "reports/format.hpp"
+#include "reports/views.hpp"
 
 namespace systole::reports {
 namespace {
 
-constexpr std::size_t kLabelColumns = 22;
-constexpr std::size_t kResultColumns = 24;
-
-struct Figure {
-  const char* label;
-  std::function<std::optional<double>(const RunResult&)> value;
-  std::function<std::string(double)> print;
-  bool ratio;  ///< show how it relates to the first result
+/// A line of the table: a name, then a cell a result.
+struct Line {
+  std::string label;
+  std::vector<std::string> cells;
 };
 
-const std::vector<Figure>& figures() {
-  static const std::vector<Figure> list = {
-      {"perplexity",
-       [](const RunResult& r) {
-         return r.quality ? std::optional(r.quality->perplexity) : std::nullopt;
-       },
-       [](double v) { return number(v, 5); }, true},
-      {"KL from unquantised",
-       [](const RunResult& r) { return r.quality ? r.quality->kl : std::nullopt; },
-       [](double v) { return format_figure("kl_divergence", v); }, false},
-      {"time to first token", [](const RunResult& r) { return std::optional(r.ttft_ms); },
-       format_time_ms, true},
-      {"time per token", [](const RunResult& r) { return r.tpot_ms; }, format_time_ms, true},
-      {"cycles", [](const RunResult& r) { return std::optional(static_cast<double>(r.cycles)); },
-       format_count, true},
-      {"energy", [](const RunResult& r) { return std::optional(r.energy_pj); }, format_energy_pj,
-       true},
-      {"area", [](const RunResult& r) { return std::optional(r.area_mm2); }, format_area_mm2, true},
-      {"MAC utilisation", [](const RunResult& r) { return r.utilisation(); },
-       [](double v) { return format_share(v); }, false},
-      {"bandwidth used", [](const RunResult& r) { return r.bandwidth_share(); },
-       [](double v) { return format_share(v); }, false},
-      {"TOPS/W", [](const RunResult& r) { return r.tops_per_watt(); },
-       [](double v) { return number(v); }, true},
-      {"TOPS/mm\u00b2", [](const RunResult& r) { return r.tops_per_mm2(); },
-       [](double v) { return number(v); }, true},
-  };
-  return list;
-}
-
-std::string cell(const Figure& figure, const RunResult& result, const RunResult& base) {
-  const std::optional<double> value = figure.value(result);
-  if (!value) return std::string(kAbsent);
-  std::string text = figure.print(*value);
-  const std::optional<double> reference = figure.value(base);
-  if (figure.ratio && &result != &base && reference) {
+std::string cell(const Metric& metric, const RunResult& result, const RunResult& base) {
+  const std::optional<double> value = metric.value(result), reference = metric.value(base);
+  std::string text = format_figure(metric.name, value);
+  if (metric.ratio && metric.better != 0 && &result != &base && value && reference) {
     text += " (" + format_ratio(share_of(*value, *reference)) + ")";
   }
   return text;
+}
+
+std::vector<Line> lines_of(std::span<const RunResult> results) {
+  std::vector<Line> lines;
+  for (const auto& [label, member] : {std::pair("machine", &RunResult::machine),
+                                      {"recipe", &RunResult::recipe},
+                                      {"model", &RunResult::model}}) {
+    Line& line = lines.emplace_back(Line{label, {}});
+    for (const RunResult& r : results) line.cells.push_back(printable(r.*member));
+  }
+  for (const Metric& metric : metrics()) {
+    if (std::ranges::none_of(results,
+                             [&](const RunResult& r) { return metric.value(r).has_value(); }))
+      continue;
+    Line& line = lines.emplace_back(Line{std::string(figure_label(metric.name)), {}});
+    for (const RunResult& r : results) line.cells.push_back(cell(metric, r, results.front()));
+  }
+  return lines;
 }
 
 }  // namespace
 
 std::string comparison_to_terminal(std::span<const RunResult> results, bool colour,
                                    unsigned width) {
+  if (results.empty()) return "";
   const char* bold = colour ? "\033[1m" : "";
   const char* plain = colour ? "\033[0m" : "";
-  const std::size_t room = width > kLabelColumns ? (width - kLabelColumns) / kResultColumns : 0;
-  const std::size_t columns = std::max<std::size_t>(room, 1);
+  const std::vector<Line> lines = lines_of(results);
+  std::size_t label_width = 0, cell_width = 0, figure_width = 0;
+  for (const Line& line : lines) {
+    label_width = std::max(label_width, display_width(line.label));
+    const bool is_figure = &line >= &lines[3];
+    for (const std::string& text : line.cells) {
+      cell_width = std::max(cell_width, display_width(text));
+      if (is_figure) figure_width = std::max(figure_width, display_width(text));
+    }
+  }
+  // Where there is no room for a name it is cut; figures never are: their labels are before them.
+  const std::size_t room = width > 2 + figure_width ? width - 2 - figure_width : 0;
+  label_width = std::min(label_width, std::max<std::size_t>(room, 8));
+  const std::size_t left = width > label_width + 2 ? width - label_width - 2 : 0;
+  cell_width = std::max(figure_width, std::min(cell_width, left));
+  // As many results as fit beside each other; the others below, under the labels again.
+  const std::size_t columns = std::max<std::size_t>(
+      left / (cell_width + 2) + (left % (cell_width + 2) >= cell_width ? 1 : 0), 1);
   std::string text;
   for (std::size_t first = 0; first < results.size(); first += columns) {
-    const auto part = results.subspan(first, std::min(columns, results.size() - first));
-    const auto line = [&](const std::string& label, const auto& print) {
-      text += fit(label, kLabelColumns);
-      for (const RunResult& result : part) text += fit(print(result), kResultColumns, true);
-      text += "\n";
-    };
+    const std::size_t last = std::min(first + columns, results.size());
     if (first > 0) text += "\n";
-    text += bold;
-    line("machine", [](const RunResult& r) { return printable(r.machine); });
-    text += plain;
-    line("recipe", [](const RunResult& r) { return printable(r.recipe); });
-    line("model", [](const RunResult& r) { return printable(r.model); });
-    for (const Figure& figure : figures()) {
-      line(figure.label, [&](const RunResult& r) { return cell(figure, r, results.front()); });
+    for (const Line& line : lines) {
+      std::string row = fit(line.label, label_width);
+      for (std::size_t i = first; i < last; ++i) row += "  " + fit(line.cells[i], cell_width, true);
+      text += &line == &lines.front() ? bold + row + plain + "\n" : row + "\n";
     }
   }
   return text;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "reports/config_section.hpp"
+#include "reports/figure_table.hpp"
 #include "reports/format.hpp"
 #include "reports/markup.hpp"
 #include "reports/page.hpp"
@@ -195,41 +196,6 @@ class ComparisonPage {
     out_ += "</article>\n";
   }
 
-  struct Metric {
-    std::string_view label;
-    std::function<std::optional<double>(const RunResult&)> value;
-    std::function<std::string(double)> text;
-    int better;  ///< -1 lower, +1 higher, 0 neither
-  };
-
-  static std::vector<Metric> metrics() {
-    using R = RunResult;
-    const auto plain = [](double v) { return number(v); };
-    return {
-        {"perplexity",
-         [](const R& r) { return r.quality ? std::optional(r.quality->perplexity) : std::nullopt; },
-         [](double v) { return number(v, 4); }, -1},
-        {"KL from unquantised, nats",
-         [](const R& r) { return r.quality ? r.quality->kl : std::nullopt; },
-         [](double v) { return format_figure("kl_divergence", v); }, -1},
-        {"TTFT", [](const R& r) { return std::optional(r.ttft_ms); }, format_time_ms, -1},
-        {"TPOT", [](const R& r) { return r.tpot_ms; }, format_time_ms, -1},
-        {"energy", [](const R& r) { return std::optional(r.energy_pj); }, format_energy_pj, -1},
-        {"area", [](const R& r) { return std::optional(r.area_mm2); }, format_area_mm2, -1},
-        {"cycles", [](const R& r) { return std::optional(to_double(r.cycles)); }, format_count, -1},
-        {"tokens/s, decode", [](const R& r) { return r.tokens_per_second(); }, plain, 1},
-        {"tokens/J", [](const R& r) { return r.tokens_per_joule(); }, plain, 1},
-        {"TOPS/W", [](const R& r) { return r.tops_per_watt(); }, plain, 1},
-        {"TOPS/mm\u00b2", [](const R& r) { return r.tops_per_mm2(); }, plain, 1},
-        {"utilisation", [](const R& r) { return r.utilisation(); },
-         [](double v) { return format_share(v); }, 0},
-        {"DRAM bandwidth", [](const R& r) { return r.bandwidth_share(); },
-         [](double v) { return format_share(v); }, 0},
-        {"DRAM traffic", [](const R& r) { return std::optional(to_double(r.total_dram_bytes())); },
-         format_bytes, -1},
-    };
-  }
-
   /// "A · mixpe-w4a8 · mixpe-128x128 + memory.dram.channels=4": only what the results do not share.
   static std::vector<std::string> short_names(std::span<const RunResult> results) {
     const auto differs = [&](auto value_of) {
@@ -305,16 +271,17 @@ class ComparisonPage {
         continue;
       const bool all_equal =
           std::all_of(values.begin(), values.end(), [&](const auto& v) { return v == values[0]; });
-      add("<tr><th>{}</th>", metric.label);
+      const std::string_view label = figure_label(metric.name);
+      add("<tr><th>{}</th>", label);
       std::vector<FigureValue>& exact = table.rows.emplace_back();
-      exact.emplace_back(std::string(metric.label));
+      exact.emplace_back(std::string(label));
       for (const auto& value : values) exact.push_back(value ? FigureValue(*value) : FigureValue());
       for (std::size_t i = 0; i < values.size(); ++i) {
         const std::optional<double> ratio =
             values[i] && values[0] ? share_of(*values[i], *values[0]) : std::nullopt;
         add("<td class=\"num{}\" data-of=\"{}\">{}{}</td>",
             best && values[i] == best && !all_equal ? " best" : "", letter(i),
-            values[i] ? escaped(metric.text(*values[i])) : std::string(kAbsent),
+            escaped(format_figure(metric.name, values[i])),
             fmt::format("<span class=\"ratio\">{}</span>", i != 0 && ratio && metric.better != 0
                                                                ? escaped(format_ratio(ratio))
                                                                : std::string()));
@@ -406,10 +373,10 @@ class ComparisonPage {
         [](const RunResult& r) {
           return r.quality ? std::optional(r.quality->perplexity) : std::nullopt;
         },
-        [](double v) { return number(v, 4); },
+        [](double v) { return format_figure("perplexity", v); },
         [](const RunResult& r) {
           const double value = r.quality ? r.quality->perplexity : 0;
-          return std::vector<Segment>{{value, 0, number(value, 4), false}};
+          return std::vector<Segment>{{value, 0, format_figure("perplexity", value), false}};
         });
     panel(
         "KL from unquantised",

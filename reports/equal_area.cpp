@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "reports/config_section.hpp"
+#include "reports/figure_table.hpp"
 #include "reports/format.hpp"
 #include "reports/json.hpp"
 #include "reports/markup.hpp"
@@ -45,8 +46,17 @@ const EqualAreaRow& fastest(const std::vector<const EqualAreaRow*>& rows) {
       rows, {}, [](const EqualAreaRow* row) { return row->prefill.time_ms.value; });
 }
 
-std::string span_text(const Range& range, int digits = 3) {
-  return number(range.low, digits) + " to " + number(range.high, digits);
+std::string tokens(const PhaseFigures& phase) {
+  return format_figure("tokens", static_cast<double>(phase.tokens));
+}
+
+/// Ends of a bar, as the figure itself is printed.
+std::string span_text(std::string_view name, const Range& range) {
+  return format_figure(name, range.low) + " to " + format_figure(name, range.high);
+}
+
+std::optional<double> perplexity_of(const EqualAreaRow& row) {
+  return row.quality ? std::optional(row.quality->perplexity) : std::nullopt;
 }
 
 // --- page ----------------------------------------------------------------------------------------
@@ -74,6 +84,7 @@ struct Bar {
 /// One panel: a figure of every PE.
 struct Panel {
   std::string title, note;
+  std::string_view name;  ///< of the figure
   std::function<std::optional<Bar>(const EqualAreaRow&)> bar;
   bool less_is_better = true;
   std::optional<double> mark;  ///< a dashed line across
@@ -106,14 +117,14 @@ class EqualAreaPage {
   explicit EqualAreaPage(const EqualAreaResult& result) : result_(result) {}
 
   std::string operator()() {
-    const std::string title =
-        fmt::format("{} PEs on {} mm² each", result_.rows.size(), result_.area_mm2);
+    const std::string title = fmt::format("{} PEs on {} each", result_.rows.size(),
+                                          format_figure("area_mm2", result_.area_mm2));
     PageHead head;
     head.title = title;
     head.kind = "PEs at equal array area";
     head.remark = fmt::format(
         "{} \u00b7 {} prompt tokens, {} generated \u00b7 priced from {} \u00b7 else the machine {}",
-        result_.model, result_.rows[0].prefill.tokens, result_.rows[0].decode.tokens,
+        result_.model, tokens(result_.rows[0].prefill), tokens(result_.rows[0].decode),
         result_.energy_table, result_.base_machine);
     head.verdict = equal_area_verdict(result_);
     head.style = kWhiskers;
@@ -227,21 +238,25 @@ class EqualAreaPage {
     add("<div class=\"two bars\">\n");
     panel({"Prompt, time",
            "The whole prompt at once: the array decides.",
+           "time_ms",
            time(&EqualAreaRow::prefill, false),
            true,
            {}});
     panel({"Generation, time a token",
            "One sequence: one row at a time leaves the array waiting for weights.",
+           "time_ms",
            time(&EqualAreaRow::decode, true),
            true,
            {}});
     panel({"Prompt, energy a token",
            "Settled transitions; pale: what glitches add. Includes DRAM and leakage.",
+           "energy_per_token_pj",
            energy(&EqualAreaRow::prefill),
            true,
            {}});
     panel({"Generation, energy a token",
            "The same; all weights are fetched for every token.",
+           "energy_per_token_pj",
            energy(&EqualAreaRow::decode),
            true,
            {}});
@@ -253,13 +268,15 @@ class EqualAreaPage {
         {"Perplexity, a proxy",
          fmt::format("Of {} under each recipe, not of {}: it orders recipes, it does not say what "
                      "the larger model loses. Dashed: fp32, {}. Bars start at 0.",
-                     result_.proxy, result_.model, number(result_.reference_perplexity, 5)),
+                     result_.proxy, result_.model,
+                     format_figure("proxy_perplexity_fp32", result_.reference_perplexity)),
+         "proxy_perplexity",
          [](const EqualAreaRow& row) -> std::optional<Bar> {
            if (!row.quality) return std::nullopt;
            const double value = row.quality->perplexity;
            return Bar{{{value, 6, row.recipe, false}},
                       {value, {value, value}, {value, value}},
-                      number(value, 4)};
+                      format_figure("proxy_perplexity", value)};
          },
          true, result_.reference_perplexity});
     add("</div>\n");
@@ -289,7 +306,8 @@ class EqualAreaPage {
       const std::optional<double> ratio =
           base == bars.end() ? std::nullopt : share_of(bar.figure.value, base->second.figure.value);
       std::string hint = fmt::format("{}: {}; band {}; other tables {}", row->pe, bar.text,
-                                     span_text(bar.figure.band), span_text(bar.figure.profiles));
+                                     span_text(panel.name, bar.figure.band),
+                                     span_text(panel.name, bar.figure.profiles));
       add("<div class=\"row{}\" title=\"{}\"><span class=\"name\">{}</span><span "
           "class=\"track\">{}</span><span class=\"num\">{}</span><span class=\"num "
           "dim\">{}</span></div>\n",
@@ -351,12 +369,13 @@ class EqualAreaPage {
     const EqualAreaRow& base = result_.base();
     add("<section id=\"figures\"><h3>All figures</h3><div class=\"wide\"><table class=\"sortable "
         "operations\"><thead><tr><th>PE</th><th>recipe</th><th class=\"num\">array</th><th "
-        "class=\"num\">mm²</th><th class=\"num\">MHz</th><th class=\"num\">prompt</th><th "
+        "class=\"num\">{1}</th><th class=\"num\">{2}</th><th class=\"num\">prompt</th><th "
         "class=\"num\">speed over {0}</th><th class=\"num\">by the bands</th><th "
         "class=\"num\">token</th><th class=\"num\">tokens/s</th><th class=\"num\">prompt, energy a "
         "token</th><th class=\"num\">with glitches</th><th class=\"num\">generation, energy a "
-        "token</th><th class=\"num\">proxy ppl</th></tr></thead><tbody>\n",
-        escaped(base.pe));
+        "token</th><th class=\"num\">{3}</th></tr></thead><tbody>\n",
+        escaped(base.pe), escaped(figure_label("array_mm2")), escaped(figure_label("clock_mhz")),
+        escaped(figure_label("proxy_perplexity")));
     const auto cell = [&](const std::string& text, std::optional<double> sort) {
       add("<td class=\"num\" data-v=\"{}\">{}</td>", sort.value_or(-1), escaped(text));
     };
@@ -367,22 +386,23 @@ class EqualAreaPage {
       };
       add("<tr><td>{}</td><td>{}</td>", escaped(row.pe), escaped(row.recipe));
       cell(fmt::format("{}×{}", row.rows, row.cols), static_cast<double>(row.rows) * row.cols);
-      cell(number(row.array_mm2, 4), row.array_mm2);
-      cell(number(row.clock_mhz, 3), row.clock_mhz);
+      cell(format_figure("array_mm2", row.array_mm2), row.array_mm2);
+      cell(format_figure("clock_mhz", row.clock_mhz), row.clock_mhz);
       cell(format_time_ms(row.prefill.time_ms.value), row.prefill.time_ms.value);
       cell(format_ratio(speed.value), speed.value);
-      cell(&row == &base ? std::string(kAbsent) : span_text(speed.band), speed.band.low);
+      cell(&row == &base ? std::string(kAbsent) : span_text("speed_over_base", speed.band),
+           speed.band.low);
       cell(row.decode.tokens > 0 ? format_time_ms(ms_per_token(row.decode)) : std::string(kAbsent),
            ms_per_token(row.decode));
-      cell(number(tokens_per_second(row.decode)), tokens_per_second(row.decode));
+      cell(format_figure("tokens_per_second", tokens_per_second(row.decode)),
+           tokens_per_second(row.decode));
       const auto joules = [&](double pj) {
         cell(pj > 0 ? format_energy_pj(pj) : std::string(kAbsent), pj);
       };
       joules(energy(row.prefill, row.prefill.energy_pj.value));
       joules(energy(row.prefill, row.prefill.energy_all_pj));
       joules(energy(row.decode, row.decode.energy_pj.value));
-      const auto perplexity = row.quality ? std::optional(row.quality->perplexity) : std::nullopt;
-      cell(number(perplexity, 5), perplexity);
+      cell(format_figure("proxy_perplexity", perplexity_of(row)), perplexity_of(row));
       add("</tr>\n");
     }
     add("</tbody></table></div></section>\n");
@@ -391,7 +411,7 @@ class EqualAreaPage {
   void profiles() {
     add("<details id=\"tables\" data-short=\"Other tables\"><summary>What other tables say of "
         "these PEs</summary><div class=\"wide\"><table "
-        "class=\"sortable\"><thead><tr><th>PE</th><th>table</th><th class=\"num\">nm</th><th "
+        "class=\"sortable\"><thead><tr><th>PE</th><th>table</th><th class=\"num\">node</th><th "
         "class=\"num\">area, INT8 = 1</th><th class=\"num\">energy a pass, INT8 = "
         "1</th><th></th><th>source</th></tr></thead><tbody>\n");
     for (const EqualAreaRow& row : result_.rows) {
@@ -399,9 +419,10 @@ class EqualAreaPage {
         add("<tr><td>{}</td><td>{}</td><td class=\"num\" data-v=\"{}\">{}</td><td class=\"num\" "
             "data-v=\"{}\">{}</td><td class=\"num\" data-v=\"{}\">{}</td><td>{}</td><td "
             "class=\"dim\">{}</td></tr>\n",
-            escaped(row.pe), escaped(p.table), p.node_nm, number(p.node_nm, 2), p.area.value_or(-1),
-            number(p.area), p.energy.value_or(-1), number(p.energy),
-            p.through_fp16 ? "through FP16" : "", escaped(p.source));
+            escaped(row.pe), escaped(p.table), p.node_nm, format_figure("node_nm", p.node_nm),
+            p.area.value_or(-1), format_figure("area_over_int8", p.area), p.energy.value_or(-1),
+            format_figure("energy_over_int8", p.energy), p.through_fp16 ? "through FP16" : "",
+            escaped(p.source));
       }
     }
     add("</tbody></table></div></details>\n");
@@ -465,13 +486,14 @@ std::string equal_area_verdict(const EqualAreaResult& result) {
   const auto claim = [&](const EqualAreaRow& row) {
     if (&row == &base) return std::string();
     const Uncertain speed = speed_ratio(row.prefill.time_ms, base.prefill.time_ms);
-    return fmt::format(": {} times the speed of {} ({} by the area bands)", number(speed.value),
-                       base.pe, span_text(speed.band));
+    return fmt::format(": {} the speed of {} ({} by the area bands)",
+                       format_figure("speed_over_base", speed.value), base.pe,
+                       span_text("speed_over_base", speed.band));
   };
   const auto quality = [&](const EqualAreaRow& row) {
     if (!row.quality || !result.reference_perplexity) return std::string();
-    return fmt::format(", at a proxy perplexity {} % {} fp32's",
-                       number(std::abs(100 * worse(row)), 2), worse(row) < 0 ? "below" : "above");
+    return fmt::format(", at a proxy perplexity {} {} fp32's", format_share(std::abs(worse(row))),
+                       worse(row) < 0 ? "below" : "above");
   };
   std::string text = fmt::format("{} is the fastest on the prompt{}{}.", winner.pe, claim(winner),
                                  quality(winner));
@@ -488,8 +510,8 @@ std::string equal_area_verdict(const EqualAreaResult& result) {
   if (!keeping.empty()) {
     const EqualAreaRow& kept = fastest(keeping);
     if (&kept != &winner) {
-      text += fmt::format(" Of the recipes within {:.0f} % of fp32 the fastest is {}{}{}.",
-                          100 * kQualityKept, kept.pe, claim(kept), quality(kept));
+      text += fmt::format(" Of the recipes within {} of fp32 the fastest is {}{}{}.",
+                          format_share(kQualityKept), kept.pe, claim(kept), quality(kept));
     }
   }
   return text;
@@ -501,9 +523,9 @@ std::string equal_area_to_terminal(const EqualAreaResult& result, bool colour, u
   };
   const EqualAreaRow& base = result.base();
   struct Column {
-    const char* heading;
-    bool right;
-    std::function<std::string(const EqualAreaRow&)> text;
+    std::string heading;
+    bool text;
+    std::function<std::string(const EqualAreaRow&)> cell;
   };
   const auto band = [](const Uncertain& figure) {
     const double plus = 100 * (figure.band.high / figure.value - 1),
@@ -513,55 +535,61 @@ std::string equal_area_to_terminal(const EqualAreaResult& result, bool colour, u
   const auto energy = [&](const PhaseFigures& phase) {
     if (phase.tokens == 0) return std::string(kAbsent);
     const Uncertain figure = per_token(phase.energy_pj, phase.tokens);
-    return format_energy_pj(figure.value) + band(figure);
+    return format_figure("energy_per_token_pj", figure.value) + band(figure);
   };
   const std::vector<Column> columns = {
-      {"PE", false, [](const auto& r) { return r.pe; }},
-      {"recipe", false, [](const auto& r) { return r.recipe; }},
-      {"array", true, [](const auto& r) { return fmt::format("{}x{}", r.rows, r.cols); }},
-      {"mm\u00b2", true, [](const auto& r) { return number(r.array_mm2, 3); }},
-      {"MHz", true, [](const auto& r) { return number(r.clock_mhz, 3); }},
-      {"prompt", true,
+      {"PE", true, [](const auto& r) { return r.pe; }},
+      {"recipe", true, [](const auto& r) { return r.recipe; }},
+      {"array", false, [](const auto& r) { return fmt::format("{}\u00d7{}", r.rows, r.cols); }},
+      {std::string(figure_label("array_mm2")), false,
+       [](const auto& r) { return format_figure("array_mm2", r.array_mm2); }},
+      {std::string(figure_label("clock_mhz")), false,
+       [](const auto& r) { return format_figure("clock_mhz", r.clock_mhz); }},
+      {"prompt", false,
        [&](const auto& r) {
-         return format_time_ms(r.prefill.time_ms.value) + band(r.prefill.time_ms);
+         return format_figure("time_ms", r.prefill.time_ms.value) + band(r.prefill.time_ms);
        }},
-      {"speed", true,
+      {std::string(figure_label("speed_over_base")), false,
        [&](const auto& r) {
-         return format_ratio(speed_ratio(r.prefill.time_ms, base.prefill.time_ms).value);
+         return format_figure("speed_over_base",
+                              speed_ratio(r.prefill.time_ms, base.prefill.time_ms).value);
        }},
-      {"use", true, [](const auto& r) { return format_share(r.prefill.utilisation); }},
-      {"energy/token", true, [&](const auto& r) { return energy(r.prefill); }},
-      {"token", true,
+      {std::string(figure_label("utilisation")), false,
+       [](const auto& r) { return format_figure("utilisation", r.prefill.utilisation); }},
+      {"prompt, energy a token", false, [&](const auto& r) { return energy(r.prefill); }},
+      {"token", false,
        [&](const auto& r) {
-         return r.decode.tokens > 0 ? format_time_ms(ms_per_token(r.decode)) : std::string(kAbsent);
+         return r.decode.tokens > 0 ? format_figure("time_ms", ms_per_token(r.decode))
+                                    : std::string(kAbsent);
        }},
-      {"energy/token", true, [&](const auto& r) { return energy(r.decode); }},
-      {"proxy ppl", true,
-       [](const auto& r) {
-         return number(r.quality ? std::optional(r.quality->perplexity) : std::nullopt, 4);
-       }},
+      {"generation, energy a token", false, [&](const auto& r) { return energy(r.decode); }},
+      {std::string(figure_label("proxy_perplexity")), false,
+       [](const auto& r) { return format_figure("proxy_perplexity", perplexity_of(r)); }},
   };
-  std::string out =
-      styled("1",
-             fmt::format("{} on {} mm\u00b2 of PEs ({}, {} nm), else {}", printable(result.model),
-                         number(result.area_mm2, 3), printable(result.energy_table),
-                         number(result.node_nm, 2), printable(result.base_machine))) +
-      "\n";
+  const std::string title = wrapped(
+      fmt::format("{} on {} of PEs ({}, {}), else {}", printable(result.model),
+                  format_figure("area_mm2", result.area_mm2), printable(result.energy_table),
+                  format_figure("node_nm", result.node_nm), printable(result.base_machine)),
+      width, 0);
+  std::string out = styled("1", title) + "\n";
   std::vector<std::size_t> widths;
   for (const Column& column : columns) {
     std::size_t widest = display_width(column.heading);
     for (const EqualAreaRow& row : result.rows) {
-      widest = std::max(widest, display_width(column.text(row)));
+      widest = std::max(widest, display_width(column.cell(row)));
     }
     widths.push_back(widest);
   }
-  // As many columns as fit; the rest below, under the PEs' names again.
+  // As many columns as fit; the rest below, under the PEs' names again. A name gives way to a
+  // figure.
+  const std::size_t widest_figure = *std::max_element(widths.begin() + 2, widths.end());
+  const std::size_t room = width > widest_figure + 2 ? width - widest_figure - 2 : 0;
+  widths[0] = std::min(widths[0], std::max<std::size_t>(room, 6));
   std::size_t next = 1;
   while (next < columns.size()) {
     std::vector<std::size_t> shown = {0};
     std::size_t taken = widths[0];
-    while (next < columns.size() &&
-           (shown.size() == 1 || taken + 2 + widths[next] <= std::max(width, 60u))) {
+    while (next < columns.size() && (shown.size() == 1 || taken + 2 + widths[next] <= width)) {
       taken += 2 + widths[next];
       shown.push_back(next++);
     }
@@ -569,31 +597,23 @@ std::string equal_area_to_terminal(const EqualAreaResult& result, bool colour, u
       std::string text;
       for (const std::size_t c : shown) {
         if (!text.empty()) text += "  ";
-        text += fit(text_of(columns[c]), widths[c], columns[c].right);
+        const std::string cell = text_of(columns[c]);
+        text += fit(cell, widths[c], !columns[c].text);
       }
-      return text;
+      return text.substr(0, text.find_last_not_of(' ') + 1);
     };
-    out += "\n" + styled("2", line([](const Column& c) { return std::string(c.heading); })) + "\n";
+    out += "\n" + styled("2", line([](const Column& c) { return c.heading; })) + "\n";
     for (const EqualAreaRow& row : result.rows) {
-      out += line([&](const Column& c) { return printable(c.text(row)); }) + "\n";
+      out += line([&](const Column& c) { return printable(c.cell(row)); }) + "\n";
     }
   }
-  std::string verdict = equal_area_verdict(result);
-  out += "\n";
-  for (std::size_t column = 0; !verdict.empty();) {  // broken at blanks
-    const std::string word = verdict.substr(0, verdict.find(' '));
-    verdict.erase(0, word.size() + 1);
-    if (column > 0 && column + 1 + word.size() > width) {
-      out += "\n";
-      column = 0;
-    }
-    out += (column > 0 ? " " : "") + word;
-    column += (column > 0 ? 1 : 0) + word.size();
-  }
+  out += "\n" + wrapped(printable(equal_area_verdict(result)), width, 0);
   std::string names;
   for (const auto& [name, text] : result.notes) names += (names.empty() ? "" : "; ") + name;
   return out + "\n" +
-         styled("2", "Speed is relative to " + base.pe + "; notes in JSON and page: " + names) +
+         styled("2", wrapped("Speed is relative to " + printable(base.pe) +
+                                 "; notes in JSON and page: " + printable(names),
+                             width, 0)) +
          "\n";
 }
 

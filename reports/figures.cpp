@@ -7,6 +7,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "reports/figure_table.hpp"
 #include "reports/format.hpp"
 #include "reports/json.hpp"
 

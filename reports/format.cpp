@@ -35,8 +35,18 @@ std::string prefixed(double value, std::string_view unit, std::span<const Prefix
 
 constexpr std::array<Prefix, 5> kSmall = {
     {{1, ""}, {1e-3, "m"}, {1e-6, "\u00b5"}, {1e-9, "n"}, {1e-12, "p"}}};
-constexpr std::array<Prefix, 6> kEnergy = {
-    {{1e3, "k"}, {1, ""}, {1e-3, "m"}, {1e-6, "\u00b5"}, {1e-9, "n"}, {1e-12, "p"}}};
+constexpr std::array<Prefix, 10> kDecimal = {{{1e15, "P"},
+                                              {1e12, "T"},
+                                              {1e9, "G"},
+                                              {1e6, "M"},
+                                              {1e3, "k"},
+                                              {1, ""},
+                                              {1e-3, "m"},
+                                              {1e-6, "\u00b5"},
+                                              {1e-9, "n"},
+                                              {1e-12, "p"}}};
+constexpr std::array<Prefix, 5> kBinary = {
+    {{0x1p50, "Pi"}, {0x1p40, "Ti"}, {0x1p30, "Gi"}, {0x1p20, "Mi"}, {0x1p10, "Ki"}}};
 constexpr std::array<Prefix, 6> kLarge = {
     {{1e15, "P"}, {1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e3, "k"}, {1, ""}}};
 
@@ -92,7 +102,7 @@ std::string format_time_ms(double milliseconds) {
   return prefixed(milliseconds * 1e-3, "s", kSmall);
 }
 std::string format_energy_pj(double picojoules) {
-  return prefixed(picojoules * 1e-12, "J", kEnergy);
+  return prefixed(picojoules * 1e-12, "J", kDecimal);
 }
 
 std::string format_bytes(double bytes) {
@@ -135,49 +145,18 @@ std::string format_ratio(std::optional<double> ratio) {
   return number(*ratio) + "\u00d7";
 }
 
-std::string format_figure(std::string_view name, double value) {
-  using Print = std::string (*)(double);
-  constexpr auto plain = [](double v) { return number(v); };
-  constexpr auto four_digits = [](double v) { return number(v, 4); };
-  constexpr auto share = [](double v) { return format_share(v); };
-  constexpr auto whole = [](double v) { return fmt::format("{:.0f}", v); };
-  struct Named {
-    std::string_view part;
-    Print print;
-  };
-  // The first whose text occurs in the name: rates before what they are rates of.
-  static constexpr std::array<Named, 20> kFigures = {{{"bytes_per_cycle", plain},
-                                                      {"macs_per_cycle", format_count},
-                                                      {"tokens_per_", plain},
-                                                      {"tops_per_", plain},
-                                                      {"perplexity", four_digits},
-                                                      {"nll", four_digits},
-                                                      {"clock_mhz", four_digits},
-                                                      {"seed", whole},
-                                                      {"repeats", whole},
-                                                      {"tile.", whole},
-                                                      {"utilisation", share},
-                                                      {"share", share},
-                                                      {"band", share},
-                                                      {"bytes", format_bytes},
-                                                      {"_pj", format_energy_pj},
-                                                      {"_ms", format_time_ms},
-                                                      {"_mm2", format_area_mm2},
-                                                      {"cycles", format_count},
-                                                      {"macs", format_count},
-                                                      {"tokens", format_count}}};
-  // A product's extents are read as they are.
-  if (name == "m" || name == "n" || name == "k") return whole(value);
-  for (const Named& figure : kFigures) {
-    if (name.find(figure.part) != std::string_view::npos) {
-      return std::isfinite(value) ? figure.print(value) : std::string(kAbsent);
-    }
-  }
-  return value == std::floor(value) ? format_count(value) : number(value);
+std::string format_prefixed(double value, std::string_view unit) {
+  return prefixed(value, unit, kDecimal);
+}
+
+std::string format_capacity(double bytes) {
+  if (bytes >= 0 && bytes < 1024) return fmt::format("{:.0f} B", bytes);
+  return prefixed(bytes, "B", kBinary);
 }
 
 std::string format_exact(std::uint64_t count) {
   const std::string digits = std::to_string(count);
+  if (digits.size() < 5) return digits;
   std::string text;
   for (std::size_t i = 0; i < digits.size(); ++i) {
     if (i != 0 && (digits.size() - i) % 3 == 0) text += "\u2009";

@@ -1,5 +1,5 @@
-// Numbers and texts as a reader sees them: the one place that chooses units and digits, so that the
-// terminal and the page print the same characters for the same figure.
+// Numbers and texts as a reader sees them: how many digits, which prefix, what is safe to print.
+// Which of these forms a figure has is said in figure_table.hpp.
 #pragma once
 
 #include <cstddef>
@@ -31,11 +31,12 @@ std::string format_change(double relative);
 std::string format_change(double after, double before);
 std::string format_ratio(std::optional<double> ratio);  ///< 2.5 -> "2.50\u00d7"
 
-/// `value` in the unit and with the digits of the figure called `name` in JSON and in tables
-/// ("ttft_ms", "cycles_by_cause.dram"): the one table that all printed forms share.
-std::string format_figure(std::string_view name, double value);
+/// "12.3 mJ" of a value in J, or in another unit.
+std::string format_prefixed(double value, std::string_view unit);
+/// With a binary prefix, as capacities are made: "16.0 GiB".
+std::string format_capacity(double bytes);
 
-/// Every digit, thousands separated by a thin space (U+2009): "12 345 678".
+/// Every digit, from five on in groups of three with a thin space (U+2009): "2048", "12 345 678".
 std::string format_exact(std::uint64_t count);
 
 /// Absent for a zero or not finite denominator or quotient.

@@ -12,10 +12,12 @@
 
 #include "reports/config_section.hpp"
 #include "reports/csv.hpp"
+#include "reports/figure_table.hpp"
 #include "reports/format.hpp"
 #include "reports/json.hpp"
 #include "reports/markup.hpp"
 #include "reports/page.hpp"
+#include "reports/text_table.hpp"
 #include "reports/views.hpp"
 
 namespace systole::reports {
@@ -68,42 +70,32 @@ double kv_dequantiser_mm2(const KvPoint& point) {
   return 0;
 }
 
-/// What a figure of a point is called, and what it is: the one list behind JSON, CSV and the table.
+/// A figure of a point: the one list behind JSON, CSV and the tables. What it is called and how it
+/// is printed says figure_table.hpp.
 struct Column {
-  const char* name;     ///< of JSON and CSV
-  const char* heading;  ///< of the table
+  const char* name;
   std::function<double(const KvPoint&)> value;
-  std::string (*text)(double);
 };
-std::string count_text(double value) { return format_count(value); }
-std::string share_text(double value) { return format_share(value); }
-std::string area_text(double value) { return format_area_mm2(value); }
 
 const std::vector<Column>& columns() {
   static const std::vector<Column> list = {
-      {"tpot_ms", "time a token", [](const KvPoint& p) { return p.tpot_ms(); }, format_time_ms},
-      {"tokens_per_second", "tokens/s, all",
-       [](const KvPoint& p) { return p.run.tokens_per_second().value_or(0); }, count_text},
-      {"energy_pj_per_token", "energy a token",
-       [](const KvPoint& p) { return p.energy_pj_per_token(); }, format_energy_pj},
-      {"kv_bytes", "KV held", [](const KvPoint& p) { return static_cast<double>(p.run.kv_bytes); },
-       format_bytes},
-      {"kv_bytes_read_per_step", "KV read a step",
-       [](const KvPoint& p) { return per_step(p, p.run.kv_bytes_read); }, format_bytes},
-      {"kv_burst_bytes_read_per_step", "in bursts",
-       [](const KvPoint& p) { return per_step(p, p.run.kv_burst_bytes_read); }, format_bytes},
-      {"kv_bytes_written_per_step", "KV written a step",
-       [](const KvPoint& p) { return per_step(p, p.run.kv_bytes_written); }, format_bytes},
-      {"kv_burst_bytes_written_per_step", "in bursts",
-       [](const KvPoint& p) { return per_step(p, p.run.kv_burst_bytes_written); }, format_bytes},
-      {"dram_bursts_per_step", "bursts a step, all traffic",
-       [](const KvPoint& p) { return per_step(p, p.bursts); }, count_text},
-      {"row_hit_rate", "row hits", [](const KvPoint& p) { return p.row_hit_rate(); }, share_text},
-      {"bandwidth_share", "DRAM use",
-       [](const KvPoint& p) { return p.run.bandwidth_share().value_or(0); }, share_text},
-      {"dequant_utilisation", "KV dequantiser use",
-       [](const KvPoint& p) { return p.run.dequant_utilisation().value_or(0); }, share_text},
-      {"kv_dequantiser_mm2", "KV dequantiser area", kv_dequantiser_mm2, area_text},
+      {"tpot_ms", [](const KvPoint& p) { return p.tpot_ms(); }},
+      {"tokens_per_second", [](const KvPoint& p) { return p.run.tokens_per_second().value_or(0); }},
+      {"energy_pj_per_token", [](const KvPoint& p) { return p.energy_pj_per_token(); }},
+      {"kv_bytes", [](const KvPoint& p) { return static_cast<double>(p.run.kv_bytes); }},
+      {"kv_bytes_read_per_step", [](const KvPoint& p) { return per_step(p, p.run.kv_bytes_read); }},
+      {"kv_burst_bytes_read_per_step",
+       [](const KvPoint& p) { return per_step(p, p.run.kv_burst_bytes_read); }},
+      {"kv_bytes_written_per_step",
+       [](const KvPoint& p) { return per_step(p, p.run.kv_bytes_written); }},
+      {"kv_burst_bytes_written_per_step",
+       [](const KvPoint& p) { return per_step(p, p.run.kv_burst_bytes_written); }},
+      {"dram_bursts_per_step", [](const KvPoint& p) { return per_step(p, p.bursts); }},
+      {"row_hit_rate", [](const KvPoint& p) { return p.row_hit_rate(); }},
+      {"bandwidth_share", [](const KvPoint& p) { return p.run.bandwidth_share().value_or(0); }},
+      {"dequant_utilisation",
+       [](const KvPoint& p) { return p.run.dequant_utilisation().value_or(0); }},
+      {"kv_dequantiser_mm2", kv_dequantiser_mm2},
   };
   return list;
 }
@@ -119,8 +111,14 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
-std::string gib(std::uint64_t bytes) {
-  return number(static_cast<double>(bytes) / (1u << 30), 3) + " GiB";
+std::string needed(const KvPoint& point) {
+  return format_figure("needed_bytes", static_cast<double>(point.needed_bytes));
+}
+std::string capacity(const KvPoint& point) {
+  return format_figure("capacity_bytes", static_cast<double>(point.capacity_bytes));
+}
+std::string tokens(std::uint64_t count) {
+  return format_figure("tokens", static_cast<double>(count));
 }
 
 // --- page ----------------------------------------------------------------------------------------
@@ -145,14 +143,14 @@ class KvPage {
   explicit KvPage(const KvComparisonResult& result) : result_(result) {}
 
   std::string operator()() {
-    const std::string title = fmt::format("{} KV caches, {} context", result_.systems.size(),
-                                          format_count(static_cast<double>(result_.prefill)));
+    const std::string title =
+        fmt::format("{} KV caches, {} context", result_.systems.size(), tokens(result_.prefill));
     PageHead head;
     head.title = title;
     head.kind = "KV-cache systems side by side";
     head.heading =
         fmt::format("{} decoding behind {} tokens: {} KV caches", printable(result_.model),
-                    format_exact(result_.prefill), result_.systems.size());
+                    tokens(result_.prefill), result_.systems.size());
     head.remark =
         fmt::format("{} decode steps \u00b7 machines {}", result_.decode, joined(result_.machines));
     head.verdict = kv_comparison_verdict(result_);
@@ -216,9 +214,10 @@ class KvPage {
         "shortest step", [](const KvPoint& p) { return p.tpot_ms(); }, format_time_ms);
     const KvPoint& most = *std::ranges::max_element(
         result_.points, {}, [](const KvPoint& p) { return p.run.tokens_per_second().value_or(0); });
-    out_ += tile_markup("most tokens/s, all sequences",
-                        count_text(most.run.tokens_per_second().value_or(0)),
-                        fmt::format("{}, {}, batch {}", most.kv, most.machine, most.batch));
+    out_ +=
+        tile_markup("most tokens/s, all sequences",
+                    format_figure("tokens_per_second", most.run.tokens_per_second().value_or(0)),
+                    fmt::format("{}, {}, batch {}", most.kv, most.machine, most.batch));
     best(
         "least energy a token", [](const KvPoint& p) { return p.energy_pj_per_token(); },
         format_energy_pj);
@@ -273,10 +272,10 @@ class KvPage {
         for (std::size_t s = 0; s < result_.systems.size(); ++s) {
           const KvPoint& point = result_.at(b, m, s);
           const Bar bar = bar_of(point);
-          const std::string hint =
-              point.fits() ? point.kv
-                           : fmt::format("{}: does not fit, needs {} of {}", point.kv,
-                                         gib(point.needed_bytes), gib(point.capacity_bytes));
+          const std::string hint = point.fits()
+                                       ? point.kv
+                                       : fmt::format("{}: does not fit, needs {} of {}", point.kv,
+                                                     needed(point), capacity(point));
           add("<div class=\"row{}{}{}\" title=\"{}\"><span class=\"name\">{}</span><span "
               "class=\"track\">{}</span><span class=\"num\">{}</span><span class=\"num "
               "dim\">{}</span>",
@@ -316,7 +315,7 @@ class KvPage {
         [](const KvPoint& point) {
           Bar bar;
           bar.value = point.tpot_ms();
-          bar.text = format_time_ms(bar.value);
+          bar.text = format_figure("tpot_ms", bar.value);
           bar.binds = point.name_of(point.binds());
           for (std::size_t r = 0; r < kKvResourceNames.size(); ++r) {
             const double part = share(point.cycles[r], point.run.decode_cycles);
@@ -346,7 +345,7 @@ class KvPage {
         [](const KvPoint& point) {
           Bar bar;
           bar.value = point.energy_pj_per_token();
-          bar.text = format_energy_pj(bar.value);
+          bar.text = format_figure("energy_pj_per_token", bar.value);
           for (const EnergyPart& part : energy_parts()) {
             const double pj = energy_of(point, part);
             bar.segments.push_back(
@@ -436,18 +435,21 @@ class KvPage {
         "searched operations\"><thead><tr><th>system</th><th>machine</th><th "
         "class=\"num\">batch</th><th>the "
         "step is bound by</th><th>attention by</th>");
-    for (const Column& column : columns()) add("<th class=\"num\">{}</th>", column.heading);
-    add("<th class=\"num\">needs</th></tr></thead><tbody>\n");
+    for (const Column& column : columns()) {
+      add("<th class=\"num\">{}</th>", escaped(figure_label(column.name)));
+    }
+    add("<th class=\"num\">{}</th></tr></thead><tbody>\n", escaped(figure_label("needed_bytes")));
     for (const KvPoint& point : result_.points) {
       add("<tr><td>{}</td><td>{}</td><td class=\"num\" data-v=\"{}\">{}</td><td>{}</td><td>{}</td>",
           escaped(point.kv), escaped(point.machine), point.batch, point.batch,
           escaped(point.name_of(point.binds())), escaped(point.name_of(point.attention_binds())));
       for (const Column& column : columns()) {
         const double value = column.value(point);
-        add("<td class=\"num\" data-v=\"{}\">{}</td>", value, escaped(column.text(value)));
+        add("<td class=\"num\" data-v=\"{}\">{}</td>", value,
+            escaped(format_figure(column.name, value)));
       }
       add("<td class=\"num{}\" data-v=\"{}\">{}</td></tr>\n", point.fits() ? "" : " hot",
-          point.needed_bytes, escaped(gib(point.needed_bytes) + (point.fits() ? "" : " †")));
+          point.needed_bytes, escaped(needed(point) + (point.fits() ? "" : " †")));
     }
     add("</tbody></table></div></section>\n");
   }
@@ -494,35 +496,40 @@ std::string kv_comparison_verdict(const KvComparisonResult& result) {
   return text;
 }
 
-std::string kv_comparison_to_terminal(const KvComparisonResult& result, bool colour) {
-  const auto styled = [&](std::string_view code, const std::string& text) {
-    return colour ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text;
-  };
-  std::string out = styled("1", fmt::format("{} behind {} tokens", printable(result.model),
-                                            format_exact(result.prefill))) +
-                    "\n";
-  std::vector<std::vector<std::string>> lines = {{"system", "machine", "batch", "time", "energy",
-                                                  "KV read", "row hits", "dequant", "bound by",
-                                                  "attention by"}};
+std::string kv_comparison_to_terminal(const KvComparisonResult& result, bool colour,
+                                      unsigned width) {
+  const std::string title =
+      wrapped(fmt::format("{} behind {} tokens", printable(result.model), tokens(result.prefill)),
+              width, 0);
+  std::string out = (colour ? "\x1b[1m" + title + "\x1b[0m" : title) + "\n";
+  // What a step takes is never left out; of the others those go first that the rest explains.
+  constexpr std::pair<std::string_view, int> kShown[] = {{"tpot_ms", 0},
+                                                         {"energy_pj_per_token", 0},
+                                                         {"kv_bytes_read_per_step", 3},
+                                                         {"row_hit_rate", 4},
+                                                         {"dequant_utilisation", 5}};
+  std::vector<TextColumn> heads = {{"system", true}, {"machine", true, 1}, {"batch"}};
+  std::vector<const Column*> shown;
+  for (const auto& [name, rank] : kShown) {
+    heads.push_back({std::string(short_figure_label(name)), false, rank});
+    shown.push_back(&*std::ranges::find(columns(), name, &Column::name));
+  }
+  heads.push_back({"bound by", true, 2});
+  heads.push_back({"attention by", true, 6});
+  TextTable table(std::move(heads));
   for (const KvPoint& p : result.points) {
-    lines.push_back({printable(p.kv) + (p.fits() ? "" : " †"), printable(p.machine),
-                     std::to_string(p.batch), format_time_ms(p.tpot_ms()),
-                     format_energy_pj(p.energy_pj_per_token()),
-                     format_bytes(per_step(p, p.run.kv_bytes_read)), format_share(p.row_hit_rate()),
-                     format_share(p.run.dequant_utilisation()), p.name_of(p.binds()),
-                     p.name_of(p.attention_binds())});
-  }
-  for (std::size_t l = 0; l < lines.size(); ++l) {
-    std::string line;
-    for (std::size_t c = 0; c < lines[l].size(); ++c) {
-      std::size_t widest = 0;
-      for (const auto& other : lines) widest = std::max(widest, display_width(other[c]));
-      line += (c > 0 ? "  " : "") + fit(lines[l][c], widest, c >= 2 && c <= 7);
+    std::vector<std::string> cells = {p.kv + (p.fits() ? "" : " †"), p.machine,
+                                      format_figure("batch", static_cast<double>(p.batch))};
+    for (const Column* column : shown) {
+      cells.push_back(format_figure(column->name, column->value(p)));
     }
-    out += (l == 0 ? styled("2", line) : line) + "\n";
+    cells.push_back(p.name_of(p.binds()));
+    cells.push_back(p.name_of(p.attention_binds()));
+    table.add(std::move(cells));
   }
+  out += table.print(width, colour);
   if (std::ranges::any_of(result.points, [](const KvPoint& p) { return !p.fits(); })) {
-    out += "† does not fit the machine's DRAM: timed as if it did\n";
+    out += wrapped("† does not fit the machine's DRAM: timed as if it did", width, 2) + "\n";
   }
   return out;
 }

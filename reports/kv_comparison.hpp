@@ -11,8 +11,9 @@ namespace systole::reports {
 /// Which system decodes fastest where, and what binds it: a sentence a machine and batch.
 std::string kv_comparison_verdict(const KvComparisonResult& result);
 
-/// A line a point.
-std::string kv_comparison_to_terminal(const KvComparisonResult& result, bool colour);
+/// A line a point, of at most `width` columns.
+std::string kv_comparison_to_terminal(const KvComparisonResult& result, bool colour,
+                                      unsigned width);
 
 /// A self-contained page: time by what binds, energy by part, bytes and bursts, the dequantiser's
 /// stages, all figures, notes.

@@ -11,10 +11,12 @@
 
 #include "reports/config_section.hpp"
 #include "reports/csv.hpp"
+#include "reports/figure_table.hpp"
 #include "reports/format.hpp"
 #include "reports/markup.hpp"
 #include "reports/page.hpp"
 #include "reports/scatter.hpp"
+#include "reports/text_table.hpp"
 
 namespace systole::reports {
 namespace {
@@ -34,17 +36,18 @@ constexpr std::size_t kWeights = 0, kActivations = 2, kCache = 6, kNothing = 5;
 
 /// A column that every form has: its name in JSON and CSV, and where it stands in a row.
 struct Column {
-  std::string_view name, heading;
-  std::string_view short_heading;  ///< on a terminal
+  std::string_view name;
   double RecipeRow::*value;
+
+  std::string_view heading() const { return figure_label(name); }
 };
 constexpr Column kColumns[] = {
-    {"stored_bits_per_weight", "bits a weight", "bits/W", &RecipeRow::bits_per_weight},
-    {"stored_bits_per_kv", "bits a KV element", "bits/KV", &RecipeRow::bits_per_kv},
-    {"weight_bytes", "weights", "weights", &RecipeRow::weight_bytes},
-    {"kv_bytes_per_token", "KV a token", "KV/token", &RecipeRow::kv_bytes_per_token},
-    {"nll", "nats a token", "", &RecipeRow::nll},
-    {"perplexity", "perplexity", "perplexity", &RecipeRow::perplexity},
+    {"stored_bits_per_weight", &RecipeRow::bits_per_weight},
+    {"stored_bits_per_kv", &RecipeRow::bits_per_kv},
+    {"weight_bytes", &RecipeRow::weight_bytes},
+    {"kv_bytes_per_token", &RecipeRow::kv_bytes_per_token},
+    {"nll", &RecipeRow::nll},
+    {"perplexity", &RecipeRow::perplexity},
 };
 
 const Column &kBitsPerWeight = kColumns[0], &kBitsPerKv = kColumns[1], &kPerplexity = kColumns[5];
@@ -73,13 +76,14 @@ std::string cell(const RecipeRow& row, const Column& column) {
 }
 
 std::string change_of(const RecipeTable& table, const RecipeRow& row) {
-  return row.evaluated() ? format_change(table.change(row)) : std::string(kAbsent);
+  return row.evaluated() ? format_figure("perplexity_change", table.change(row))
+                         : std::string(kAbsent);
 }
 
 /// "gptq-w4-g128 with 4.16 bits a weight (+0.710 %)".
 std::string best_of(const RecipeTable& table, const RecipeRow* row, const Column& column) {
   return fmt::format("{} with {} {} ({})", printable(row->recipe), cell(*row, column),
-                     column.heading, format_change(table.change(*row)));
+                     column.heading(), format_figure("perplexity_change", table.change(*row)));
 }
 
 const RecipeRow* best_weights(const RecipeTable& table) {
@@ -100,7 +104,8 @@ std::string verdict_of(const RecipeTable& table) {
 
 std::string subject_of(const RecipeTable& table) {
   std::string text = fmt::format("{} on {} ({} documents, {} predicted tokens)", table.model,
-                                 table.text, table.texts, table.tokens);
+                                 table.text, format_exact(table.texts),
+                                 format_figure("tokens", static_cast<double>(table.tokens)));
   if (table.inject_outliers > 0)
     text += fmt::format(", activation channels {} times larger", table.inject_outliers);
   return text;
@@ -144,7 +149,7 @@ class RecipePage {
   void best_tile(std::string_view label, const RecipeRow* row, const Column& column) {
     if (row == nullptr) return tile(label, kAbsent, "none within 1 %");
     tile(label, cell(*row, column),
-         fmt::format("{}, {}", row->recipe, format_change(t_.change(*row))));
+         fmt::format("{}, {}", row->recipe, format_figure("perplexity_change", t_.change(*row))));
   }
 
   void tiles() {
@@ -169,7 +174,7 @@ class RecipePage {
             row.perplexity,
             colour_of(row),
             row.recipe,
-            fmt::format("{}: {} {}, perplexity {} ({})\n{}", row.recipe, cell(row, x), x.heading,
+            fmt::format("{}: {} {}, perplexity {} ({})\n{}", row.recipe, cell(row, x), x.heading(),
                         cell(row, kPerplexity), change_of(t_, row), row.summary),
             false};
   }
@@ -177,8 +182,8 @@ class RecipePage {
   /// One picture: of the rows that cost at most `most`.
   Scatter scatter_of(bool RecipeRow::*member, const Column& x, double most) const {
     Scatter scatter;
-    scatter.label = fmt::format("Perplexity over {}", x.heading);
-    scatter.x_title = fmt::format("stored {}", x.heading);
+    scatter.label = fmt::format("Perplexity over {}", x.heading());
+    scatter.x_title = fmt::format("stored {}", x.heading());
     scatter.y_title = "perplexity";
     scatter.level = t_.reference.perplexity;
     scatter.level_text = "fp32 " + cell(t_.reference, kPerplexity);
@@ -264,10 +269,11 @@ class RecipePage {
         "<section id=\"recipes\"><h3>All recipes</h3>\n<div class=\"wide\"><table class=\"sortable "
         "searched\"><thead><tr><th>recipe</th><th>quantises</th>";
     for (const Column& column : kColumns)
-      if (is_shown(column)) out += fmt::format("<th class=\"num\">{}</th>", column.heading);
-    return out +
-           "<th class=\"num\">change</th><th class=\"num\">KL, "
-           "nats</th><th>what</th></tr></thead><tbody>\n";
+      if (is_shown(column)) out += fmt::format("<th class=\"num\">{}</th>", column.heading());
+    return out + fmt::format(
+                     "<th class=\"num\">{}</th><th "
+                     "class=\"num\">{}</th><th>what</th></tr></thead><tbody>\n",
+                     figure_label("perplexity_change"), short_figure_label("kl_divergence"));
   }
 
   void refusals() {
@@ -287,7 +293,7 @@ class RecipePage {
         "outlier channels, react mildly to good 4-bit formats, and differences of a percent are "
         "within what another text would give. Time and energy depend on a machine: systole "
         "run.</p></section>\n",
-        t_.kv_tokens);
+        format_figure("kv_tokens", static_cast<double>(t_.kv_tokens)));
   }
 
   /// Each recipe as it was used, with where its rules come from.
@@ -316,81 +322,39 @@ class RecipePage {
 
 }  // namespace
 
-namespace {
-
-/// The table of the terminal: of what there is no room for, the bytes go first.
-class Lines {
- public:
-  Lines(const RecipeTable& table, unsigned width) : table_(table), width_(std::max(60u, width)) {
-    names_ = display_width("recipe");
-    for (const RecipeRow& row : table.rows) {
-      names_ = std::max(names_, display_width(printable(row.recipe)));
-      kinds_ = std::max(kinds_, display_width(row.quantised()));
-    }
-    for (const Column& column : kColumns) {
-      if (is_shown(column)) columns_.push_back(&column);
-    }
-    for (const auto dear : {&RecipeRow::weight_bytes, &RecipeRow::kv_bytes_per_token}) {
-      if (wide() > width_)
-        std::erase_if(columns_, [&](const Column* c) { return c->value == dear; });
-    }
-    if (wide() > width_) kinds_ = 0;
-    if (wide() > width_) names_ -= std::min(names_, wide() - width_);
-  }
-
-  std::string head() const {
-    return line(
-        "recipe", "quantises", [](const Column& c) { return std::string(c.short_heading); },
-        "change");
-  }
-  std::string of(const RecipeRow& row) const {
-    return line(
-        printable(row.recipe), row.quantised(), [&](const Column& c) { return cell(row, c); },
-        change_of(table_, row));
-  }
-
- private:
-  static constexpr std::size_t kChange = 9, kFigure = 7;  ///< "+0.0123 %", "12.6 MB"
-
-  static std::size_t width_of(const Column& column) {
-    return std::max(kFigure, display_width(column.short_heading));
-  }
-  std::size_t wide() const {
-    std::size_t all = names_ + 2 + kChange + (kinds_ == 0 ? 0 : 2 + kinds_);
-    for (const Column* column : columns_) all += 2 + width_of(*column);
-    return all;
-  }
-  template <class Text>
-  std::string line(const std::string& name, const std::string& kind, const Text& text_of,
-                   const std::string& change) const {
-    std::string text = fit(name, names_);
-    if (kinds_ > 0) text += "  " + fit(kind, kinds_);
-    for (const Column* column : columns_)
-      text += "  " + fit(text_of(*column), width_of(*column), true);
-    return text + "  " + fit(change, kChange, true) + "\n";
-  }
-
-  const RecipeTable& table_;
-  std::size_t width_, names_ = 0, kinds_ = display_width("quantises");
-  std::vector<const Column*> columns_;
-};
-
-}  // namespace
-
 std::string recipe_table_to_terminal(const RecipeTable& table, bool colour, unsigned width) {
   const auto bold = [&](const std::string& text) {
     return colour ? "\x1b[1m" + text + "\x1b[0m" : text;
   };
-  const std::size_t columns = std::max(60u, width);
-  const Lines lines(table, width);
-  std::string out = bold(wrapped(printable(subject_of(table)), columns, 0)) + "\n" +
-                    wrapped(verdict_of(table), columns, 0) + "\n\n" + bold(lines.head());
-  for (const RecipeRow* row : in_order(table)) {
-    out += row->evaluated()
-               ? lines.of(*row)
-               : wrapped(printable(row->recipe + ": " + row->refusal), columns, 2) + "\n";
+  std::vector<TextColumn> heads = {{"recipe", true}, {"quantises", true, 3}};
+  for (const Column& column : kColumns) {
+    // The bytes follow from the bits, and are the first to go.
+    const bool bytes =
+        column.value == &RecipeRow::weight_bytes || column.value == &RecipeRow::kv_bytes_per_token;
+    if (is_shown(column)) {
+      heads.push_back({std::string(short_figure_label(column.name)), false, bytes ? 5 : 0});
+    }
   }
-  return out;
+  heads.push_back({std::string(figure_label("perplexity_change"))});
+  heads.push_back({std::string(short_figure_label("kl_divergence")), false, 4});
+  TextTable lines(std::move(heads));
+  std::string refused;
+  for (const RecipeRow* row : in_order(table)) {
+    if (!row->evaluated()) {
+      refused += wrapped(printable(row->recipe + ": " + row->refusal), width, 2) + "\n";
+      continue;
+    }
+    std::vector<std::string> cells = {row->recipe, row->quantised()};
+    for (const Column& column : kColumns) {
+      if (is_shown(column)) cells.push_back(cell(*row, column));
+    }
+    cells.push_back(change_of(table, *row));
+    cells.push_back(kl_of(*row));
+    lines.add(std::move(cells));
+  }
+  return bold(wrapped(printable(subject_of(table)), width, 0)) + "\n" +
+         wrapped(printable(verdict_of(table)), width, 0) + "\n\n" + lines.print(width, colour) +
+         refused;
 }
 
 std::string recipe_table_to_html(const RecipeTable& table) { return RecipePage(table)(); }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "reports/config_section.hpp"
+#include "reports/figure_table.hpp"
 #include "reports/format.hpp"
 #include "reports/icicle.hpp"
 #include "reports/page.hpp"
@@ -973,7 +974,7 @@ std::string run_remark(const RunResult& r) {
   std::string text = fmt::format("{} prompt tokens", r.prefill_tokens);
   if (r.decode_tokens != 0) text += fmt::format(", {} decoded", r.decode_tokens);
   if (r.sequences) text += fmt::format(", {} sequences", *r.sequences);
-  text += fmt::format(" \u00b7 {} MHz \u00b7 seed {}", number(r.clock_mhz, 4), r.seed);
+  text += fmt::format(" \u00b7 {} \u00b7 seed {}", format_figure("clock_mhz", r.clock_mhz), r.seed);
   if (!r.version.empty()) text += " \u00b7 systole " + r.version;
   return text;
 }

@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "reports/csv.hpp"
+#include "reports/figure_table.hpp"
 #include "reports/format.hpp"
+#include "reports/text_table.hpp"
 #include "sim/core/fidelity.hpp"
 
 namespace systole::reports {
@@ -31,10 +33,6 @@ std::string exact(double value) { return std::isfinite(value) ? fmt::format("{}"
 
 Json json_of(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
-std::string figure_text(double value) {
-  return std::isfinite(value) ? number(value, 4) : std::string(kAbsent);
-}
-
 /// "machine.array.rows" where only it ends so: "rows".
 std::string short_name(const SweepResult& result, const std::string& path) {
   const std::string last = path.substr(path.rfind('.') + 1);
@@ -46,36 +44,6 @@ std::string short_name(const SweepResult& result, const std::string& path) {
   return count == 1 ? last : path;
 }
 
-std::string figure_heading(const SweepFigure& figure) {
-  return figure.unit == "1" ? std::string(figure.name)
-                            : fmt::format("{} [{}]", figure.name, figure.unit);
-}
-
-using Rows = std::vector<std::vector<std::string>>;
-
-/// Columns as wide as their widest cell; the first row is the heading.
-std::string table(const Rows& rows, std::size_t left_columns, bool colour, unsigned width) {
-  std::vector<std::size_t> widths(rows.front().size());
-  for (const auto& row : rows) {
-    for (std::size_t c = 0; c < row.size(); ++c) {
-      widths[c] = std::max(widths[c], display_width(row[c]));
-    }
-  }
-  std::string out;
-  for (std::size_t r = 0; r < rows.size(); ++r) {
-    std::string line;
-    for (std::size_t c = 0; c < rows[r].size(); ++c) {
-      if (c > 0) line += "  ";
-      line += fit(printable(rows[r][c]), widths[c], c >= left_columns);
-    }
-    while (line.ends_with(' ')) line.pop_back();
-    // A row too wide is cut, not broken: the page and the CSV have all of it.
-    if (display_width(line) > width) line = fit(line, width);
-    out += r == 0 && colour ? "\x1b[2m" + line + "\x1b[0m\n" : line + "\n";
-  }
-  return out;
-}
-
 /// The axes' values of a point, and the objectives' figures.
 std::vector<std::string> cells_of(const SweepResult& result, const SweepPoint& point) {
   std::vector<std::string> cells;
@@ -83,19 +51,26 @@ std::vector<std::string> cells_of(const SweepResult& result, const SweepPoint& p
     cells.push_back(result.axes[a].values[point.axis[a]]);
   }
   for (const SweepObjective& objective : result.objectives) {
-    cells.push_back(figure_text(point.record.figures[find_figure(objective.figure)]));
+    cells.push_back(
+        format_figure(objective.figure, point.record.figures[find_figure(objective.figure)]));
   }
   return cells;
 }
 
-std::vector<std::string> headings(const SweepResult& result) {
-  std::vector<std::string> cells;
-  for (const SweepAxis& axis : result.axes) cells.push_back(short_name(result, axis.path));
-  for (const SweepObjective& objective : result.objectives) {
-    cells.push_back(figure_heading(kSweepFigures[find_figure(objective.figure)]));
+/// Of these, what is sought is never left out, then the axes, the first the last to go.
+std::vector<TextColumn> columns_of(const SweepResult& result) {
+  std::vector<TextColumn> columns;
+  for (const SweepAxis& axis : result.axes) {
+    columns.push_back(
+        {short_name(result, axis.path), !axis.numeric, 1 + static_cast<int>(columns.size())});
   }
-  return cells;
+  for (const SweepObjective& objective : result.objectives) {
+    columns.push_back({std::string(figure_label(objective.figure))});
+  }
+  return columns;
 }
+/// What limits a point: a sentence of its own, the first to go.
+TextColumn limit_column() { return {"limited by", true, 1000}; }
 
 /// ", for each prefill and batch", where axes are no choice.
 std::string for_each_scenario(const SweepResult& result) {
@@ -107,11 +82,16 @@ std::string for_each_scenario(const SweepResult& result) {
   return text;
 }
 
-void append(std::vector<std::string>& to, std::vector<std::string> cells) {
-  to.insert(to.end(), cells.begin(), cells.end());
+template <class T>
+void append(std::vector<T>& to, const std::vector<T>& more) {
+  to.insert(to.end(), more.begin(), more.end());
 }
 
 }  // namespace
+
+std::string objective_label(const SweepObjective& objective) {
+  return fmt::format("{} {}", objective.maximise ? "max" : "min", figure_label(objective.figure));
+}
 
 std::string sweep_to_terminal(const SweepResult& result, const SweepSummary& summary, bool colour,
                               unsigned width) {
@@ -119,28 +99,31 @@ std::string sweep_to_terminal(const SweepResult& result, const SweepSummary& sum
   const auto bold = [&](const std::string& text) {
     return colour ? "\x1b[1m" + text + "\x1b[0m" : text;
   };
-  std::string out =
-      bold(fmt::format("{}: {} points of {} ({}, {})", printable(result.name), summary.points,
-                       result.grid_points, result.search, result.timing)) +
-      "\n";
-  out += fmt::format("{} feasible", summary.feasible);
+  const auto title = [&](const std::string& text) { return bold(wrapped(text, width, 0)) + "\n"; };
+  std::string out = title(fmt::format(
+      "{}: {} points of {} ({}, {})", printable(result.name), format_exact(summary.points),
+      format_exact(result.grid_points), result.search, result.timing));
+  std::string feasible = format_exact(summary.feasible) + " feasible";
   if (summary.refused > 0) {
-    out += fmt::format("; {} cannot be, the first: {}", summary.refused,
-                       printable(summary.first_refused->record.message));
+    feasible += fmt::format("; {} cannot be, the first: {}", format_exact(summary.refused),
+                            printable(summary.first_refused->record.message));
   }
-  out += "\n";
+  out += wrapped(feasible, width, 0) + "\n";
 
   for (const FidelityAgreement& agreement : fidelity_agreement(result)) {
-    out += "order of both timings, " + to_text(agreement, result) + "\n";
+    const std::string text = to_text(agreement, result).substr(agreement.figure.size());
+    out += wrapped(fmt::format("order of both timings, {}{}", figure_label(agreement.figure), text),
+                   width, 2) +
+           "\n";
   }
 
   const std::vector<SweepPoint>& front = summary.front;
   if (front.empty()) return out;
-  out += "\n" +
-         bold(fmt::format("Pareto front{}: {} points", for_each_scenario(result), front.size())) +
-         "\n";
-  Rows rows = {headings(result)};
-  rows[0].emplace_back("limited by");
+  out += "\n" + title(fmt::format("Pareto front{}: {} points", for_each_scenario(result),
+                                  format_exact(front.size())));
+  std::vector<TextColumn> columns = columns_of(result);
+  columns.push_back(limit_column());
+  TextTable front_table(columns);
   std::vector<std::size_t> shown(front.size());
   std::iota(shown.begin(), shown.end(), std::size_t{0});
   // By the first objective, from its best.
@@ -151,39 +134,43 @@ std::string sweep_to_terminal(const SweepResult& result, const SweepSummary& sum
     const std::size_t at =
         shown.size() <= kShownFront ? i : i * (shown.size() - 1) / (kShownFront - 1);
     const SweepPoint& point = front[shown[at]];
-    rows.push_back(cells_of(result, point));
-    rows.back().push_back(point.record.limit);
+    std::vector<std::string> cells = cells_of(result, point);
+    cells.push_back(point.record.limit);
+    front_table.add(std::move(cells));
   }
-  out += table(rows, 0, colour, width);
+  out += front_table.print(width, colour);
   if (shown.size() > kShownFront) {
-    out += fmt::format("({} of {}, evenly along the first objective)\n", kShownFront, shown.size());
+    out += wrapped(fmt::format("({} of {}, evenly along the first objective)", kShownFront,
+                               format_exact(shown.size())),
+                   width, 1) +
+           "\n";
   }
 
-  out +=
-      "\n" +
-      bold("Best of each objective" + for_each_scenario(result) + ", and without each constraint") +
-      "\n";
-  rows = {{"objective", "constraints"}};
-  append(rows[0], headings(result));
-  rows[0].emplace_back("limited by");
+  out += "\n" + title("Best of each objective" + for_each_scenario(result) +
+                      ", and without each constraint");
+  columns = {{"objective", true}, {"constraints", true}};
+  append(columns, columns_of(result));
+  columns.push_back(limit_column());
+  TextTable best_table(columns);
   for (std::size_t o = 0; o < result.objectives.size(); ++o) {
     const SweepObjective& objective = result.objectives[o];
-    const std::string way = (objective.maximise ? "max " : "min ") + objective.figure;
+    const std::string way = objective_label(objective);
     for (const SweepSummary::Scenario& scenario : summary.scenarios) {
       const std::vector<std::optional<SweepPoint>>& best = scenario.best[o];
       const auto add = [&](const std::string& label, const std::optional<SweepPoint>& point) {
-        rows.push_back({way, label});
+        std::vector<std::string> cells = {way, label};
         if (!point) {
           std::size_t value = 0;
           for (const SweepAxis& axis : result.axes) {
-            rows.back().push_back(axis.scenario ? axis.values[scenario.values[value++]]
-                                                : std::string(kAbsent));
+            cells.push_back(axis.scenario ? axis.values[scenario.values[value++]]
+                                          : std::string(kAbsent));
           }
-          rows.back().resize(rows[0].size(), std::string(kAbsent));
+          cells.resize(columns.size(), std::string(kAbsent));
         } else {
-          append(rows.back(), cells_of(result, *point));
-          rows.back().push_back(point->record.limit);
+          append(cells, cells_of(result, *point));
+          cells.push_back(point->record.limit);
         }
+        best_table.add(std::move(cells));
       };
       add("all", best[0]);
       for (std::size_t c = 0; c < result.constraints.size(); ++c) {
@@ -194,20 +181,25 @@ std::string sweep_to_terminal(const SweepResult& result, const SweepSummary& sum
       }
     }
   }
-  out += table(rows, 2, colour, width);
+  out += best_table.print(width, colour);
 
-  out += "\n" +
-         bold("Main effect of each axis: share of the variance, largest mean over smallest") + "\n";
-  rows = {{"axis"}};
-  for (const SweepObjective& objective : result.objectives) rows[0].push_back(objective.figure);
+  out +=
+      "\n" + title("Main effect of each axis: share of the variance, largest mean over smallest");
+  columns = {{"axis", true}};
+  for (const SweepObjective& objective : result.objectives) {
+    columns.push_back({std::string(figure_label(objective.figure))});
+  }
+  std::vector<std::vector<std::string>> rows;
   for (const SweepAxis& axis : result.axes) rows.push_back({short_name(result, axis.path)});
   for (const std::vector<MainEffect>& effects : summary.effects) {
     for (const MainEffect& effect : effects) {
-      rows[effect.axis + 1].push_back(
-          fmt::format("{:.0f} %, {}", 100 * effect.explained, format_ratio(effect.ratio)));
+      rows[effect.axis].push_back(
+          fmt::format("{}, {}", format_share(effect.explained), format_ratio(effect.ratio)));
     }
   }
-  return out + table(rows, 1, colour, width);
+  TextTable effects_table(columns);
+  for (std::vector<std::string>& row : rows) effects_table.add(std::move(row));
+  return out + effects_table.print(width, colour);
 }
 
 void sweep_to_csv(const SweepResult& result, const SweepSummary& summary, const TextSink& out) {

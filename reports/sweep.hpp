@@ -12,6 +12,9 @@ namespace systole::reports {
 /// Takes a text piece by piece: of many points there is more of it than memory.
 using TextSink = std::function<void(std::string_view)>;
 
+/// "min TTFT".
+std::string objective_label(const SweepObjective& objective);
+
 /// The front, the best point of each objective with and without each constraint, what each axis
 /// does.
 std::string sweep_to_terminal(const SweepResult& result, const SweepSummary& summary, bool colour,

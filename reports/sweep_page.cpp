@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "reports/figure_table.hpp"
 #include "reports/format.hpp"
 #include "reports/html.hpp"
 #include "reports/markup.hpp"
@@ -32,48 +33,10 @@ constexpr std::size_t kTableRows = 200;
 /// Full reports that are more than this leave their timelines out.
 constexpr std::size_t kHeavyBytes = 4'000'000;
 
-/// "energy a token", "mm\u00b2": a figure and its unit as pages say them. Saved tables have the
-/// names that a sweep file has.
-std::string words_of(const SweepFigure& figure) {
-  static const std::map<std::string_view, std::string_view> kWords = {
-      {"ttft_ms", "TTFT"},
-      {"tpot_ms", "TPOT"},
-      {"energy_per_token_mj", "energy a token"},
-      {"edp_mj_ms", "energy \u00d7 time"},
-      {"tokens_per_second", "tokens/s"},
-      {"tokens_per_joule", "tokens/J"},
-      {"tops_per_watt", "TOPS/W"},
-      {"tops_per_mm2", "TOPS/mm\u00b2"},
-      {"macs", "MACs"},
-      {"dram_gb", "DRAM traffic"},
-      {"kv_gb", "KV cache"},
-      {"dram_share", "DRAM wait"},
-      {"compute_share", "computing"},
-      {"bandwidth_share", "DRAM bandwidth used"},
-      {"peak_macs_per_cycle", "peak MACs a cycle"},
-      {"peak_dram_gb_per_s", "peak DRAM bandwidth"},
-      {"dram_capacity_gib", "DRAM capacity"},
-      {"scratchpad_kib", "scratchpads"}};
-  if (const auto it = kWords.find(figure.name); it != kWords.end()) return std::string(it->second);
-  std::string words(figure.name);
-  if (figure.unit != "1" && words.rfind('_') != std::string::npos && figure.unit != "cycles")
-    words.erase(words.rfind('_'));
-  std::ranges::replace(words, '_', ' ');
-  return words;
-}
-std::string unit_of(const SweepFigure& figure) {
-  static constexpr std::string_view kSaid[] = {"1", "1/s", "1/J", "cycles", "TOPS/W", "TOPS/mm2"};
-  if (std::ranges::find(kSaid, figure.unit) != std::end(kSaid)) return "";
-  return figure.unit == "mm2" ? "mm\u00b2" : std::string(figure.unit);
-}
-/// "energy a token [mJ]".
-std::string heading_of(std::string_view name) {
-  const std::size_t index = find_figure(name);
-  if (index == kSweepFigureCount) return std::string(name);
-  const SweepFigure& figure = kSweepFigures[index];
-  const std::string unit = unit_of(figure);
-  return words_of(figure) + (unit.empty() ? "" : " [" + unit + "]");
-}
+/// Of Print, in its order, as the script knows them.
+constexpr std::array<std::string_view, 12> kPrintNames = {"number", "count",    "exact", "whole",
+                                                          "share",  "change",   "ratio", "setting",
+                                                          "time",   "prefixed", "bytes", "binary"};
 
 class SweepPage {
  public:
@@ -98,7 +61,7 @@ class SweepPage {
     tile("cannot be", format_exact(s_.refused + s_.failed), "refused, each with its reason");
     for (const FidelityAgreement& agreement : fidelity_agreement(r_)) {
       const std::string text = to_text(agreement, r_);
-      tile("order of both timings", heading_of(agreement.figure),
+      tile("order of both timings", std::string(figure_label(agreement.figure)),
            text.substr(agreement.figure.size() + 2));
     }
     out_ += "</section>\n";
@@ -139,8 +102,7 @@ class SweepPage {
   std::string objectives_text() const {
     std::string text;
     for (const SweepObjective& objective : r_.objectives) {
-      text += (text.empty() ? "" : ", ") + std::string(objective.maximise ? "max " : "min ") +
-              words_of(kSweepFigures.at(find_figure(objective.figure)));
+      text += (text.empty() ? "" : ", ") + objective_label(objective);
     }
     std::string scenarios;
     for (const SweepAxis& axis : r_.axes) {
@@ -244,8 +206,10 @@ class SweepPage {
                           escaped(short_name(axis.path)));
     }
     for (const SweepObjective& objective : r_.objectives) {
-      text += fmt::format("<th class=\"num\" data-unit=\"\">{}</th>",
-                          escaped(heading_of(objective.figure)));
+      const SweepFigure& figure = kSweepFigures.at(find_figure(objective.figure));
+      text += fmt::format("<th class=\"num\" data-unit=\"{}\">{}</th>",
+                          figure.unit == "1" ? "" : figure.unit,
+                          escaped(figure_label(objective.figure)));
     }
     return text;
   }
@@ -259,7 +223,7 @@ class SweepPage {
     for (const SweepObjective& objective : r_.objectives) {
       const double figure = point.record.figures.at(find_figure(objective.figure));
       text += fmt::format("<td class=\"num\" data-v=\"{}\">{}</td>", figure,
-                          std::isfinite(figure) ? number(figure, 4) : std::string(kAbsent));
+                          escaped(format_figure(objective.figure, figure)));
     }
     return text;
   }
@@ -308,9 +272,9 @@ class SweepPage {
       for (const SweepSummary::Scenario& scenario : s_.scenarios) {
         const std::vector<std::optional<SweepPoint>>& best = scenario.best[o];
         const auto row = [&](const std::string& label, const SweepPoint& point) {
-          add("<tr>{}<td>{} {}</td><td>{}</td>{}<td>{}</td></tr>\n", report_cell(point),
-              objective.maximise ? "max" : "min", escaped(heading_of(objective.figure)),
-              escaped(label), point_cells(point), escaped(point.record.limit));
+          add("<tr>{}<td>{}</td><td>{}</td>{}<td>{}</td></tr>\n", report_cell(point),
+              escaped(objective_label(objective)), escaped(label), point_cells(point),
+              escaped(point.record.limit));
         };
         if (best[0]) row("all", *best[0]);
         for (std::size_t c = 0; c < r_.constraints.size(); ++c) {
@@ -334,15 +298,15 @@ class SweepPage {
         "<div class=\"two\">";
     FigureTable table{{"figure", "axis", "explained", "ratio"}, {}};
     for (std::size_t o = 0; o < r_.objectives.size(); ++o) {
-      add("<div><h4>{}</h4>", escaped(heading_of(r_.objectives[o].figure)));
+      add("<div><h4>{}</h4>", escaped(figure_label(r_.objectives[o].figure)));
       std::vector<MainEffect> all = s_.effects[o];
       std::ranges::stable_sort(all, std::ranges::greater{}, &MainEffect::explained);
       for (const MainEffect& effect : all) {
-        const Segment bar{effect.explained, 0, fmt::format("{:.1f} %", 100 * effect.explained)};
-        add("<div class=\"effect\"><span class=\"name\">{}</span>{}<span class=\"num\">{:.0f} %, "
+        const Segment bar{effect.explained, 0, format_share(effect.explained)};
+        add("<div class=\"effect\"><span class=\"name\">{}</span>{}<span class=\"num\">{}, "
             "{}</span></div>",
             escaped(short_name(r_.axes[effect.axis].path)), bar_svg({&bar, 1}, 1.0),
-            100 * effect.explained, format_ratio(effect.ratio));
+            format_share(effect.explained), format_ratio(effect.ratio));
         table.rows.push_back({std::string(r_.objectives[o].figure), r_.axes[effect.axis].path,
                               effect.explained, effect.ratio});
       }
@@ -396,10 +360,13 @@ class SweepPage {
     for (const std::string& name : r_.derived) d["derived"].push_back(printable(name));
     d["figures"] = Json::array();
     for (const SweepFigure& figure : kSweepFigures) {
+      const FigureStyle& style = figure_style(figure.name);
       d["figures"].push_back({{"name", figure.name},
-                              {"unit", figure.unit},
-                              {"words", words_of(figure)},
-                              {"said", unit_of(figure)}});
+                              {"label", figure_label(figure.name)},
+                              {"print", kPrintNames.at(static_cast<std::size_t>(style.print))},
+                              {"unit", style.unit},
+                              {"scale", style.scale},
+                              {"digits", style.digits}});
     }
     d["objectives"] = Json::array();
     for (const SweepObjective& objective : r_.objectives) {

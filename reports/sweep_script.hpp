@@ -42,7 +42,25 @@ html:has(#report[open]){overflow:hidden}
 /// Draws from `D`: axes, figures, objectives and points as sweep_page.cpp writes them.
 inline constexpr std::string_view kSweepScript = R"js(
 const NS="http://www.w3.org/2000/svg",el=(n,a={},t)=>{const e=document.createElementNS(NS,n);for(const k in a)e.setAttribute(k,a[k]);if(t!==undefined)e.textContent=t;return e};
-const fmt=v=>v===null?"\u2013":Math.abs(v)>=1e5||(v!==0&&Math.abs(v)<1e-3)?v.toExponential(2):String(+v.toPrecision(4));
+// Figures as reports/format.cpp writes them: D.figures says how each is printed.
+const PREFIXES=[[1e15,"P"],[1e12,"T"],[1e9,"G"],[1e6,"M"],[1e3,"k"],[1,""],[1e-3,"m"],[1e-6,"\u00b5"],[1e-9,"n"],[1e-12,"p"]],KIBI=["Pi","Ti","Gi","Mi","Ki"].map((p,i)=>[1024**(5-i),p]);
+const rounded=(v,d=3)=>{
+  if(v===0)return"0";
+  const e=v.toExponential(d-1),power=+e.split("e")[1];
+  return power<-4||power>7?e.replace(/e([+-])(\d)$/,"e$10$2"):v.toFixed(Math.max(0,d-1-power));
+};
+const scaled=(v,unit,list)=>{if(v===0)return("0 "+unit).trim();const[size,p]=list.find(([size])=>Math.abs(v)>=.9995*size)??list.at(-1);return(rounded(v/size)+" "+p+unit).trim()};
+const PRINT={
+  number:(v,f)=>(rounded(v,f.digits)+" "+f.unit).trim(),
+  count:v=>v>=0&&v<1e4&&Number.isInteger(v)?String(v):scaled(v,"",PREFIXES.slice(0,6)),
+  share:v=>{const p=100*v;return p===0?"0 %":Math.abs(p)<.05?p>0?"<0.1 %":rounded(p)+" %":(Math.abs(p)<99.95?p.toFixed(1):rounded(p))+" %"},
+  time:v=>scaled(v,"s",PREFIXES.slice(5)),
+  prefixed:(v,f)=>scaled(v,f.unit,PREFIXES),
+  bytes:v=>v>=0&&v<1000?v.toFixed(0)+" B":scaled(v,"B",PREFIXES.slice(0,6)),
+  binary:v=>v>=0&&v<1024?v.toFixed(0)+" B":scaled(v,"B",KIBI),
+};
+const textOf=(k,v)=>{if(v===null)return"\u2013";const f=D.figures[k];return PRINT[f.print](v*f.scale,f)};
+const fmt=v=>v===null?"\u2013":Number.isInteger(v)&&Math.abs(v)<1e5?String(v):rounded(v);
 const P=D.points,A=D.axes.length,fig=(p,f)=>p.f[f],cls=p=>p.front?"front":p.ok?"":"bad";
 const order=P.map((_,i)=>i).filter(i=>i<D.drawn).sort((a,b)=>(P[a].front-P[b].front)||(P[a].ok-P[b].ok));
 let pinned=-1;
@@ -70,7 +88,7 @@ function show(i){
   const dl=document.createElement("dl");
   const put=(k,v)=>{const d=document.createElement("div"),t=document.createElement("dt"),x=document.createElement("dd");t.textContent=k;x.textContent=v;d.append(t,x);dl.append(d)};
   D.axes.forEach((a,k)=>put(a.name,a.values[p.a[k]]));D.derived.forEach((n,k)=>put(n,Number.isInteger(p.d[k])?String(p.d[k]):fmt(p.d[k])));
-  if(!p.done)put("why not",p.m);D.figures.forEach((f,k)=>{if(p.f[k]!==null)put(worded(k),fmt(p.f[k]))});box.append(dl);
+  if(!p.done)put("why not",p.m);D.figures.forEach((f,k)=>{if(p.f[k]!==null)put(f.label,textOf(k,p.f[k]))});box.append(dl);
   if(p.r){const open=document.createElement("button");open.type="button";open.dataset.report=p.id;open.textContent="Full report";h.append(" ",open)}
   const t=commandOf(p);
   if(t){const pre=document.createElement("pre"),say=document.createElement("p");pre.textContent=t+" --html point.html";say.className="note";say.textContent="All of this point, operation by operation: run this.";box.append(say,pre)}
@@ -114,21 +132,20 @@ document.addEventListener("click",e=>{
 document.addEventListener("keydown",e=>{if(e.key==="Escape"&&!dialog.open){pinned=-1;show(-1)}});
 // The table of a figure, for its button.
 const tell=(figure,columns,rows)=>document.querySelector("#"+figure+" script.data").textContent=JSON.stringify({columns,texts:{},rows});
-const worded=f=>D.figures[f].words+(D.figures[f].said?" ["+D.figures[f].said+"]":"");
-const label=f=>D.figures[f].name+(D.figures[f].unit==="1"?"":" ["+D.figures[f].unit+"]");
+const label=f=>D.figures[f].label,column=f=>D.figures[f].name;
 const axisValue=(p,k)=>D.axes[k].values[p.a[k]],marks=p=>[p.done?1:0,p.ok?1:0,p.front?1:0];
 const MARKS=["done","feasible","front"];
 function parallel(){
   const svg=document.getElementById("parallel"),W=sheet()||Math.max(720,svg.clientWidth),H=380,T=46,B=H-26,cols=[];svg.textContent="";svg.setAttribute("viewBox","0 0 "+W+" "+H);
   D.axes.forEach((a,k)=>{const n=a.values.length;cols.push({name:a.short,get:p=>n>1?B-(B-T)*p.a[k]/(n-1):(B+T)/2,ticks:a.values.map((v,j)=>[v,n>1?B-(B-T)*j/(n-1):(B+T)/2]).filter((_,j)=>n<=12||j%Math.ceil(n/12)===0)})});
-  D.objectives.forEach(o=>{const s=scaleOf(P.map(p=>p.f[o.figure]),B,T);cols.push({name:worded(o.figure),way:o.max?"\u2191":"\u2193",get:p=>p.f[o.figure]===null?null:s(p.f[o.figure]),ticks:s.ticks.map(v=>[fmt(v),s(v)])})});
+  D.objectives.forEach(o=>{const s=scaleOf(P.map(p=>p.f[o.figure]),B,T);cols.push({name:label(o.figure),way:o.max?"\u2191":"\u2193",get:p=>p.f[o.figure]===null?null:s(p.f[o.figure]),ticks:s.ticks.map(v=>[textOf(o.figure,v),s(v)])})});
   const x=k=>70+(W-140)*(cols.length>1?k/(cols.length-1):.5),most=Math.floor(((W-140)/Math.max(1,cols.length-1)-16)/CHAR);
   for(const i of order){let d="",pen="M";cols.forEach((c,k)=>{const y=c.get(P[i]);if(y===null)return;d+=pen+x(k).toFixed(1)+" "+y.toFixed(1);pen="L"});svg.append(el("path",{class:"line "+cls(P[i]),d,"data-i":i}))}
   cols.forEach((c,k)=>{svg.append(el("line",{class:"axis",x1:x(k),x2:x(k),y1:T,y2:B,"pointer-events":"none"}));
     const title=c.name+(c.way?" "+c.way:""),wide=x(k)+.6*CHAR*title.length>W;
     svg.append(el("text",{x:wide?W-2:x(k),y:k%2?32:16,"text-anchor":wide?"end":"middle","font-weight":600},title));
     c.ticks.forEach(([t,y])=>named(svg,{class:"tick",x:x(k)+5,y:y+4,"pointer-events":"none",style:"paint-order:stroke;stroke:var(--card);stroke-width:3px"},t,most))});
-  tell("axes",["point",...D.axes.map(a=>a.name),...D.objectives.map(o=>label(o.figure)),...MARKS],P.slice(0,D.drawn).map(p=>[p.id,...D.axes.map((_,k)=>axisValue(p,k)),...D.objectives.map(o=>p.f[o.figure]),...marks(p)]));
+  tell("axes",["point",...D.axes.map(a=>a.name),...D.objectives.map(o=>column(o.figure)),...MARKS],P.slice(0,D.drawn).map(p=>[p.id,...D.axes.map((_,k)=>axisValue(p,k)),...D.objectives.map(o=>p.f[o.figure]),...marks(p)]));
 }
 const choose=(id,names,value,redraw)=>{const s=document.getElementById(id);names.forEach((n,k)=>{const o=document.createElement("option");o.value=k;o.textContent=n;s.append(o)});s.value=value;s.addEventListener("change",redraw);return s};
 function scatter(){
@@ -137,14 +154,14 @@ function scatter(){
   const has=i=>P[i].f[fx]!==null&&P[i].f[fy]!==null,shown=order.filter(has);if(!shown.length)return;
   const X=scaleOf(shown.map(i=>P[i].f[fx]),L,R),Y=scaleOf(shown.map(i=>P[i].f[fy]),B,T);
   svg.append(el("path",{class:"axis",fill:"none",d:"M"+L+" "+T+"V"+B+"H"+R}));
-  X.ticks.forEach(v=>svg.append(el("text",{class:"tick",x:X(v),y:B+16,"text-anchor":X(v)>R-16?"end":X(v)<L+16?"start":"middle"},fmt(v))));
-  Y.ticks.forEach(v=>svg.append(el("text",{class:"tick",x:L-6,y:Y(v)+4,"text-anchor":"end"},fmt(v))));
-  svg.append(el("text",{x:(L+R)/2,y:H-8,"text-anchor":"middle"},worded(fx)+(X.log?", log":"")));
-  svg.append(el("text",{x:14,y:(T+B)/2,"text-anchor":"middle",transform:"rotate(-90 14 "+(T+B)/2+")"},worded(fy)+(Y.log?", log":"")));
+  X.ticks.forEach(v=>svg.append(el("text",{class:"tick",x:X(v),y:B+16,"text-anchor":X(v)>R-16?"end":X(v)<L+16?"start":"middle"},textOf(fx,v))));
+  Y.ticks.forEach(v=>svg.append(el("text",{class:"tick",x:L-6,y:Y(v)+4,"text-anchor":"end"},textOf(fy,v))));
+  svg.append(el("text",{x:(L+R)/2,y:H-8,"text-anchor":"middle"},label(fx)+(X.log?", log":"")));
+  svg.append(el("text",{x:14,y:(T+B)/2,"text-anchor":"middle",transform:"rotate(-90 14 "+(T+B)/2+")"},label(fy)+(Y.log?", log":"")));
   if(D.objectives.some(o=>o.figure===fx)&&D.objectives.some(o=>o.figure===fy)&&D.objectives.length===2){
     const f=shown.filter(i=>P[i].front).sort((a,b)=>P[a].f[fx]-P[b].f[fx]);svg.append(el("path",{class:"step",d:f.map((i,k)=>(k?"L":"M")+X(P[i].f[fx])+" "+Y(P[i].f[fy])).join("")}))}
   for(const i of shown)svg.append(el("circle",{class:"dot "+cls(P[i]),cx:X(P[i].f[fx]).toFixed(1),cy:Y(P[i].f[fy]).toFixed(1),r:P[i].front?4.5:3,"data-i":i}));
-  tell("two",["point",...D.axes.map(a=>a.name),label(fx),label(fy),...MARKS],shown.map(i=>P[i]).sort((a,b)=>a.id-b.id).map(p=>[p.id,...D.axes.map((_,k)=>axisValue(p,k)),p.f[fx],p.f[fy],...marks(p)]));
+  tell("two",["point",...D.axes.map(a=>a.name),column(fx),column(fy),...MARKS],shown.map(i=>P[i]).sort((a,b)=>a.id-b.id).map(p=>[p.id,...D.axes.map((_,k)=>axisValue(p,k)),p.f[fx],p.f[fy],...marks(p)]));
   if(pinned>=0)show(pinned);
 }
 function heat(){
@@ -160,11 +177,12 @@ function heat(){
     if(i===undefined){svg.append(el("rect",{x,y,width:w-1.5,height:h-1.5,fill:"var(--faint)"}));return}
     const q=s(P[i].f[f]),good=max?q:1-q,g=el("g",{"data-i":i});
     g.append(el("rect",{x,y,width:w-1.5,height:h-1.5,style:"fill:color-mix(in srgb,var(--s0) "+Math.round(12+78*good)+"%,var(--card))"}));
-    if(w>44&&h>16)g.append(el("text",{x:x+w/2,y:y+h/2+4,"text-anchor":"middle","font-size":w>60?12:10,style:good>.55?"fill:#fff":""},fmt(P[i].f[f])));svg.append(g)}));
+    const t=textOf(f,P[i].f[f]),big=w>6.6*t.length;
+    if(w>5.5*t.length&&h>16)g.append(el("text",{x:x+w/2,y:y+h/2+4,"text-anchor":"middle","font-size":big?12:10,style:good>.55?"fill:#fff":""},t));svg.append(g)}));
   X.forEach((v,k)=>{if(k%step)return;const x=L+(k+.5)*w,y=B+15;named(svg,lies?{class:"tick",x,y,"text-anchor":"middle"}:{class:"tick",x:x+4,y:y-2,"text-anchor":"end",transform:"rotate(-38 "+(x+4)+" "+(y-2)+")"},v,MOST)});
   Y.forEach((v,k)=>{if(k%Math.ceil(Y.length/16)===0)named(svg,{class:"tick",x:L-6,y:B-(k+.5)*h+4,"text-anchor":"end"},v,MOST)});
   svg.append(el("text",{x:(L+R)/2,y:H-10,"text-anchor":"middle"},D.axes[ax].short));svg.append(el("text",{x:12,y:(T+B)/2,"text-anchor":"middle",transform:"rotate(-90 12 "+(T+B)/2+")"},D.axes[ay].short));
-  tell("best-of-two",[D.axes[ax].name,D.axes[ay].name,label(f),"point"],X.flatMap((xv,cx)=>Y.map((yv,cy)=>{const i=best.get(cx+","+cy);return i===undefined?[xv,yv,null,null]:[xv,yv,P[i].f[f],P[i].id]})));
+  tell("best-of-two",[D.axes[ax].name,D.axes[ay].name,column(f),"point"],X.flatMap((xv,cx)=>Y.map((yv,cy)=>{const i=best.get(cx+","+cy);return i===undefined?[xv,yv,null,null]:[xv,yv,P[i].f[f],P[i].id]})));
   if(pinned>=0)show(pinned);
 }
 if(P.length){

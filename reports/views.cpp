@@ -9,6 +9,7 @@
 #include <map>
 #include <tuple>
 
+#include "reports/figure_table.hpp"
 #include "reports/format.hpp"
 #include "sim/core/shell_word.hpp"
 
@@ -27,59 +28,91 @@ std::string joined(std::initializer_list<std::string> parts,
   return out;
 }
 
-std::string with_unit(std::optional<double> value, std::string_view unit) {
-  return value ? fmt::format("{} {}", number(*value), unit) : std::string();
+/// "12.3 tokens/s"; empty where absent.
+std::string with_label(std::string_view name, std::optional<double> value) {
+  return value ? format_figure(name, *value) + " " + std::string(figure_label(name))
+               : std::string();
 }
 
 std::string plural(std::uint64_t count, std::string_view noun) {
-  return fmt::format("{} {}{}", format_count(static_cast<double>(count)), noun,
-                     count == 1 ? "" : "s");
+  return fmt::format("{} {}{}", format_exact(count), noun, count == 1 ? "" : "s");
 }
 
 }  // namespace
 
 std::vector<Figure> headline(const RunResult& r) {
   std::vector<Figure> figures;
+  // Label and value are those of the table, by the figure's name.
+  const auto add = [&](std::string_view name, std::optional<double> value, std::string detail) {
+    figures.push_back(
+        {std::string(figure_label(name)), format_figure(name, value), std::move(detail)});
+  };
   if (r.quality) {
     const Quality& q = *r.quality;
-    figures.push_back({"perplexity", number(q.perplexity, 4),
-                       joined({fmt::format("{} nats", number(q.nll, 4)),
-                               q.kl ? "KL " + format_figure("kl_divergence", *q.kl) : std::string(),
-                               plural(q.tokens, "token"), printable(q.text)})});
+    add("perplexity", q.perplexity,
+        joined({fmt::format("{} nats", format_figure("nll", q.nll)),
+                q.kl ? "KL " + format_figure("kl_divergence", *q.kl) : std::string(),
+                plural(q.tokens, "token"), printable(q.text)}));
   } else {
-    figures.push_back({"perplexity", std::string(kAbsent), "not evaluated in this run"});
+    add("perplexity", std::nullopt, "not evaluated in this run");
   }
   const std::optional<double> prefill_rate =
       share_of(static_cast<double>(r.prefill_tokens), r.ttft_ms * 1e-3);
-  figures.push_back({"TTFT", format_time_ms(r.ttft_ms),
-                     joined({plural(r.prefill_tokens, "prompt token"),
-                             prefill_rate ? format_count(*prefill_rate) + " tokens/s" : ""})});
-  figures.push_back({"TPOT", r.tpot_ms ? format_time_ms(*r.tpot_ms) : std::string(kAbsent),
-                     r.tpot_ms ? joined({plural(r.decode_tokens, "decoded token"),
-                                         with_unit(r.tokens_per_second(), "tokens/s")})
-                               : "no decode in this run"});
-  const auto from_to = [](double value, const Range& range, const auto& format) {
-    return range.low < value || range.high > value ? format(range.low) + " to " + format(range.high)
-                                                   : std::string();
+  add("ttft_ms", r.ttft_ms,
+      joined({plural(r.prefill_tokens, "prompt token"),
+              with_label("tokens_per_second", prefill_rate)}));
+  add("tpot_ms", r.tpot_ms,
+      r.tpot_ms ? joined({plural(r.decode_tokens, "decoded token"),
+                          with_label("tokens_per_second", r.tokens_per_second())})
+                : "no decode in this run");
+  const auto from_to = [](std::string_view name, double value, const Range& range) {
+    return range.low < value || range.high > value
+               ? format_figure(name, range.low) + " to " + format_figure(name, range.high)
+               : std::string();
   };
-  figures.push_back(
-      {"energy", format_energy_pj(r.energy_pj),
-       joined({with_unit(r.tokens_per_joule(), "tokens/J"), with_unit(r.tops_per_watt(), "TOPS/W"),
-               from_to(r.energy_pj, r.energy_range_pj(), format_energy_pj)})});
-  figures.push_back({"area", format_area_mm2(r.area_mm2),
-                     joined({with_unit(r.tops_per_mm2(), "TOPS/mm\u00b2"),
-                             from_to(r.area_mm2, r.area_range_mm2(), format_area_mm2)})});
-  figures.push_back({"utilisation", format_share(r.utilisation()),
-                     fmt::format("of {} MACs/cycle", format_count(r.peak_macs_per_cycle)),
-                     r.utilisation()});
+  add("energy_pj", r.energy_pj,
+      joined({with_label("tokens_per_joule", r.tokens_per_joule()),
+              with_label("tops_per_watt", r.tops_per_watt()),
+              from_to("energy_pj", r.energy_pj, r.energy_range_pj())}));
+  add("area_mm2", r.area_mm2,
+      joined({with_label("tops_per_mm2", r.tops_per_mm2()),
+              from_to("area_mm2", r.area_mm2, r.area_range_mm2())}));
+  add("utilisation", r.utilisation(),
+      fmt::format("of {} MACs/cycle", format_figure("peak_macs_per_cycle", r.peak_macs_per_cycle)));
+  figures.back().share = r.utilisation();
   const double bandwidth = r.peak_dram_bytes_per_cycle * r.clock_mhz * 1e6;
-  figures.push_back({"DRAM bandwidth", format_share(r.bandwidth_share()),
-                     fmt::format("of {}/s", format_bytes(bandwidth)), r.bandwidth_share()});
-  figures.push_back({"cycles", format_count(static_cast<double>(r.cycles)),
-                     joined({format_cycles_as_time(static_cast<double>(r.cycles), r),
-                             fmt::format("at {} MHz", number(r.clock_mhz, 4))},
-                            " ")});
+  add("bandwidth_share", r.bandwidth_share(), fmt::format("of {}/s", format_bytes(bandwidth)));
+  figures.back().share = r.bandwidth_share();
+  add("cycles", static_cast<double>(r.cycles),
+      joined({format_cycles_as_time(static_cast<double>(r.cycles), r),
+              "at " + format_figure("clock_mhz", r.clock_mhz)},
+             " "));
   return figures;
+}
+
+const std::vector<Metric>& metrics() {
+  using R = RunResult;
+  const auto count = [](std::uint64_t value) { return std::optional(static_cast<double>(value)); };
+  static const std::vector<Metric> list = {
+      {"perplexity",
+       [](const R& r) { return r.quality ? std::optional(r.quality->perplexity) : std::nullopt; },
+       -1},
+      {"kl_divergence", [](const R& r) { return r.quality ? r.quality->kl : std::nullopt; }, -1,
+       false},
+      {"ttft_ms", [](const R& r) { return std::optional(r.ttft_ms); }, -1},
+      {"tpot_ms", [](const R& r) { return r.tpot_ms; }, -1},
+      {"energy_pj", [](const R& r) { return std::optional(r.energy_pj); }, -1},
+      {"area_mm2", [](const R& r) { return std::optional(r.area_mm2); }, -1},
+      {"cycles", [count](const R& r) { return count(r.cycles); }, -1},
+      {"tokens_per_second", [](const R& r) { return r.tokens_per_second(); }, 1},
+      {"tokens_per_joule", [](const R& r) { return r.tokens_per_joule(); }, 1},
+      {"tops_per_watt", [](const R& r) { return r.tops_per_watt(); }, 1},
+      {"tops_per_mm2", [](const R& r) { return r.tops_per_mm2(); }, 1},
+      {"utilisation", [](const R& r) { return r.utilisation(); }, 0},
+      {"bandwidth_share", [](const R& r) { return r.bandwidth_share(); }, 0},
+      {"dram_bytes", [count](const R& r) { return count(r.total_dram_bytes()); }, -1},
+  };
+  return list;
 }
 
 std::vector<std::string> phases_of(const RunResult& result) {

@@ -26,6 +26,16 @@ struct Figure {
 /// in this order.
 std::vector<Figure> headline(const RunResult& result);
 
+/// A figure that results are compared by.
+struct Metric {
+  std::string_view name;  ///< in JSON, and of figure_table.hpp
+  std::function<std::optional<double>(const RunResult&)> value;
+  int better;         ///< -1 lower, +1 higher, 0 neither
+  bool ratio = true;  ///< to another's says something: not where values span decades
+};
+/// Of the terminal, the page and the tables of a comparison, in this order.
+const std::vector<Metric>& metrics();
+
 /// Phases in order of first appearance: normally "prefill", "decode".
 std::vector<std::string> phases_of(const RunResult& result);
 

@@ -225,7 +225,7 @@ int compare_kv(const CompareOptions& o) {
   if (!o.json.empty()) write_text_file(o.json, reports::kv_comparison_to_json(result));
   if (!o.csv.empty()) write_text_file(o.csv, reports::kv_comparison_to_csv(result));
   if (!o.quiet && o.html != "-" && o.json != "-" && o.csv != "-") {
-    print_text(reports::kv_comparison_to_terminal(result, colour_wanted()));
+    print_text(reports::kv_comparison_to_terminal(result, colour_wanted(), output_columns()));
   }
   return 0;
 }

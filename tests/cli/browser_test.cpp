@@ -14,6 +14,7 @@
 #include <sstream>
 #include <thread>
 
+#include "reports/figure_table.hpp"
 #include "reports/format.hpp"
 #include "tests/cli/process.hpp"
 

@@ -9,6 +9,7 @@
 #include <sstream>
 #include <vector>
 
+#include "reports/figure_table.hpp"
 #include "reports/format.hpp"
 #include "tests/cli/process.hpp"
 

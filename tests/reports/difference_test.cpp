@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "reports/figure_table.hpp"
 #include "reports/format.hpp"
 #include "tests/reports/sample_results.hpp"
 

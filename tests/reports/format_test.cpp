@@ -59,6 +59,8 @@ TEST(Format, CountsAreExactBelowTenThousand) {
   EXPECT_EQ(format_count(3.81e9), "3.81 G");
   EXPECT_EQ(format_exact(0), "0");
   EXPECT_EQ(format_exact(999), "999");
+  EXPECT_EQ(format_exact(2048), "2048") << "as format_count has it";
+  EXPECT_EQ(format_exact(12345), "12\u2009345");
   EXPECT_EQ(format_exact(1234567), "1\u2009234\u2009567");
 }
 

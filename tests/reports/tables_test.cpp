@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "reports/csv.hpp"
+#include "reports/figure_table.hpp"
 #include "reports/figures.hpp"
 #include "reports/format.hpp"
 #include "reports/html.hpp"
