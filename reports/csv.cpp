@@ -18,6 +18,21 @@ std::string csv_cell(std::string_view text) {
   return out + "\"";
 }
 
+std::string separated_line(const std::vector<std::string>& cells, Separated how) {
+  std::string out;
+  for (const std::string& cell : cells) {
+    if (&cell != &cells.front()) out += how == Separated::csv ? ',' : '\t';
+    if (how == Separated::csv) {
+      out += csv_cell(cell);
+      continue;
+    }
+    for (const char c : cell) out += c == '\t' || c == '\n' || c == '\r' ? ' ' : c;
+  }
+  return out + (how == Separated::csv ? "\r\n" : "\n");
+}
+
+std::string exact(double value) { return std::isfinite(value) ? fmt::format("{}", value) : ""; }
+
 std::string operations_to_csv(const RunResult& result) {
   std::set<std::string_view> components;
   for (const OperationRow& row : result.operations) {

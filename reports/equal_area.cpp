@@ -433,6 +433,64 @@ class EqualAreaPage {
   std::string out_;
 };
 
+// --- terminal and documents ----------------------------------------------------------------------
+
+struct Column {
+  std::string heading;
+  bool text;
+  std::function<std::string(const EqualAreaRow&)> cell;
+};
+
+/// Of the table, for a terminal and for a document.
+std::vector<Column> columns_of(const EqualAreaResult& result) {
+  const EqualAreaRow& base = result.base();
+  const auto band = [](const Uncertain& figure) {
+    const double plus = 100 * (figure.band.high / figure.value - 1),
+                 minus = 100 * (1 - figure.band.low / figure.value);
+    return fmt::format(" -{:.0f}/+{:.0f} %", minus, plus);
+  };
+  const auto energy = [band](const PhaseFigures& phase) {
+    if (phase.tokens == 0) return std::string(kAbsent);
+    const Uncertain figure = per_token(phase.energy_pj, phase.tokens);
+    return format_figure("energy_per_token_pj", figure.value) + band(figure);
+  };
+  return {
+      {"PE", true, [](const auto& r) { return r.pe; }},
+      {"recipe", true, [](const auto& r) { return r.recipe; }},
+      {"array", false, [](const auto& r) { return fmt::format("{}\u00d7{}", r.rows, r.cols); }},
+      {std::string(figure_label("array_mm2")), false,
+       [](const auto& r) { return format_figure("array_mm2", r.array_mm2); }},
+      {std::string(figure_label("clock_mhz")), false,
+       [](const auto& r) { return format_figure("clock_mhz", r.clock_mhz); }},
+      {"prompt", false,
+       [band](const auto& r) {
+         return format_figure("time_ms", r.prefill.time_ms.value) + band(r.prefill.time_ms);
+       }},
+      {std::string(figure_label("speed_over_base")), false,
+       [&base](const auto& r) {
+         return format_figure("speed_over_base",
+                              speed_ratio(r.prefill.time_ms, base.prefill.time_ms).value);
+       }},
+      {std::string(figure_label("utilisation")), false,
+       [](const auto& r) { return format_figure("utilisation", r.prefill.utilisation); }},
+      {"prompt, energy a token", false, [energy](const auto& r) { return energy(r.prefill); }},
+      {"token", false,
+       [](const auto& r) {
+         return r.decode.tokens > 0 ? format_figure("time_ms", ms_per_token(r.decode))
+                                    : std::string(kAbsent);
+       }},
+      {"generation, energy a token", false, [energy](const auto& r) { return energy(r.decode); }},
+      {std::string(figure_label("proxy_perplexity")), false,
+       [](const auto& r) { return format_figure("proxy_perplexity", perplexity_of(r)); }},
+  };
+}
+
+std::string heading_of(const EqualAreaResult& result) {
+  return fmt::format("{} on {} of PEs ({}, {}), else {}", result.model,
+                     format_figure("area_mm2", result.area_mm2), result.energy_table,
+                     format_figure("node_nm", result.node_nm), result.base_machine);
+}
+
 // --- JSON ----------------------------------------------------------------------------------------
 
 using Json = nlohmann::ordered_json;
@@ -521,56 +579,8 @@ std::string equal_area_to_terminal(const EqualAreaResult& result, bool colour, u
   const auto styled = [&](std::string_view code, const std::string& text) {
     return colour ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text;
   };
-  const EqualAreaRow& base = result.base();
-  struct Column {
-    std::string heading;
-    bool text;
-    std::function<std::string(const EqualAreaRow&)> cell;
-  };
-  const auto band = [](const Uncertain& figure) {
-    const double plus = 100 * (figure.band.high / figure.value - 1),
-                 minus = 100 * (1 - figure.band.low / figure.value);
-    return fmt::format(" -{:.0f}/+{:.0f} %", minus, plus);
-  };
-  const auto energy = [&](const PhaseFigures& phase) {
-    if (phase.tokens == 0) return std::string(kAbsent);
-    const Uncertain figure = per_token(phase.energy_pj, phase.tokens);
-    return format_figure("energy_per_token_pj", figure.value) + band(figure);
-  };
-  const std::vector<Column> columns = {
-      {"PE", true, [](const auto& r) { return r.pe; }},
-      {"recipe", true, [](const auto& r) { return r.recipe; }},
-      {"array", false, [](const auto& r) { return fmt::format("{}\u00d7{}", r.rows, r.cols); }},
-      {std::string(figure_label("array_mm2")), false,
-       [](const auto& r) { return format_figure("array_mm2", r.array_mm2); }},
-      {std::string(figure_label("clock_mhz")), false,
-       [](const auto& r) { return format_figure("clock_mhz", r.clock_mhz); }},
-      {"prompt", false,
-       [&](const auto& r) {
-         return format_figure("time_ms", r.prefill.time_ms.value) + band(r.prefill.time_ms);
-       }},
-      {std::string(figure_label("speed_over_base")), false,
-       [&](const auto& r) {
-         return format_figure("speed_over_base",
-                              speed_ratio(r.prefill.time_ms, base.prefill.time_ms).value);
-       }},
-      {std::string(figure_label("utilisation")), false,
-       [](const auto& r) { return format_figure("utilisation", r.prefill.utilisation); }},
-      {"prompt, energy a token", false, [&](const auto& r) { return energy(r.prefill); }},
-      {"token", false,
-       [&](const auto& r) {
-         return r.decode.tokens > 0 ? format_figure("time_ms", ms_per_token(r.decode))
-                                    : std::string(kAbsent);
-       }},
-      {"generation, energy a token", false, [&](const auto& r) { return energy(r.decode); }},
-      {std::string(figure_label("proxy_perplexity")), false,
-       [](const auto& r) { return format_figure("proxy_perplexity", perplexity_of(r)); }},
-  };
-  const std::string title = wrapped(
-      fmt::format("{} on {} of PEs ({}, {}), else {}", printable(result.model),
-                  format_figure("area_mm2", result.area_mm2), printable(result.energy_table),
-                  format_figure("node_nm", result.node_nm), printable(result.base_machine)),
-      width, 0);
+  const std::vector<Column> columns = columns_of(result);
+  const std::string title = wrapped(printable(heading_of(result)), width, 0);
   std::string out = styled("1", title) + "\n";
   std::vector<std::size_t> widths;
   for (const Column& column : columns) {
@@ -611,10 +621,64 @@ std::string equal_area_to_terminal(const EqualAreaResult& result, bool colour, u
   std::string names;
   for (const auto& [name, text] : result.notes) names += (names.empty() ? "" : "; ") + name;
   return out + "\n" +
-         styled("2", wrapped("Speed is relative to " + printable(base.pe) +
+         styled("2", wrapped("Speed is relative to " + printable(result.base().pe) +
                                  "; notes in JSON and page: " + printable(names),
                              width, 0)) +
          "\n";
+}
+
+std::vector<Table> equal_area_tables(const EqualAreaResult& result) {
+  Table table{heading_of(result) + "; speed is relative to " + result.base().pe, "", {{}}};
+  const std::vector<Column> columns = columns_of(result);
+  for (const Column& column : columns) {
+    table.columns += column.text ? 'l' : 'r';
+    table.lines[0].push_back(column.heading);
+  }
+  for (const EqualAreaRow& row : result.rows) {
+    std::vector<std::string>& line = table.lines.emplace_back();
+    for (const Column& column : columns) line.push_back(column.cell(row));
+  }
+  return {table};
+}
+
+std::string equal_area_to_csv(const EqualAreaResult& result, Separated how) {
+  std::vector<std::string> cells = {"pe",       "recipe",          "dataflow",        "rows",
+                                    "cols",     "array_mm2",       "array_area_band", "clock_mhz",
+                                    "area_mm2", "proxy_perplexity"};
+  for (const std::string phase : {"prefill_", "decode_"}) {
+    for (const char* name : {"tokens", "cycles", "time_ms", "time_low_ms", "time_high_ms",
+                             "speed_over_base", "energy_pj", "energy_low_pj", "energy_high_pj",
+                             "energy_with_glitches_pj", "utilisation"}) {
+      cells.push_back(phase + name);
+    }
+  }
+  std::string out = separated_line(cells, how);
+  const auto maybe = [](std::optional<double> value) { return value ? exact(*value) : ""; };
+  for (const EqualAreaRow& row : result.rows) {
+    cells = {row.pe,
+             row.recipe,
+             row.dataflow,
+             std::to_string(row.rows),
+             std::to_string(row.cols),
+             exact(row.array_mm2),
+             exact(row.array_area_band),
+             exact(row.clock_mhz),
+             exact(row.run.area_mm2),
+             maybe(perplexity_of(row))};
+    for (const auto phase : {&EqualAreaRow::prefill, &EqualAreaRow::decode}) {
+      const PhaseFigures& f = row.*phase;
+      const Uncertain speed = speed_ratio(f.time_ms, (result.base().*phase).time_ms);
+      for (const std::string& cell :
+           {std::to_string(f.tokens), std::to_string(f.cycles), exact(f.time_ms.value),
+            exact(f.time_ms.band.low), exact(f.time_ms.band.high), exact(speed.value),
+            exact(f.energy_pj.value), exact(f.energy_pj.band.low), exact(f.energy_pj.band.high),
+            exact(f.energy_all_pj), maybe(f.utilisation)}) {
+        cells.push_back(cell);
+      }
+    }
+    out += separated_line(cells, how);
+  }
+  return out;
 }
 
 std::string equal_area_to_html(const EqualAreaResult& result) { return EqualAreaPage(result)(); }

@@ -3,7 +3,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "reports/csv.hpp"
+#include "reports/tables.hpp"
 #include "sim/core/equal_area_result.hpp"
 
 namespace systole::reports {
@@ -20,5 +23,11 @@ std::string equal_area_to_html(const EqualAreaResult& result);
 /// {"summary": ..., "rows": [...], "notes": {...}}; a row holds its whole result as `run` would
 /// write it.
 std::string equal_area_to_json(const EqualAreaResult& result);
+
+/// A line a PE, names end in their units; prefill_ and decode_ before those of the phases.
+std::string equal_area_to_csv(const EqualAreaResult& result, Separated how = Separated::csv);
+
+/// For a document: the table of the terminal.
+std::vector<Table> equal_area_tables(const EqualAreaResult& result);
 
 }  // namespace systole::reports

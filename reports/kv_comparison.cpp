@@ -575,18 +575,51 @@ std::string kv_comparison_to_json(const KvComparisonResult& result) {
   return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-std::string kv_comparison_to_csv(const KvComparisonResult& result) {
-  std::string out = "kv,machine,batch,bound_by,attention_bound_by,fits,needed_bytes,capacity_bytes";
-  for (const Column& column : columns()) out += fmt::format(",{}", column.name);
-  out += "\r\n";
+std::string kv_comparison_to_csv(const KvComparisonResult& result, Separated how) {
+  std::vector<std::string> cells = {
+      "kv",   "machine",      "batch",         "bound_by", "attention_bound_by",
+      "fits", "needed_bytes", "capacity_bytes"};
+  for (const Column& column : columns()) cells.emplace_back(column.name);
+  std::string out = separated_line(cells, how);
   for (const KvPoint& p : result.points) {
-    out += fmt::format("{},{},{},{},{},{},{},{}", csv_cell(p.kv), csv_cell(p.machine), p.batch,
-                       csv_cell(p.name_of(p.binds())), csv_cell(p.name_of(p.attention_binds())),
-                       p.fits(), p.needed_bytes, p.capacity_bytes);
-    for (const Column& column : columns()) out += fmt::format(",{}", column.value(p));
-    out += "\r\n";
+    cells = {p.kv,
+             p.machine,
+             std::to_string(p.batch),
+             p.name_of(p.binds()),
+             p.name_of(p.attention_binds()),
+             p.fits() ? "true" : "false",
+             std::to_string(p.needed_bytes),
+             std::to_string(p.capacity_bytes)};
+    for (const Column& column : columns()) cells.push_back(exact(column.value(p)));
+    out += separated_line(cells, how);
   }
   return out;
+}
+
+std::vector<Table> kv_comparison_tables(const KvComparisonResult& result) {
+  constexpr std::string_view kShown[] = {
+      "tpot_ms",         "tokens_per_second",      "energy_pj_per_token",
+      "kv_bytes",        "kv_bytes_read_per_step", "row_hit_rate",
+      "bandwidth_share", "dequant_utilisation"};
+  Table table{fmt::format("KV caches of {} behind {} tokens", result.model, tokens(result.prefill)),
+              "llr" + std::string(std::size(kShown), 'r') + "l",
+              {{"system", "machine", std::string(figure_label("batch"))}}};
+  for (const std::string_view name : kShown) table.lines[0].emplace_back(figure_label(name));
+  table.lines[0].emplace_back("bound by");
+  for (const KvPoint& p : result.points) {
+    std::vector<std::string>& line = table.lines.emplace_back();
+    line = {p.kv + (p.fits() ? "" : " †"), p.machine,
+            format_figure("batch", static_cast<double>(p.batch))};
+    for (const std::string_view name : kShown) {
+      line.push_back(
+          format_figure(name, std::ranges::find(columns(), name, &Column::name)->value(p)));
+    }
+    line.push_back(p.name_of(p.binds()));
+  }
+  if (std::ranges::any_of(result.points, [](const KvPoint& p) { return !p.fits(); })) {
+    table.title += "; † does not fit the machine's DRAM, timed as if it did";
+  }
+  return {table};
 }
 
 }  // namespace systole::reports

@@ -3,7 +3,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "reports/csv.hpp"
+#include "reports/tables.hpp"
 #include "sim/core/kv_comparison_result.hpp"
 
 namespace systole::reports {
@@ -22,7 +25,10 @@ std::string kv_comparison_to_html(const KvComparisonResult& result);
 /// {"summary": ..., "points": [...], "notes": {...}}; a point holds its whole run.
 std::string kv_comparison_to_json(const KvComparisonResult& result);
 
-/// RFC 4180, a line a point, names end in their units.
-std::string kv_comparison_to_csv(const KvComparisonResult& result);
+/// A line a point, names end in their units.
+std::string kv_comparison_to_csv(const KvComparisonResult& result, Separated how = Separated::csv);
+
+/// For a document.
+std::vector<Table> kv_comparison_tables(const KvComparisonResult& result);
 
 }  // namespace systole::reports

@@ -121,7 +121,7 @@ struct Line {
 class Terminal {
  public:
   Terminal(const PaperResult& result, bool colour, unsigned width)
-      : result_(result), index_(result), colour_(colour), width_(std::max(60u, width)) {}
+      : result_(result), index_(result), colour_(colour), width_(std::max(40u, width)) {}
 
   std::string operator()() {
     const std::vector<std::string> metrics = distinct(result_.rows, &PaperRow::metric);
@@ -496,16 +496,58 @@ std::string paper_to_json(const PaperResult& result) {
   return document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-std::string paper_to_csv(const PaperResult& result) {
-  std::string out =
-      "network,accelerator,metric,published,reproduced,equal,matched,tile_timing,note\r\n";
+std::string paper_to_csv(const PaperResult& result, Separated how) {
+  std::string out = separated_line({"network", "accelerator", "metric", "published", "reproduced",
+                                    "equal", "matched", "tile_timing", "note"},
+                                   how);
   for (const PaperRow& row : result.rows) {
-    out +=
-        fmt::format("{},{},{},{},{},{},{},{},{}\r\n", csv_cell(row.network), csv_cell(row.machine),
-                    csv_cell(row.metric), row.published, row.reproduced, row.equal, row.matched,
-                    row.tile_timing ? fmt::format("{}", *row.tile_timing) : "", csv_cell(row.note));
+    out += separated_line({row.network, row.machine, row.metric, row.published, row.reproduced,
+                           row.equal ? "true" : "false", row.matched ? "true" : "false",
+                           row.tile_timing ? exact(*row.tile_timing) : "", row.note},
+                          how);
   }
   return out;
+}
+
+std::vector<Table> paper_tables(const PaperResult& result) {
+  const Index index(result);
+  const std::vector<std::string> machines = distinct(result.rows, &PaperRow::machine);
+  std::vector<Table> tables;
+  const auto start = [&](const std::string& title, std::string_view what) {
+    tables.push_back({title + " (reproduced; printed in brackets where it differs)",
+                      "l" + std::string(machines.size(), 'r'),
+                      {{std::string(what)}}});
+    tables.back().lines[0].insert(tables.back().lines[0].end(), machines.begin(), machines.end());
+  };
+  const auto add = [&](const std::string& label, const std::string& network,
+                       const std::string& metric) {
+    std::vector<std::string> cells = {label}, physical = {label + ", physical"};
+    bool any = false, timed = false;
+    for (const std::string& machine : machines) {
+      const PaperRow* row = index.find(network, machine, metric);
+      any |= row != nullptr;
+      timed |= row != nullptr && row->tile_timing.has_value();
+      cells.push_back(row == nullptr ? std::string(kAbsent) : cell_of(*row));
+      physical.push_back(row != nullptr && row->tile_timing ? like(*row, *row->tile_timing)
+                                                            : std::string(kAbsent));
+    }
+    if (any) tables.back().lines.push_back(std::move(cells));
+    if (timed) tables.back().lines.push_back(std::move(physical));
+  };
+  const std::vector<std::string> metrics = distinct(result.rows, &PaperRow::metric),
+                                 networks = distinct(result.rows, &PaperRow::network);
+  if (metrics.size() <= kMostTables) {
+    for (const std::string& metric : metrics) {
+      start(result.name + ": " + title_of_metric(metric), "network");
+      for (const std::string& network : networks) add(network, network, metric);
+    }
+  } else {
+    for (const std::string& network : networks) {
+      start(result.name + ": " + network, "metric");
+      for (const std::string& metric : metrics) add(title_of_metric(metric), network, metric);
+    }
+  }
+  return tables;
 }
 
 }  // namespace systole::reports

@@ -3,7 +3,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "reports/csv.hpp"
+#include "reports/tables.hpp"
 #include "sim/core/paper_result.hpp"
 
 namespace systole::reports {
@@ -25,7 +28,10 @@ std::string paper_to_html(const PaperResult& result);
 /// tile_timing (null where it is not known) and note.
 std::string paper_to_json(const PaperResult& result);
 
-/// The rows, RFC 4180; the same columns.
-std::string paper_to_csv(const PaperResult& result);
+/// The rows, the same columns.
+std::string paper_to_csv(const PaperResult& result, Separated how = Separated::csv);
+
+/// For a document: as on the terminal.
+std::vector<Table> paper_tables(const PaperResult& result);
 
 }  // namespace systole::reports

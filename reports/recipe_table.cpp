@@ -389,20 +389,49 @@ std::string recipe_table_to_json(const RecipeTable& table) {
   return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-std::string recipe_table_to_csv(const RecipeTable& table) {
-  std::string out = "recipe,weights,activations,kv_cache";
-  for (const Column& column : kColumns) out += fmt::format(",{}", column.name);
-  out += ",kl_divergence,perplexity_change,note\r\n";
+std::string recipe_table_to_csv(const RecipeTable& table, Separated how) {
+  std::vector<std::string> cells = {"recipe", "weights", "activations", "kv_cache"};
+  for (const Column& column : kColumns) cells.emplace_back(column.name);
+  for (const char* name : {"kl_divergence", "perplexity_change", "note"}) cells.emplace_back(name);
+  std::string out = separated_line(cells, how);
   for (const RecipeRow& row : table.rows) {
-    out +=
-        fmt::format("{},{},{},{}", csv_cell(row.recipe), row.weights, row.activations, row.cache);
-    for (const Column& column : kColumns)
-      out += row.evaluated() ? fmt::format(",{}", row.*column.value) : ",";
-    out += row.evaluated() && row.kl ? fmt::format(",{}", *row.kl) : ",";
-    out += row.evaluated() ? fmt::format(",{}", table.change(row)) : ",";
-    out += fmt::format(",{}\r\n", csv_cell(row.refusal));
+    cells = {row.recipe};
+    for (const bool is : {row.weights, row.activations, row.cache}) {
+      cells.emplace_back(is ? "true" : "false");
+    }
+    for (const Column& column : kColumns) {
+      cells.push_back(row.evaluated() ? exact(row.*column.value) : "");
+    }
+    cells.push_back(row.evaluated() && row.kl ? exact(*row.kl) : "");
+    cells.push_back(row.evaluated() ? exact(table.change(row)) : "");
+    cells.push_back(row.refusal);
+    out += separated_line(cells, how);
   }
   return out;
+}
+
+std::vector<Table> recipe_table_tables(const RecipeTable& table) {
+  Table out{subject_of(table), "ll", {{"recipe", "quantises"}}};
+  const auto head = [&](std::string_view name) {
+    out.lines[0].emplace_back(figure_label(name));
+    out.columns += 'r';
+  };
+  for (const Column& column : kColumns) {
+    if (is_shown(column)) head(column.name);
+  }
+  head("perplexity_change");
+  head("kl_divergence");
+  for (const RecipeRow* row : in_order(table)) {
+    if (!row->evaluated()) continue;
+    std::vector<std::string>& line = out.lines.emplace_back();
+    line = {row->recipe, row->quantised()};
+    for (const Column& column : kColumns) {
+      if (is_shown(column)) line.push_back(cell(*row, column));
+    }
+    line.push_back(change_of(table, *row));
+    line.push_back(kl_of(*row));
+  }
+  return {out};
 }
 
 }  // namespace systole::reports

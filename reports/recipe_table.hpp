@@ -3,7 +3,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "reports/csv.hpp"
+#include "reports/tables.hpp"
 #include "sim/core/recipe_table.hpp"
 
 namespace systole::reports {
@@ -19,7 +22,10 @@ std::string recipe_table_to_html(const RecipeTable& table);
 /// explains.
 std::string recipe_table_to_json(const RecipeTable& table);
 
-/// The rows, RFC 4180; the same columns.
-std::string recipe_table_to_csv(const RecipeTable& table);
+/// The rows, the same columns.
+std::string recipe_table_to_csv(const RecipeTable& table, Separated how = Separated::csv);
+
+/// For a document: the rows that were evaluated, the least perplexity first.
+std::vector<Table> recipe_table_tables(const RecipeTable& table);
 
 }  // namespace systole::reports

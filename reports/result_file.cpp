@@ -10,12 +10,11 @@
 #include <vector>
 
 #include "reports/hdf5_file.hpp"
+#include "reports/sweep_file.hpp"
 #include "sim/core/error.hpp"
 
 namespace systole::reports {
 namespace {
-
-constexpr std::string_view kFormat = "systole-result";
 
 // --- the schema, listed once: writer and reader are visitors of these lists
 // ------------------------
@@ -632,7 +631,7 @@ std::mutex& library_mutex() {
 }  // namespace
 
 void put_result(Hdf5Writer& file, const RunResult& result) {
-  file.attribute("/", "format", kFormat);
+  file.attribute("/", "format", kResultFormat);
   file.attribute("/", "schema_version", kResultSchemaVersion);
   FieldWriter field{file};
   file.group("/identity");
@@ -698,9 +697,13 @@ void write_result(const std::string& path, const RunResult& result) {
 }
 
 RunResult take_result(const Hdf5Reader& file) {
-  if (file.text_attribute("/", "format") != kFormat) {
-    file.fail("it is not a systole result (attribute 'format')");
+  const std::string format = file.text_attribute("/", "format");
+  if (format == kSweepFormat) {
+    file.fail(
+        "it is a sweep, not the result of one run: systole report takes it alone, and systole "
+        "sweep export FILE --point ID --out point.h5 gives one of its points");
   }
+  if (format != kResultFormat) file.fail("it is not a systole result (attribute 'format')");
   const std::uint64_t version = file.count_attribute("/", "schema_version");
   if (version != kResultSchemaVersion) {
     file.fail("its schema version is " + std::to_string(version) + ", this systole reads version " +

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "reports/hdf5_file.hpp"
 #include "sim/core/run_result.hpp"
@@ -12,6 +13,8 @@ namespace systole::reports {
 /// Raised when a dataset is added, removed or changes its meaning; readers name the version they do
 /// not know.
 inline constexpr std::uint64_t kResultSchemaVersion = 3;
+/// The attribute `format` of such a file.
+inline constexpr std::string_view kResultFormat = "systole-result";
 
 /// Writes `result` so that the file appears whole or not at all (temporary name, fsync, rename) and
 /// equal results give equal bytes. Errors: ConfigError, one message naming the path, when it cannot

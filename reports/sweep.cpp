@@ -28,9 +28,6 @@ std::string_view status_of(const SweepPoint& point) {
   return kStatusNames[static_cast<std::size_t>(point.record.status)];
 }
 
-/// Shortest decimal that reads back; empty where absent.
-std::string exact(double value) { return std::isfinite(value) ? fmt::format("{}", value) : ""; }
-
 Json json_of(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
 /// "machine.array.rows" where only it ends so: "rows".
@@ -187,7 +184,8 @@ std::string sweep_to_terminal(const SweepResult& result, const SweepSummary& sum
       "\n" + title("Main effect of each axis: share of the variance, largest mean over smallest");
   columns = {{"axis", true}};
   for (const SweepObjective& objective : result.objectives) {
-    columns.push_back({std::string(figure_label(objective.figure))});
+    columns.push_back(
+        {std::string(figure_label(objective.figure)), false, static_cast<int>(columns.size()) - 1});
   }
   std::vector<std::vector<std::string>> rows;
   for (const SweepAxis& axis : result.axes) rows.push_back({short_name(result, axis.path)});
@@ -202,22 +200,62 @@ std::string sweep_to_terminal(const SweepResult& result, const SweepSummary& sum
   return out + effects_table.print(width, colour);
 }
 
-void sweep_to_csv(const SweepResult& result, const SweepSummary& summary, const TextSink& out) {
-  std::string line = "id,status,feasible,front";
-  for (const SweepAxis& axis : result.axes) line += "," + csv_cell(axis.path);
-  for (const std::string& name : result.derived) line += "," + csv_cell(name);
-  for (const SweepFigure& figure : kSweepFigures) line += "," + std::string(figure.name);
-  out(line + ",limit,message\r\n");
+void sweep_to_csv(const SweepResult& result, const SweepSummary& summary, const TextSink& out,
+                  Separated how) {
+  std::vector<std::string> cells = {"id", "status", "feasible", "front"};
+  for (const SweepAxis& axis : result.axes) cells.push_back(axis.path);
+  append(cells, result.derived);
+  for (const SweepFigure& figure : kSweepFigures) cells.emplace_back(figure.name);
+  append(cells, {"limit", "message"});
+  out(separated_line(cells, how));
   result.points->each([&](const SweepPoint& point) {
-    line = fmt::format("{},{},{},{}", point.id, status_of(point), point.feasible() ? 1 : 0,
-                       summary.on_front(point.id) ? 1 : 0);
+    cells = {std::to_string(point.id), std::string(status_of(point)), point.feasible() ? "1" : "0",
+             summary.on_front(point.id) ? "1" : "0"};
     for (std::size_t a = 0; a < result.axes.size(); ++a) {
-      line += "," + csv_cell(result.axes[a].values[point.axis[a]]);
+      cells.push_back(result.axes[a].values[point.axis[a]]);
     }
-    for (const double value : point.derived) line += "," + exact(value);
-    for (const double value : point.record.figures) line += "," + exact(value);
-    out(line + "," + csv_cell(point.record.limit) + "," + csv_cell(point.record.message) + "\r\n");
+    for (const double value : point.derived) cells.push_back(exact(value));
+    for (const double value : point.record.figures) cells.push_back(exact(value));
+    append(cells, {point.record.limit, point.record.message});
+    out(separated_line(cells, how));
   });
+}
+
+std::vector<Table> sweep_tables(const SweepResult& result, const SweepSummary& summary) {
+  constexpr std::size_t kMostRows = 200;
+  std::string columns;
+  std::vector<std::string> heads;
+  for (const TextColumn& column : columns_of(result)) {
+    columns += column.text ? 'l' : 'r';
+    heads.push_back(column.heading);
+  }
+  const std::size_t rows = std::min(kMostRows, summary.front.size());
+  Table front{fmt::format("{}: Pareto front{}", result.name, for_each_scenario(result)),
+              columns + "l",
+              {heads}};
+  if (rows < summary.front.size()) {
+    front.title += fmt::format(", the first {} of {} points", rows, summary.front.size());
+  }
+  front.lines[0].emplace_back("limited by");
+  for (std::size_t i = 0; i < rows; ++i) {
+    front.lines.push_back(cells_of(result, summary.front[i]));
+    front.lines.back().push_back(summary.front[i].record.limit);
+  }
+  Table best{fmt::format("{}: best of each objective{}", result.name, for_each_scenario(result)),
+             "l" + columns + "l",
+             {{"objective"}}};
+  append(best.lines[0], heads);
+  best.lines[0].emplace_back("limited by");
+  for (std::size_t o = 0; o < result.objectives.size(); ++o) {
+    for (const SweepSummary::Scenario& scenario : summary.scenarios) {
+      if (!scenario.best[o][0]) continue;
+      const SweepPoint& point = *scenario.best[o][0];
+      best.lines.push_back({objective_label(result.objectives[o])});
+      append(best.lines.back(), cells_of(result, point));
+      best.lines.back().push_back(point.record.limit);
+    }
+  }
+  return {front, best};
 }
 
 void sweep_to_json(const SweepResult& result, const SweepSummary& summary, const TextSink& out) {

@@ -4,7 +4,10 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "reports/csv.hpp"
+#include "reports/tables.hpp"
 #include "sim/core/sweep_result.hpp"
 
 namespace systole::reports {
@@ -22,8 +25,12 @@ std::string sweep_to_terminal(const SweepResult& result, const SweepSummary& sum
 
 /// A line a point: id, status, axes, derived values, figures, feasible, on the front, limit,
 /// message.
-void sweep_to_csv(const SweepResult& result, const SweepSummary& summary, const TextSink& out);
+void sweep_to_csv(const SweepResult& result, const SweepSummary& summary, const TextSink& out,
+                  Separated how = Separated::csv);
 void sweep_to_json(const SweepResult& result, const SweepSummary& summary, const TextSink& out);
+
+/// For a document: the front and the best points.
+std::vector<Table> sweep_tables(const SweepResult& result, const SweepSummary& summary);
 
 /// Self-contained: parallel coordinates, a scatter of two figures with the front, a heat map over
 /// two axes, the point under the mouse; the tables of the terminal below them, which need no

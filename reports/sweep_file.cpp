@@ -18,7 +18,6 @@
 namespace systole::reports {
 namespace {
 
-constexpr std::string_view kFormat = "systole-sweep";
 constexpr std::uint64_t kMaxPoints = 1u << 26, kMaxTextBytes = 1u << 20;
 
 using Texts = std::vector<std::string>;
@@ -186,7 +185,7 @@ std::vector<SweepReport> read_reports(const std::string& path) {
 
 void write_sweep_result(const std::string& path, const SweepResult& result) {
   Hdf5Writer file(path);
-  file.attribute("/", "format", kFormat);
+  file.attribute("/", "format", kSweepFormat);
   file.attribute("/", "schema_version", kSweepSchemaVersion);
   file.group("/identity");
   for (const auto& [name, text] : {std::pair("version", &result.version),
@@ -295,8 +294,11 @@ void write_sweep_result(const std::string& path, const SweepResult& result) {
 
 SweepResult read_sweep_result(const std::string& path) {
   const Hdf5Reader file(path, kLimits);
-  if (file.text_attribute("/", "format") != kFormat) {
-    file.fail("it is not a merged sweep (attribute 'format')");
+  const std::string format = file.text_attribute("/", "format");
+  if (format != kSweepFormat) {
+    file.fail(format == kResultFormat
+                  ? "it is the result of one run, not a merged sweep: systole report shows it"
+                  : "it is not a merged sweep (attribute 'format')");
   }
   const std::uint64_t version = file.count_attribute("/", "schema_version");
   if (version != kSweepSchemaVersion) {
@@ -353,7 +355,7 @@ SweepResult read_sweep_result(const std::string& path) {
 bool is_sweep_result(const std::string& path) {
   try {
     const Hdf5Reader file(path);
-    return file.text_attribute("/", "format") == kFormat;
+    return file.text_attribute("/", "format") == kSweepFormat;
   } catch (const ConfigError&) {
     return false;
   }

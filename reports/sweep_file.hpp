@@ -3,12 +3,15 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "sim/core/sweep_result.hpp"
 
 namespace systole::reports {
 
 inline constexpr std::uint64_t kSweepSchemaVersion = 3;
+/// The attribute `format` of such a file.
+inline constexpr std::string_view kSweepFormat = "systole-sweep";
 
 /// As write_result: whole or not at all, equal results in equal bytes. Errors: ConfigError.
 void write_sweep_result(const std::string& path, const SweepResult& result);

@@ -186,7 +186,7 @@ function heat(){
   if(pinned>=0)show(pinned);
 }
 if(P.length){
-  const figures=D.figures.map((_,f)=>worded(f)),axes=D.axes.map(a=>a.short),one=D.objectives[0].figure,two=D.objectives.length>1?D.objectives[1].figure:one;
+  const figures=D.figures.map(f=>f.label),axes=D.axes.map(a=>a.short),one=D.objectives[0].figure,two=D.objectives.length>1?D.objectives[1].figure:one;
   choose("sx",figures,one,scatter);choose("sy",figures,two,scatter);
   choose("hx",axes,0,heat);choose("hy",axes,Math.min(1,A-1),heat);choose("hf",figures,one,heat);
   document.querySelectorAll(".needs-script").forEach(e=>e.hidden=false);

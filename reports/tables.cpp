@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "reports/csv.hpp"
+#include "reports/figure_table.hpp"
 #include "reports/figures.hpp"
 #include "reports/format.hpp"
 #include "reports/views.hpp"
@@ -15,56 +16,37 @@
 namespace systole::reports {
 namespace {
 
-/// A table before any syntax: the first line names the columns, the first column the rows.
-struct Table {
-  std::string title;
-  std::vector<std::vector<std::string>> lines;
-};
-
-std::string tidy(std::span<const RunResult> results, std::string_view separator,
-                 std::string_view line_end, std::string (*cell)(std::string_view)) {
-  std::string out;
-  const auto line = [&](std::initializer_list<std::string_view> cells) {
-    std::size_t i = 0;
-    for (const std::string_view text : cells) {
-      if (i++ > 0) out += separator;
-      out += cell(text);
-    }
-    out += line_end;
-  };
-  line({"result", "section", "row", "figure", "value", "printed"});
+std::string tidy(std::span<const RunResult> results, Separated how) {
+  std::string out = separated_line({"result", "section", "row", "figure", "value", "printed"}, how);
   for (std::size_t i = 0; i < results.size(); ++i) {
-    const std::string number = std::to_string(i + 1);
     for (const NamedFigure& figure : figures_of(results[i])) {
-      line({number, figure.section, figure.row, figure.name, exact_text(figure.value),
-            printed_text(figure)});
+      out += separated_line({std::to_string(i + 1), figure.section, figure.row, figure.name,
+                             exact_text(figure.value), printed_text(figure)},
+                            how);
     }
   }
   return out;
 }
 
-std::string tsv_cell(std::string_view text) {
-  std::string out(text);
-  std::ranges::replace_if(
-      out, [](char c) { return c == '\t' || c == '\n' || c == '\r'; }, ' ');
-  return out;
-}
-
+/// The figures that results are compared by; those that none has are left out.
 Table headline_table(std::span<const RunResult> results) {
-  Table table{"Headline", {{"figure"}}};
-  for (const Figure& figure : headline(results.front())) table.lines.push_back({figure.label});
-  for (const RunResult& result : results) {
-    table.lines[0].push_back(title_of(result));
-    const std::vector<Figure> figures = headline(result);
-    for (std::size_t i = 0; i < figures.size(); ++i) {
-      table.lines[i + 1].push_back(figures[i].value);
+  Table table{"Headline", "l" + std::string(results.size(), 'r'), {{"figure"}}};
+  for (const RunResult& result : results) table.lines[0].push_back(title_of(result));
+  for (const Metric& metric : metrics()) {
+    if (std::ranges::none_of(results,
+                             [&](const RunResult& r) { return metric.value(r).has_value(); })) {
+      continue;
     }
+    std::vector<std::string>& line = table.lines.emplace_back();
+    line.emplace_back(figure_label(metric.name));
+    for (const RunResult& r : results) line.push_back(format_figure(metric.name, metric.value(r)));
   }
   return table;
 }
 
 Table operations_table(const RunResult& result, const std::string& phase, std::string title) {
   Table table{std::move(title),
+              "lllrrrrrl",
               {{"operation", "shape", "formats", "cycles", "share", "time", "DRAM", "utilisation",
                 "bound"}}};
   const std::vector<OperationRow> rows = merged_operations(result, phase);
@@ -81,7 +63,8 @@ Table operations_table(const RunResult& result, const std::string& phase, std::s
 }
 
 Table components_table(const RunResult& result, std::string title) {
-  Table table{std::move(title), {{"component", "energy", "share", "dynamic", "static", "area"}}};
+  Table table{
+      std::move(title), "lrrrrr", {{"component", "energy", "share", "dynamic", "static", "area"}}};
   for (const ComponentRow& row : components_by_energy(result)) {
     table.lines.push_back({printable(row.name), format_energy_pj(energy_of(row)),
                            format_share(share_of(energy_of(row), result.energy_pj)),
@@ -90,6 +73,8 @@ Table components_table(const RunResult& result, std::string title) {
   }
   return table;
 }
+
+}  // namespace
 
 std::vector<Table> tables_of(std::span<const RunResult> results) {
   std::vector<Table> tables;
@@ -105,14 +90,11 @@ std::vector<Table> tables_of(std::span<const RunResult> results) {
   return tables;
 }
 
-}  // namespace
-
 std::string to_tidy_csv(std::span<const RunResult> results) {
-  return tidy(results, ",", "\r\n", csv_cell);
+  return tidy(results, Separated::csv);
 }
-
 std::string to_tidy_tsv(std::span<const RunResult> results) {
-  return tidy(results, "\t", "\n", tsv_cell);
+  return tidy(results, Separated::tsv);
 }
 
 std::string markdown_text(std::string_view text) {
@@ -126,7 +108,7 @@ std::string markdown_text(std::string_view text) {
 
 std::string latex_text(std::string_view text) {
   // What format.hpp prints beyond ASCII is put as commands, so that every engine has it.
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 18> kCommands = {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 21> kCommands = {
       {{"\\", "\\textbackslash{}"},
        {"{", "\\{"},
        {"}", "\\}"},
@@ -144,7 +126,10 @@ std::string latex_text(std::string_view text) {
        {"\u00d7", "\\texttimes{}"},
        {"\u00b7", "\\textperiodcentered{}"},
        {"\u2013", "\\textendash{}"},
-       {"\u2009", "\\,"}}};
+       {"\u2009", "\\,"},
+       {"\u2264", "$\\leq$"},
+       {"\u2260", "$\\neq$"},
+       {"\u2020", "\\dag{}"}}};
   const std::string safe = printable(text);
   std::string out;
   for (std::size_t i = 0; i < safe.size();) {
@@ -161,29 +146,28 @@ std::string latex_text(std::string_view text) {
   return out;
 }
 
-std::string to_markdown(std::span<const RunResult> results) {
+std::string markdown_of(std::span<const Table> tables) {
   std::string out;
-  for (const Table& table : tables_of(results)) {
+  for (const Table& table : tables) {
     if (!out.empty()) out += "\n";
     out += fmt::format("### {}\n\n", markdown_text(table.title));
     for (std::size_t l = 0; l < table.lines.size(); ++l) {
       for (const std::string& cell : table.lines[l]) out += "| " + markdown_text(cell) + " ";
       out += "|\n";
       if (l > 0) continue;
-      for (std::size_t c = 0; c < table.lines[0].size(); ++c) out += c == 0 ? "| --- " : "| ---: ";
+      for (const char column : table.columns) out += column == 'l' ? "| --- " : "| ---: ";
       out += "|\n";
     }
   }
   return out;
 }
 
-std::string to_latex(std::span<const RunResult> results) {
+std::string latex_of(std::span<const Table> tables) {
   std::string out = "% \\usepackage{booktabs} and \\usepackage{textcomp} in the preamble.\n";
-  for (const Table& table : tables_of(results)) {
+  for (const Table& table : tables) {
     out += "\\begin{table}\n\\centering\n";
     out += fmt::format("\\caption{{{}}}\n", latex_text(table.title));
-    out += fmt::format("\\begin{{tabular}}{{l{}}}\n\\toprule\n",
-                       std::string(table.lines[0].size() - 1, 'r'));
+    out += fmt::format("\\begin{{tabular}}{{{}}}\n\\toprule\n", table.columns);
     for (std::size_t l = 0; l < table.lines.size(); ++l) {
       for (std::size_t c = 0; c < table.lines[l].size(); ++c) {
         out += (c == 0 ? "" : " & ") + latex_text(table.lines[l][c]);
@@ -195,5 +179,10 @@ std::string to_latex(std::span<const RunResult> results) {
   }
   return out;
 }
+
+std::string to_markdown(std::span<const RunResult> results) {
+  return markdown_of(tables_of(results));
+}
+std::string to_latex(std::span<const RunResult> results) { return latex_of(tables_of(results)); }
 
 }  // namespace systole::reports

@@ -15,6 +15,7 @@
 #include "reports/kv_comparison.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
+#include "sim/cli/forms.hpp"
 #include "sim/cli/models.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/core/error.hpp"
@@ -29,6 +30,7 @@ struct CompareOptions {
   std::string area, pes, model = "llama-2-7b", machine = "mixpe-128x128", energy, recipe, recipes;
   std::string kv, machines, batch = "1";
   std::string proxy = kEmbeddedModel, html, json, csv;
+  FormChoice form;
   std::uint64_t prefill = 2048, decode = 8, threads = 0;
   std::vector<std::string> overrides;
   bool recipe_per_pe = false, no_eval = false, exact = false, quiet = false;
@@ -94,8 +96,10 @@ bool parse(const Arguments& arguments, CompareOptions& o) {
       .number("threads", "N", o.threads, "of the perplexity (default: all processors)");
   options.group("Output")
       .value("html", "FILE", o.html, "the comparison as a page, - for standard output")
-      .json(o.json, "everything")
-      .flag("quiet", o.quiet, "no table and no progress");
+      .json(o.json, "everything");
+  o.form.declare(options,
+                 "what --out gets: the same JSON, a line a PE or point, or a table for a document");
+  options.flag("quiet", o.quiet, "no table and no progress");
   return options.parse(arguments);
 }
 
@@ -224,7 +228,12 @@ int compare_kv(const CompareOptions& o) {
   if (!o.html.empty()) write_text_file(o.html, reports::kv_comparison_to_html(result));
   if (!o.json.empty()) write_text_file(o.json, reports::kv_comparison_to_json(result));
   if (!o.csv.empty()) write_text_file(o.csv, reports::kv_comparison_to_csv(result));
-  if (!o.quiet && o.html != "-" && o.json != "-" && o.csv != "-") {
+  o.form.write({whole_text([&] { return reports::kv_comparison_to_json(result); }),
+                whole_table([&](reports::Separated how) {
+                  return reports::kv_comparison_to_csv(result, how);
+                }),
+                [&] { return reports::kv_comparison_tables(result); }});
+  if (!o.form.asked() && !o.quiet && o.html != "-" && o.json != "-" && o.csv != "-") {
     print_text(reports::kv_comparison_to_terminal(result, colour_wanted(), output_columns()));
   }
   return 0;
@@ -237,6 +246,7 @@ int compare_command(const Arguments& arguments) {
   if (!parse(arguments, o)) return 0;
   catch_interrupt();
   for (const std::string* path : {&o.html, &o.json, &o.csv}) check_writable(*path);
+  o.form.check("compare");
   if (!o.kv.empty()) return compare_kv(o);
   if (!o.machines.empty() || !o.csv.empty() || o.exact || o.batch != "1" || !o.overrides.empty()) {
     throw ConfigError("--machines, --batch, --set, --exact and --csv go with --kv A,B,...");
@@ -277,7 +287,11 @@ int compare_command(const Arguments& arguments) {
 
   if (!o.html.empty()) write_text_file(o.html, reports::equal_area_to_html(result));
   if (!o.json.empty()) write_text_file(o.json, reports::equal_area_to_json(result));
-  if (!o.quiet && o.html != "-" && o.json != "-") {
+  o.form.write(
+      {whole_text([&] { return reports::equal_area_to_json(result); }),
+       whole_table([&](reports::Separated how) { return reports::equal_area_to_csv(result, how); }),
+       [&] { return reports::equal_area_tables(result); }});
+  if (!o.form.asked() && !o.quiet && o.html != "-" && o.json != "-") {
     print_text(reports::equal_area_to_terminal(result, colour_wanted(), output_columns()));
   }
   return 0;

@@ -11,6 +11,7 @@
 #include "reports/recipe_table.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
+#include "sim/cli/forms.hpp"
 #include "sim/cli/models.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/core/error.hpp"
@@ -29,6 +30,7 @@ struct EvalOptions {
   std::string model = kEmbeddedModel, tokenizer, recipe, recipes, text, split = kTextDelimiter;
   std::string prompt, calibration, json, html, csv;
   std::uint64_t threads = 0, context = 0, limit = 0, generate = 0, outliers = 0;
+  FormChoice form;
   bool no_kl = false, quiet = false;
 };
 
@@ -76,8 +78,9 @@ bool parse(const Arguments& arguments, EvalOptions& o) {
   options.group("Output")
       .json(o.json, "the figures, or what was written,")
       .value("html", "FILE", o.html, "with --recipes: the table as a page, - for standard output")
-      .value("csv", "FILE", o.csv, "with --recipes: a line a recipe, - for standard output")
-      .flag("quiet", o.quiet, "no table and no progress");
+      .value("csv", "FILE", o.csv, "with --recipes: a line a recipe, - for standard output");
+  o.form.declare(options, "with --recipes, what --out gets: the rows, or a table for a document");
+  options.flag("quiet", o.quiet, "no table and no progress");
   return options.parse(arguments);
 }
 
@@ -91,8 +94,9 @@ void check_together(const EvalOptions& o) {
   if (!o.recipes.empty() && (!o.recipe.empty() || o.generate > 0)) {
     throw ConfigError("--recipes: expected no --recipe and no --generate with it");
   }
-  if (o.recipes.empty() && !(o.html.empty() && o.csv.empty())) {
-    throw ConfigError("--html and --csv show a table of recipes; expected --recipes A,B,...");
+  if (o.recipes.empty() && (!o.html.empty() || !o.csv.empty() || o.form.asked())) {
+    throw ConfigError(
+        "--html, --csv and --format show a table of recipes; expected --recipes A,B,...");
   }
 }
 
@@ -321,7 +325,12 @@ int compare_recipes(const EvalOptions& o, const std::vector<configs::Recipe>& re
   if (!o.html.empty()) write_text_file(o.html, reports::recipe_table_to_html(table));
   if (!o.json.empty()) write_text_file(o.json, reports::recipe_table_to_json(table));
   if (!o.csv.empty()) write_text_file(o.csv, reports::recipe_table_to_csv(table));
-  if (!o.quiet && o.html != "-" && o.json != "-" && o.csv != "-") {
+  o.form.write({whole_text([&] { return reports::recipe_table_to_json(table); }),
+                whole_table([&](reports::Separated how) {
+                  return reports::recipe_table_to_csv(table, how);
+                }),
+                [&] { return reports::recipe_table_tables(table); }});
+  if (!o.form.asked() && !o.quiet && o.html != "-" && o.json != "-" && o.csv != "-") {
     print_text(reports::recipe_table_to_terminal(table, colour_wanted(), output_columns()));
   }
   return 0;
@@ -334,6 +343,7 @@ int eval_command(const Arguments& arguments) {
   if (!parse(arguments, o)) return 0;
   catch_interrupt();
   for (const std::string* path : {&o.json, &o.html, &o.csv}) check_writable(*path);
+  o.form.check("eval");
   check_together(o);
   const bool several = !o.recipes.empty();
   const std::vector<configs::Recipe> recipes =

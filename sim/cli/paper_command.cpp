@@ -6,6 +6,7 @@
 #include "sim/analytic/paper.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
+#include "sim/cli/forms.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/core/error.hpp"
 #include "sim/system/physical_twin.hpp"
@@ -15,6 +16,7 @@ namespace systole::cli {
 int paper_command(const Arguments& arguments) {
   std::vector<std::string> words;
   std::string json, html, csv;
+  FormChoice form;
   bool quiet = false, no_tile = false;
   Options options(
       "paper NAME|FILE.yaml [options]",
@@ -30,7 +32,9 @@ int paper_command(const Arguments& arguments) {
       "  systole paper ant\n  systole paper bitmod --html bitmod.html --json bitmod.json\n");
   options.json(json, "the rows")
       .value("html", "FILE", html, "the rows as a page with bars")
-      .value("csv", "FILE", csv, "the rows as a table, - for standard output")
+      .value("csv", "FILE", csv, "the rows as a table, - for standard output");
+  form.declare(options, "what --out gets: the rows, or for a document the table of the terminal");
+  options
       .flag("no-tile", no_tile,
             "do not run the same machines and layers in the physical timing as well (faster)")
       .flag("quiet", quiet, "no table on the terminal")
@@ -40,6 +44,7 @@ int paper_command(const Arguments& arguments) {
   if (words.size() > 1)
     throw ConfigError("paper: expected one name, found '" + words[1] + "' as well");
   for (const std::string* path : {&html, &json, &csv}) check_writable(*path);
+  form.check("paper");
 
   catch_interrupt();
   const configs::PaperConfig paper = configs::load_paper(words[0]);
@@ -66,7 +71,11 @@ int paper_command(const Arguments& arguments) {
   if (!html.empty()) write_text_file(html, reports::paper_to_html(result));
   if (!json.empty()) write_text_file(json, reports::paper_to_json(result));
   if (!csv.empty()) write_text_file(csv, reports::paper_to_csv(result));
-  if (!quiet && html != "-" && json != "-" && csv != "-") {
+  form.write(
+      {whole_text([&] { return reports::paper_to_json(result); }),
+       whole_table([&](reports::Separated how) { return reports::paper_to_csv(result, how); }),
+       [&] { return reports::paper_tables(result); }});
+  if (!form.asked() && !quiet && html != "-" && json != "-" && csv != "-") {
     print_text(reports::paper_to_terminal(result, colour_wanted(), output_columns()));
   }
   const PaperResult::Tally values = result.tally(false), means = result.tally(true);

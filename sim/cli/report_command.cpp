@@ -16,26 +16,25 @@
 #include "reports/trace.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
+#include "sim/cli/forms.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/core/error.hpp"
 #include "sim/core/point_command.hpp"
+#include "sim/core/shell_word.hpp"
 
 namespace systole::cli {
 namespace {
-
-constexpr std::string_view kFormats[] = {"json", "csv", "tsv", "md", "latex", "perfetto"};
 
 std::string json_of(const std::vector<RunResult>& results) {
   return results.size() == 1 ? reports::to_json(results[0]) : reports::to_json(results);
 }
 
-std::string rendered(std::string_view format, const std::vector<RunResult>& results) {
-  if (format == "csv") return reports::to_tidy_csv(results);
-  if (format == "tsv") return reports::to_tidy_tsv(results);
-  if (format == "md") return reports::to_markdown(results);
-  if (format == "latex") return reports::to_latex(results);
-  if (format == "perfetto") return reports::result_to_trace(results[0]);
-  return json_of(results);
+Forms forms_of(const std::vector<RunResult>& results) {
+  return {whole_text([&] { return json_of(results); }), whole_table([&](reports::Separated how) {
+            return how == reports::Separated::csv ? reports::to_tidy_csv(results)
+                                                  : reports::to_tidy_tsv(results);
+          }),
+          [&] { return reports::tables_of(results); }};
 }
 
 /// What makes a sweep's page, from nothing.
@@ -50,11 +49,35 @@ std::string commands_of(const SweepResult& sweep, const std::string& file) {
          command_line();
 }
 
+int report_sweep(const std::string& file, const std::string& html, const std::string& json,
+                 const std::string& csv, const FormChoice& form, bool quiet) {
+  if (form.form() == "perfetto") {
+    throw ConfigError("report: " + file +
+                      " is a sweep, which has no timeline; --format perfetto takes one of its "
+                      "points: systole sweep export " +
+                      shell_word(file) + " --point ID --out point.h5");
+  }
+  const SweepResult sweep = reports::read_sweep_result(file);
+  const SweepSummary summary = summarise(sweep);
+  const Forms forms = sweep_forms(sweep, summary);
+  if (!html.empty())
+    write_text_file(html, reports::sweep_to_html(sweep, summary, commands_of(sweep, file)));
+  if (!json.empty()) write_text_file(json, forms.json);
+  if (!csv.empty()) {
+    write_text_file(csv, [&](const TextSink& to) { forms.separated(reports::Separated::csv, to); });
+  }
+  form.write(forms);
+  if (form.asked() || quiet || html == "-" || json == "-" || csv == "-") return 0;
+  print_text(reports::sweep_to_terminal(sweep, summary, colour_wanted(), output_columns()));
+  return 0;
+}
+
 }  // namespace
 
 int report_command(const Arguments& arguments) {
   std::vector<std::string> files;
-  std::string html, json, csv, format, out;
+  std::string html, json, csv;
+  FormChoice form;
   bool quiet = false;
   Options options(
       "report FILE.h5... [options]",
@@ -64,14 +87,13 @@ int report_command(const Arguments& arguments) {
       "  systole report a.h5 b.h5 --format latex --out tables.tex\n");
   options.value("html", "FILE", html, "a self-contained page")
       .json(json, "the result, or several as results,")
-      .value("csv", "FILE", csv, "the operations of one result as a table, - for standard output")
-      .value("format", "json|csv|tsv|md|latex|perfetto", format,
-             "what --out gets: the same JSON, all figures as a tidy table, tables for a "
-             "document, or its rows, windows and excerpt as a trace (systole run --trace has every "
-             "tile)")
-      .value("out", "FILE", out, "where --format goes (default: standard output)")
-      .flag("quiet", quiet, "no table on the terminal")
-      .positional(files);
+      .value("csv", "FILE", csv, "the operations of one result as a table, - for standard output");
+  form.declare(options,
+               "what --out gets: the same JSON; all figures as a tidy table, or the points of a "
+               "sweep; tables for a document; the rows, windows and excerpt of one result as a "
+               "trace (systole run --trace has every tile)",
+               "|perfetto");
+  options.flag("quiet", quiet, "no table on the terminal").positional(files);
   if (!options.parse(arguments)) return 0;
   if (files.empty())
     throw ConfigError("report: expected at least one result file (systole run --out FILE.h5)");
@@ -80,42 +102,25 @@ int report_command(const Arguments& arguments) {
         "report: --csv takes one result; several can be compared with --html, or have --format "
         "csv");
   }
-  if (format.empty() && !out.empty())
-    throw ConfigError("report: --out needs --format json, csv, tsv, md, latex or perfetto");
-  if (!format.empty()) {
-    choice_of("--format", "format", format, kFormats);
-    if (files.size() > 1 && format == "perfetto")
-      throw ConfigError("report: --format perfetto takes one result");
-    if (out.empty()) out = "-";
-  }
-  for (const std::string* path : {&html, &json, &csv, &out}) check_writable(*path);
+  form.check("report");
+  if (files.size() > 1 && form.form() == "perfetto")
+    throw ConfigError("report: --format perfetto takes one result");
+  for (const std::string* path : {&html, &json, &csv}) check_writable(*path);
 
   if (files.size() == 1 && reports::is_sweep_result(files[0])) {
-    if (!format.empty())
-      throw ConfigError("report: --format takes results of runs; " + files[0] +
-                        " is a sweep, which has --html, --json and --csv");
-    const SweepResult sweep = reports::read_sweep_result(files[0]);
-    const SweepSummary summary = summarise(sweep);
-    if (!html.empty())
-      write_text_file(html, reports::sweep_to_html(sweep, summary, commands_of(sweep, files[0])));
-    if (!json.empty()) {
-      write_text_file(json,
-                      [&](const TextSink& to) { reports::sweep_to_json(sweep, summary, to); });
-    }
-    if (!csv.empty()) {
-      write_text_file(csv, [&](const TextSink& to) { reports::sweep_to_csv(sweep, summary, to); });
-    }
-    if (quiet || html == "-" || json == "-" || csv == "-") return 0;
-    print_text(reports::sweep_to_terminal(sweep, summary, colour_wanted(), output_columns()));
-    return 0;
+    return report_sweep(files[0], html, json, csv, form, quiet);
   }
   std::vector<RunResult> results;
   for (const std::string& file : files) results.push_back(reports::read_result(file));
   if (!html.empty()) write_text_file(html, reports::to_html(results, command_line()));
   if (!json.empty()) write_text_file(json, json_of(results));
   if (!csv.empty()) write_text_file(csv, reports::operations_to_csv(results[0]));
-  if (!format.empty()) write_text_file(out, rendered(format, results));
-  if (!format.empty() || quiet || html == "-" || json == "-" || csv == "-") return 0;
+  if (form.form() == "perfetto") {
+    write_text_file(form.out(), reports::result_to_trace(results[0]));
+  } else {
+    form.write(forms_of(results));
+  }
+  if (form.asked() || quiet || html == "-" || json == "-" || csv == "-") return 0;
   if (results.size() > 1) {
     print_text(reports::comparison_to_terminal(results, colour_wanted(), output_columns()));
   } else {

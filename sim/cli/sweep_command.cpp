@@ -19,6 +19,7 @@
 #include "reports/sweep_file.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
+#include "sim/cli/forms.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/cli/sweep_plan.hpp"
 #include "sim/cli/sweep_quality.hpp"
@@ -187,44 +188,48 @@ RunResult report_from(const std::string& path, const std::string& name, std::uin
 
 int export_command(const Arguments& arguments) {
   std::vector<std::string> files;
-  std::string csv, json, name, out;
+  std::string csv, json, name;
+  FormChoice form;
   std::optional<std::uint64_t> point;
-  Options options("sweep export FILE.h5|DIR [--csv FILE] [--json FILE] [--point ID --out FILE.h5]",
-                  "Writes the points of a sweep as a table or as JSON, or all of one point as the "
-                  "result that `systole\nrun` of it gives.",
-                  "  systole sweep export all.h5 --csv points.csv\n"
-                  "  systole sweep export all.h5 --point 17 --out point.h5\n");
+  Options options(
+      "sweep export FILE.h5|DIR [--csv FILE] [--json FILE] [--format F] [--point ID --out FILE.h5]",
+      "Writes the points of a sweep as a table or as JSON, or all of one point as the "
+      "result that `systole\nrun` of it gives.",
+      "  systole sweep export all.h5 --csv points.csv\n"
+      "  systole sweep export all.h5 --format latex --out front.tex\n"
+      "  systole sweep export all.h5 --point 17 --out point.h5\n");
   options.value("csv", "FILE", csv, "a line a point, - for standard output")
       .json(json, "all that is known")
       .optional_number("point", "ID", point,
                        "whose full report --out gets: of a FILE one of those it has (sweep merge "
-                       "--reports), of a DIR any")
-      .value("out", "FILE.h5", out, "a result as of systole run --out")
-      .value("sweep", "NAME", name, "which, where the folder holds several")
-      .positional(files);
+                       "--reports), of a DIR any, a FILE.h5 as of systole run --out");
+  form.declare(options,
+               "what --out gets without --point: the points, or the front and the best of them as "
+               "tables for a document");
+  options.value("sweep", "NAME", name, "which, where the folder holds several").positional(files);
   if (!options.parse(arguments)) return 0;
   if (files.size() != 1) throw ConfigError("sweep export: expected one merged file or folder");
-  if (point.has_value() != !out.empty()) {
+  if (form.asked() && point) throw ConfigError("sweep export: --format takes no --point");
+  if (!form.asked() && point.has_value() != !form.out().empty()) {
     throw ConfigError("sweep export: --point ID and --out FILE.h5 go together");
   }
-  if (csv.empty() && json.empty() && !point) {
-    throw ConfigError("sweep export: expected --csv, --json or --point");
+  if (csv.empty() && json.empty() && !point && !form.asked()) {
+    throw ConfigError("sweep export: expected --csv, --json, --format or --point");
   }
-  for (const std::string* path : {&csv, &json, &out}) check_writable(*path);
+  if (!point) form.check("sweep export");
+  for (const std::string& path : {csv, json, form.out()}) check_writable(path);
   catch_interrupt();
   ConsoleProgress progress(true);
-  if (point) reports::write_result(out, report_from(files[0], name, *point, progress));
-  if (csv.empty() && json.empty()) return 0;
+  if (point) reports::write_result(form.out(), report_from(files[0], name, *point, progress));
+  if (csv.empty() && json.empty() && !form.asked()) return 0;
   const SweepResult result = open_sweep(files[0], name, progress);
   const SweepSummary summary = summarise(result);
+  const Forms forms = sweep_forms(result, summary);
   if (!csv.empty()) {
-    write_text_file(csv,
-                    [&](const TextSink& sink) { reports::sweep_to_csv(result, summary, sink); });
+    write_text_file(csv, [&](const TextSink& to) { forms.separated(reports::Separated::csv, to); });
   }
-  if (!json.empty()) {
-    write_text_file(json,
-                    [&](const TextSink& sink) { reports::sweep_to_json(result, summary, sink); });
-  }
+  if (!json.empty()) write_text_file(json, forms.json);
+  form.write(forms);
   return 0;
 }
 

@@ -44,6 +44,38 @@ TEST(DiffCommand, ExitStatusSaysEqualDifferentOrBadInput) {
   }
 }
 
+TEST(ReportCommand, GivesASweepInEveryFormOfATableAndSaysWhatItHasNot) {
+  const TemporaryFolder folder;
+  const std::string sweep = folder.path("s.h5"), a = folder.path("a.h5");
+  ASSERT_EQ(run_systole("sweep mixpe-design-space --search random --budget 4 --reports 0 --quiet "
+                        "--out " +
+                        folder.path("runs"))
+                .exit_code,
+            0);
+  ASSERT_EQ(
+      run_systole("sweep merge " + folder.path("runs") + " --reports 0 --quiet --out " + sweep)
+          .exit_code,
+      0);
+  ASSERT_EQ(run_systole(kRun + a).exit_code, 0);
+  for (const auto& [format, sign] :
+       {std::pair("json", "\"points\": ["), std::pair("csv", "id,status,feasible"),
+        std::pair("tsv", "id\tstatus"), std::pair("md", "Pareto front"),
+        std::pair("latex", "\\toprule")}) {
+    const Outcome report = run_systole("report " + sweep + " --format " + format);
+    EXPECT_EQ(report.exit_code, 0) << format;
+    EXPECT_NE(report.output.find(sign), std::string::npos) << format;
+    EXPECT_EQ(run_systole("sweep export " + sweep + " --format " + format).output, report.output);
+  }
+  const Outcome trace = run_systole("report " + sweep + " --format perfetto");
+  EXPECT_EQ(trace.exit_code, 2);
+  EXPECT_NE(trace.errors.find("is a sweep, which has no timeline"), std::string::npos);
+  for (const std::string& words : {"diff " + sweep + " " + a, "report " + a + " " + sweep}) {
+    const Outcome outcome = run_systole(words);
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_NE(outcome.errors.find("it is a sweep, not the result of one run"), std::string::npos);
+  }
+}
+
 TEST(ReportCommand, WritesEveryFormatToAFileAndToStandardOutput) {
   const TemporaryFolder folder;
   const std::string a = folder.path("a.h5");
