@@ -12,6 +12,7 @@
 #include <tuple>
 
 #include "reports/format.hpp"
+#include "reports/text_table.hpp"
 
 namespace systole::reports {
 namespace {
@@ -22,6 +23,14 @@ using Key = std::tuple<std::string, std::string, std::string>;
 Key key_of(const NamedFigure& figure) { return {figure.section, figure.row, figure.name}; }
 
 std::string row_key(const NamedFigure& figure) { return figure.section + ": " + figure.row; }
+
+/// All but the runner-up tilings: what was weighed and not run is no outcome.
+std::vector<NamedFigure> outcomes_of(const RunResult& result) {
+  std::vector<NamedFigure> figures = figures_of(result);
+  std::erase_if(figures,
+                [](const NamedFigure& f) { return f.name.starts_with("mapping.runner_up"); });
+  return figures;
+}
 
 std::optional<double> real_of(const FigureValue& value) {
   if (const auto* count = std::get_if<std::uint64_t>(&value)) return static_cast<double>(*count);
@@ -64,7 +73,7 @@ void add_list(std::string& text, const std::vector<std::string>& rows, std::stri
   text += fmt::format("\n{}\n", title);
   for (const std::string& row : rows) {
     const std::string safe = printable(row);
-    text += "  " + fit(safe, std::min(columns - 2, display_width(safe))) + "\n";
+    text += "  " + wrapped(safe, columns - 2, 4) + "\n";
   }
 }
 
@@ -73,7 +82,7 @@ void add_list(std::string& text, const std::vector<std::string>& rows, std::stri
 Difference difference(const RunResult& a, const RunResult& b, double threshold) {
   Difference found;
   found.threshold = threshold;
-  const std::vector<NamedFigure> left = figures_of(a), right = figures_of(b);
+  const std::vector<NamedFigure> left = outcomes_of(a), right = outcomes_of(b);
   std::map<Key, const NamedFigure*> in_left, in_right;
   std::set<std::string> rows_left, rows_right;
   for (const NamedFigure& figure : left) {
@@ -129,39 +138,17 @@ Difference difference(const RunResult& a, const RunResult& b, double threshold) 
 
 std::string difference_to_terminal(const Difference& found, bool colour, unsigned width) {
   const std::string_view bold = colour ? "\x1b[1m" : "", plain = colour ? "\x1b[0m" : "";
-  const std::size_t columns = std::clamp<std::size_t>(width, 60, 140);
+  const std::size_t columns = std::clamp<std::size_t>(width, 40, 140);
   std::string text;
 
   if (!found.figures.empty()) {
-    using Line = std::array<std::string, 5>;
-    std::vector<Line> lines = {{"where", "figure", "A", "B", "change"}};
+    TextTable table({{"where", true}, {"figure", true}, {"A"}, {"B"}, {"change", false, 1}});
     for (const FigureDifference& figure : found.figures) {
       const auto [a, b] = told_apart(figure.a, figure.b);
       const std::string& row = figure.a.row.empty() ? figure.a.section : figure.a.row;
-      lines.push_back(
-          {printable(row), printable(figure.a.name), a, b, format_change(figure.relative)});
+      table.add({row, figure.a.name, a, b, format_change(figure.relative)});
     }
-    std::array<std::size_t, 5> widths{};
-    for (const Line& line : lines) {
-      for (std::size_t i = 0; i < line.size(); ++i) {
-        widths[i] = std::max(widths[i], display_width(line[i]));
-      }
-    }
-    // What does not fit is taken from the longest column first.
-    const auto total = [&] {
-      std::size_t sum = 2 * (widths.size() - 1);
-      for (const std::size_t one : widths) sum += one;
-      return sum;
-    };
-    while (total() > columns) --*std::ranges::max_element(widths);
-    for (std::size_t l = 0; l < lines.size(); ++l) {
-      std::string line;
-      for (std::size_t i = 0; i < widths.size(); ++i) {
-        line += (i == 0 ? "" : "  ") + fit(lines[l][i], widths[i], i >= 2);
-      }
-      line.erase(line.find_last_not_of(' ') + 1);
-      text += l == 0 ? fmt::format("{}{}{}\n", bold, line, plain) : line + "\n";
-    }
+    text += table.print(columns, colour);
   }
   add_list(text, found.only_a, "Only in A", columns);
   add_list(text, found.only_b, "Only in B", columns);
@@ -171,21 +158,22 @@ std::string difference_to_terminal(const Difference& found, bool colour, unsigne
       const auto value = [](const std::string& v) {
         return v.empty() ? std::string(kAbsent) : printable(v);
       };
-      const std::string line = fmt::format("  {}: {} \u2192 {}", printable(setting.name),
+      const std::string line = fmt::format("{}: {} \u2192 {}", printable(setting.name),
                                            value(setting.a), value(setting.b));
-      text += fit(line, std::min(columns, display_width(line))) + "\n";
+      text += "  " + wrapped(line, columns - 2, 4) + "\n";
     }
   }
   if (!text.empty()) text += "\n";
   const std::size_t rows = found.only_a.size() + found.only_b.size();
   const std::string beyond = fmt::format("{} %", number(found.threshold * 100));
-  text += found.equal() ? fmt::format("equal: {} figures compared, none differs by more than {}\n",
-                                      found.compared, beyond)
-                        : fmt::format(
-                              "different: {} of {} figures differ by more than {}, {} "
-                              "rows have no counterpart\n",
-                              found.figures.size(), found.compared, beyond, rows);
-  return text;
+  const std::string verdict =
+      found.equal()
+          ? fmt::format("equal: {} figures compared, none differs by more than {}", found.compared,
+                        beyond)
+          : fmt::format(
+                "different: {} of {} figures differ by more than {}, {} rows have no counterpart",
+                found.figures.size(), found.compared, beyond, rows);
+  return text + wrapped(verdict, columns, 0) + "\n";
 }
 
 std::string difference_to_json(const Difference& found) {

@@ -30,8 +30,9 @@ struct Difference {
   bool equal() const { return figures.empty() && only_a.empty() && only_b.empty(); }
 };
 
-/// A figure differs where |b - a| > threshold x |a|, where only one result has it, and where texts
-/// (a bound, a format) are not equal. A row that one result lacks is named once.
+/// A figure differs where |b - a| > threshold x |a|, so at every threshold where it was 0 and is
+/// not; where only one result has it, and where texts (a bound, a format) are not equal. A row that
+/// one result lacks is named once. The runner-up tilings, which were not run, are not compared.
 Difference difference(const RunResult& a, const RunResult& b, double threshold);
 
 /// An aligned table, at most `width` columns, and one line of verdict.

@@ -41,6 +41,9 @@ int diff_command(const Arguments& arguments) {
                   "and events. Rows\n"
                   "that only one of them has are differences; other settings are listed and are "
                   "none by themselves.\n"
+                  "A figure that was 0 and is not differs at every threshold; tilings that were "
+                  "weighed and not run are\n"
+                  "not compared.\n"
                   "Exit status: 0 equal within the threshold, 1 different, 2 bad input.",
                   "  systole diff before.h5 after.h5\n"
                   "  systole diff before.h5 after.h5 --threshold 1% --json\n");
