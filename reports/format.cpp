@@ -278,4 +278,15 @@ std::string wrapped(std::string_view text, std::size_t width, std::size_t indent
   return out;
 }
 
+std::string beside(std::string_view head, std::string_view text, std::size_t width) {
+  const std::size_t column = display_width(head);
+  const std::string lines = wrapped(text, width > column + 1 ? width - column : 1, 0);
+  std::string out(head);
+  for (const char c : lines) {
+    out += c;
+    if (c == '\n') out += std::string(column, ' ');
+  }
+  return out.substr(0, out.find_last_not_of(' ') + 1) + "\n";
+}
+
 }  // namespace systole::reports

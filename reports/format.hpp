@@ -63,4 +63,7 @@ std::string fit(std::string_view text, std::size_t width, bool right = false);
 /// that is wider stands alone.
 std::string wrapped(std::string_view text, std::size_t width, std::size_t indent);
 
+/// `text` behind `head`, in as many lines as it takes, all of them behind its column and ended.
+std::string beside(std::string_view head, std::string_view text, std::size_t width);
+
 }  // namespace systole::reports

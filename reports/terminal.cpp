@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "reports/format.hpp"
+#include "reports/text_table.hpp"
 #include "reports/views.hpp"
 
 namespace systole::reports {
@@ -29,6 +30,7 @@ class Screen {
   Screen(bool colour, std::size_t width) : colour_(colour), width_(width) {}
 
   std::size_t width() const { return width_; }
+  bool colour() const { return colour_; }
   std::string bold(std::string_view text) const { return wrapped("1", text); }
   std::string dim(std::string_view text) const { return wrapped("2", text); }
   std::string tinted(int colour, std::string_view text) const {
@@ -40,6 +42,18 @@ class Screen {
     std::string_view kept = text.substr(0, text.find_last_not_of(' ') + 1);
     out_ += kept;
     out_ += '\n';
+  }
+  /// Those of a whole text, behind blanks.
+  void lines(std::string_view text, std::size_t indent) {
+    while (!text.empty()) {
+      const std::size_t end = text.find('\n');
+      const std::string_view part = text.substr(0, end);
+      // Escapes are no columns; what is wrapped is wider by a name alone.
+      const bool cut =
+          part.find('\x1b') == std::string_view::npos && indent + display_width(part) > width_;
+      line(std::string(indent, ' ') + (cut ? fit(part, width_ - indent) : std::string(part)));
+      text.remove_prefix(end + 1);
+    }
   }
   void heading(std::string_view text, std::string_view detail = "") {
     line();
@@ -104,7 +118,24 @@ void print_headline(Screen& screen, const RunResult& r) {
       screen.line(cell(figures[i], half) + "  " + cell(figures[i + figures.size() / 2], half));
     }
   } else {
-    for (const Figure& figure : figures) screen.line(cell(figure, screen.width()));
+    for (const Figure& figure : figures) {
+      const std::size_t column = 15 + 10 + 2;
+      if (column + display_width(figure.detail) <= screen.width()) {
+        screen.line(cell(figure, screen.width()));
+        continue;
+      }
+      // A detail holds figures, which are not cut.
+      const std::size_t indent = screen.width() >= 60 ? column : 2;
+      screen.line(cell({figure.label, figure.value, ""}, screen.width()));
+      std::string rest = beside(std::string(indent, ' '), figure.detail, screen.width());
+      while (!rest.empty()) {
+        const std::size_t end = rest.find('\n');
+        // Only a name can be wider.
+        const std::string part = rest.substr(0, end);
+        screen.line(screen.dim(fit(part, std::min(screen.width(), display_width(part)))));
+        rest.erase(0, end + 1);
+      }
+    }
   }
 }
 
@@ -118,7 +149,9 @@ void print_energy(Screen& screen, const RunResult& r) {
     name_width = std::max(name_width, display_width(printable(row.name)));
   name_width = std::min<std::size_t>(name_width, 22);
   constexpr std::size_t kParts = 9 + 3 + 9;
-  const std::size_t room = screen.width() - (2 + name_width + 1 + 9 + 8 + 2);
+  name_width = std::min(name_width, screen.width() - (2 + 1 + 9 + 8));
+  const std::size_t taken = 2 + name_width + 1 + 9 + 8 + 2;
+  const std::size_t room = screen.width() > taken ? screen.width() - taken : 0;
   const bool parts = room >= 8 + 1 + kParts;
   const std::size_t bar_width = parts ? room - 1 - kParts : room;
   for (const ComponentRow& row : rows) {
@@ -156,7 +189,7 @@ void print_tiers(Screen& screen, const RunResult& r) {
       text += ", spilled " + format_bytes(static_cast<double>(row.spilled_bytes));
     }
     if (row.lifetime_years > 0) text += fmt::format(", lasts {:.3g} years", row.lifetime_years);
-    screen.line(fit(text, std::min(screen.width(), display_width(text))));
+    screen.lines(wrapped(text.substr(2), screen.width() - 2, 2) + "\n", 2);
   }
 }
 
@@ -186,8 +219,10 @@ void print_causes(Screen& screen, const RunResult& r, const std::vector<std::str
     for (std::size_t p = 0; p < shown; ++p) {
       const auto cycles = static_cast<double>(causes[p][c]);
       const std::optional<double> share = share_of(cycles, static_cast<double>(totals[p]));
-      text += fit(format_count(cycles), 7, true) + fit(format_share(share), 8, true) + " " +
-              screen.tinted(kCauseColours[c], bar(share.value_or(0), column - 18)) + "  ";
+      text +=
+          fit(format_count(cycles), 7, true) + fit(format_share(share), 8, true) + " " +
+          screen.tinted(kCauseColours[c], bar(share.value_or(0), column > 20 ? column - 18 : 0)) +
+          "  ";
     }
     screen.line(text);
   }
@@ -290,21 +325,22 @@ void print_mappings(Screen& screen, const RunResult& r, const std::vector<std::s
 void print_sensitivities(Screen& screen, const RunResult& r) {
   if (r.sensitivities.empty()) return;
   const double time = milliseconds_of(static_cast<double>(r.cycles), r).value_or(0);
-  screen.heading("What would help most", "the same work, simulated on the changed machine");
-  constexpr std::size_t kFigure = 10;
-  const std::size_t name = std::min<std::size_t>(screen.width() - 2 - 4 * kFigure, 32);
-  const auto line = [&](std::string_view what, std::string_view all, std::string_view ttft,
-                        std::string_view tpot, std::string_view energy) {
-    return "  " + fit(what, name) + fit(all, kFigure, true) + fit(ttft, kFigure, true) +
-           fit(tpot, kFigure, true) + fit(energy, kFigure, true);
+  screen.heading("What would help most", "the same work on a machine that differs in one thing");
+  // Signs as on the page: what is saved of times, what becomes of the energy.
+  const auto saved = [](double after, double before) {
+    return before > 0 ? format_change((before - after) / before) : std::string(kAbsent);
   };
-  screen.line(screen.dim(line("change", "time", "TTFT", "TPOT", "energy")));
+  TextTable table({{"change", true},
+                   {"time saved"},
+                   {"of TTFT", false, 2},
+                   {"of TPOT", false, 3},
+                   {"energy", false, 1}});
   for (const SensitivityRow* row : by_time_saved(r)) {
-    screen.line(line(printable(row->change), format_change(row->time_ms, time),
-                     format_change(row->ttft_ms, r.ttft_ms),
-                     r.tpot_ms ? format_change(row->tpot_ms, *r.tpot_ms) : std::string(),
-                     format_change(row->energy_pj, r.energy_pj)));
+    table.add({row->change, saved(row->time_ms, time), saved(row->ttft_ms, r.ttft_ms),
+               r.tpot_ms ? saved(row->tpot_ms, *r.tpot_ms) : std::string(kAbsent),
+               format_change(row->energy_pj, r.energy_pj)});
   }
+  screen.lines(table.print(screen.width() - 2, screen.colour()), 2);
 }
 
 void print_notes(Screen& screen, const RunResult& r) {
@@ -336,12 +372,17 @@ void print_notes(Screen& screen, const RunResult& r) {
 
 std::string to_terminal(const RunResult& result, bool colour, unsigned width) {
   // Wider than 140 the eye loses the line.
-  Screen screen(colour, std::clamp<std::size_t>(width, 60, 140));
+  Screen screen(colour, std::clamp<std::size_t>(width, 40, 140));
   const std::vector<std::string> phases = phases_of(result);
   print_headline(screen, result);
   print_energy(screen, result);
   print_tiers(screen, result);
-  print_causes(screen, result, phases);
+  // Where two do not fit beside each other, one after the other.
+  if (screen.width() < 14 + 2 * 18) {
+    for (const std::string& phase : phases) print_causes(screen, result, {phase});
+  } else {
+    print_causes(screen, result, phases);
+  }
   for (const std::string& phase : phases) print_operations(screen, result, phase);
   print_mappings(screen, result, phases);
   print_sensitivities(screen, result);

@@ -2,10 +2,13 @@
 // codes.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <csignal>
 #include <exception>
 
+#include "reports/format.hpp"
 #include "sim/cli/commands.hpp"
+#include "sim/cli/console.hpp"
 #include "sim/core/error.hpp"
 #include "sim/core/progress.hpp"
 
@@ -18,19 +21,23 @@ constexpr int kInternalError = 70;  // EX_SOFTWARE of sysexits.h
 constexpr int kInterrupted = 130;   // as a shell reports SIGINT
 
 void print_overview() {
-  fmt::print(
+  using systole::reports::wrapped;
+  const std::size_t width = std::min(systole::cli::output_columns(), 100u);
+  const auto paragraph = [&](const std::string& text) { return wrapped(text, width, 0) + "\n"; };
+  std::string page = paragraph(fmt::format(
       "Systole {}: what a quantised language model computes, how well, how fast and at what "
-      "energy, on a\n"
-      "simulated mixed-precision accelerator.\n\n"
-      "Usage: systole COMMAND [options]\n\nCommands:\n",
-      SYSTOLE_VERSION);
+      "energy, on a simulated mixed-precision accelerator.",
+      SYSTOLE_VERSION));
+  page += "\nUsage: systole COMMAND [options]\n\nCommands:\n";
   for (const auto& command : systole::cli::all_commands()) {
-    fmt::print("  {:<10} {}\n", command.name, command.summary);
+    page +=
+        systole::reports::beside(fmt::format("  {:<10} ", command.name), command.summary, width);
   }
-  fmt::print(
-      "\n`systole COMMAND --help` explains a command. Start with: systole run\n\n"
-      "Exit codes: 0 done, 1 a check found a difference, 2 something to mend in the input,\n"
-      "70 a defect of Systole, 130 interrupted.\n");
+  page += "\n" + paragraph("`systole COMMAND --help` explains a command. Start with: systole run");
+  page += "\n" + paragraph(
+                     "Exit codes: 0 done, 1 a check found a difference, 2 something to mend in the "
+                     "input, 70 a defect of Systole, 130 interrupted.");
+  systole::cli::print_text(page);
 }
 
 int dispatch(const Arguments& words) {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -22,6 +23,9 @@ namespace systole::cli {
 namespace {
 
 volatile std::sig_atomic_t interrupt_flag = 0;
+
+/// Narrower no table has a meaning, and a width that nothing has is a mistake.
+constexpr unsigned kLeastColumns = 40, kMostColumns = 10'000;
 
 void on_interrupt(int) {
   if (interrupt_flag != 0) std::_Exit(130);
@@ -58,11 +62,24 @@ void print_text(std::string_view text) {
   }
 }
 
-unsigned output_columns() {
+std::optional<unsigned> asked_columns() {
+  // As other programs have it: who sets it means it, of a pipe too.
+  if (const char* columns = std::getenv("COLUMNS")) {
+    const std::string_view text = columns;
+    unsigned value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error == std::errc() && end == text.data() + text.size() && value > 0) {
+      return std::clamp(value, kLeastColumns, kMostColumns);
+    }
+  }
   winsize size{};
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  return 100;
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    return std::clamp<unsigned>(size.ws_col, kLeastColumns, kMostColumns);
+  }
+  return std::nullopt;
 }
+
+unsigned output_columns() { return asked_columns().value_or(100); }
 
 void catch_interrupt() {
   struct sigaction action {};

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,7 +15,10 @@ namespace systole::cli {
 
 bool output_is_terminal();
 bool colour_wanted();       ///< a terminal, NO_COLOR unset, TERM not "dumb"
-unsigned output_columns();  ///< of the terminal, or 100
+/// COLUMNS where it is set, else those of the terminal, 40 at least; nothing of a pipe or a file.
+std::optional<unsigned> asked_columns();
+/// The same, or 100.
+unsigned output_columns();
 
 /// Whether the locale of the environment (LC_ALL, LC_CTYPE or LANG, the first that is set) has
 /// UTF-8; where none is set, as in most containers, it is assumed.

@@ -12,6 +12,9 @@
 #include "pe/clocked_array.hpp"
 #include "pe/design.hpp"
 #include "pe/verify.hpp"
+#include "reports/figure_table.hpp"
+#include "reports/format.hpp"
+#include "reports/text_table.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/cli/options.hpp"
@@ -182,18 +185,23 @@ struct Row {
 };
 
 void print_list(const std::vector<Row>& rows) {
-  std::size_t width = 5;
-  for (const Row& row : rows) width = std::max(width, row.layer.name.size());
-  fmt::print("{:<{}} {:>9} {:>9} {:>9} {:>14} {:>14} {:>12}\n", "layer", width, "M", "N", "K",
-             "cycles", "fill, drain", "utilisation");
+  reports::TextTable table({{"layer", true},
+                            {"M", false, 4},
+                            {"N", false, 5},
+                            {"K", false, 6},
+                            {"cycles"},
+                            {"fill, drain", false, 3},
+                            {"utilisation", false, 2}});
   std::uint64_t cycles = 0;
   for (const Row& row : rows) {
-    fmt::print("{:<{}} {:>9} {:>9} {:>9} {:>14} {:>14} {:>10.1f} %\n", row.layer.name, width,
-               row.layer.m, row.layer.n, row.layer.k, row.work.cycles, row.work.fill_drain_cycles,
-               100.0 * row.utilisation);
+    table.add({row.layer.name, std::to_string(row.layer.m), std::to_string(row.layer.n),
+               std::to_string(row.layer.k), std::to_string(row.work.cycles),
+               std::to_string(row.work.fill_drain_cycles),
+               reports::format_figure("utilisation", row.utilisation)});
     cycles += row.work.cycles;
   }
-  fmt::print("{:<{}} {:>9} {:>9} {:>9} {:>14}\n", "total", width, "", "", "", cycles);
+  table.add({"total", "", "", "", std::to_string(cycles), "", ""});
+  print_text(table.print(output_columns(), colour_wanted()));
 }
 
 }  // namespace
@@ -252,17 +260,27 @@ int gemm_command(const Arguments& arguments) {
   if (r.json != "-" && !r.topology.empty()) print_list(rows);
   if (r.json != "-" && r.topology.empty()) {
     const pe::ArrayWork& work = rows[0].work;
-    fmt::print(
-        "{} x {} x {} on {} x {} {} ({}, {}, {}), {} timing\n"
-        "  cycles        {:>16}   {} folds, {} pass{} a step\n"
-        "  streaming     {:>16}\n"
-        "  fill, drain   {:>16}\n"
-        "  utilisation   {:>15.1f} %   of the array's PEs and cycles\n",
-        layers[0].m, layers[0].n, layers[0].k, array.rows, array.cols, design.name,
-        configs::kDataflowNames[static_cast<std::size_t>(array.dataflow)], r.overlap,
-        r.interconnect, r.timing, work.cycles, work.folds, work.passes,
-        work.passes == 1 ? "" : "es", work.stream_cycles, work.fill_drain_cycles,
-        100.0 * rows[0].utilisation);
+    const std::size_t width = output_columns();
+    std::string text =
+        reports::wrapped(
+            fmt::format("{} x {} x {} on {} x {} {} ({}, {}, {}), {} timing", layers[0].m,
+                        layers[0].n, layers[0].k, array.rows, array.cols, design.name,
+                        configs::kDataflowNames[static_cast<std::size_t>(array.dataflow)],
+                        r.overlap, r.interconnect, r.timing),
+            width, 2) +
+        "\n";
+    const auto line = [&](std::string_view label, const std::string& value,
+                          const std::string& detail = "") {
+      text += reports::beside(fmt::format("  {:<14}{:>16}   ", label, value), detail, width);
+    };
+    line("cycles", std::to_string(work.cycles),
+         fmt::format("{} folds, {} pass{} a step", work.folds, work.passes,
+                     work.passes == 1 ? "" : "es"));
+    line("streaming", std::to_string(work.stream_cycles));
+    line("fill, drain", std::to_string(work.fill_drain_cycles));
+    line("utilisation", reports::format_figure("utilisation", rows[0].utilisation),
+         "of the array's PEs and cycles");
+    print_text(text);
   }
   if (!r.json.empty()) {
     nlohmann::ordered_json document;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -12,6 +13,7 @@
 #include "pe/design.hpp"
 #include "quant/axes.hpp"
 #include "quant/kernels/catalogue.hpp"
+#include "reports/format.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
 #include "sim/cli/models.hpp"
@@ -28,7 +30,14 @@ struct Line {
 void print_lines(const std::vector<Line>& lines) {
   std::size_t width = 0;
   for (const Line& line : lines) width = std::max(width, line.name.size());
-  for (const Line& line : lines) fmt::print("{:<{}}  {}\n", line.name, width, line.summary);
+  // What reads a pipe line by line finds a name in each.
+  const std::size_t columns = asked_columns().value_or(std::numeric_limits<unsigned>::max());
+  for (const Line& line : lines) {
+    // Where names leave little of a line their texts stand below them.
+    const bool room = width + 2 + 24 <= columns;
+    const std::string head = room ? fmt::format("{:<{}}  ", line.name, width) : "    ";
+    print_text((room ? "" : line.name + "\n") + reports::beside(head, line.summary, columns));
+  }
 }
 
 std::vector<Line> library_lines(configs::Kind kind) {

@@ -6,15 +6,15 @@
 #include <boost/program_options.hpp>
 #include <charconv>
 #include <functional>
-#include <sstream>
 
+#include "reports/format.hpp"
+#include "sim/cli/console.hpp"
 #include "sim/core/error.hpp"
 
 namespace systole::cli {
 namespace {
 
 namespace po = boost::program_options;
-constexpr unsigned kHelpColumns = 100;
 
 std::uint64_t parse_number(const std::string& option, const std::string& text) {
   std::uint64_t number = 0;
@@ -23,6 +23,89 @@ std::uint64_t parse_number(const std::string& option, const std::string& text) {
     throw ConfigError("--" + option + ": expected a whole number, found '" + text + "'");
   }
   return number;
+}
+
+/// Longer lines are hard to read.
+constexpr unsigned kMostHelpColumns = 100;
+
+/// A paragraph that was broken for one width, for another: a line's end that ends no sentence is a
+/// blank.
+std::string reflowed(std::string_view text, std::size_t width) {
+  std::string out, paragraph;
+  const auto end = [&] {
+    if (!paragraph.empty()) out += reports::wrapped(paragraph, width, 0) + "\n";
+    paragraph.clear();
+  };
+  for (const std::string_view line : split(text, '\n')) {
+    paragraph += (paragraph.empty() ? "" : " ") + std::string(line);
+    if (line.empty() || line.ends_with('.') || line.ends_with(':')) end();
+  }
+  end();
+  return out;
+}
+
+/// Commands that are too long go on in the next line, as a shell takes them.
+std::string examples_within(std::string_view examples, std::size_t width) {
+  std::string out;
+  for (std::string_view line : split(examples, '\n')) {
+    if (line.empty()) continue;
+    std::string text;
+    for (std::string_view rest = line.substr(std::min<std::size_t>(2, line.size()));
+         !rest.empty();) {
+      const std::size_t indent = text.empty() ? 2 : 6, room = width - indent;
+      std::size_t end = rest.size();
+      if (end > room) {
+        // Within quotes a break would be part of the text.
+        std::size_t last = std::string_view::npos;
+        bool quoted = false;
+        for (std::size_t i = 0; i < rest.size() && i + 2 <= room; ++i) {
+          if (rest[i] == '\'') quoted = !quoted;
+          if (rest[i] == ' ' && !quoted) last = i;
+        }
+        if (last != std::string_view::npos) end = last;
+      }
+      text += std::string(indent, ' ') + std::string(rest.substr(0, end));
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+      text += rest.empty() ? "\n" : " \\\n";
+    }
+    out += text;
+  }
+  return out;
+}
+
+/// "--out FILE    what it is", the options of a group under its title.
+std::string help_page(const std::string& usage, const std::string& description,
+                      const std::vector<OptionTable::Entry>& entries, const std::string& examples,
+                      std::size_t width) {
+  const auto name_of = [](const OptionTable::Entry& entry) {
+    return "--" + entry.name + (entry.placeholder.empty() ? "" : " " + entry.placeholder);
+  };
+  std::string out =
+      reports::wrapped("Usage: systole " + usage, width, 6) + "\n\n" + reflowed(description, width);
+  std::string group;
+  std::size_t column = 0;
+  for (const OptionTable::Entry& entry : entries) {
+    if (entry.group != group) {
+      group = entry.group;
+      out += "\n" + group + ":\n";
+      column = 0;
+      // As wide as the longest that leaves most of the line to the texts.
+      for (const OptionTable::Entry& other : entries) {
+        const std::size_t size = name_of(other).size();
+        if (other.group == group && size + 4 <= width * 2 / 5) column = std::max(column, size);
+      }
+      column += 4;
+    }
+    std::string line = "  " + name_of(entry);
+    if (line.size() + 2 > column) {
+      out += reports::wrapped(line.substr(2), width, 4).insert(0, "  ") + "\n";
+      line.clear();
+    }
+    line.resize(column, ' ');
+    out += reports::beside(line, entry.help, width);
+  }
+  if (!examples.empty()) out += "\nExamples:\n" + examples_within(examples, width);
+  return out;
 }
 
 /// Where parse() puts the table instead of parsing, while table_of asks for one.
@@ -60,8 +143,7 @@ struct Options::Impl {
 
   po::options_description& current() {
     if (groups.empty()) {
-      groups.push_back(
-          std::make_unique<po::options_description>("Options", kHelpColumns, kHelpColumns / 2));
+      groups.push_back(std::make_unique<po::options_description>("Options"));
     }
     return *groups.back();
   }
@@ -88,8 +170,7 @@ Options::~Options() = default;
 
 Options& Options::group(std::string_view title) {
   impl_->group = title;
-  impl_->groups.push_back(std::make_unique<po::options_description>(
-      std::string(title), kHelpColumns, kHelpColumns / 2));
+  impl_->groups.push_back(std::make_unique<po::options_description>(std::string(title)));
   return *this;
 }
 
@@ -196,11 +277,8 @@ bool Options::parse(const std::vector<std::string>& arguments) {
 
   for (const auto& store : impl_->store) store(values);
   if (help) {
-    std::ostringstream page;
-    page << "Usage: systole " << impl_->usage << "\n\n" << impl_->description << "\n";
-    for (const auto& group : impl_->groups) page << "\n" << *group;
-    if (!impl_->examples.empty()) page << "\nExamples:\n" << impl_->examples;
-    fmt::print("{}", page.str());
+    print_text(help_page(impl_->usage, impl_->description, impl_->entries, impl_->examples,
+                         std::min(output_columns(), kMostHelpColumns)));
     return false;
   }
   if (values.count("positional") > 0) {

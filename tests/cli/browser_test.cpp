@@ -243,7 +243,8 @@ TEST_F(Browser, ARunsPageWorksAndSaysWhatTheJsonSays) {
         std::pair("energy", "energy_pj"), std::pair("area", "area_mm2"),
         std::pair("cycles", "cycles"), std::pair("utilisation", "utilisation"),
         std::pair("DRAM bandwidth", "bandwidth_share"), std::pair("perplexity", "perplexity")}) {
-    EXPECT_EQ(tile_of(found, label), reports::format_figure(name, summary[name])) << name;
+    EXPECT_EQ(tile_of(found, label), reports::format_figure(name, summary[name].get<double>()))
+        << name;
   }
   for (const char* figure : {"glance", "time", "help", "curves", "gantt", "energy", "area",
                              "roofline", "traffic", "kv"}) {
@@ -282,7 +283,7 @@ TEST_F(Browser, AComparisonsPageWorks) {
   const json found = use("comparison");
   const json summary = json::parse(read_file(folder_.path("a.json")))["summary"];
   EXPECT_THAT(found["text"].get<std::string>(),
-              HasSubstr(reports::format_figure("ttft_ms", summary["ttft_ms"])));
+              HasSubstr(reports::format_figure("ttft_ms", summary["ttft_ms"].get<double>())));
   const auto rows = rows_of_csv(found["csv"]["sides"]);
   ASSERT_FALSE(rows.empty());
   EXPECT_DOUBLE_EQ(std::stod(rows[0].at("A \u00b7 mixpe-w4a8 \u00b7 mixpe-128x128")),
@@ -333,7 +334,8 @@ TEST_F(Browser, APageOfRecipesByTheirPerplexityWorks) {
   const json found = use("recipe-table");
   const json result = json::parse(read_file(folder_.path("recipes.json")));
   EXPECT_EQ(tile_of(found, "fp32 perplexity"),
-            reports::format_figure("perplexity", result["summary"]["reference_perplexity"]));
+            reports::format_figure("perplexity",
+                                   result["summary"]["reference_perplexity"].get<double>()));
   const auto weights = rows_of_csv(found["csv"]["weights"]);
   EXPECT_EQ(weights.size(), 8u) << "the recipes that leave weights alone are on the other figure";
   for (const json& row : result["rows"]) {
@@ -380,7 +382,8 @@ TEST_F(Browser, ASweepsPageWorksAndOpensTheReportsOfItsFront) {
   EXPECT_EQ(report["command"], summary["command"]);
   for (const auto& [label, name] : {std::pair("TPOT", "tpot_ms"), std::pair("energy", "energy_pj"),
                                     std::pair("area", "area_mm2"), std::pair("cycles", "cycles")}) {
-    EXPECT_EQ(tile_of(report, label), reports::format_figure(name, summary[name])) << name;
+    EXPECT_EQ(tile_of(report, label), reports::format_figure(name, summary[name].get<double>()))
+        << name;
   }
   for (const char* figure : {"glance", "time", "energy", "area", "roofline"}) {
     EXPECT_THAT(report["figures"], ::testing::Contains(figure));
@@ -401,7 +404,7 @@ TEST_F(Browser, ASweepsPageWorksAndOpensTheReportsOfItsFront) {
   for (std::size_t i = 0; i < lines.size(); ++i) {
     EXPECT_EQ(lines[i].at("point"), sweep["points"][i]["id"].dump());
     EXPECT_EQ(lines[i].at("front") == "1", sweep["points"][i]["front"].get<bool>());
-    EXPECT_EQ(std::stod(lines[i].at("tpot_ms [ms]")),
+    EXPECT_EQ(std::stod(lines[i].at("tpot_ms")),
               sweep["points"][i]["figures"]["tpot_ms"].get<double>());
   }
   EXPECT_EQ(rows_of_csv(found["csv"]["two"]).size(), lines.size());

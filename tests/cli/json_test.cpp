@@ -35,13 +35,27 @@ template <int digits>
 std::string as_percent(const json& value) {
   return fmt::format("{:.{}f} %", 100 * value.get<double>(), digits);
 }
-std::string as_cycles(const json& value) { return reports::format_figure("cycles", value); }
-std::string as_time(const json& value) { return reports::format_figure("time_ms", value); }
-std::string as_energy(const json& value) { return reports::format_figure("energy_pj", value); }
-std::string as_perplexity(const json& value) { return reports::format_figure("perplexity", value); }
-std::string as_bytes(const json& value) { return reports::format_figure("bytes", value); }
-std::string as_share(const json& value) { return reports::format_figure("share", value); }
-std::string as_area(const json& value) { return reports::format_figure("area_mm2", value); }
+std::string as_cycles(const json& value) {
+  return reports::format_figure("cycles", value.get<double>());
+}
+std::string as_time(const json& value) {
+  return reports::format_figure("time_ms", value.get<double>());
+}
+std::string as_energy(const json& value) {
+  return reports::format_figure("energy_pj", value.get<double>());
+}
+std::string as_perplexity(const json& value) {
+  return reports::format_figure("perplexity", value.get<double>());
+}
+std::string as_bytes(const json& value) {
+  return reports::format_figure("bytes", value.get<double>());
+}
+std::string as_share(const json& value) {
+  return reports::format_figure("share", value.get<double>());
+}
+std::string as_area(const json& value) {
+  return reports::format_figure("area_mm2", value.get<double>());
+}
 
 /// One way to call a command, and figures that its text and its JSON must agree in.
 struct Call {

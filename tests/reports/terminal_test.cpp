@@ -77,7 +77,7 @@ TEST(Terminal, PrintsTheSamplesWhereAsked) {
 }
 
 TEST(Terminal, NoLineIsWiderThanTheTerminal) {
-  for (const unsigned width : {60u, 72u, 80u, 99u, 100u, 120u, 124u, 140u}) {
+  for (const unsigned width : {40u, 47u, 60u, 72u, 80u, 99u, 100u, 120u, 124u, 140u}) {
     for (const RunResult& r : {sample_7b(), sample_small(), RunResult{}}) {
       EXPECT_LE(widest(to_terminal(r, false, width)), width);
     }
@@ -88,8 +88,8 @@ TEST(Terminal, NoLineIsWiderThanTheTerminal) {
   }
 }
 
-TEST(Terminal, UsesSixtyColumnsAtLeastAndHundredAndFortyAtMost) {
-  EXPECT_EQ(to_terminal(sample_small(), false, 0), to_terminal(sample_small(), false, 60));
+TEST(Terminal, UsesFortyColumnsAtLeastAndHundredAndFortyAtMost) {
+  EXPECT_EQ(to_terminal(sample_small(), false, 0), to_terminal(sample_small(), false, 40));
   EXPECT_EQ(to_terminal(sample_small(), false, 1000), to_terminal(sample_small(), false, 140));
 }
 

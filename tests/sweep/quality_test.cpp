@@ -39,7 +39,7 @@ TEST(SweepQuality, IsWhatEvalMeasuresAndTheSameOnEveryPathToTheFile) {
     const std::string out = folder.path(std::string("runs") + jobs);
     const Outcome outcome = run_systole("sweep " + file + " --out " + out + " --jobs " + jobs);
     ASSERT_EQ(outcome.exit_code, 0) << outcome.errors;
-    EXPECT_THAT(outcome.output, HasSubstr("order of both timings, tpot_ms: Spearman"));
+    EXPECT_THAT(outcome.output, HasSubstr("order of both timings, TPOT: Spearman"));
     EXPECT_THAT(outcome.output, HasSubstr("11 points computed"));  // 8 screened, 3 confirmed
     EXPECT_THAT(outcome.output, HasSubstr("3 simulated"));
     const std::string merged = folder.path(std::string("all") + jobs + ".h5");
