@@ -54,7 +54,7 @@ ul.letters.few{display:flex}
 .stacked tr{display:grid;grid-template-columns:repeat(auto-fill,minmax(7.4rem,1fr));gap:0 10px;padding:6px 0;border-bottom:1px solid var(--line)}
 .stacked tr[hidden]{display:none}
 .stacked tr>*,.stacked tbody tr:last-child>*{border:0;padding:1px 0;text-align:left;min-width:0;max-width:none;position:static}
-.stacked tr>:first-child{grid-column:1/-1;width:auto}
+.stacked tr>:not([data-of]){grid-column:1/-1;width:auto}
 .stacked td.differs{padding-left:4px}
 .stacked td[data-of]::before{content:attr(data-of) "\2002";color:var(--soft)}
 .matrix.stacked td.num svg.bar{min-width:0}}
