@@ -1,5 +1,5 @@
-// What the keys of an echoed configuration mean, by the field lists: for reports of results that
-// may be older than this binary.
+// What the keys of an echoed configuration mean, by the field lists: for reports
+// (explain_keys_with) of results that may be older than this binary.
 #pragma once
 
 #include <string_view>

@@ -11,12 +11,13 @@
 #include <utility>
 #include <vector>
 
-#include "configs/meanings.hpp"
 #include "reports/format.hpp"
 #include "reports/markup.hpp"
 
 namespace systole::reports {
 namespace {
+
+KeyMeanings key_meanings = nullptr;
 
 /// Sections of more rows than this are searched.
 constexpr std::size_t kFewRows = 16;
@@ -73,8 +74,10 @@ bool is_below(std::string_view key, std::string_view path) {
 
 class Section {
  public:
-  Section(const KeyValues& echo, const KeyValues& overrides)
-      : echo_(echo), overrides_(overrides), meanings_(configs::meanings(echo)) {}
+  Section(const KeyValues& echo, const KeyValues& overrides) : echo_(echo), overrides_(overrides) {
+    if (key_meanings != nullptr) meanings_ = key_meanings(echo);
+    meanings_.resize(echo.size());
+  }
 
   std::string operator()(std::string_view id, std::string_view title) {
     add("<details id=\"{}\" data-short=\"Configuration\"><summary>{} ({})</summary>\n", escaped(id),
@@ -157,7 +160,8 @@ class Section {
         set > 0 ? fmt::format(", {} set by the command", set) : "");
     if (const std::string other = sourced_by(name); !other.empty())
       add("<p class=\"note\">Source: as of {}.</p>\n", escaped(other));
-    add("<table class=\"pairs config{}\"><tbody>\n", rows.size() > kFewRows ? " searched long" : "");
+    add("<table class=\"pairs config{}\"><tbody>\n",
+        rows.size() > kFewRows ? " searched long" : "");
     std::set<std::string_view> explained;
     for (const std::size_t i : rows) row(i, explained);
     out_ += "</tbody></table></details>\n";
@@ -170,6 +174,8 @@ class Section {
 };
 
 }  // namespace
+
+void explain_keys_with(KeyMeanings meanings) { key_meanings = meanings; }
 
 std::string config_value(std::string_view key, std::string_view value) {
   if (value.empty() || value.find_first_not_of("0123456789.e+-") != std::string_view::npos)

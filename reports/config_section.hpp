@@ -11,6 +11,11 @@
 
 namespace systole::reports {
 
+/// Of each pair of an echo what its key means, empty where nobody knows. Renderers know no fields:
+/// whoever does hands this over before the first page (configs::meanings).
+using KeyMeanings = std::vector<std::string_view> (*)(const KeyValues& echo);
+void explain_keys_with(KeyMeanings meanings);
+
 /// Folded. `overrides`: what the command set (overrides_of); those rows are marked and listed
 /// first. Empty for an empty echo.
 std::string config_section(const KeyValues& echo, const KeyValues& overrides, std::string_view id,

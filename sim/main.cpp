@@ -6,6 +6,8 @@
 #include <csignal>
 #include <exception>
 
+#include "configs/meanings.hpp"
+#include "reports/config_section.hpp"
 #include "reports/format.hpp"
 #include "sim/cli/commands.hpp"
 #include "sim/cli/console.hpp"
@@ -79,6 +81,7 @@ int main(int argc, char* argv[]) {
   // A limit on the size of files is then a failed write like that of a full disk, with a message.
   std::signal(SIGXFSZ, SIG_IGN);
   systole::cli::remember_command_line(words);
+  systole::reports::explain_keys_with(systole::configs::meanings);
   try {
     return dispatch(words);
   } catch (const systole::ConfigError& error) {

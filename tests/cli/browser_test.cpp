@@ -236,6 +236,8 @@ std::vector<std::map<std::string, std::string>> rows_of_csv(const std::string& c
 TEST_F(Browser, ARunsPageWorksAndSaysWhatTheJsonSays) {
   make("run --sensitivity --out run.h5 --html run.html --json run.json");
   const json found = use("run");
+  EXPECT_THAT(read_file(folder_.path("run.html")),  // what a key means, from the configurations
+              HasSubstr("PEs along K (held weights or activations) or M (held sums)"));
   const json result = json::parse(read_file(folder_.path("run.json")));
   const json& summary = result["summary"];
   for (const auto& [label, name] :
