@@ -319,6 +319,7 @@ std::string to_json(std::span<const RunResult> results) {
   Json root;
   root["results"] = Json::array();
   for (const RunResult& result : results) root["results"].push_back(document_of(result));
+  root["schema_version"] = kResultsJsonSchemaVersion;
   return text_of(root);
 }
 

@@ -22,7 +22,10 @@ inline constexpr std::uint64_t kJsonSchemaVersion = 1;
 /// as null. Ill-formed UTF-8 becomes U+FFFD. Equal keys of config and notes: the last one wins.
 std::string to_json(const RunResult& result);
 
-/// Several results: {"results": [...]}, each as above, in their order.
+/// `schema_version` of the document of several, which results.schema.json describes.
+inline constexpr std::uint64_t kResultsJsonSchemaVersion = 1;
+
+/// Several results: {"results": [...], "schema_version": 1}, each as above, in their order.
 std::string to_json(std::span<const RunResult> results);
 
 }  // namespace systole::reports

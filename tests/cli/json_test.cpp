@@ -12,12 +12,14 @@
 #include "reports/figure_table.hpp"
 #include "reports/format.hpp"
 #include "tests/cli/process.hpp"
+#include "tests/reports/schema_checker.hpp"
 
 namespace systole::tests {
 namespace {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 /// How a figure stands in the text.
 struct Printed {
@@ -63,6 +65,7 @@ struct Call {
   const char* arguments;
   std::vector<Printed> figures;
   int exit_code = 0;
+  const char* schema = nullptr;  ///< file in reports/ that describes the document
 };
 
 /// In an order in which each finds the files it needs: all run in one folder.
@@ -75,12 +78,24 @@ const std::vector<Call>& calls() {
         {"/summary/energy_pj", as_energy},
         {"/summary/area_mm2", as_area},
         {"/summary/utilisation", as_share},
-        {"/summary/cycles", as_cycles}}},
-      {"run", "run --no-eval --prefill 9 --decode 1 --out b.h5", {{"/summary/ttft_ms", as_time}}},
-      {"report", "report a.h5", {{"/summary/cycles", as_cycles}, {"/summary/tpot_ms", as_time}}},
+        {"/summary/cycles", as_cycles}},
+       0,
+       "result.schema.json"},
+      {"run",
+       "run --no-eval --prefill 9 --decode 1 --out b.h5",
+       {{"/summary/ttft_ms", as_time}},
+       0,
+       "result.schema.json"},
+      {"report",
+       "report a.h5",
+       {{"/summary/cycles", as_cycles}, {"/summary/tpot_ms", as_time}},
+       0,
+       "result.schema.json"},
       {"report",
        "report a.h5 b.h5",
-       {{"/results/0/summary/ttft_ms", as_time}, {"/results/1/summary/ttft_ms", as_time}}},
+       {{"/results/0/summary/ttft_ms", as_time}, {"/results/1/summary/ttft_ms", as_time}},
+       0,
+       "results.schema.json"},
       {"diff", "diff a.h5 b.h5", {{"/compared", as_count}}, 1},
       {"eval",
        "eval --recipe w4-g32 --limit 2",
@@ -267,6 +282,11 @@ TEST(Json, HasTheNamesOfItsPageAndTheFiguresOfTheText) {
       const json value = document.value(json::json_pointer(figure.pointer), json());
       ASSERT_FALSE(value.is_null()) << figure.pointer << " is not in the document";
       EXPECT_THAT(both.output, HasSubstr(figure.text(value))) << figure.pointer;
+    }
+    EXPECT_EQ(document.contains("schema_version"), call.schema != nullptr);
+    if (call.schema != nullptr) {
+      EXPECT_THAT(reports::schema_faults(reports::shipped_schema(call.schema), document),
+                  IsEmpty());
     }
     std::set<std::string> names;
     collect_names(document, "", names);

@@ -1,6 +1,7 @@
 #include "tests/reports/schema_checker.hpp"
 
 #include <algorithm>
+#include <fstream>
 
 namespace systole::reports {
 namespace {
@@ -25,8 +26,13 @@ void check(const Json& root, const Json& schema, const Json& value, const std::s
   }
   for (const auto& [keyword, what] : schema.items()) {
     if (keyword == "$ref") {
-      check(root, root.at(Json::json_pointer(what.get<std::string>().substr(1))), value, path,
-            faults);
+      const auto target = what.get<std::string>();
+      if (target.starts_with('#')) {
+        check(root, root.at(Json::json_pointer(target.substr(1))), value, path, faults);
+      } else {
+        const Json other = shipped_schema(target);
+        check(other, other, value, path, faults);
+      }
     } else if (keyword == "type") {
       const Json types = what.is_array() ? what : Json::array({what});
       if (std::ranges::none_of(types, [&](const Json& t) { return is_type(value, t); }))
@@ -71,6 +77,10 @@ void check(const Json& root, const Json& schema, const Json& value, const std::s
 }
 
 }  // namespace
+
+Json shipped_schema(const std::string& file) {
+  return Json::parse(std::ifstream(SYSTOLE_SOURCE_DIR "/reports/" + file));
+}
 
 std::vector<std::string> schema_faults(const Json& schema, const Json& document) {
   std::vector<std::string> faults;

@@ -1,7 +1,5 @@
-// JSON of results against reports/result.schema.json, the file that ships.
+// JSON of results against reports/*.schema.json, the files that ship.
 #include <gmock/gmock.h>
-
-#include <fstream>
 
 #include "reports/json.hpp"
 #include "tests/reports/sample_results.hpp"
@@ -12,14 +10,13 @@ namespace {
 
 using Json = nlohmann::json;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::IsEmpty;
 
-Json shipped_schema() {
-  return Json::parse(std::ifstream(SYSTOLE_SOURCE_DIR "/reports/result.schema.json"));
-}
+Json result_schema() { return shipped_schema("result.schema.json"); }
 
 TEST(ResultSchema, HoldsForEveryResult) {
-  const Json schema = shipped_schema();
+  const Json schema = result_schema();
   for (const RunResult& r : {sample_small(), sample_7b(), sample_7b(SampleMachine::fp16)}) {
     EXPECT_THAT(schema_faults(schema, Json::parse(to_json(r))), IsEmpty())
         << "a new key belongs in reports/result.schema.json";
@@ -27,20 +24,20 @@ TEST(ResultSchema, HoldsForEveryResult) {
 }
 
 TEST(ResultSchema, IsOfTheVersionThatIsWritten) {
-  EXPECT_EQ(shipped_schema().at("properties").at("schema_version").at("enum"),
+  EXPECT_EQ(result_schema().at("properties").at("schema_version").at("enum"),
             Json::array({kJsonSchemaVersion}));
   EXPECT_EQ(Json::parse(to_json(RunResult{})).at("schema_version"), kJsonSchemaVersion);
 }
 
 TEST(ResultSchema, DescribesEveryFigureOfTheSummary) {
   for (const auto& [key, schema] :
-       shipped_schema().at("properties").at("summary").at("properties").items()) {
+       result_schema().at("properties").at("summary").at("properties").items()) {
     EXPECT_TRUE(schema.contains("description")) << key;
   }
 }
 
 TEST(ResultSchema, FindsWhatIsWrong) {
-  const Json schema = shipped_schema(), good = Json::parse(to_json(sample_small()));
+  const Json schema = result_schema(), good = Json::parse(to_json(sample_small()));
   const auto faults = [&](const auto& change) {
     Json bad = good;
     change(bad);
@@ -57,6 +54,92 @@ TEST(ResultSchema, FindsWhatIsWrong) {
   EXPECT_THAT(faults([](Json& j) { j["operations"][1]["phase"] = "training"; }),
               ElementsAre("$.operations[1].phase: is none of [\"prefill\",\"decode\"]"));
   EXPECT_THAT(faults([](Json& j) { j["schema_version"] = 2; }).size(), 1u);
+}
+
+/// A kind of document that is no single run.
+struct Kind {
+  std::string schema;  ///< its file
+  std::uint64_t version = 0;
+  Json document;                    ///< with every member that there can be
+  std::vector<std::string> places;  ///< of objects whose members are all required
+  std::string run;                  ///< place of a run inside, empty without one
+};
+
+Kind several_results() {
+  const std::vector<RunResult> results = {sample_small(), sample_7b(SampleMachine::fp16)};
+  return {"results.schema.json",
+          kResultsJsonSchemaVersion,
+          Json::parse(to_json(results)),
+          {""},
+          "/results/0"};
+}
+
+std::vector<Kind> kinds() { return {several_results()}; }
+
+TEST(Schemas, HoldForTheirDocuments) {
+  for (const Kind& kind : kinds()) {
+    EXPECT_THAT(schema_faults(shipped_schema(kind.schema), kind.document), IsEmpty())
+        << "a new key belongs in reports/" << kind.schema;
+  }
+}
+
+TEST(Schemas, AreOfTheVersionThatIsWritten) {
+  for (const Kind& kind : kinds()) {
+    SCOPED_TRACE(kind.schema);
+    EXPECT_EQ(shipped_schema(kind.schema).at("properties").at("schema_version").at("enum"),
+              Json::array({kind.version}));
+    EXPECT_EQ(kind.document.at("schema_version"), kind.version);
+  }
+}
+
+/// Calls `visit` with the name and the schema of every member that `schema` names.
+template <class Visit>
+void each_member(const Json& schema, const Visit& visit) {
+  if (!schema.is_structured()) return;
+  for (const auto& [keyword, inner] : schema.items()) {
+    if (schema.is_object() && keyword == "properties") {
+      for (const auto& [name, member] : inner.items()) visit(name, member);
+    }
+    each_member(inner, visit);
+  }
+}
+
+TEST(Schemas, DescribeEveryMember) {
+  for (const Kind& kind : kinds()) {
+    each_member(shipped_schema(kind.schema), [&](const std::string& name, const Json& member) {
+      EXPECT_TRUE(member.contains("description")) << name << " in " << kind.schema;
+    });
+  }
+}
+
+TEST(Schemas, FindWhatIsMissingOrUnknown) {
+  for (const Kind& kind : kinds()) {
+    const Json schema = shipped_schema(kind.schema);
+    for (const std::string& place : kind.places) {
+      SCOPED_TRACE(kind.schema + ": " + place);
+      const Json::json_pointer at(place);
+      for (const auto& [name, value] : kind.document.at(at).items()) {
+        Json missing = kind.document;
+        missing.at(at).erase(name);
+        EXPECT_THAT(schema_faults(schema, missing),
+                    ElementsAre(EndsWith("." + name + ": missing")));
+      }
+      Json unknown = kind.document;
+      unknown.at(at)["colour"] = "red";
+      EXPECT_THAT(schema_faults(schema, unknown),
+                  ElementsAre(EndsWith(".colour: not in the schema")));
+    }
+  }
+}
+
+TEST(Schemas, HoldTheRunsInADocumentToTheRunsOwn) {
+  for (const Kind& kind : kinds()) {
+    if (kind.run.empty()) continue;
+    Json bad = kind.document;
+    bad.at(Json::json_pointer(kind.run))["summary"].erase("cycles");
+    EXPECT_THAT(schema_faults(shipped_schema(kind.schema), bad),
+                ElementsAre(EndsWith(".summary.cycles: missing")));
+  }
 }
 
 }  // namespace
