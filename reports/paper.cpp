@@ -493,6 +493,7 @@ std::string paper_to_json(const PaperResult& result) {
     if (row.tile_timing) entry["tile_timing"] = *row.tile_timing;
     document["rows"].push_back(std::move(entry));
   }
+  document["schema_version"] = kPaperJsonSchemaVersion;
   return document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 

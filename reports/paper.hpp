@@ -2,6 +2,7 @@
 // show the same characters for the same value.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,9 @@ std::string paper_to_terminal(const PaperResult& result, bool colour, unsigned w
 /// A self-contained page: bars of printed, reproduced and physical values by network, then every
 /// row as a table.
 std::string paper_to_html(const PaperResult& result);
+
+/// `schema_version` of the document, which paper.schema.json describes.
+inline constexpr std::uint64_t kPaperJsonSchemaVersion = 1;
 
 /// {"summary": ..., "rows": [...]}: network, accelerator, metric, published, reproduced, equal,
 /// tile_timing (null where it is not known) and note.

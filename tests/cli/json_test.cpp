@@ -141,7 +141,9 @@ const std::vector<Call>& calls() {
         {"/summary/energy_pj_per_bit", as_decimal<2>}}},
       {"paper",
        "paper mixpe --no-tile",
-       {{"/summary/values_equal", as_count}, {"/rows/0/network", as_text}}},
+       {{"/summary/values_equal", as_count}, {"/rows/0/network", as_text}},
+       0,
+       "paper.schema.json"},
       {"compare",
        "compare --equal-area 1 --pes mixpe-w4a8,int8-mac --model systole-kjv-3m --prefill 8 "
        "--decode 1",

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "reports/json.hpp"
+#include "reports/paper.hpp"
 #include "tests/reports/sample_results.hpp"
 #include "tests/reports/schema_checker.hpp"
 
@@ -74,7 +75,27 @@ Kind several_results() {
           "/results/0"};
 }
 
-std::vector<Kind> kinds() { return {several_results()}; }
+Kind paper() {
+  PaperResult result{"p", "A paper", "a source", "Table 1", "a note", 0, {}};
+  for (const char* network : {"net", "mean"}) {
+    PaperRow& row = result.rows.emplace_back();
+    row.network = network;
+    row.machine = "ours";
+    row.metric = "time";
+    row.published = row.reproduced = "0.20";
+    row.reproduced_value = 0.2013;
+    row.equal = true;
+    row.mean = row.network == "mean";
+  }
+  result.rows[0].tile_timing = 0.25;
+  return {"paper.schema.json",
+          kPaperJsonSchemaVersion,
+          Json::parse(paper_to_json(result)),
+          {"", "/summary", "/rows/0", "/rows/1"},
+          ""};
+}
+
+std::vector<Kind> kinds() { return {several_results(), paper()}; }
 
 TEST(Schemas, HoldForTheirDocuments) {
   for (const Kind& kind : kinds()) {
