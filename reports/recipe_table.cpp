@@ -386,6 +386,7 @@ std::string recipe_table_to_json(const RecipeTable& table) {
     entry["note"] = row.refusal;
     document["rows"].push_back(std::move(entry));
   }
+  document["schema_version"] = kRecipeTableJsonSchemaVersion;
   return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -2,6 +2,7 @@
 // figures.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ std::string recipe_table_to_terminal(const RecipeTable& table, bool colour, unsi
 /// A self-contained page: perplexity over bits a weight and over bits a KV element, with the
 /// recipes that no other beats in both, and every row as a table.
 std::string recipe_table_to_html(const RecipeTable& table);
+
+/// `schema_version` of the document, which recipe_table.schema.json describes.
+inline constexpr std::uint64_t kRecipeTableJsonSchemaVersion = 1;
 
 /// {"summary": ..., "rows": [...]}; figures are null where a recipe was refused, which `note`
 /// explains.

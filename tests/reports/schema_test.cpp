@@ -3,6 +3,7 @@
 
 #include "reports/json.hpp"
 #include "reports/paper.hpp"
+#include "reports/recipe_table.hpp"
 #include "tests/reports/sample_results.hpp"
 #include "tests/reports/schema_checker.hpp"
 
@@ -95,7 +96,22 @@ Kind paper() {
           ""};
 }
 
-std::vector<Kind> kinds() { return {several_results(), paper()}; }
+Kind recipe_table() {
+  RecipeTable table;
+  table.reference.recipe = "fp32";
+  table.reference.perplexity = 10;
+  table.rows.resize(3);
+  table.rows[0].perplexity = 10.5;
+  table.rows[0].kl = 0.01;
+  table.rows[2].refusal = "heads of 48 channels";
+  return {"recipe_table.schema.json",
+          kRecipeTableJsonSchemaVersion,
+          Json::parse(recipe_table_to_json(table)),
+          {"", "/summary", "/rows/0", "/rows/1", "/rows/2"},
+          ""};
+}
+
+std::vector<Kind> kinds() { return {several_results(), paper(), recipe_table()}; }
 
 TEST(Schemas, HoldForTheirDocuments) {
   for (const Kind& kind : kinds()) {
