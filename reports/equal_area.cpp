@@ -729,6 +729,7 @@ std::string equal_area_to_json(const EqualAreaResult& result) {
   }
   document["notes"] = Json::object();
   for (const auto& [name, text] : result.notes) document["notes"][name] = text;
+  document["schema_version"] = kEqualAreaJsonSchemaVersion;
   return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -2,6 +2,7 @@
 // the same figure.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,9 @@ std::string equal_area_to_terminal(const EqualAreaResult& result, bool colour, u
 
 /// A self-contained page: bars with error bars, where the time goes, tables, notes.
 std::string equal_area_to_html(const EqualAreaResult& result);
+
+/// `schema_version` of the document, which equal_area.schema.json describes.
+inline constexpr std::uint64_t kEqualAreaJsonSchemaVersion = 1;
 
 /// {"summary": ..., "rows": [...], "notes": {...}}; a row holds its whole result as `run` would
 /// write it.

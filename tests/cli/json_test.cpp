@@ -151,7 +151,9 @@ const std::vector<Call>& calls() {
        "--decode 1",
        {{"/rows/0/decode/time_ms", as_time},
         {"/rows/1/proxy_perplexity", as_perplexity},
-        {"/rows/0/recipe", as_text}}},
+        {"/rows/0/recipe", as_text}},
+       0,
+       "equal_area.schema.json"},
       {"compare",
        "compare --kv kivi2 --machines fp16-kv-lpddr5 --model systole-kjv-3m --prefill 64 "
        "--decode 2",

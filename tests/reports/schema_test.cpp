@@ -1,6 +1,7 @@
 // JSON of results against reports/*.schema.json, the files that ship.
 #include <gmock/gmock.h>
 
+#include "reports/equal_area.hpp"
 #include "reports/json.hpp"
 #include "reports/paper.hpp"
 #include "reports/recipe_table.hpp"
@@ -111,7 +112,30 @@ Kind recipe_table() {
           ""};
 }
 
-std::vector<Kind> kinds() { return {several_results(), paper(), recipe_table()}; }
+Kind equal_area() {
+  EqualAreaResult result;
+  result.reference_perplexity = 10.7;
+  result.notes = {{"bars", "what they span"}};
+  for (const char* pe : {"mixpe-w4a8", "int8-mac"}) {
+    EqualAreaRow& row = result.rows.emplace_back();
+    row.pe = pe;
+    row.run = sample_7b();
+  }
+  EqualAreaRow& row = result.rows[0];
+  row.quality = Quality{10.8, 2.38, 100, "text"};
+  row.prefill.tokens = 2048;
+  row.prefill.time_ms = {317, {300, 333}, {317, 317}};
+  row.prefill.utilisation = 0.4;
+  row.profiles = {{"asap7", 7, 0.71, 0.84, false, "a synthesis"},
+                  {"another", 45, std::nullopt, std::nullopt, true, "a paper"}};
+  return {"equal_area.schema.json",
+          kEqualAreaJsonSchemaVersion,
+          Json::parse(equal_area_to_json(result)),
+          {"", "/summary", "/rows/0", "/rows/0/prefill", "/rows/0/profiles/1", "/rows/1"},
+          "/rows/0/run"};
+}
+
+std::vector<Kind> kinds() { return {several_results(), paper(), recipe_table(), equal_area()}; }
 
 TEST(Schemas, HoldForTheirDocuments) {
   for (const Kind& kind : kinds()) {
