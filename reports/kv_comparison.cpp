@@ -564,6 +564,7 @@ std::string kv_comparison_to_json(const KvComparisonResult& result) {
       entry["attention_cycles_by_resource"][std::string(kKvResourceNames[r])] =
           point.attention_cycles[r];
     }
+    entry["stages"] = Json::object();
     for (const KvStageWork& stage : point.stages) {
       entry["stages"][stage.name] = {{"operations", stage.operations}, {"cycles", stage.cycles}};
     }
@@ -572,6 +573,7 @@ std::string kv_comparison_to_json(const KvComparisonResult& result) {
   }
   document["notes"] = Json::object();
   for (const auto& [name, text] : result.notes) document["notes"][name] = text;
+  document["schema_version"] = kKvComparisonJsonSchemaVersion;
   return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -2,6 +2,7 @@
 // figures.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,9 @@ std::string kv_comparison_to_terminal(const KvComparisonResult& result, bool col
 /// A self-contained page: time by what binds, energy by part, bytes and bursts, the dequantiser's
 /// stages, all figures, notes.
 std::string kv_comparison_to_html(const KvComparisonResult& result);
+
+/// `schema_version` of the document, which kv_comparison.schema.json describes.
+inline constexpr std::uint64_t kKvComparisonJsonSchemaVersion = 1;
 
 /// {"summary": ..., "points": [...], "notes": {...}}; a point holds its whole run.
 std::string kv_comparison_to_json(const KvComparisonResult& result);

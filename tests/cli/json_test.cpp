@@ -157,7 +157,9 @@ const std::vector<Call>& calls() {
       {"compare",
        "compare --kv kivi2 --machines fp16-kv-lpddr5 --model systole-kjv-3m --prefill 64 "
        "--decode 2",
-       {{"/points/0/tpot_ms", as_time}, {"/points/0/row_hit_rate", as_share}}},
+       {{"/points/0/tpot_ms", as_time}, {"/points/0/row_hit_rate", as_share}},
+       0,
+       "kv_comparison.schema.json"},
       {"sweep",
        "sweep mixpe-design-space --out runs --search random --budget 4",
        {{"/planned", as_count}, {"/name", as_text}}},

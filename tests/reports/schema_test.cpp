@@ -3,6 +3,7 @@
 
 #include "reports/equal_area.hpp"
 #include "reports/json.hpp"
+#include "reports/kv_comparison.hpp"
 #include "reports/paper.hpp"
 #include "reports/recipe_table.hpp"
 #include "tests/reports/sample_results.hpp"
@@ -135,7 +136,32 @@ Kind equal_area() {
           "/rows/0/run"};
 }
 
-std::vector<Kind> kinds() { return {several_results(), paper(), recipe_table(), equal_area()}; }
+Kind kv_comparison() {
+  KvComparisonResult result;
+  result.systems = {"kivi2"};
+  result.machines = {"m"};
+  result.batches = {1, 8};
+  result.notes = {{"what binds", "most of the cycles"}};
+  for (const std::uint64_t batch : result.batches) {
+    KvPoint& point = result.points.emplace_back();
+    point.kv = "kivi2";
+    point.machine = "m";
+    point.batch = batch;
+    point.steps = 2;
+    point.run = sample_7b();
+  }
+  result.points[0].stages = {{"unpack", 100, 10}};
+  return {"kv_comparison.schema.json",
+          kKvComparisonJsonSchemaVersion,
+          Json::parse(kv_comparison_to_json(result)),
+          {"", "/summary", "/points/0", "/points/0/stages/unpack", "/points/0/cycles_by_resource",
+           "/points/1"},
+          "/points/0/run"};
+}
+
+std::vector<Kind> kinds() {
+  return {several_results(), paper(), recipe_table(), equal_area(), kv_comparison()};
+}
 
 TEST(Schemas, HoldForTheirDocuments) {
   for (const Kind& kind : kinds()) {
