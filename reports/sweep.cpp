@@ -265,6 +265,7 @@ void sweep_to_json(const SweepResult& result, const SweepSummary& summary, const
   document["source"] = result.source;
   document["version"] = result.version;
   document["timing"] = result.timing;
+  document["fidelity"] = Json::array();
   for (const FidelityAgreement& agreement : fidelity_agreement(result)) {
     document["fidelity"].push_back({{"figure", agreement.figure},
                                     {"points", agreement.points},
@@ -275,6 +276,7 @@ void sweep_to_json(const SweepResult& result, const SweepSummary& summary, const
   document["search"] = result.search;
   document["grid_points"] = result.grid_points;
   document["planned"] = result.planned;
+  document["base"] = Json::object();
   for (const auto& [key, value] : result.base) document["base"][key] = value;
   document["axes"] = Json::array();
   for (const SweepAxis& axis : result.axes) {
@@ -337,7 +339,7 @@ void sweep_to_json(const SweepResult& result, const SweepSummary& summary, const
                       {"message", point.record.message}};
     out((std::exchange(first, false) ? "\n  " : ",\n  ") + text(one, -1));
   });
-  out("\n ]\n}\n");
+  out(fmt::format("\n ],\n \"schema_version\": {}\n}}\n", kSweepJsonSchemaVersion));
 }
 
 }  // namespace systole::reports

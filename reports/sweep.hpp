@@ -1,6 +1,7 @@
 // A sweep as a reader sees it: table, CSV, JSON and one interactive page.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -27,6 +28,11 @@ std::string sweep_to_terminal(const SweepResult& result, const SweepSummary& sum
 /// message.
 void sweep_to_csv(const SweepResult& result, const SweepSummary& summary, const TextSink& out,
                   Separated how = Separated::csv);
+
+/// `schema_version` of the document, which sweep.schema.json describes.
+inline constexpr std::uint64_t kSweepJsonSchemaVersion = 1;
+
+/// {"name": ..., "axes": [...], "points": [...], ...}, a line a point.
 void sweep_to_json(const SweepResult& result, const SweepSummary& summary, const TextSink& out);
 
 /// For a document: the front and the best points.

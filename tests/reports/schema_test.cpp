@@ -1,11 +1,14 @@
 // JSON of results against reports/*.schema.json, the files that ship.
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 #include "reports/equal_area.hpp"
 #include "reports/json.hpp"
 #include "reports/kv_comparison.hpp"
 #include "reports/paper.hpp"
 #include "reports/recipe_table.hpp"
+#include "reports/sweep.hpp"
 #include "tests/reports/sample_results.hpp"
 #include "tests/reports/schema_checker.hpp"
 
@@ -159,8 +162,45 @@ Kind kv_comparison() {
           "/points/0/run"};
 }
 
+/// Two timings of two arrays, of which one is too large to be built.
+Kind sweep() {
+  SweepResult result;
+  result.base = {{"machine", "mixpe-128x128"}};
+  result.axes = {{"timing", "", {"analytic", "tile"}, false, true},
+                 {"array.rows", "", {"64", "128", "256"}, true}};
+  result.derived = {"machine.dequantiser.lanes"};
+  result.conditions = {"machine.array.rows <= 256"};
+  result.constraints = {"area_mm2 <= 60"};
+  result.objectives = {{"tpot_ms", false}, {"tops_per_watt", true}};
+  std::vector<SweepPoint> points;
+  for (std::uint32_t id = 0; id < 6; ++id) {
+    SweepPoint& point = points.emplace_back();
+    point.id = id;
+    point.axis = {id / 3, id % 3};
+    point.derived = {NAN};
+    point.record.figures.fill(NAN);
+    point.violations = {0};
+    if (id % 3 == 2) {
+      point.record.status = PointStatus::refused;
+      point.record.message = "too large";
+      continue;
+    }
+    point.record.figures.at(find_figure("tpot_ms")) = 10.0 + id;
+    point.record.figures.at(find_figure("tops_per_watt")) = 1.0 + id;
+  }
+  result.points = std::make_shared<ListedPoints>(points);
+  std::string text;
+  sweep_to_json(result, summarise(result), [&](std::string_view piece) { text += piece; });
+  return {"sweep.schema.json",
+          kSweepJsonSchemaVersion,
+          Json::parse(text),
+          {"", "/fidelity/0", "/axes/0", "/figures/0", "/effects/tpot_ms/1", "/points/0",
+           "/points/0/figures", "/points/2"},
+          ""};
+}
+
 std::vector<Kind> kinds() {
-  return {several_results(), paper(), recipe_table(), equal_area(), kv_comparison()};
+  return {several_results(), paper(), recipe_table(), equal_area(), kv_comparison(), sweep()};
 }
 
 TEST(Schemas, HoldForTheirDocuments) {
