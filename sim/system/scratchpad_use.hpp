@@ -1,5 +1,7 @@
 // How full the scratchpads are: what lies in them for as long as an operation runs, besides the
-// pieces that loads bring and jobs free, which the Accelerator follows.
+// pieces that loads bring and jobs free, which the Accelerator follows. Together they may be more
+// than the capacity where the schedule asks that of the machine and the timing lets it: vector
+// operations load pieces into both buffers beside a result that stays.
 #pragma once
 
 #include <cstdint>

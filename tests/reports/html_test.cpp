@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "reports/config_section.hpp"
 #include "reports/icicle.hpp"
 #include "reports/markup.hpp"
 #include "reports/page.hpp"
@@ -254,6 +255,14 @@ TEST(Html, AConfigurationIsBySectionWithWhatTheCommandSetFirst) {
                    {"memory.dram.channels", "4"},
                    {"a.key.of.another.version", "7"}};
   EXPECT_EQ(count_of(page_of({r}), "Set by the command"), 0u);
+  // As the command line does, which knows the fields.
+  explain_keys_with([](const KeyValues& echo) {
+    std::vector<std::string_view> meanings(echo.size());
+    for (std::size_t i = 0; i < echo.size(); ++i) {
+      if (echo[i].first == "memory.dram.channels") meanings[i] = "independent channels";
+    }
+    return meanings;
+  });
   r.command += " --set memory.dram.channels=4";
   const std::string page = page_of({r}), text = html_text(page);
   const std::size_t set = page.find("<h4>Set by the command</h4>");
@@ -267,6 +276,8 @@ TEST(Html, AConfigurationIsBySectionWithWhatTheCommandSetFirst) {
   EXPECT_THAT(text, HasSubstr("Source: as of the machine."));
   EXPECT_THAT(text, HasSubstr("a.key.of.another.version"));
   EXPECT_EQ(html_fault(page), "");
+  explain_keys_with(nullptr);
+  EXPECT_THAT(html_text(page_of({r})), Not(HasSubstr("independent channels")));
 }
 
 TEST(Html, SaysWhatIsNotThereAndWhichCommandGivesIt) {
