@@ -43,15 +43,6 @@ std::optional<std::string> to_text(const Tree& node, Expected& expected);
 /// "a whole number from 1 to 4096", "a number above 0".
 std::string range_text(const Info& info, bool whole, double type_limit);
 
-template <class T>
-inline constexpr bool kIsMap = false;
-template <class T>
-inline constexpr bool kIsMap<std::map<std::string, T>> = true;
-template <class T>
-inline constexpr bool kIsVector = false;
-template <class T>
-inline constexpr bool kIsVector<std::vector<T>> = true;
-
 /// Reads one map of the file into one struct. Call describe(binder, object), then finish().
 class Binder {
  public:

@@ -13,14 +13,6 @@ namespace systole::configs {
 namespace {
 
 template <class T>
-inline constexpr bool kIsMap = false;
-template <class T>
-inline constexpr bool kIsMap<std::map<std::string, T>> = true;
-template <class T>
-inline constexpr bool kIsVector = false;
-template <class T>
-inline constexpr bool kIsVector<std::vector<T>> = true;
-template <class T>
 inline constexpr bool kIsTensors = false;
 template <class R>
 inline constexpr bool kIsTensors<TensorsOfRecipe<R>> = true;

@@ -6,8 +6,11 @@
 #include <concepts>
 #include <cstdint>
 #include <limits>
+#include <map>
+#include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "configs/dram.hpp"
 #include "configs/energy.hpp"
@@ -49,6 +52,16 @@ struct Info {
 /// `const T` or `T`: one list serves the reader, which writes, and the printers, which do not.
 template <class C, class T>
 concept Maybe = std::same_as<std::remove_const_t<C>, T>;
+
+/// What a visitor of the lists tells apart.
+template <class T>
+inline constexpr bool kIsMap = false;
+template <class T>
+inline constexpr bool kIsMap<std::map<std::string, T>> = true;
+template <class T>
+inline constexpr bool kIsVector = false;
+template <class T>
+inline constexpr bool kIsVector<std::vector<T>> = true;
 
 /// How deep and large a machine of ours may be; beyond it a number is a slip of the keyboard.
 inline constexpr double kMaxEdge = 4096;

@@ -1,6 +1,5 @@
 #include "configs/meanings.hpp"
 
-#include <map>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -9,15 +8,6 @@
 
 namespace systole::configs {
 namespace {
-
-template <class T>
-inline constexpr bool kIsMap = false;
-template <class T>
-inline constexpr bool kIsMap<std::map<std::string, T>> = true;
-template <class T>
-inline constexpr bool kIsVector = false;
-template <class T>
-inline constexpr bool kIsVector<std::vector<T>> = true;
 
 /// Goes down a path: "dram.channels" in a memory's list. The lists are of types, so a map or a
 /// vector is entered by an item that it need not have.
