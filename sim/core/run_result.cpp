@@ -123,12 +123,6 @@ void RunResult::check_over_time() const {
     sum[3] += window.dram_write_bytes;
   }
   SYSTOLE_CHECK(sum == whole, "windows do not sum to the run's cycles, MACs and bytes");
-  for (std::size_t s = 0; s < scratchpads.size(); ++s) {
-    std::uint64_t held = 0;
-    for (const TimeWindow& window : windows) held += window.held_byte_cycles[s];
-    SYSTOLE_CHECK(held == scratchpads[s].held_byte_cycles,
-                  "windows do not sum to what is held in the " + scratchpads[s].name);
-  }
   std::uint64_t in_steps = 0, read = 0, written = 0;
   for (const StepRow& step : steps) {
     in_steps += step.cycles;
@@ -153,12 +147,17 @@ void RunResult::check_paths() const {
 }
 
 void RunResult::check_scratchpads() const {
-  for (std::size_t s = 0; s < scratchpads.size(); ++s) {
-    std::uint64_t held = 0;
-    for (const OperationRow& row : operations) held += row.held_byte_cycles[s];
-    SYSTOLE_CHECK(held == scratchpads[s].held_byte_cycles,
-                  "operations do not sum to what is held in the " + scratchpads[s].name);
-  }
+  const auto check = [&](const auto& parts, const char* which) {
+    for (std::size_t s = 0; s < scratchpads.size(); ++s) {
+      std::uint64_t held = 0;
+      for (const auto& part : parts) held += part.held_byte_cycles[s];
+      SYSTOLE_CHECK(
+          held == scratchpads[s].held_byte_cycles,
+          std::string(which) + " do not sum to what is held in the " + scratchpads[s].name);
+    }
+  };
+  check(operations, "operations");
+  if (!windows.empty()) check(windows, "windows");
 }
 
 void RunResult::check_sums() const {
