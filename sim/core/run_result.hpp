@@ -14,6 +14,7 @@
 
 #include "sim/core/cycle_cause.hpp"
 #include "sim/core/event_counts.hpp"
+#include "sim/core/scratchpads.hpp"
 #include "sim/core/timeline.hpp"
 #include "sim/core/traffic.hpp"
 #include "sim/core/units.hpp"
@@ -21,13 +22,6 @@
 namespace systole {
 
 using BytesByClass = std::array<std::uint64_t, kTrafficClassCount>;
-
-enum class ScratchpadOf : std::uint8_t { weights, activations, sums };
-inline constexpr std::size_t kScratchpadCount = 3;
-inline constexpr std::array<std::string_view, kScratchpadCount> kScratchpadNames = {
-    "weight_scratchpad", "activation_scratchpad", "output_scratchpad"};
-/// Bytes held in each scratchpad, times the cycles for which they are.
-using HeldByteCycles = std::array<std::uint64_t, kScratchpadCount>;
 
 /// How one instance of a matrix product is cut, and what the mapper's closed form expects of that.
 struct Tiling {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sim/core/cycle_cause.hpp"
+#include "sim/core/scratchpads.hpp"
 
 namespace systole {
 
@@ -43,6 +44,9 @@ enum class TimelineLevel : std::uint8_t {
   activation_bytes,
 };
 inline constexpr std::size_t kTimelineLevelCount = 5;
+/// Those of the scratchpads that loads fill, in the order of ScratchpadOf.
+inline constexpr std::array<TimelineLevel, 2> kLoadedBytes = {TimelineLevel::weight_bytes,
+                                                              TimelineLevel::activation_bytes};
 
 struct TimelineSlice {
   std::uint64_t begin_ps = 0, end_ps = 0;  ///< from the region's start
@@ -97,8 +101,7 @@ struct TimelineRegion {
     std::uint64_t cycles = 0;
     CyclesByCause cycles_by_cause{};
     std::uint64_t macs = 0, dram_bytes = 0, tier_bytes = 0;
-    /// In each scratchpad (ScratchpadOf) for as long as it runs, besides what loads bring.
-    std::array<std::uint64_t, 3> kept_bytes{};
+    BytesByScratchpad kept_bytes{};  ///< for as long as it runs, besides what loads bring
   };
   std::vector<Operation> operations;  ///< one after the other, the first from 0
   std::vector<TimelineSlice> slices;  ///< on each track in order of time

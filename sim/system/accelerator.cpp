@@ -17,10 +17,6 @@ constexpr std::uint64_t kMostInside = 8;
 
 std::uint64_t buffers_of(const Load& load, std::uint64_t all) { return load.whole ? all : 1; }
 
-/// Of the scratchpads that loads fill, in the order of ScratchpadOf.
-constexpr std::array<TimelineLevel, 2> kLevelOfHeld = {TimelineLevel::weight_bytes,
-                                                       TimelineLevel::activation_bytes};
-
 }  // namespace
 
 std::uint64_t OperationOutcome::cycles() const {
@@ -309,7 +305,7 @@ void Accelerator::hold(ScratchpadOf scratchpad, std::uint64_t bytes, bool takes)
   settle_held();
   loads_held_[s].back() += bytes;
   held_[s] += bytes;
-  record(kLevelOfHeld[s], static_cast<std::int64_t>(bytes));
+  record(kLoadedBytes[s], static_cast<std::int64_t>(bytes));
 }
 
 void Accelerator::release(ScratchpadOf scratchpad) {
@@ -319,7 +315,7 @@ void Accelerator::release(ScratchpadOf scratchpad) {
   const std::uint64_t bytes = loads_held_[s].front();
   loads_held_[s].pop_front();
   held_[s] -= bytes;
-  record(kLevelOfHeld[s], -static_cast<std::int64_t>(bytes));
+  record(kLoadedBytes[s], -static_cast<std::int64_t>(bytes));
 }
 
 void Accelerator::settle_held() {

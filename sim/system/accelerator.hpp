@@ -154,8 +154,8 @@ class Accelerator : public sc_core::sc_module {
   sc_core::sc_time segment_start_;
 
   /// Bytes of each load whose buffers are taken, the oldest first, and their sum; since when.
-  std::array<std::deque<std::uint64_t>, 2> loads_held_;
-  std::array<std::uint64_t, 2> held_{};
+  std::array<std::deque<std::uint64_t>, kLoadedBytes.size()> loads_held_;
+  std::array<std::uint64_t, kLoadedBytes.size()> held_{};
   Cycles held_since_;
   HeldByteCycles held_byte_cycles_{};  ///< not yet put down to an operation
 

@@ -224,21 +224,6 @@ void add_banks(Excerpt& excerpt, std::uint64_t first_operation, std::vector<Dram
   }
 }
 
-/// The scratchpad whose bytes the level counts.
-std::optional<std::size_t> filled_by(TimelineLevel level) {
-  switch (level) {
-    case TimelineLevel::weight_bytes:
-      return static_cast<std::size_t>(ScratchpadOf::weights);
-    case TimelineLevel::activation_bytes:
-      return static_cast<std::size_t>(ScratchpadOf::activations);
-    case TimelineLevel::weight_buffers:
-    case TimelineLevel::activation_buffers:
-    case TimelineLevel::unfinished_pieces:
-      break;
-  }
-  return std::nullopt;
-}
-
 /// Changes of what a scratchpad holds, as levels of the stretch that begins with this operation and
 /// lasts `length_ps`.
 class Levels {
@@ -328,9 +313,10 @@ Excerpt excerpt_of(const Timeline& timeline) {
         }
       }
       for (const TimelineChange& change : region.changes) {
-        if (const auto scratchpad = filled_by(change.level)) {
-          held[*scratchpad].add(shift + change.time_ps, change.by);
-        }
+        const auto level = std::ranges::find(kLoadedBytes, change.level);
+        if (level == kLoadedBytes.end()) continue;
+        held[static_cast<std::size_t>(level - kLoadedBytes.begin())].add(shift + change.time_ps,
+                                                                         change.by);
       }
       for (const TimelineSlice& slice : region.slices) {
         const auto track = static_cast<std::size_t>(slice.track);

@@ -28,20 +28,22 @@ std::uint64_t attention_sums(Mapper& mapper, const Operation& op) {
 
 }  // namespace
 
-KeptBytes kept_bytes(Mapper& mapper, const Operation& op) {
-  KeptBytes kept;
+BytesByScratchpad kept_bytes(Mapper& mapper, const Operation& op) {
+  BytesByScratchpad kept{};
   const bool embedding =
       op.kind == OpKind::vector && op.vector_op == workloads::VectorOp::embedding;
   const auto stays = [&](std::uint64_t bytes) {
     return stays_on_chip(mapper.machine(), bytes) ? bytes : 0;
   };
-  kept.activations = (embedding ? 0 : stays(op.input_bytes)) + stays(op.output_bytes);
+  kept[static_cast<std::size_t>(ScratchpadOf::activations)] =
+      (embedding ? 0 : stays(op.input_bytes)) + stays(op.output_bytes);
+  std::uint64_t& sums = kept[static_cast<std::size_t>(ScratchpadOf::sums)];
   if (op.kind == OpKind::gemm) {
     const GemmParts parts = gemm_parts(mapper.design(), op);
     const GemmMapping& map = mapper.map(op, parts).mapping;
-    kept.sums = open_sum_bytes(op, map, tile_grid(op, parts, map).k > 1);
+    sums = open_sum_bytes(op, map, tile_grid(op, parts, map).k > 1);
   } else if (op.kind == OpKind::attention) {
-    kept.sums = attention_sums(mapper, op);
+    sums = attention_sums(mapper, op);
   }
   return kept;
 }
@@ -52,14 +54,12 @@ void add_kept(Mapper& mapper, const workloads::Program& program,
     const workloads::Step& step = program.steps[s];
     for (std::size_t g = 0; g < step.segments.size(); ++g) {
       for (std::size_t o = 0; o < step.segments[g].operations.size(); ++o) {
-        const KeptBytes kept = kept_bytes(mapper, step.segments[g].operations[o]);
+        const BytesByScratchpad kept = kept_bytes(mapper, step.segments[g].operations[o]);
         OperationOutcome& done = outcomes.at(s).at(g).operations.at(o);
         const std::uint64_t cycles = done.cycles();
-        const auto add = [&](ScratchpadOf scratchpad, std::uint64_t bytes) {
-          done.held_byte_cycles[static_cast<std::size_t>(scratchpad)] += bytes * cycles;
-        };
-        add(ScratchpadOf::activations, kept.activations);
-        add(ScratchpadOf::sums, kept.sums);
+        for (std::size_t p = 0; p < kScratchpadCount; ++p) {
+          done.held_byte_cycles[p] += kept[p] * cycles;
+        }
       }
     }
   }

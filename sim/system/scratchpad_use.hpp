@@ -14,12 +14,9 @@
 
 namespace systole::sim {
 
-/// Held while one instance of an operation runs.
-struct KeptBytes {
-  std::uint64_t activations = 0;  ///< its input and output where these stay on chip
-  std::uint64_t sums = 0;         ///< that its mapping keeps open at a time
-};
-KeptBytes kept_bytes(Mapper& mapper, const workloads::Operation& operation);
+/// Held while one instance of an operation runs: its input and output where these stay on chip, and
+/// the sums that its mapping keeps open at a time.
+BytesByScratchpad kept_bytes(Mapper& mapper, const workloads::Operation& operation);
 
 /// Adds what is kept to what loads brought. `outcomes`: [step][segment] of the program.
 void add_kept(Mapper& mapper, const workloads::Program& program,

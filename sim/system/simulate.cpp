@@ -507,14 +507,9 @@ class ProgramRunner : public sc_core::sc_module {
         }
       }
       const Operation& op = region.operations.at(i);
-      const KeptBytes kept = kept_bytes(mapper_, op);
       recording.operations.push_back({op.part.empty() ? op.name : op.name + " (" + op.part + ")",
-                                      done.cycles(),
-                                      done.cycles_by_cause,
-                                      done.counts.macs,
-                                      bytes,
-                                      of_tiers,
-                                      {0, kept.activations, kept.sums}});
+                                      done.cycles(), done.cycles_by_cause, done.counts.macs, bytes,
+                                      of_tiers, kept_bytes(mapper_, op)});
     }
     timeline_slices_ += recording.slices.size();
     if (timeline_slices_ > timeline->most_slices) {
