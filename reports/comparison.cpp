@@ -34,10 +34,7 @@ std::vector<Line> lines_of(std::span<const RunResult> results) {
     Line& line = lines.emplace_back(Line{label, {}});
     for (const RunResult& r : results) line.cells.push_back(printable(r.*member));
   }
-  for (const Metric& metric : metrics()) {
-    if (std::ranges::none_of(results,
-                             [&](const RunResult& r) { return metric.value(r).has_value(); }))
-      continue;
+  for (const Metric& metric : metrics_of(results)) {
     Line& line = lines.emplace_back(Line{std::string(figure_label(metric.name)), {}});
     for (const RunResult& r : results) line.cells.push_back(cell(metric, r, results.front()));
   }

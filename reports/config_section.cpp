@@ -194,6 +194,15 @@ std::string config_value(std::string_view key, std::string_view value) {
   return std::string(value);
 }
 
+std::string config_table(const KeyValues& pairs) {
+  std::string out = "<table class=\"pairs config\"><tbody>\n";
+  for (const auto& [key, value] : pairs) {
+    out += "<tr><th>" + escaped(key) + "</th><td>" + escaped(config_value(key, value)) +
+           "</td></tr>\n";
+  }
+  return out + "</tbody></table>";
+}
+
 KeyValues config_difference(const KeyValues& echo, const KeyValues& base) {
   const std::map<std::string, std::string> known(base.begin(), base.end());
   KeyValues rows;
@@ -219,15 +228,8 @@ std::string compared_configs(const std::vector<std::pair<std::string, KeyValues>
                          escaped(name), escaped(configs[0].first));
       continue;
     }
-    out += fmt::format(
-        "<details><summary>{}: what is not as in {} ({})</summary><table class=\"pairs "
-        "config\"><tbody>\n",
-        escaped(name), escaped(configs[0].first), rows.size());
-    for (const auto& [key, value] : rows) {
-      out += "<tr><th>" + escaped(key) + "</th><td>" + escaped(config_value(key, value)) +
-             "</td></tr>\n";
-    }
-    out += "</tbody></table></details>\n";
+    out += fmt::format("<details><summary>{}: what is not as in {} ({})</summary>{}</details>\n",
+                       escaped(name), escaped(configs[0].first), rows.size(), config_table(rows));
   }
   return out;
 }

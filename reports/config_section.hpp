@@ -29,6 +29,9 @@ std::string compared_configs(const std::vector<std::pair<std::string, KeyValues>
 /// The rows of `echo` that `base` has otherwise or not at all.
 KeyValues config_difference(const KeyValues& echo, const KeyValues& base);
 
+/// A table of the pairs, values as below.
+std::string config_table(const KeyValues& pairs);
+
 /// "1048576 B = 1 MiB", "500 MHz": by the unit that a key ends with.
 std::string config_value(std::string_view key, std::string_view value);
 

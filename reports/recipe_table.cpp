@@ -305,13 +305,9 @@ class RecipePage {
         "sources</summary>\n";
     for (const RecipeRow& row : t_.rows) {
       if (row.config.empty()) continue;
-      add("<details class=\"part\"><summary>{}</summary>\n<p class=\"note\">Source: {}</p><table "
-          "class=\"pairs config\"><tbody>\n",
-          escaped(row.recipe), escaped(row.source));
-      for (const auto& [key, value] : row.config) {
-        add("<tr><th>{}</th><td>{}</td></tr>\n", escaped(key), escaped(config_value(key, value)));
-      }
-      out_ += "</tbody></table></details>\n";
+      add("<details class=\"part\"><summary>{}</summary>\n<p class=\"note\">Source: {}</p>{}</"
+          "details>\n",
+          escaped(row.recipe), escaped(row.source), config_table(row.config));
     }
     out_ += "</details>\n";
   }

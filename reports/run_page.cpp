@@ -361,9 +361,6 @@ class RunSections {
       if (timing == "analytic") {
         row(what, "Closed forms know no times: --timing tile or pe has them.",
             command_with("", "--timing"));
-      } else if (has("--kv") && !has("--exact")) {
-        row(what, "A few decode steps stand for the others here: --exact simulates all.",
-            command_with("--exact"));
       } else {
         row(what,
             "This result was written without it; a run that writes a page or a result has it.",
@@ -391,7 +388,7 @@ class RunSections {
         "data-macs=\"{}\" "
         "data-labels=\"[{}]\" data-capacities=\"{}\"></div>\n",
         r_.clock_mhz, r_.peak_dram_bytes_per_cycle, r_.peak_macs_per_cycle, escaped(labels),
-        escaped(capacities()));
+        escaped(capacities([](const ScratchpadUse& use) { return use.name; })));
     FigureTable table{{"begin_ms"}, {}};
     for (const std::string_view cause : kCycleCauseNames) {
       table.columns.push_back(fmt::format("{}_cycles", cause));
@@ -415,11 +412,11 @@ class RunSections {
     out_ += figure_data(table) + "</section>\n";
   }
 
-  /// {"weight_scratchpad": 262144, ...}
-  std::string capacities() const {
+  /// {"weight_scratchpad": 262144, ...}, called as the figure's table has them.
+  std::string capacities(std::string (*name_of)(const ScratchpadUse&)) const {
     std::string all;
     for (const ScratchpadUse& use : r_.scratchpads) {
-      all += fmt::format("{}\"{}\":{}", all.empty() ? "" : ",", use.name, use.capacity_bytes);
+      all += fmt::format("{}\"{}\":{}", all.empty() ? "" : ",", name_of(use), use.capacity_bytes);
     }
     return "{" + all + "}";
   }
@@ -470,12 +467,8 @@ class RunSections {
     for (const ExcerptLevel& level : e.levels) scratchpads.insert(level.scratchpad);
     const std::size_t height = 28 + 38 +  // operations; the axis
                                28 * tracks.size() + 34 * scratchpads.size() + 15 * banks.size();
-    std::string held;
-    for (const ScratchpadUse& use : r_.scratchpads) {
-      held += fmt::format("{}\"{}\":{}", held.empty() ? "" : ",", lane_of(use), use.capacity_bytes);
-    }
     add("<div class=\"gantt\" data-capacities=\"{}\" style=\"min-height:{}px\"></div>\n",
-        escaped("{" + held + "}"), height);
+        escaped(capacities(lane_of)), height);
     FigureTable table{
         {"stretch", "track", "operation", "begin_ps", "end_ps", "busy_ps", "pieces", "bytes"}, {}};
     const double ps_per_cycle = 1e6 / r_.clock_mhz;

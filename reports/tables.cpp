@@ -32,11 +32,7 @@ std::string tidy(std::span<const RunResult> results, Separated how) {
 Table headline_table(std::span<const RunResult> results) {
   Table table{"Headline", "l" + std::string(results.size(), 'r'), {{"figure"}}};
   for (const RunResult& result : results) table.lines[0].push_back(title_of(result));
-  for (const Metric& metric : metrics()) {
-    if (std::ranges::none_of(results,
-                             [&](const RunResult& r) { return metric.value(r).has_value(); })) {
-      continue;
-    }
+  for (const Metric& metric : metrics_of(results)) {
     std::vector<std::string>& line = table.lines.emplace_back();
     line.emplace_back(figure_label(metric.name));
     for (const RunResult& r : results) line.push_back(format_figure(metric.name, metric.value(r)));

@@ -115,6 +115,15 @@ const std::vector<Metric>& metrics() {
   return list;
 }
 
+std::vector<Metric> metrics_of(std::span<const RunResult> results) {
+  std::vector<Metric> some = metrics();
+  std::erase_if(some, [&](const Metric& metric) {
+    return std::ranges::none_of(results,
+                                [&](const RunResult& r) { return metric.value(r).has_value(); });
+  });
+  return some;
+}
+
 std::vector<std::string> phases_of(const RunResult& result) {
   std::vector<std::string> phases;
   for (const OperationRow& row : result.operations) {

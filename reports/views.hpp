@@ -35,6 +35,8 @@ struct Metric {
 };
 /// Of the terminal, the page and the tables of a comparison, in this order.
 const std::vector<Metric>& metrics();
+/// Those that any of the results has.
+std::vector<Metric> metrics_of(std::span<const RunResult> results);
 
 /// Phases in order of first appearance: normally "prefill", "decode".
 std::vector<std::string> phases_of(const RunResult& result);
