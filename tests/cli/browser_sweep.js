@@ -37,6 +37,7 @@ window.more=async(found,check,press)=>{
   press(document.body,"Escape");check(document.querySelector("#point").hidden,"Escape does not let a point go");
 
   click(other);check(!dialog.open,"a point without a report opens one");
-  found.other={point:P[other].id,command:document.querySelector("#point pre").textContent};
+  found.other={point:P[other].id,command:document.querySelector("#point pre").textContent,
+    figures:[...document.querySelectorAll("#point dl div")].map(one=>[one.querySelector("dt").textContent,one.querySelector("dd").textContent])};
   press(document.body,"Escape");
 };

@@ -400,6 +400,18 @@ TEST_F(Browser, ASweepsPageWorksAndOpensTheReportsOfItsFront) {
   EXPECT_EQ(json::parse(read_file(folder_.path("other.json")))["summary"]["cycles"].get<double>(),
             point_of(other["point"])["figures"]["cycles"].get<double>());
 
+  // The script prints every figure as the table of figures does.
+  std::size_t printed = 0;
+  const json figures = point_of(other["point"])["figures"];
+  for (const auto& [name, value] : figures.items()) {
+    if (value.is_null()) continue;
+    const json expected = {reports::figure_label(name),
+                           reports::format_figure(name, value.get<double>())};
+    EXPECT_THAT(other["figures"], ::testing::Contains(expected)) << name;
+    ++printed;
+  }
+  EXPECT_GT(printed, 10u);
+
   // The tables behind the pictures.
   const auto lines = rows_of_csv(found["csv"]["axes"]);
   ASSERT_EQ(lines.size(), sweep["points"].size());
